@@ -1,0 +1,109 @@
+"""The values that cross a connection to a host, and what a connection must be able to do.
+
+All traffic to a host passes `HostConnection.execute`: the real one speaks SSH (connection.py), the fake one in tests
+answers from a script.
+"""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Command:
+    """An argument list to run on a host; no shell ever takes it apart.
+
+    Args:
+        argv: program and arguments; any bytes but NUL survive (surrogateescape).
+        stdin: what the program reads; empty means /dev/null.
+        root: run it through sudo.
+        env: variables set for this program alone.
+    """
+
+    argv: tuple[str, ...]
+    stdin: bytes = b""
+    root: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return shlex.join(self.argv)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a command ended. `status` is 128 + n when a signal n ended it, as a shell reports it."""
+
+    command: Command
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """stdout as text, undecodable bytes escaped, without the last newline."""
+        return self.stdout.decode(errors="backslashreplace").removesuffix("\n")
+
+
+class HostConnection(Protocol):
+    """What connection.py provides and tests fake. Safe to use from several threads."""
+
+    def execute(
+        self,
+        commands: Sequence[Command],
+        *,
+        timeout: float,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> list[Completed]:
+        """Run the commands one after the other in one round trip.
+
+        Raises:
+            Unreachable: no connection, or it was lost and could not be made again.
+            DeadlinePassed: `timeout` seconds went by; every process the commands started was ended.
+            Cancelled: `cancelled()` became true; ended likewise.
+        """
+        ...
+
+    def forward(self, address: str, port: int) -> socket.socket:
+        """A stream to address:port as seen from the host (SSH direct-tcpip), as a local socket."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Fact(Generic[T]):
+    """A typed value read from a host: a command and a pure parser, nothing else.
+
+    Equal facts (same name and argv) are the same value in the cache.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    parse: Callable[[Completed], T] = field(compare=False)
+    root: bool = False
+    accept: tuple[int, ...] | None = (0,)
+    """Exit statuses that the parser understands; None for any."""
+
+    @property
+    def command(self) -> Command:
+        return Command(self.argv, root=self.root)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it should be on a host. `owner` None is the login user, without privileges."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+    owner: str | None = "root"
+    group: str | None = None
+    """None for the owner's primary group."""
+    directory_mode: int = 0o755
+    """Of missing parent directories, which then are ours and are removed with the file."""

@@ -1,0 +1,81 @@
+"""Component, Chain, Step: what `tasks/` declares. Plain frozen data, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from nornir.core.task import Result, Task
+
+StepFunction = Callable[[Task], Result]
+ChainName = Literal["preconditions", "setup", "verify", "rollback"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One function that changes at most one thing, or one check.
+
+    `needs` None means the default edge: the components that this one needs are verified on all of their hosts.
+    A tuple replaces that edge: names of steps that must be done first, `phase5.microk8s_control.enable_addons` on all of
+    its hosts, or nothing at all for `()`. Steps of one chain follow each other on a host in any case.
+    """
+
+    function: StepFunction
+    needs: tuple[str, ...] | None = None
+    token: str | None = None
+    """Name of a token (config.yaml `tokens`) that is held while the step runs: `join`."""
+    timeout: float | None = None
+    """Seconds the step as a whole may take; None for config.yaml's `timeouts.step`."""
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The ordered steps of one of a component's chains.
+
+    `facts` are read together, in one round trip, before the first step on each host, and kept until the first change.
+    A function gets the Task and returns them, for facts that depend on settings.
+    """
+
+    steps: tuple[Step, ...] = ()
+    facts: Callable[[Task], tuple[Any, ...]] | None = None
+
+
+def step(
+    function: StepFunction,
+    *,
+    needs: tuple[str, ...] | None = None,
+    token: str | None = None,
+    timeout: float | None = None,
+) -> Step:
+    return Step(function, needs, token, timeout)
+
+
+def chain(*steps: StepFunction | Step, facts: Callable[[Task], tuple[Any, ...]] | None = None) -> Chain:
+    return Chain(tuple(s if isinstance(s, Step) else Step(s) for s in steps), facts)
+
+
+@dataclass(frozen=True)
+class Component:
+    """One module in `tasks/<phase>/`; the catalog adds phase and name from where it stands."""
+
+    title: str
+    number: int
+    """Its number family: 10, 20, 30 (set-up x0, configuration x1-x7, verify x8, rollback x9)."""
+    group: str
+    """The inventory group whose hosts get it."""
+    setup: Chain
+    verify: Chain
+    rollback: Chain
+    needs: tuple[str, ...] = ()
+    """Full names of components, `phase5.microk8s_control`."""
+    settings: tuple[str, ...] = ()
+    """Settings each of its hosts must have; checked for all hosts before anything starts."""
+    secrets: tuple[str, ...] = ()
+    """Names of secrets it uses; checked before anything starts."""
+    preconditions: Chain = field(default_factory=Chain)
+    """Checks that must hold before set-up; read-only."""

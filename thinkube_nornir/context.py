@@ -1,0 +1,137 @@
+"""What a step knows about its run: StepTask is Nornir's Task with the run's context; doors take it from there."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from nornir.core.inventory import Host, Inventory
+from nornir.core.task import Task
+
+from thinkube_nornir.command import Fact
+from thinkube_nornir.config import Config
+from thinkube_nornir.errors import ConfigError, DeadlinePassed, Problem
+from thinkube_nornir.ledger import Ledger
+from thinkube_nornir.secret import Secret
+
+_REQUIRED = object()
+
+
+@dataclass
+class Context:
+    """One run: the same object for all of its steps, on all hosts."""
+
+    config: Config
+    inventory: Inventory
+    """All hosts, also those outside the selection: a filtered run still reads from them."""
+    ledger: Ledger
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    dry_run: bool = False
+    run_id: int = 0
+    read_only: bool = False
+    """A verify run: doors refuse every change."""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    facts: dict[str, dict[Fact[Any], Any]] = field(default_factory=dict)
+    """Per host, what was read since the last change there."""
+    clusters: dict[str, Any] = field(default_factory=dict)
+    """The cluster door's open clients, by the host through which they are reached."""
+
+
+class StepTask(Task):
+    """Nornir's Task, with the run it belongs to and the node of the plan it carries out."""
+
+    def __init__(
+        self,
+        *args: Any,
+        context: Context,
+        component: str,
+        deadline: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.context = context
+        self.component = component
+        self.deadline = deadline
+        """On time.monotonic()'s clock; None for no limit of the step as a whole."""
+
+    def copy(self) -> StepTask:
+        clone = StepTask(
+            self.task,
+            self.nornir,
+            self.global_dry_run,
+            self.processors,
+            self.name,
+            self.severity_level,
+            self.parent_task,
+            context=self.context,
+            component=self.component,
+            deadline=self.deadline,
+            **self.params,
+        )
+        if hasattr(self, "host"):
+            clone.host = self.host
+        return clone
+
+
+def context(task: Task) -> Context:
+    return _step(task).context
+
+
+def component_of(task: Task) -> str:
+    """Full name of the component whose step this is."""
+    return _step(task).component
+
+
+def time_left(task: Task, timeout: float) -> float:
+    """Seconds a door may take: `timeout`, or less when the step as a whole has less left.
+
+    Raises:
+        DeadlinePassed: nothing is left.
+    """
+    deadline = _step(task).deadline
+    left = timeout if deadline is None else min(timeout, deadline - time.monotonic())
+    if left <= 0:
+        raise DeadlinePassed(f"{task.name} ran out of its time", fix="raise timeouts.step in config.yaml if this host is slow")
+    return left
+
+
+def cancelled(task: Task) -> Callable[[], bool]:
+    return context(task).cancelled.is_set
+
+
+def on(task: Task, host: str | Host) -> Task:
+    """The same step, acting on another host: a worker's step that needs a token from the control plane."""
+    other = _step(task).copy()
+    other.host = host if isinstance(host, Host) else context(task).inventory.hosts[host]
+    return other
+
+
+def hosts_in(task: Task, group: str) -> list[Host]:
+    """All hosts of an inventory group, selected or not, by name."""
+    hosts = context(task).inventory.hosts.values()
+    return sorted((h for h in hosts if h.has_parent_group(group)), key=lambda h: h.name)
+
+
+def setting(task: Task, name: str, default: Any = _REQUIRED) -> Any:
+    """A value from the inventory for this host: its own, else its groups', else the defaults.
+
+    Indexes, because `host.get("items")` would return a method.
+    """
+    try:
+        return task.host[name]
+    except KeyError:
+        if default is _REQUIRED:
+            where = f"host {task.host.name}"
+            raise ConfigError([Problem(where, f"setting {name} is missing", "add it to the inventory")]) from None
+        return default
+
+
+def secret(task: Task, name: str) -> Secret:
+    return context(task).secrets[name]
+
+
+def _step(task: Task) -> StepTask:
+    return cast(StepTask, task)

@@ -1,0 +1,87 @@
+"""Every error that is raised on purpose. The raiser knows what, why and fix; the runner adds where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class ThinkubeError(Exception):
+    """Base of all errors this program raises on purpose.
+
+    Args:
+        what: the statement that failed, one line.
+        why: the evidence or the cause; may have several lines.
+        fix: what the operator does next.
+    """
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return "\n".join(part for part in (self.what, self.why, self.fix) if part)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in the operator's input, and where it stands."""
+
+    where: str
+    """`inventory/hosts.yaml:12`, or `-l/--limit` for the command line."""
+    what: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f" ({self.fix})" if self.fix else "")
+
+
+class ConfigError(ThinkubeError):
+    """The request, config.yaml or the inventory is wrong; nothing was changed. Exit code 2.
+
+    Carries every mistake found, not only the first.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class Unreachable(ThinkubeError):
+    """No connection to the host: refused, timed out, host key unknown or changed, authentication failed."""
+
+
+class CommandFailed(ThinkubeError):
+    """A remote command ended with a status that was not accepted."""
+
+    def __init__(self, what: str, *, status: int, stdout: bytes, stderr: bytes, why: str = "", fix: str = "") -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.status = status
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+class DeadlinePassed(ThinkubeError):
+    """A command, wait or connection ran out of time; `why` says what was last seen."""
+
+
+class CheckFailed(ThinkubeError):
+    """A check of a verify chain, or a precondition, is false. State what was expected and what was seen."""
+
+
+class Refused(ThinkubeError):
+    """We could, but must not: something that is not ours, or that others still need, is in the way."""
+
+
+class ClusterError(ThinkubeError):
+    """The Kubernetes API answered with an error, or did not answer."""
+
+    def __init__(self, what: str, *, status: int | None = None, why: str = "", fix: str = "") -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.status = status
+
+
+class Cancelled(ThinkubeError):
+    """The operator ended the run (second Ctrl-C) while this step was at work."""
