@@ -1,0 +1,56 @@
+"""Renders templates/ through nornir-jinja2; an undefined name is an error that names template, line and name."""
+
+from __future__ import annotations
+
+import traceback
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError, UndefinedError
+from nornir.core.task import Task
+from nornir_jinja2.plugins.tasks import template_file  # type: ignore[import-untyped]
+
+from thinkube_nornir.context import context
+from thinkube_nornir.errors import ThinkubeError
+
+
+def render(task: Task, template: str, **values: Any) -> str:
+    """Return the text of `template`, a path below config.yaml's templates folder; `host` is the task's host.
+
+    Raises:
+        ThinkubeError: there is no such template, it is malformed, or it uses a name that nobody gave.
+    """
+    folder = context(task).config.templates
+    try:
+        result = template_file(task, template, jinja_env=_environment(folder), **values)
+    except TemplateNotFound as error:
+        fix = f"put it below {folder}"
+        raise ThinkubeError(f"template {template} needs {error.name}, which does not exist", fix=fix) from None
+    except TemplateSyntaxError as error:
+        where = f"{error.name or template}, line {error.lineno}"
+        raise ThinkubeError(f"template {where} is malformed", why=error.message or "", fix="correct it") from None
+    except UndefinedError as error:
+        where = f"{template}, line {_line(error, folder)}"
+        fix = "define it in the inventory, or correct the name in the template"
+        raise ThinkubeError(f"template {where} uses an undefined name", why=error.message or "", fix=fix) from None
+    return str(result.result)
+
+
+@lru_cache
+def _environment(folder: Path) -> Environment:
+    return Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 the output is configuration for hosts, where HTML escapes would be damage
+    )
+
+
+def _line(error: UndefinedError, folder: Path) -> int | str:
+    """The line of the innermost template frame: Jinja rewrites tracebacks to template lines."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).is_relative_to(folder)]
+    return lines[-1] if lines and lines[-1] else "?"
