@@ -24,12 +24,14 @@ class Command:
         stdin: what the program reads; empty means /dev/null.
         root: run it through sudo.
         env: variables set for this program alone.
+        alters: it changes the host: never sent twice, and as root only while this controller holds the host's lock.
     """
 
     argv: tuple[str, ...]
     stdin: bytes = b""
     root: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
+    alters: bool = False
 
     def __str__(self) -> str:
         return shlex.join(self.argv)

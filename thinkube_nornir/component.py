@@ -17,8 +17,8 @@ class Step:
     """One function that changes at most one thing, or one check.
 
     `needs` None means the default edge: the components that this one needs are verified on all of their hosts.
-    A tuple replaces that edge: names of steps that must be done first, `phase5.microk8s_control.enable_addons` on all of
-    its hosts, or nothing at all for `()`. Steps of one chain follow each other on a host in any case.
+    A tuple replaces that edge: names of steps that must be done first, `phase5.microk8s_control.enable_addons` on all
+    of its hosts, or nothing at all for `()`. Steps of one chain follow each other on a host in any case.
     """
 
     function: StepFunction

@@ -94,7 +94,9 @@ def time_left(task: Task, timeout: float) -> float:
     deadline = _step(task).deadline
     left = timeout if deadline is None else min(timeout, deadline - time.monotonic())
     if left <= 0:
-        raise DeadlinePassed(f"{task.name} ran out of its time", fix="raise timeouts.step in config.yaml if this host is slow")
+        raise DeadlinePassed(
+            f"{task.name} ran out of its time", fix="raise timeouts.step in config.yaml if this host is slow"
+        )
     return left
 
 

@@ -1,10 +1,17 @@
-"""What is ours: every change with what is needed to undo it. journal.py keeps it in SQLite; tests keep it in memory."""
+"""What is ours: every change with what is needed to undo it, so that rollback undoes that and no more."""
 
 from __future__ import annotations
 
+import json
+import sqlite3
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from thinkube_nornir.database import Database
+from thinkube_nornir.secret import redact
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,8 @@ class Change:
             `object:v1/ConfigMap/kube-system/coredns`.
         summary: for people, "install microk8s 1.32/stable".
         before: the former state, JSON; what it holds is between the step that records and the one that undoes.
-        state: `intended` before the effect, `done` after it. A killed run leaves `intended`: it may or may not be there.
+        state: `intended` before the effect, `done` after it. A killed run leaves `intended`:
+            it may or may not be there.
     """
 
     id: int
@@ -50,3 +58,64 @@ class Ledger(Protocol):
     def changes(self, *, host: str | None = None, component: str | None = None) -> list[Change]:
         """All that is ours, oldest first."""
         ...
+
+
+class StoredLedger:
+    """The ledger in the journal's database; `scope` as in Journal."""
+
+    def __init__(self, database: Database, scope: str) -> None:
+        self._db = database
+        self._scope = scope
+        self._lock = threading.Lock()
+
+    def intend(self, *, host: str, component: str, key: str, summary: str, before: Mapping[str, Any]) -> Change:
+        with self._lock:
+            known = self.ours(host, key)
+            if known:
+                self._set(known, "intended")
+                return known
+            summary = redact(summary)
+            row = self._db.write(
+                "INSERT INTO changes (scope, host, component, key, summary, before, state, at)"
+                " VALUES (?, ?, ?, ?, ?, ?, 'intended', ?)",
+                *(self._scope, host, component, key, summary, json.dumps(before), time.time()),
+            )
+            return Change(row, host, component, key, summary, dict(before), "intended")
+
+    def done(self, change: Change) -> None:
+        self._set(change, "done")
+
+    def undone(self, change: Change) -> None:
+        self._set(change, "undone")
+
+    def _set(self, change: Change, state: str) -> None:
+        self._db.write("UPDATE changes SET state = ?, at = ? WHERE id = ?", state, time.time(), change.id)
+
+    def ours(self, host: str, key: str) -> Change | None:
+        rows = self._db.query(
+            "SELECT * FROM changes WHERE scope = ? AND host = ? AND key = ? AND state != 'undone'",
+            self._scope,
+            host,
+            key,
+        )
+        return _change(rows[0]) if rows else None
+
+    def changes(self, *, host: str | None = None, component: str | None = None) -> list[Change]:
+        rows = self._db.query(
+            "SELECT * FROM changes WHERE scope = ? AND state != 'undone'"
+            " AND host = coalesce(?, host) AND component = coalesce(?, component) ORDER BY id",
+            *(self._scope, host, component),
+        )
+        return [_change(row) for row in rows]
+
+
+def _change(row: sqlite3.Row) -> Change:
+    return Change(
+        id=row["id"],
+        host=row["host"],
+        component=row["component"],
+        key=row["key"],
+        summary=row["summary"],
+        before=json.loads(row["before"]),
+        state=row["state"],
+    )

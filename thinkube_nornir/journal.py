@@ -1,0 +1,146 @@
+"""The journal: runs and nodes, written before and after each is carried out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nornir.core.inventory import Host
+from nornir.core.task import AggregatedResult, MultiResult, Task
+
+from thinkube_nornir.database import Database
+from thinkube_nornir.outcome import error_of, outcome_of
+from thinkube_nornir.secret import redact
+
+
+@dataclass(frozen=True)
+class Run:
+    """One carrying-out of a plan. Times are seconds since the epoch."""
+
+    id: int
+    verb: str
+    selection: tuple[str, ...]
+    hosts: str
+    """The `--limit` as it was typed; empty for all."""
+    dry_run: bool
+    pid: int
+    started: float
+    finished: float | None
+    """None while it runs, and for ever when it was killed."""
+    outcome: str | None
+    """`done`, `failed` or `interrupted`."""
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    """What became of a node; `finished` None when the run was killed while it was at work."""
+
+    node: str
+    host: str
+    started: float
+    finished: float | None
+    outcome: str | None
+    message: str
+    error: Mapping[str, str] | None
+    """what, why, fix."""
+
+
+class Journal:
+    """Args: scope: whose hosts a run is on: `ssh`, or one lab's id, because a new lab's hosts are not the last one's."""
+
+    def __init__(self, database: Database, scope: str) -> None:
+        self._db = database
+        self.scope = scope
+
+    def start_run(self, verb: str, selection: tuple[str, ...], hosts: str, *, dry_run: bool = False) -> int:
+        return self._db.write(
+            "INSERT INTO runs (scope, verb, selection, hosts, dry_run, pid, started) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            *(self.scope, verb, json.dumps(selection), hosts, dry_run, os.getpid(), time.time()),
+        )
+
+    def finish_run(self, run: int, outcome: str) -> None:
+        self._db.write("UPDATE runs SET finished = ?, outcome = ? WHERE id = ?", time.time(), outcome, run)
+
+    def runs(self, limit: int = 50) -> list[Run]:
+        """The latest runs on any hosts, newest first."""
+        return [_run(row) for row in self._db.query("SELECT * FROM runs ORDER BY id DESC LIMIT ?", limit)]
+
+    def run(self, run: int) -> Run | None:
+        rows = self._db.query("SELECT * FROM runs WHERE id = ?", run)
+        return _run(rows[0]) if rows else None
+
+    def unfinished(self) -> Run | None:
+        """The last altering run on these hosts, unless it ended well: what `resume` carries out again."""
+        rows = self._db.query(
+            "SELECT * FROM runs WHERE scope = ? AND NOT dry_run AND verb != 'verify' ORDER BY id DESC LIMIT 1",
+            self.scope,
+        )
+        run = _run(rows[0]) if rows else None
+        return run if run and run.outcome != "done" else None
+
+    def nodes(self, run: int) -> list[NodeRecord]:
+        return [_node(row) for row in self._db.query("SELECT * FROM nodes WHERE run = ? ORDER BY started, node", run)]
+
+    def node_started(self, run: int, node: str, host: str) -> None:
+        self._db.write("INSERT INTO nodes (run, node, host, started) VALUES (?, ?, ?, ?)", run, node, host, time.time())
+
+    def node_finished(self, run: int, node: str, result: MultiResult) -> None:
+        error = error_of(result)
+        told = {"what": error.what, "why": error.why, "fix": error.fix} if error else None
+        message = "" if error else str(result.result)
+        self._db.write(
+            "UPDATE nodes SET finished = ?, outcome = ?, message = ?, error = ? WHERE run = ? AND node = ?",
+            *(time.time(), outcome_of(result).value, redact(message), redact(json.dumps(told)), run, node),
+        )
+
+
+def _run(row: sqlite3.Row) -> Run:
+    return Run(
+        id=row["id"],
+        verb=row["verb"],
+        selection=tuple(json.loads(row["selection"])),
+        hosts=row["hosts"],
+        dry_run=bool(row["dry_run"]),
+        pid=row["pid"],
+        started=row["started"],
+        finished=row["finished"],
+        outcome=row["outcome"],
+    )
+
+
+def _node(row: sqlite3.Row) -> NodeRecord:
+    return NodeRecord(
+        node=row["node"],
+        host=row["host"],
+        started=row["started"],
+        finished=row["finished"],
+        outcome=row["outcome"],
+        message=row["message"],
+        error=json.loads(row["error"]),
+    )
+
+
+@dataclass
+class JournalProcessor:
+    """Nornir processor that keeps the journal of one run."""
+
+    journal: Journal
+    run: int
+
+    def task_started(self, task: Task) -> None: ...
+
+    def task_completed(self, task: Task, result: AggregatedResult) -> None: ...
+
+    def task_instance_started(self, task: Task, host: Host) -> None:
+        self.journal.node_started(self.run, task.name, host.name)
+
+    def task_instance_completed(self, task: Task, host: Host, result: MultiResult) -> None:  # noqa: ARG002  # Nornir's form
+        self.journal.node_finished(self.run, task.name, result)
+
+    def subtask_instance_started(self, task: Task, host: Host) -> None: ...
+
+    def subtask_instance_completed(self, task: Task, host: Host, result: MultiResult) -> None: ...

@@ -1,0 +1,240 @@
+"""Carries a Plan out through Nornir: a runner plugin that starts each node as soon as its needs are met."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import queue
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from nornir.core import Nornir
+from nornir.core.inventory import Host
+from nornir.core.processor import Processor
+from nornir.core.task import AggregatedResult, MultiResult, Result, Task
+
+from thinkube_nornir.component import StepFunction
+from thinkube_nornir.context import Context, StepTask
+from thinkube_nornir.errors import Cancelled, ConfigError, ThinkubeError, Unreachable
+from thinkube_nornir.outcome import Outcome, outcome_of, skipped
+from thinkube_nornir.plan import Node, Plan
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    results: dict[str, Result]
+    """Node id to its result; each node of the plan has one, also when it was never started."""
+    interrupted: bool = False
+
+    @property
+    def outcomes(self) -> Counter[Outcome]:
+        return Counter(outcome_of(result) for result in self.results.values())
+
+
+def carry_out(plan: Plan, nornir: Nornir, context: Context, processors: Sequence[Processor] = ()) -> RunResult:
+    """Run every node of the plan; does not raise for what goes wrong on a host."""
+    runner = GraphRunner(plan, context)
+    hosts = set(plan.hosts)
+    nornir = nornir.filter(filter_func=lambda host: host.name in hosts)
+    # Nornir passes failed hosts over unless told otherwise; here each node decides by its own needs.
+    nornir.with_runner(runner).with_processors(list(processors)).run(task=_no_task, name=plan.verb, on_failed=True)
+    return RunResult(runner.results, runner.stopping)
+
+
+def _no_task(task: Task) -> Result:
+    raise NotImplementedError("GraphRunner starts the plan's nodes in place of this")
+
+
+@dataclass
+class GraphRunner:
+    """Nornir's runner interface over a plan.
+
+    First Ctrl-C: running steps finish, no other starts. Second: running steps are cancelled at their doors.
+    """
+
+    plan: Plan
+    context: Context
+    results: dict[str, Result] = field(default_factory=dict)
+    stopping: bool = False
+    _blocked: set[str] = field(default_factory=set)
+    """Nodes that were not started; what needs them is not started either."""
+    _planned: Counter[str] = field(default_factory=Counter)
+    """In a dry run: component to the number of its promised changes."""
+    _unreachable: set[str] = field(default_factory=set)
+    _tokens: Counter[str] = field(default_factory=Counter)
+    """Tokens in use."""
+
+    def run(self, task: Task, hosts: list[Host]) -> AggregatedResult:
+        by_name = {host.name: host for host in hosts}
+        waiting = {node.id: len(node.needs | node.after) for node in self.plan.nodes}
+        ready = [self._ranked(node) for node in self.plan.nodes if not waiting[node.id]]
+        heapq.heapify(ready)
+        finished: queue.SimpleQueue[tuple[Node, MultiResult]] = queue.SimpleQueue()
+        together = AggregatedResult(task.name)
+        running = 0
+        with ThreadPoolExecutor(self.context.config.workers, thread_name_prefix="step") as pool:
+            while ready or running:
+                for node in self._startable(ready, self.context.config.workers - running):
+                    pool.submit(self._carry_out, node, task, by_name[node.host], finished)
+                    running += 1
+                if not running:
+                    continue
+                node, result = self._next(finished)
+                running -= 1
+                self._finished(node, result[0])
+                together.setdefault(node.host, MultiResult(task.name)).extend(result)
+                for name in self.plan.followers[node.id]:
+                    waiting[name] -= 1
+                    if not waiting[name]:
+                        heapq.heappush(ready, self._ranked(self.plan.by_id[name]))
+        return together
+
+    def _ranked(self, node: Node) -> tuple[int, str]:
+        """Longest chain of dependent steps first: it decides how long the whole takes."""
+        return -self.plan.remaining[node.id], node.id
+
+    def _startable(self, ready: list[tuple[int, str]], free: int) -> list[Node]:
+        """Take from `ready` what may start now; what lacks a token stays."""
+        chosen: list[Node] = []
+        held: list[tuple[int, str]] = []
+        while ready and len(chosen) < free:
+            ranked = heapq.heappop(ready)
+            node = self.plan.by_id[ranked[1]]
+            token = node.step.token
+            if token and self._tokens[token] >= self.context.config.tokens.get(token, 1):
+                held.append(ranked)
+                continue
+            if token:
+                self._tokens[token] += 1
+            chosen.append(node)
+        for ranked in held:
+            heapq.heappush(ready, ranked)
+        return chosen
+
+    def _next(self, finished: queue.SimpleQueue[tuple[Node, MultiResult]]) -> tuple[Node, MultiResult]:
+        while True:
+            try:
+                return finished.get()
+            except KeyboardInterrupt:
+                if self.stopping:
+                    self.context.cancelled.set()
+                self.stopping = True
+
+    def _finished(self, node: Node, result: Result) -> None:
+        if node.step.token:
+            self._tokens[node.step.token] -= 1
+        self.results[node.id] = result
+        if isinstance(result.exception, Unreachable):
+            self._unreachable.add(node.host)
+        if outcome_of(result) is Outcome.PLANNED:
+            self._planned[node.component] += 1
+
+    def _carry_out(
+        self, node: Node, task: Task, host: Host, finished: queue.SimpleQueue[tuple[Node, MultiResult]]
+    ) -> None:
+        step = StepTask(
+            self._function(node),
+            task.nornir,
+            self.context.dry_run,
+            task.processors,
+            node.id,
+            context=self.context,
+            component=node.component,
+            deadline=time.monotonic() + (node.step.timeout or self.context.config.timeouts.step),
+        )
+        try:
+            result = step.start(host)
+        except BaseException as error:  # a processor's fault must not leave the run waiting for this node for ever
+            log.exception("%s: a processor failed", node.id)
+            result = MultiResult(node.id)
+            result.append(Result(host, failed=True, exception=error, result=str(error)))
+        finished.put((node, result))
+
+    def _function(self, node: Node) -> StepFunction:
+        reason = self._obstacle(node)
+        if not reason:
+            return lambda task: self._timed(node, task)
+        self._blocked.add(node.id)
+        return lambda task: _lasting(skipped(task, reason), 0.0)
+
+    def _obstacle(self, node: Node) -> str:
+        """Why a node is not started; empty when nothing stands in its way."""
+        if self.stopping:
+            return "interrupted"
+        if node.host in self._unreachable:
+            return f"{node.host} is unreachable"
+        for need in sorted(node.needs):
+            if need in self._blocked or outcome_of(self.results[need]) is Outcome.FAILED:
+                return f"needs {self._root(need)}, which failed"
+        if self.context.dry_run and node.chain == "verify" and (planned := self._promised(node)):
+            return f"not run: {_changes(planned)} only planned"
+        return ""
+
+    def _root(self, need: str) -> str:
+        """The failed node behind a chain of nodes that were not started because of it."""
+        seen = need
+        while seen in self._blocked:
+            causes = [n for n in sorted(self.plan.by_id[seen].needs) if n in self._blocked or self._failed(n)]
+            if not causes:
+                break
+            seen = causes[0]
+        return seen
+
+    def _failed(self, node: str) -> bool:
+        return node in self.results and outcome_of(self.results[node]) is Outcome.FAILED
+
+    def _timed(self, node: Node, task: Task) -> Result:
+        started = time.monotonic()
+        try:
+            result = self._run_step(node, task)
+        except ThinkubeError as error:
+            result = self._unforeseeable(node, task, error) or _failure(task, error)
+        except Exception as error:
+            log.exception("%s", node.id)
+            result = _failure(task, error)
+        return _lasting(result, time.monotonic() - started)
+
+    def _run_step(self, node: Node, task: Task) -> Result:
+        if node.chain == "verify" and node.facts:
+            self.context.facts.pop(node.host, None)  # what set-up read may be older than what it changed
+        if node.facts and node.facts.facts:
+            from thinkube_nornir import remote  # the door's libraries load when it is first opened
+
+            remote.read(task, *node.facts.facts(task))
+        return node.step.function(task)
+
+    def _unforeseeable(self, node: Node, task: Task, error: ThinkubeError) -> Result | None:
+        """In a dry run, a step cannot look at what an earlier promise would have made; that is no failure."""
+        planned = self._promised(node)
+        if not self.context.dry_run or not planned or isinstance(error, Unreachable | ConfigError | Cancelled):
+            return None
+        return skipped(task, f"cannot be foreseen: {_changes(planned)} only planned ({error.what})")
+
+    def _promised(self, node: Node) -> int:
+        """Promised changes of this node's component and of all that it needs, directly or not."""
+        components, seen = {node.component}, {node.id}
+        stack = [node.id]
+        while stack:
+            for need in self.plan.by_id[stack.pop()].needs - seen:
+                seen.add(need)
+                stack.append(need)
+                components.add(self.plan.by_id[need].component)
+        return sum(self._planned[component] for component in components)
+
+
+def _failure(task: Task, error: Exception) -> Result:
+    return Result(task.host, failed=True, exception=error, result=str(error), outcome=Outcome.FAILED)
+
+
+def _lasting(result: Result, seconds: float) -> Result:
+    result.duration = seconds  # type: ignore[attr-defined]  # Nornir's Result takes any attribute, its type says none
+    return result
+
+
+def _changes(count: int) -> str:
+    return "1 change is" if count == 1 else f"{count} changes are"
