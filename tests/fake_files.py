@@ -1,0 +1,136 @@
+"""An in-memory file system that answers the scripts of put and restore as a real host's shell does."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from thinkube_nornir.command import Command
+
+_USERS = {"root": 0}
+
+
+@dataclass
+class FakeFile:
+    """A regular file, or a symlink when `target` is set."""
+
+    content: bytes = b""
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    target: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        return f"link:{self.target}" if self.target else hashlib.sha256(self.content).hexdigest()
+
+
+class FakeFiles(dict[str, FakeFile]):
+    """Files by path; texts and bytes become root's files of mode 0644. A directory is there when a file is below it."""
+
+    users: dict[str, int]
+    """User and group numbers; a name nobody entered gets the next one."""
+
+    def __init__(self, files: Mapping[str, FakeFile | bytes | str] | None = None) -> None:
+        super().__init__({path: _file(content) for path, content in (files or {}).items()})
+        self.users = dict(_USERS)
+        self.written: list[str] = []
+        self.host_part: dict[str, bytes] = {}
+        """Records by name, as JSON."""
+        self._ours: dict[str, set[str]] = {}
+        self._made: set[str] = set()
+
+    def text(self, path: str) -> str:
+        return self[path].content.decode()
+
+    def serve(self, kind: str, command: Command) -> tuple[int, bytes, bytes]:
+        """Return status, stdout and stderr of one of put's and restore's scripts."""
+        arguments = command.argv[4:]
+        if kind == "thinkube:states":
+            fours = zip(*[iter(arguments)] * 4, strict=True)
+            return 0, b"".join(self._state(*four) for four in fours), b""
+        if kind == "thinkube:write":
+            return self._write(command.stdin, *arguments)
+        if kind == "thinkube:list":
+            records = self.host_part.values() if command.root else ()
+            return 0, b"".join(base64.b64encode(r) + b"\n" for r in records), b""
+        return self._restore(command.stdin, *arguments)
+
+    def recorded(self, kind: str, command: Command) -> Command:
+        """Keep or forget the record of a change; return the command inside the wrapping script."""
+        name, *argv = command.argv[4:]
+        stdin = command.stdin
+        if kind == "thinkube:change":
+            line, _, stdin = stdin.partition(b"\n")
+            self.host_part.setdefault(name, base64.b64decode(line))
+        else:
+            argv = argv[1:]
+            self.host_part.pop(name, None)
+        return Command(tuple(argv), stdin, command.root, command.env, alters=True)
+
+    def _state(self, path: str, wanted: str, owner: str, group: str) -> bytes:
+        uid, gid = (self._number(owner), self._number(group or owner)) if owner else ("-", "-")
+        missing = self._missing(path)
+        file = self.get(path)
+        if file is None:
+            return f"absent - - - - {uid} {gid} {missing} - -\n".encode()
+        plain = f"{file.mode:o} {file.uid} {file.gid}"
+        if file.target:
+            return f"link {plain} - {uid} {gid} 0 {_base64(file.target.encode())} -\n".encode()
+        content = "-" if file.fingerprint == wanted else f"={_base64(file.content)}"
+        return f"file {plain} {file.fingerprint} {uid} {gid} 0 - {content}\n".encode()
+
+    def _write(
+        self, stdin: bytes, name: str, path: str, mode: str, owner: str, directory_mode: str, sha256: str
+    ) -> tuple[int, bytes, bytes]:
+        line, _, content = stdin.partition(b"\n")
+        self.host_part.setdefault(name, base64.b64decode(line))
+        self._ours.setdefault(name, set()).add(sha256)
+        uid, gid = owner.split(":") if owner else ("1000", "1000")
+        self._made.update(self._parents(path)[: self._missing(path)])
+        self[path] = FakeFile(content, int(mode, 8), int(uid), int(gid))
+        self.written.append(path)
+        return 0, b"", b""
+
+    def _restore(
+        self, stdin: bytes, name: str, path: str, kind: str, mode: str, owner: str, made: str, target: str, *known: str
+    ) -> tuple[int, bytes, bytes]:
+        now = self[path].fingerprint if path in self else "absent"
+        if now not in {*known, "absent", *self._ours.get(name, ())}:
+            return 20, b"", f"what is there now: {now}; before: {known[0]}; ours: {known[1]}".encode()
+        self.pop(path, None)
+        if kind != "absent":
+            uid, gid = owner.split(":")
+            self[path] = FakeFile(stdin, int(mode, 8), int(uid), int(gid), target)
+        self._made.difference_update(self._parents(path)[: int(made)])
+        self.written.append(path)
+        self.host_part.pop(name, None)
+        self._ours.pop(name, None)
+        return 0, b"", b""
+
+    def _number(self, owner: str) -> str:
+        return str(self.users.setdefault(owner, 1000 + len(self.users)))
+
+    def _missing(self, path: str) -> int:
+        present = {"/etc", "/usr", "/var", "/var/lib", "/home", "/root", "/tmp", "/opt", "/run", *self._made}  # noqa: S108
+        present.update(parent for file in self for parent in self._parents(file))
+        parents = self._parents(path)
+        return next((n for n, parent in enumerate(parents) if parent in present), len(parents))
+
+    @staticmethod
+    def _parents(path: str) -> list[str]:
+        """Nearest first, without the root."""
+        parts = path.split("/")[1:-1]
+        return ["/" + "/".join(parts[:n]) for n in range(len(parts), 0, -1)]
+
+
+def _file(content: FakeFile | bytes | str) -> FakeFile:
+    if isinstance(content, FakeFile):
+        return content
+    return FakeFile(content.encode() if isinstance(content, str) else content)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,32 @@
+"""What a change of a file looks like to people: a redacted unified diff, sizes for what is not text."""
+
+from __future__ import annotations
+
+import difflib
+
+from thinkube_nornir.command import File
+from thinkube_nornir.secret import redact
+
+
+def diff_of(file: File, kind: str, former: bytes, mode: str) -> str:
+    """Return the diff from `former` to the wanted content, with a line for a new mode.
+
+    Args:
+        kind: what is at the path: `absent`, `file`, `link`.
+        mode: octal digits of the present mode.
+    """
+    moded = kind == "file" and int(mode, 8) != file.mode
+    head = f"mode of {file.path}: {mode} -> {file.mode:o}\n" if moded else ""
+    if kind == "file" and former == file.content:
+        return head
+    source = "/dev/null" if kind == "absent" else file.path
+    try:
+        old, new = former.decode(), file.content.decode()
+    except UnicodeDecodeError:
+        return f"{head}{file.path}: binary, {len(former)} -> {len(file.content)} bytes\n"
+    return head + redact(_unified(old, new, source, file.path))
+
+
+def _unified(old: str, new: str, source: str, target: str) -> str:
+    lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), source, target)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
