@@ -1,0 +1,45 @@
+"""The only door to a Kubernetes cluster: look, apply, delete, restore, wait, and probe from inside.
+
+    kube = cluster(task, "tkc", kubeconfig)                 opened once in a run; directly, or through SSH to that host
+    kube.get("v1", "ConfigMap", "coredns", "kube-system")   kube.list(...), kube.raw("/readyz"), kube.version()
+    apply(kube, manifest)                                   server-side apply under our field manager, journalled
+    delete(kube, "v1", "Namespace", "gpu-operator")         waits until it is gone
+    restore(kube, "v1", "ConfigMap", "coredns", "kube-system")
+    rolled_out(kube, "Deployment", "coredns", "kube-system", timeout=120)
+    run_pod(kube, probe_pod("dns", image, ["nslookup", name], node="tkw1"))
+
+Objects are plain dicts, as the API speaks them. Every error is a ThinkubeError that names the host.
+"""
+
+from thinkube_nornir.cluster.changes import apply, delete, restore
+from thinkube_nornir.cluster.handle import Cluster, cluster
+from thinkube_nornir.cluster.messages import Object
+from thinkube_nornir.cluster.pods import PodRun, probe_pod, run_pod
+from thinkube_nornir.cluster.waits import (
+    condition_true,
+    is_rolled_out,
+    node_ready,
+    rolled_out,
+    seen,
+    wait,
+    wait_all,
+)
+
+__all__ = [
+    "Cluster",
+    "Object",
+    "PodRun",
+    "apply",
+    "cluster",
+    "condition_true",
+    "delete",
+    "is_rolled_out",
+    "node_ready",
+    "probe_pod",
+    "restore",
+    "rolled_out",
+    "run_pod",
+    "seen",
+    "wait",
+    "wait_all",
+]

@@ -1,0 +1,191 @@
+"""The HTTP side of the cluster door: one API server, many threads, every request with a deadline and sensible retries.
+
+The official client supplies TLS and the connection pool. Its generated models are not used: objects stay the plain
+dicts that the API speaks, so that any kind, also one from a CRD, is handled by the same few functions. Importing this
+module costs 0.3 s; handle.py does it when a cluster is first opened.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import urllib3
+from kubernetes.client import Configuration
+from kubernetes.client.rest import RESTClientObject
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError, SSLError
+
+from thinkube_nornir.cluster.kubeconfig import Access, write_private
+from thinkube_nornir.cluster.messages import Answer, Call, Object, refusal
+from thinkube_nornir.cluster.patience import Patience
+from thinkube_nornir.errors import ClusterError, ThinkubeError
+from thinkube_nornir.secret import redact
+
+Dial = Callable[[], socket.socket]
+"""Opens a stream to the API server, through the SSH connection to a host."""
+
+_ATTEMPT = 15.0  # seconds one attempt may be silent: a dropped link is noticed, a busy API is not
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+
+
+class _Again(Exception):
+    """This attempt failed, another one may do better."""
+
+    def __init__(self, error: ClusterError, after: float = 0.0) -> None:
+        super().__init__(error.what)
+        self.error = error
+        self.after = after
+
+
+class Client:
+    """Thread-safe."""
+
+    def __init__(self, host: str, access: Access, state: Path, dial: Dial | None = None) -> None:
+        """
+        Args:
+            state: the private folder where the files live that the TLS library wants to read.
+            dial: how to reach the server; None for a plain TCP connection.
+        """
+        self.host = host
+        self._server = access.server
+        self._headers = {"Accept": "application/json", "User-Agent": "thinkube-nornir"}
+        if access.token:
+            self._headers["Authorization"] = f"Bearer {access.token.reveal()}"
+        self._pool = _pool(host, access, state, dial)
+
+    def request(self, call: Call, patience: Patience) -> Answer:
+        """Send until there is an answer that another attempt would not better; any status is returned.
+
+        Raises:
+            ClusterError: no answer within the deadline, or a server that is not the one we know.
+            Cancelled: the operator ended the run.
+        """
+        pause = _FIRST_PAUSE
+        while True:
+            patience.pause(0)
+            try:
+                return self._attempt(call, patience)
+            except _Again as again:
+                wait = max(pause, again.after)
+                if wait >= patience.left:
+                    raise again.error from again.__cause__
+            patience.pause(wait)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def ask(self, call: Call, patience: Patience) -> Object:
+        """Like `request`, for an answer that must be good."""
+        answer = self.request(call, patience)
+        if not answer.good:
+            raise refusal(answer, call.doing, self.host)
+        return answer.json()
+
+    def stream(self, call: Call, seconds: float) -> Iterator[Object]:
+        """The lines of a watch, until the server ends it after about `seconds`, or the connection is lost.
+
+        Raises:
+            ClusterError: the watch was refused; status 410 means that its resourceVersion is too old.
+        """
+        try:
+            with closing(self._send(call, connect=min(seconds, _ATTEMPT), read=seconds + 2, preload=False)) as response:
+                if response.status != 200:
+                    answer = Answer(response.status, response.data, response.headers)
+                    raise refusal(answer, call.doing, self.host)
+                yield from (json.loads(line) for line in response if line.strip())
+        except (HTTPError, OSError, ValueError) as error:
+            raise self._unanswered(call, error) from error
+
+    def close(self) -> None:
+        self._pool.clear()
+
+    def _attempt(self, call: Call, patience: Patience) -> Answer:
+        timeout = max(0.001, min(_ATTEMPT, patience.left))
+        try:
+            response = self._send(call, connect=timeout, read=timeout)
+        except NewConnectionError as error:
+            raise _Again(self._unanswered(call, error)) from error
+        except (HTTPError, OSError) as error:
+            if call.repeatable and not _stranger(error):
+                raise _Again(self._unanswered(call, error)) from error
+            raise self._unanswered(call, error) from error
+        answer = Answer(response.status, response.data, response.headers)
+        if answer.status == 429 or (answer.status >= 500 and call.repeatable):
+            raise _Again(refusal(answer, call.doing, self.host), answer.retry_after)
+        return answer
+
+    def _send(self, call: Call, *, connect: float, read: float, preload: bool = True) -> urllib3.BaseHTTPResponse:
+        body = None if call.body is None else json.dumps(call.body).encode()
+        return self._pool.request(
+            call.method,
+            self._server + call.url,
+            body=body,
+            headers=self._headers | ({"Content-Type": call.content_type} if body else {}),
+            timeout=urllib3.Timeout(connect=connect, read=read),
+            preload_content=preload,
+            retries=False,
+        )
+
+    def _unanswered(self, call: Call, error: Exception) -> ClusterError:
+        what = f"{call.doing} failed (cluster of {self.host}): no answer from {self._server}"
+        if _stranger(error):
+            return ClusterError(
+                what,
+                why=f"its certificate is not the one the kubeconfig vouches for: {error}",
+                fix=f"make sure that this address belongs to the cluster of {self.host}; was its certificate renewed?",
+            )
+        return ClusterError(
+            what, why=redact(_plain(error)), fix=f"see whether the API server on {self.host} is running"
+        )
+
+
+def _stranger(error: BaseException) -> bool:
+    reason = error.args[0] if isinstance(error, SSLError) and error.args else error
+    return isinstance(reason, ssl.SSLCertVerificationError)
+
+
+def _plain(error: Exception) -> str:
+    match error:
+        case ReadTimeoutError():
+            return "it took the request and then stayed silent"
+        case ProtocolError() if len(error.args) > 1:
+            return f"the connection was lost: {error.args[1]}"
+        case _:
+            return f"{type(error).__name__}: {error}"
+
+
+def _pool(host: str, access: Access, state: Path, dial: Dial | None) -> urllib3.PoolManager:
+    configuration = Configuration(host=access.server)
+    configuration.proxy = None  # the cluster is on our own networks or behind SSH; a web proxy is neither
+    configuration.ssl_ca_cert = str(write_private(state / f"kubeconfig-{host}.ca", access.ca))
+    if access.client:
+        pem = write_private(state / f"kubeconfig-{host}.pem", access.client.reveal().encode())
+        configuration.cert_file = str(pem)
+    configuration.tls_server_name = access.server_name or None
+    configuration.connection_pool_maxsize = 64  # connections kept; more are made when more threads ask at once
+    pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
+    if dial:
+        pool.pool_classes_by_scheme = {"https": _through(dial)}
+    return pool
+
+
+def _through(dial: Dial) -> type[HTTPSConnectionPool]:
+    """A pool whose connections start from `dial`. TLS still verifies the address that the URL names."""
+
+    class Connection(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            try:
+                stream = dial()
+            except (ThinkubeError, OSError) as error:
+                raise NewConnectionError(self, str(error)) from error
+            stream.settimeout(float(self.timeout) if isinstance(self.timeout, (int, float)) else None)
+            return stream
+
+    class Pool(HTTPSConnectionPool):
+        ConnectionCls = Connection
+
+    return Pool

@@ -1,0 +1,115 @@
+"""What a kubeconfig says about reaching a cluster: read strictly, kept private.
+
+It comes from a host, so nothing in it is trusted to run here: a user entry that names a command is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from thinkube_nornir.errors import ClusterError
+from thinkube_nornir.secret import Secret
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where the API is and how both sides prove who they are."""
+
+    server: str
+    """`https://192.168.1.110:16443`, without a final slash."""
+    ca: bytes
+    """PEM; the only authority that is believed."""
+    client: Secret | None = None
+    """PEM of the client certificate and its key."""
+    token: Secret | None = None
+    server_name: str = ""
+    """The name to verify instead of the server's address."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self.server)
+        return parts.hostname or "", parts.port or 443
+
+
+def parse(text: str, host: str) -> Access:
+    """The current context of a kubeconfig.
+
+    Raises:
+        ClusterError: it cannot be used; the message says which part, and never its content.
+    """
+    try:
+        config = yaml.safe_load(text)
+        context = _named(config, "contexts", "context", config["current-context"])
+        cluster = _named(config, "clusters", "cluster", context["cluster"])
+        user = _named(config, "users", "user", context["user"])
+        return _access(cluster, user)
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        # A YAML error quotes the text it stumbled on, which may be a key.
+        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        why = "it is not valid YAML" if isinstance(error, yaml.YAMLError) else why
+        raise ClusterError(
+            f"the kubeconfig from {host} cannot be used",
+            why=why,
+            fix=f"look at the kubeconfig on {host}: is the cluster installed and running there?",
+        ) from None
+
+
+def _named(config: Mapping[str, Any], plural: str, singular: str, name: str) -> Mapping[str, Any]:
+    for entry in config[plural]:
+        if entry["name"] == name:
+            found: Mapping[str, Any] = entry[singular]
+            return found
+    raise ValueError(f"no entry {name!r} in {plural}")
+
+
+def _access(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> Access:
+    server = str(cluster["server"]).rstrip("/")
+    if not server.startswith("https://"):
+        raise ValueError("its server is not an https:// address")
+    if cluster.get("insecure-skip-tls-verify"):
+        raise ValueError("it asks to skip the verification of the server's certificate")
+    for command in {"exec", "auth-provider"} & set(user):
+        raise ValueError(f"its user entry wants to run a command here ({command})")
+    token = Secret(user["token"]) if "token" in user else None
+    client = _client(user) if token is None else None
+    return Access(
+        server, _decoded(cluster, "certificate-authority-data"), client, token, cluster.get("tls-server-name", "")
+    )
+
+
+def _client(user: Mapping[str, Any]) -> Secret:
+    Secret(str(user["client-key-data"]))  # its encoded form must not show up anywhere either
+    key = _decoded(user, "client-key-data").decode()
+    Secret(key)
+    return Secret(_decoded(user, "client-certificate-data").decode() + "\n" + key)
+
+
+def _decoded(entry: Mapping[str, Any], name: str) -> bytes:
+    try:
+        return base64.b64decode(entry[name], validate=True)
+    except (binascii.Error, TypeError):
+        raise ValueError(f"{name} is not base64") from None
+
+
+def write_private(path: Path, content: bytes) -> Path:
+    """Write atomically, mode 0600; the folder is made private when it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path

@@ -1,0 +1,94 @@
+"""Objects as plain values: what of them we keep and compare, and how a difference looks to people."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from dataclasses import dataclass
+
+import yaml
+
+from thinkube_nornir.cluster.handle import spoken
+from thinkube_nornir.cluster.messages import Object
+from thinkube_nornir.errors import ClusterError
+from thinkube_nornir.secret import MASK, redact
+
+_SERVERS_OWN = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Which object is meant."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        return spoken(self.kind, self.name, self.namespace)
+
+    @property
+    def key(self) -> str:
+        """Under which a change is recorded: `object:v1/ConfigMap/kube-system/coredns`."""
+        place = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"object:{self.api_version}/{self.kind}/{place}"
+
+
+def reference(manifest: Object) -> Reference:
+    """
+    Raises:
+        ClusterError: the manifest does not name an object.
+    """
+    try:
+        metadata = manifest["metadata"]
+        return Reference(manifest["apiVersion"], manifest["kind"], metadata["name"], metadata.get("namespace", ""))
+    except (KeyError, TypeError) as error:
+        raise ClusterError(f"a manifest has no {error}", fix="give it apiVersion, kind and metadata.name") from None
+
+
+def cleaned(obj: Object) -> Object:
+    """What people wrote: without the status and what the server adds to the metadata."""
+    rest = copy.deepcopy({name: value for name, value in obj.items() if name != "status"})
+    for name in _SERVERS_OWN:
+        rest.get("metadata", {}).pop(name, None)
+    return rest
+
+
+def same(one: Object | None, other: Object | None) -> bool:
+    return (one and cleaned(one)) == (other and cleaned(other))
+
+
+def diff(former: Object | None, new: Object | None) -> str:
+    """Unified diff of the two as YAML. The values of a Secret are never shown, only that they differ."""
+    name = str(reference(new or former or {}))
+    old, now = (cleaned(obj) if obj else None for obj in (former, new))
+    if (new or former or {}).get("kind") == "Secret":
+        old, now = _masked(old, now, ""), _masked(now, old, " (new)")
+    lines = difflib.unified_diff(
+        _lines(old), _lines(now), name if former else "/dev/null", name if new else "/dev/null"
+    )
+    return redact("".join(lines))
+
+
+def _lines(obj: Object | None) -> list[str]:
+    if obj is None:
+        return []
+    return yaml.safe_dump(obj, sort_keys=True, allow_unicode=True, width=1000).splitlines(keepends=True)
+
+
+def _masked(secret: Object | None, other: Object | None, mark: str) -> Object | None:
+    if secret is None:
+        return None
+    for part in ("data", "stringData"):
+        theirs = (other or {}).get(part) or {}
+        values = secret.get(part) or {}
+        if values:
+            changed = {name for name, value in values.items() if theirs.get(name) not in (value, MASK, MASK + mark)}
+            secret = secret | {part: {name: MASK + mark * (name in changed) for name in values}}
+    annotations = secret.get("metadata", {}).get("annotations") or {}
+    if _APPLIED in annotations:
+        hidden = {"annotations": annotations | {_APPLIED: MASK}}
+        secret = secret | {"metadata": secret["metadata"] | hidden}
+    return secret

@@ -1,0 +1,44 @@
+"""How long a call to the API may take: one deadline for all of its attempts, and the operator's wish to end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from nornir.core.task import Task
+
+from thinkube_nornir.context import context, time_left
+from thinkube_nornir.errors import Cancelled
+
+
+@dataclass(frozen=True)
+class Patience:
+    until: float
+    """On time.monotonic()'s clock."""
+    cancelled: threading.Event
+
+    @property
+    def left(self) -> float:
+        return self.until - time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Between two attempts; ends early with the deadline or a cancelled run.
+
+        Raises:
+            Cancelled: the operator ended the run.
+        """
+        if self.cancelled.wait(max(0.0, min(seconds, self.left))):
+            raise Cancelled("the run was ended while it waited for the cluster")
+
+
+def patience(task: Task, timeout: float | None = None) -> Patience:
+    """Seconds from now, None for config.yaml's `timeouts.command`, and never more than the step has left."""
+    run = context(task)
+    seconds = time_left(task, run.config.timeouts.command if timeout is None else timeout)
+    return Patience(time.monotonic() + seconds, run.cancelled)
+
+
+def patience_for_cleanup(seconds: float) -> Patience:
+    """What must still be done when the step is out of time or cancelled."""
+    return Patience(time.monotonic() + seconds, threading.Event())

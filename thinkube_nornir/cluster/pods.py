@@ -1,0 +1,191 @@
+"""Probe pods: the one thing that a verify chain may create in a cluster, because only a pod sees what pods see.
+
+A probe pod carries our label, ends by itself (activeDeadlineSeconds) when the controller is killed, is deleted whatever
+happens, and what a killed run left behind is removed by the next probe.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from thinkube_nornir.cluster.handle import Cluster
+from thinkube_nornir.cluster.messages import Call, Object, refusal
+from thinkube_nornir.cluster.ownership import MANAGER
+from thinkube_nornir.cluster.patience import patience, patience_for_cleanup
+from thinkube_nornir.cluster.waits import seen, wait
+from thinkube_nornir.context import context
+from thinkube_nornir.errors import ClusterError, DeadlinePassed, Refused, ThinkubeError
+from thinkube_nornir.secret import redact
+
+log = logging.getLogger(__name__)
+
+LABELS = {"app.kubernetes.io/managed-by": MANAGER, "app.kubernetes.io/component": "probe"}
+_SELECTOR = ",".join(f"{name}={value}" for name, value in LABELS.items())
+_CLEANUP = 15.0  # seconds for deleting a pod when the step itself has no time left
+_SPARE = 60.0  # seconds after its end in which a pod's own controller may still read its log
+_LOG = 1_000_000  # bytes of a pod's log that are read
+_HOPELESS = ("InvalidImageName", "ErrImageNeverPull")  # others may pass: a pull is tried again
+
+
+@dataclass(frozen=True)
+class PodRun:
+    """How a probe pod's container ended."""
+
+    exit_code: int
+    log: str
+
+
+def probe_pod(name: str, image: str, command: Sequence[str], *, node: str = "", namespace: str = "default") -> Object:
+    """The manifest of a pod that runs one command, with no rights in the cluster.
+
+    Args:
+        name: its beginning; the API completes it. Dots of a node's name become dashes.
+        node: run it there, also when the node is cordoned; empty for anywhere.
+    """
+    container = {"name": "probe", "image": image, "command": list(command), "imagePullPolicy": "IfNotPresent"}
+    spec: Object = {"containers": [container], "automountServiceAccountToken": False, "enableServiceLinks": False}
+    if node:
+        spec |= {"nodeName": node, "tolerations": [{"operator": "Exists"}]}
+    metadata = {"generateName": f"{name.replace('.', '-')[:50]}-", "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def run_pod(kube: Cluster, manifest: Object, *, timeout: float = 180.0) -> PodRun:
+    """Run a pod to its end and return how it ended; it is gone afterwards. A command that fails is no error here.
+
+    Args:
+        manifest: from `probe_pod`, or any Pod with one container; gets our labels, generateName and a deadline.
+        timeout: seconds for all of it, the image's pull included.
+
+    Raises:
+        ClusterError: it could not run: no such image, rejected, evicted; `why` has phase, reason and events.
+        DeadlinePassed: it did not end in time; `why` likewise.
+        Refused: in a dry run, which creates nothing.
+    """
+    if context(kube.task).dry_run:
+        raise Refused("a dry run starts no probe pod", fix="run verify to make this check")
+    pod = _created(kube, _limited(manifest, timeout))
+    try:
+        _sweep(kube, pod)
+        return _ended(kube, pod, timeout)
+    finally:
+        _remove(kube, pod)
+
+
+def _limited(manifest: Object, timeout: float) -> Object:
+    metadata = dict(manifest["metadata"])
+    name = metadata.pop("name", "probe")
+    metadata |= {"labels": (metadata.get("labels") or {}) | LABELS}
+    metadata = {"generateName": f"{name}-", "namespace": "default"} | metadata
+    ends = {"restartPolicy": "Never", "activeDeadlineSeconds": math.ceil(timeout), "terminationGracePeriodSeconds": 0}
+    return manifest | {"metadata": metadata, "spec": manifest["spec"] | ends}
+
+
+def _created(kube: Cluster, manifest: Object) -> Object:
+    path = kube.must_serve("v1", "Pod").path(manifest["metadata"]["namespace"])
+    # An answer that is lost leaves a pod nobody knows: it ends by itself and is swept later.
+    call = Call("POST", path, {"fieldManager": MANAGER}, manifest, doing="creating a probe pod", repeatable=False)
+    return kube.client.ask(call, patience(kube.task))
+
+
+def _ended(kube: Cluster, pod: Object, timeout: float) -> PodRun:
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    try:
+        last = wait(
+            kube,
+            *("v1", "Pod", name, namespace),
+            condition=_over,
+            what=f"probe pod {namespace}/{name} to end",
+            timeout=timeout,
+            show=_why,
+        )
+    except DeadlinePassed as error:
+        raise DeadlinePassed(error.what, why=f"{error.why}\n{_events(kube, pod)}".rstrip(), fix=error.fix) from None
+    if last is None or (end := _end_of(last)) is None:
+        raise ClusterError(
+            f"probe pod {namespace}/{name} could not run (cluster of {kube.host})",
+            why=redact(f"{_why(last)}\n{_events(kube, pod)}".rstrip()),
+            fix="see the reason above; the pod itself is deleted",
+        )
+    return PodRun(end["exitCode"], _log_of(kube, pod))
+
+
+def _over(pod: Object | None) -> bool:
+    """It ended, or never will."""
+    if pod is None:
+        return True
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed") or _waiting(pod).get("reason") in _HOPELESS
+
+
+def _container_state(pod: Object) -> Object:
+    statuses = (pod.get("status") or {}).get("containerStatuses") or [{}]
+    return dict(statuses[0].get("state") or {})
+
+
+def _waiting(pod: Object) -> Object:
+    return dict(_container_state(pod).get("waiting") or {})
+
+
+def _end_of(pod: Object) -> Any:
+    return _container_state(pod).get("terminated")
+
+
+def _why(pod: Object | None) -> str:
+    if pod is None:
+        return "someone else deleted it"
+    told = [f"{reason}: {_waiting(pod).get('message', '')}" for reason in [_waiting(pod).get("reason")] if reason]
+    return "\n".join([seen(pod), *told])
+
+
+def _log_of(kube: Cluster, pod: Object) -> str:
+    path = f"{_path(kube, pod)}/log"
+    call = Call("GET", path, {"limitBytes": str(_LOG)}, doing="reading a probe pod's log")
+    answer = kube.client.request(call, patience(kube.task))
+    if not answer.good:
+        raise refusal(answer, call.doing, kube.host)
+    return redact(answer.body.decode(errors="backslashreplace"))
+
+
+def _events(kube: Cluster, pod: Object) -> str:
+    """What the cluster says about the pod. That this fails must not hide the pod's own error."""
+    query = {"fieldSelector": f"involvedObject.uid={pod['metadata']['uid']}"}
+    path = kube.must_serve("v1", "Event").path(pod["metadata"]["namespace"])
+    try:
+        listed = kube.client.ask(Call("GET", path, query, doing="reading events"), patience_for_cleanup(_CLEANUP))
+    except ClusterError as error:
+        return f"its events could not be read: {error.what}"
+    return "\n".join(f"event {e.get('reason')}: {e.get('message')}" for e in (listed.get("items") or [])[-5:])
+
+
+def _sweep(kube: Cluster, newest: Object) -> None:
+    """Remove probe pods that outlived their deadline. The server's clock decides: it stamped them all."""
+    now = _stamp(newest)
+    for pod in kube.list("v1", "Pod", label_selector=_SELECTOR):
+        deadline = timedelta(seconds=pod["spec"].get("activeDeadlineSeconds", 0) + _SPARE)
+        if _stamp(pod) + deadline < now:
+            _remove(kube, pod)
+
+
+def _stamp(pod: Object) -> datetime:
+    return datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+
+
+def _remove(kube: Cluster, pod: Object) -> None:
+    """Also when the step is cancelled or out of time; a failure is told and must not hide the step's own."""
+    options = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
+    call = Call("DELETE", _path(kube, pod), body=options, doing="deleting a probe pod")
+    try:
+        answer = kube.client.request(call, patience_for_cleanup(_CLEANUP))
+        if not answer.good and answer.status != 404:
+            raise refusal(answer, call.doing, kube.host)
+    except ThinkubeError as error:
+        log.warning("%s; it ends by itself, and the next probe removes it: %s", error.what, error.why)
+
+
+def _path(kube: Cluster, pod: Object) -> str:
+    return kube.must_serve("v1", "Pod").path(pod["metadata"]["namespace"], pod["metadata"]["name"])
