@@ -1,4 +1,7 @@
-"""What is installed: one folder per phase, one module per component. The engine finds it through config.yaml `tasks`."""
+"""What is installed: one folder per phase, one module per component. The engine finds it by config.yaml `tasks`."""
 
 PHASES = ("phase5_core_services",)
 """In order; later ones may need earlier ones. `phase5` is short for a folder's full name."""
+
+SETTINGS = "settings"
+"""The module with the SCHEMA of all settings; a name, so that finding components does not import pydantic."""

@@ -5,32 +5,53 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, MinLen
+
+from thinkube_nornir.errors import ConfigError
+
+Seconds = Annotated[float, Gt(0)]
+_CLOSED = {"extra": "forbid", "allow_inf_nan": False}  # for pydantic, which is imported only when a file is read
 
 
 @dataclass(frozen=True)
 class Timeouts:
     """Seconds."""
 
-    connect: float = 10.0
-    command: float = 60.0
-    step: float = 900.0
+    __pydantic_config__ = _CLOSED
+
+    connect: Seconds = 10.0
+    command: Seconds = 60.0
+    step: Seconds = 900.0
 
 
 @dataclass(frozen=True)
 class SSHSettings:
+    __pydantic_config__ = _CLOSED
+
     config_file: Path | None = None
     """An ssh_config(5) file: HostName, Port, User, IdentityFile, ProxyJump, ProxyCommand are honoured."""
     known_hosts: Path = Path(".thinkube/known_hosts")
     """The project's own; `trust` writes it."""
     key_file: Path | None = None
     agent: bool = True
-    keepalive: float = 15.0
+    keepalive: Seconds = 15.0
+
+
+@dataclass(frozen=True)
+class LoggingSettings:
+    __pydantic_config__ = _CLOSED
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_file: Path = Path(".thinkube/thinkube.log")
 
 
 @dataclass(frozen=True)
 class LabSettings:
-    idle: float = 1800.0
+    __pydantic_config__ = _CLOSED
+
+    idle: Seconds = 1800.0
     """Seconds without a command after which the lab ends by itself."""
     emulation: str = "lab"
     """Module below the tasks folder with the emulated tools."""
@@ -40,9 +61,11 @@ class LabSettings:
 class SecretSources:
     """Where secrets come from: environment first, then the file, then a command's first output line."""
 
+    __pydantic_config__ = _CLOSED
+
     file: Path | None = None
     """NAME=value lines, mode 0600, owned by the operator."""
-    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    commands: Mapping[str, Annotated[tuple[str, ...], MinLen(1)]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,13 +76,32 @@ class Config:
     tasks: Path
     templates: Path
     inventory: Path
-    """Folder with hosts.yaml, groups.yaml, defaults.yaml."""
+    """Folder of the three files named below."""
     state: Path
     """`.thinkube/`: journal, known_hosts, kubeconfig, logs."""
-    workers: int = 64
+    host_file: Path = Path("hosts.yaml")
+    group_file: Path = Path("groups.yaml")
+    defaults_file: Path = Path("defaults.yaml")
+    """Relative ones stand in `inventory`."""
+    workers: Annotated[int, Ge(1)] = 64
     """Steps that may run at once, over all hosts."""
-    tokens: Mapping[str, int] = field(default_factory=dict)
+    tokens: Mapping[str, Annotated[int, Ge(1)]] = field(default_factory=dict)
     timeouts: Timeouts = field(default_factory=Timeouts)
     ssh: SSHSettings = field(default_factory=SSHSettings)
     lab: LabSettings = field(default_factory=LabSettings)
     secrets: SecretSources = field(default_factory=SecretSources)
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
+
+
+def load_config(path: Path) -> Config:
+    """Read config.yaml.
+
+    Raises:
+        ConfigError: every mistake in it, with its line.
+    """
+    from thinkube_nornir.config_file import read_config
+
+    config, problems = read_config(path)
+    if problems:
+        raise ConfigError(problems)
+    return config
