@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
@@ -58,13 +57,11 @@ def _identity(entry: Object) -> tuple[str, ...]:
 def _put_back(live: Any, before: Any, owned: Object) -> Any:
     """A value as it was; `_NOTHING` stands for a value that is, or was, not there."""
     inner = {name: fields for name, fields in owned.items() if name != "."}
-    if before is _NOTHING and "." in owned and not isinstance(live, (dict, list)):
-        return _NOTHING
-    if inner and isinstance(live, dict) and isinstance(before, (dict, type(_NOTHING))):
+    if inner and isinstance(live, dict) and (before is _NOTHING or isinstance(before, dict)):
         return _map_put_back(live, before, inner)
-    if inner and isinstance(live, list) and isinstance(before, (list, type(_NOTHING))):
+    if inner and isinstance(live, list) and (before is _NOTHING or isinstance(before, list)):
         return _list_put_back(live, before, inner)
-    return copy.deepcopy(before)
+    return before
 
 
 def _map_put_back(live: Object, before: Any, owned: Object) -> Any:

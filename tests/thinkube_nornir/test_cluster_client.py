@@ -1,0 +1,422 @@
+"""The cluster door against an API server that fails on request: retries, deadlines, TLS, tunnel, watches."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from nornir.core.task import Result, Task
+
+from tests.certificates import Authority, kubeconfig
+from tests.fake_host import FakeHost, MemoryLedger
+from tests.scripted_api import TOKEN, Reply, ScriptedApi, failure
+from thinkube_nornir.cluster import Cluster, cluster, probe_pod, run_pod, wait
+from thinkube_nornir.config import Config, Timeouts
+from thinkube_nornir.context import Context
+from thinkube_nornir.errors import Cancelled, ClusterError, DeadlinePassed, Refused, Unreachable
+
+T = TypeVar("T")
+NODE = "GET /api/v1/nodes/n1"
+NODES = "GET /api/v1/nodes"
+DROP = Reply(drop=True)
+
+
+class Door:
+    """A run with one host, `tkc`, whose kubeconfig names an API server."""
+
+    def __init__(self, folder: Path, text: str, *, target: Any = "ssh", command: float = 5.0) -> None:
+        self.host = FakeHost("tkc")
+        self.text, self.read = text, 0
+        self.config = Config(
+            *(folder, target, folder / "tasks", folder / "templates", folder / "inventory", folder / "state"),
+            timeouts=Timeouts(command=command),
+        )
+        self.context = Context(self.config, self.host._inventory(), MemoryLedger())
+        self.host.forward = lambda address, port: socket.create_connection((address, port), 5)  # type: ignore[method-assign]
+
+    def kubeconfig(self, task: Task) -> str:
+        self.read += 1
+        return self.text
+
+    def use(self, function: Callable[[Cluster], T]) -> T:
+        """What a step gets that opens the cluster and calls the function; its errors are raised."""
+        got: list[T] = []
+
+        def step(task: Task) -> Result:
+            got.append(function(cluster(task, "tkc", self.kubeconfig)))
+            return Result(task.host)
+
+        result = self.host.apply(step, context=self.context)
+        if result.exception:
+            raise result.exception
+        return got[0]
+
+    def close(self) -> None:
+        for opened in self.context.clusters.values():
+            opened.close()
+
+
+@pytest.fixture
+def open_door(tmp_path: Path) -> Any:
+    doors: list[Door] = []
+
+    def make(text: str, **more: Any) -> Door:
+        doors.append(Door(tmp_path, text, **more))
+        return doors[-1]
+
+    yield make
+    for door in doors:
+        door.close()
+
+
+def node(kube: Cluster) -> Any:
+    return kube.get("v1", "Node", "n1")
+
+
+def test_reads_are_repeated_while_the_server_restarts(open_door: Any) -> None:
+    """A read outlives 503s, a lost connection and a 429, within its deadline."""
+    replies = [failure(503, "starting"), DROP, failure(429, "busy"), Reply(200, {"kind": "Node"})]
+    with ScriptedApi({NODE: replies}) as api:
+        assert open_door(api.kubeconfig()).use(node) == {"kind": "Node"}
+        assert api.asked.count(NODE) == 4
+
+
+def test_a_server_that_stays_ill_is_an_error_that_says_so(open_door: Any) -> None:
+    """When the deadline passes, the last answer is the evidence."""
+    with ScriptedApi({NODE: failure(503, "etcd is not there")}) as api, pytest.raises(ClusterError) as caught:
+        open_door(api.kubeconfig(), command=0.5).use(node)
+    assert caught.value.status == 503
+    assert "etcd is not there" in caught.value.why
+    assert "tkc" in caught.value.what
+    assert "tkc" in caught.value.fix
+
+
+def test_the_server_names_how_long_to_wait(open_door: Any) -> None:
+    """Retry-After is honoured: a second that does not fit in the deadline is not waited for."""
+    with ScriptedApi({NODE: failure(429, "busy", Retry_After="60")}) as api, pytest.raises(ClusterError) as caught:
+        open_door(api.kubeconfig(), command=5).use(node)
+    assert caught.value.status == 429
+    assert api.asked.count(NODE) == 1
+
+
+def test_what_cannot_be_repeated_is_sent_once(open_door: Any) -> None:
+    """The creation of a pod whose answer is lost is an error: a second one would make a second pod."""
+    create = "POST /api/v1/namespaces/default/pods"
+    with ScriptedApi({create: DROP}) as api, pytest.raises(ClusterError, match="creating a probe pod failed"):
+        open_door(api.kubeconfig()).use(lambda kube: run_pod(kube, probe_pod("p", "image", ["true"])))
+    assert api.asked.count(create) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (failure(401, "Unauthorized"), "does not accept our credentials"),
+        (failure(403, 'nodes "n1" is forbidden'), "our user may not do that"),
+        (failure(422, "invalid", {"field": "spec.x", "message": "must be positive"}), "spec.x: must be positive"),
+        (failure(400, f"bad token {TOKEN}"), "bad token ********"),
+    ],
+)
+def test_refusals_are_explained_and_not_repeated(open_door: Any, reply: Reply, told: str) -> None:
+    """An answer that another attempt would not better is told at once, with causes and without secrets."""
+    with ScriptedApi({NODE: reply}) as api, pytest.raises(ClusterError) as caught:
+        open_door(api.kubeconfig()).use(node)
+    assert told in caught.value.why
+    assert caught.value.status == reply.status
+    assert api.asked.count(NODE) == 1
+
+
+def test_nothing_there_is_none(open_door: Any) -> None:
+    with ScriptedApi({NODE: failure(404, "not found")}) as api:
+        assert open_door(api.kubeconfig()).use(node) is None
+
+
+def test_a_kind_that_is_not_installed_has_no_objects(open_door: Any) -> None:
+    """Without its CRD a kind has no objects: rollback of a half-finished set-up finds nothing."""
+    with ScriptedApi({"GET /apis/cert-manager.io/v1": failure(404, "not found")}) as api:
+        door = open_door(api.kubeconfig())
+        assert door.use(lambda kube: kube.get("cert-manager.io/v1", "Certificate", "c", "default")) is None
+        assert door.use(lambda kube: kube.list("cert-manager.io/v1", "Certificate")) == []
+
+
+def test_a_misspelt_kind_of_kubernetes_is_an_error(open_door: Any) -> None:
+    """A typing error must not look like an empty list."""
+    with ScriptedApi({}) as api, pytest.raises(ClusterError, match="knows no Nodee of v1"):
+        open_door(api.kubeconfig()).use(lambda kube: kube.list("v1", "Nodee"))
+
+
+def test_a_cluster_is_opened_once_for_all_threads(open_door: Any) -> None:
+    """Many steps share one client: one kubeconfig read, one discovery of a kind at most per thread."""
+    with ScriptedApi({NODE: Reply(200, {"kind": "Node"})}) as api:
+        door = open_door(api.kubeconfig())
+        threads = [threading.Thread(target=door.use, args=(node,)) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert api.asked.count(NODE) == 16
+    assert door.read == 1
+
+
+def test_the_kubeconfig_is_kept_private(open_door: Any, tmp_path: Path) -> None:
+    """What lies on the controller's disk can be read by its owner alone."""
+    with ScriptedApi({}) as api:
+        open_door(api.kubeconfig()).use(lambda kube: kube.version())
+    kept = sorted((tmp_path / "state").iterdir())
+    assert [path.name for path in kept] == ["kubeconfig-tkc", "kubeconfig-tkc.ca"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
+
+
+def tunnel(door: Door, api: ScriptedApi, before: Callable[[], None] = lambda: None) -> list[tuple[str, int]]:
+    """Let the host forward to the scripted API; returns the addresses asked for."""
+    asked: list[tuple[str, int]] = []
+
+    def forward(address: str, port: int) -> socket.socket:
+        asked.append((address, port))
+        before()
+        return socket.create_connection(("127.0.0.1", api.port), 5)
+
+    door.host.forward = forward  # type: ignore[method-assign]
+    return asked
+
+
+def test_the_lab_is_reached_through_ssh_only(open_door: Any) -> None:
+    """In the lab an address may belong to a real machine out here: nothing is sent to it."""
+    with ScriptedApi({NODE: Reply(200, {"kind": "Node"})}, "192.0.2.110") as api:
+        door = open_door(api.kubeconfig("https://192.0.2.110:16443"), target="lab")
+        asked = tunnel(door, api)
+        assert door.use(node) == {"kind": "Node"}
+    assert asked == [("192.0.2.110", 16443)]
+
+
+@pytest.mark.parametrize(("target", "tunnelled"), [("ssh", False), ("lab", True)])
+def test_an_api_that_answers_is_asked_directly(
+    open_door: Any, monkeypatch: pytest.MonkeyPatch, target: str, tunnelled: bool
+) -> None:
+    """Without the way through SSH, unless it is the lab."""
+    monkeypatch.setattr("thinkube_nornir.cluster.handle._is_loopback", lambda _: False)
+    with ScriptedApi({NODE: Reply(200, {"kind": "Node"})}) as api:
+        door = open_door(api.kubeconfig(), target=target)
+        asked = tunnel(door, api)
+        assert door.use(node) == {"kind": "Node"}
+    assert bool(asked) is tunnelled
+
+
+def test_a_loopback_address_means_the_host_s_own(open_door: Any) -> None:
+    """`https://127.0.0.1` in a kubeconfig is that host's loopback, never the controller's."""
+    with ScriptedApi({NODE: Reply(200, {"kind": "Node"})}) as api, ScriptedApi({}) as stranger:
+        door = open_door(api.kubeconfig(f"https://127.0.0.1:{stranger.port}"))
+        asked = tunnel(door, api)
+        assert door.use(node) == {"kind": "Node"}
+        assert stranger.requests == []
+    assert asked == [("127.0.0.1", stranger.port)]
+
+
+def test_a_broken_tunnel_is_made_anew(open_door: Any) -> None:
+    """Lost connections and a host that is away for a moment do not end a read."""
+    with ScriptedApi({NODE: [DROP, DROP, Reply(200, {"kind": "Node"})]}) as api:
+        door = open_door(api.kubeconfig(), target="lab")
+        troubles: list[Exception] = [Unreachable("tkc: the link is down"), OSError("refused")]
+        asked = tunnel(door, api, lambda: _raise(troubles.pop()) if troubles else None)
+        assert door.use(node) == {"kind": "Node"}
+    assert len(asked) >= 5
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def test_an_unreachable_host_is_named(open_door: Any) -> None:
+    with ScriptedApi({}) as api:
+        door = open_door(api.kubeconfig(), target="lab", command=0.3)
+        tunnel(door, api, lambda: _raise(Unreachable("tkc: the link is down")))
+        with pytest.raises(ClusterError) as caught:
+            door.use(node)
+    assert "the link is down" in caught.value.why
+
+
+@pytest.mark.parametrize("addresses", [("127.0.0.1",), ("192.0.2.99",)], ids=["another authority", "another address"])
+def test_a_server_that_is_not_ours_gets_nothing(open_door: Any, addresses: tuple[str, ...]) -> None:
+    """Through the tunnel too, a certificate of another authority or address ends it, at once and before the token."""
+    ours = Authority("ours")
+    with ScriptedApi({}, *addresses, authority=Authority() if addresses == ("127.0.0.1",) else ours) as api:
+        door = open_door(kubeconfig("https://127.0.0.1:16443", ours.pem, token=TOKEN), target="lab")
+        asked = tunnel(door, api)
+        with pytest.raises(ClusterError, match="no answer") as caught:
+            door.use(node)
+        assert api.requests == []
+    assert "certificate is not the one" in caught.value.why
+    assert len(asked) == 1
+
+
+def state(ready: bool, version: str) -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": str(ready), "reason": "KubeletNotReady", "message": "no network"}]
+    return {"metadata": {"name": "n1", "resourceVersion": version}, "status": {"conditions": conditions}}
+
+
+def listing(version: str, *items: Any) -> Reply:
+    return Reply(200, {"metadata": {"resourceVersion": version}, "items": list(items)})
+
+
+def event(kind: str, obj: Any) -> dict[str, Any]:
+    return {"type": kind, "object": obj}
+
+
+def ready(kube: Cluster, timeout: float = 5.0) -> Any:
+    def is_ready(obj: Any) -> bool:
+        return obj is not None and obj["status"]["conditions"][0]["status"] == "True"
+
+    return wait(kube, "v1", "Node", "n1", condition=is_ready, what="Node n1 to be Ready", timeout=timeout)
+
+
+GONE = event("ERROR", {"kind": "Status", "code": 410, "message": "too old resource version"})
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        pytest.param(
+            [listing("1"), Reply(200, [event("ADDED", state(False, "2")), event("MODIFIED", state(True, "3"))])],
+            id="it appears, then changes",
+        ),
+        pytest.param(
+            [listing("1", state(False, "1")), Reply(200, [], drop=True), listing("3", state(True, "3"))],
+            id="the stream is dropped, and the change came meanwhile",
+        ),
+        pytest.param(
+            [listing("1", state(False, "1")), Reply(200, [GONE]), listing("3", state(True, "3"))],
+            id="the server forgot where we were",
+        ),
+        pytest.param(
+            [listing("1", state(False, "1")), failure(410, "gone"), listing("3", state(True, "3"))],
+            id="the server forgot, as a status",
+        ),
+        pytest.param(
+            [listing("1", state(False, "1")), failure(500, "etcd"), listing("3", state(True, "3"))],
+            id="the watch fails",
+        ),
+        pytest.param(
+            [listing("1", state(True, "1")), failure(500, "must not be asked")],
+            id="it is so already",
+        ),
+    ],
+)
+def test_a_wait_ends_when_its_condition_holds(open_door: Any, replies: list[Reply]) -> None:
+    """Changes are seen whether they come as events, or while the watch was broken."""
+    with ScriptedApi({NODES: replies}) as api:
+        assert open_door(api.kubeconfig()).use(ready)["metadata"]["name"] == "n1"
+        assert api.asked.count(NODES) == len(replies) - (replies[-1].status == 500)
+
+
+def test_a_watch_goes_on_from_where_it_was(open_door: Any) -> None:
+    """When the server ends a watch, the next one starts at the last version that was seen, bookmarks too."""
+    bookmark = event("BOOKMARK", {"metadata": {"resourceVersion": "7"}})
+    replies = [listing("1"), Reply(200, [bookmark]), Reply(200, [event("ADDED", state(True, "8"))])]
+    with ScriptedApi({NODES: replies}) as api:
+        open_door(api.kubeconfig()).use(ready)
+        versions = [r.query.get("resourceVersion") for r in api.requests if r.path == "/api/v1/nodes"]
+    assert versions == [None, ["1"], ["7"]]
+
+
+def test_a_wait_that_ends_in_vain_says_what_it_saw(open_door: Any) -> None:
+    replies = [listing("1", state(False, "1")), Reply(200, [])]
+    with ScriptedApi({NODES: replies}) as api, pytest.raises(DeadlinePassed) as caught:
+        open_door(api.kubeconfig()).use(lambda kube: ready(kube, 0.3))
+    assert caught.value.what.startswith("waited 0.3 s for Node n1 to be Ready")
+    assert "Ready=False (KubeletNotReady: no network)" in caught.value.why
+
+
+def test_a_wait_through_failures_tells_of_them(open_door: Any) -> None:
+    with ScriptedApi({NODES: failure(503, "etcd is not there")}) as api, pytest.raises(DeadlinePassed) as caught:
+        open_door(api.kubeconfig()).use(lambda kube: ready(kube, 0.6))
+    assert "etcd is not there" in caught.value.why
+
+
+def test_a_refused_wait_ends_at_once(open_door: Any) -> None:
+    """Waiting does not help against a lack of rights."""
+    with ScriptedApi({NODES: failure(403, "forbidden")}) as api, pytest.raises(ClusterError) as caught:
+        open_door(api.kubeconfig()).use(ready)
+    assert caught.value.status == 403
+
+
+def test_a_cancelled_run_ends_its_waits(open_door: Any) -> None:
+    with ScriptedApi({NODES: [listing("1"), Reply(200, [])]}) as api:
+        door = open_door(api.kubeconfig())
+        threading.Timer(0.2, door.context.cancelled.set).start()
+        with pytest.raises(Cancelled):
+            door.use(lambda kube: ready(kube, 60))
+
+
+STAMP = {"uid": "u1", "creationTimestamp": "2026-01-01T12:00:00Z", "resourceVersion": "1"}
+POD: dict[str, Any] = {"metadata": {"name": "p-x", "namespace": "default", **STAMP}, "spec": {}}
+PODS = "/api/v1/namespaces/default/pods"
+
+
+def pod_script(**more: Any) -> dict[str, Any]:
+    pulling = {"reason": "ImagePullBackOff", "message": "no such image"}
+    status = {"phase": "Pending", "containerStatuses": [{"state": {"waiting": pulling}}]}
+    return {
+        f"POST {PODS}": Reply(201, POD),
+        "GET /api/v1/pods": listing("1"),
+        f"GET {PODS}": [listing("1", POD | {"status": status}), Reply(200, [])],
+        "GET /api/v1/namespaces/default/events": listing("1", {"reason": "Failed", "message": "pull refused"}),
+        f"DELETE {PODS}/p-x": Reply(200, {}),
+    } | more
+
+
+def probe(kube: Cluster, timeout: float = 0.4) -> Any:
+    return run_pod(kube, probe_pod("p", "image", ["true"]), timeout=timeout)
+
+
+def test_a_pod_that_does_not_run_says_why_and_is_removed(open_door: Any) -> None:
+    with ScriptedApi(pod_script()) as api:
+        with pytest.raises(DeadlinePassed) as caught:
+            open_door(api.kubeconfig()).use(probe)
+        assert api.asked[-1] == f"DELETE {PODS}/p-x"
+    assert "ImagePullBackOff: no such image" in caught.value.why
+    assert "event Failed: pull refused" in caught.value.why
+
+
+def test_a_cancelled_probe_is_removed(open_door: Any) -> None:
+    with ScriptedApi(pod_script()) as api:
+        door = open_door(api.kubeconfig())
+        threading.Timer(0.2, door.context.cancelled.set).start()
+        with pytest.raises(Cancelled):
+            door.use(lambda kube: probe(kube, 60))
+        assert api.asked[-1] == f"DELETE {PODS}/p-x"
+
+
+def test_a_probe_that_cannot_be_removed_is_told(open_door: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The step's own error comes through, and the log says what becomes of the pod."""
+    script = pod_script(**{f"DELETE {PODS}/p-x": failure(403, "forbidden")})
+    with ScriptedApi(script) as api, caplog.at_level(logging.WARNING), pytest.raises(DeadlinePassed):
+        open_door(api.kubeconfig()).use(probe)
+    assert "it ends by itself" in caplog.text
+
+
+def test_left_over_probes_are_swept(open_door: Any) -> None:
+    """Only those whose deadline is over by the server's clock; another run's probe goes on."""
+
+    def made(name: str, at: str) -> dict[str, Any]:
+        metadata = POD["metadata"] | {"name": name, "creationTimestamp": at}
+        return {"metadata": metadata, "spec": {"activeDeadlineSeconds": 60}}
+
+    pods = listing("1", made("old", "2026-01-01T11:57:59Z"), made("young", "2026-01-01T11:58:01Z"))
+    script = pod_script(**{"GET /api/v1/pods": pods, f"DELETE {PODS}/old": Reply(200, {})})
+    with ScriptedApi(script) as api, pytest.raises(DeadlinePassed):
+        open_door(api.kubeconfig()).use(probe)
+    assert [line for line in api.asked if line.startswith("DELETE")] == [f"DELETE {PODS}/old", f"DELETE {PODS}/p-x"]
+
+
+def test_a_dry_run_starts_no_probe(open_door: Any) -> None:
+    with ScriptedApi({}) as api:
+        door = open_door(api.kubeconfig())
+        door.context.dry_run = True
+        with pytest.raises(Refused):
+            door.use(probe)
+        assert not [line for line in api.asked if line.startswith("POST")]
