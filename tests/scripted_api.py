@@ -29,6 +29,8 @@ CORE = {
     "resources": [
         {"name": "pods", "kind": "Pod", "namespaced": True},
         {"name": "nodes", "kind": "Node", "namespaced": False},
+        {"name": "events", "kind": "Event", "namespaced": True},
+        {"name": "pods/log", "kind": "Pod", "namespaced": True},
     ]
 }
 
@@ -68,10 +70,9 @@ class ScriptedApi:
 
     def __init__(
         self, script: Mapping[str, Reply | Sequence[Reply]], *addresses: str, authority: Authority | None = None
-    ):
-        self.script = {"GET /api/v1": Reply(200, CORE), "GET /version": Reply(200, {"gitVersion": "v1.32.3"})} | dict(
-            script
-        )
+    ) -> None:
+        usual = {"GET /api/v1": Reply(200, CORE), "GET /version": Reply(200, {"gitVersion": "v1.32.3"})}
+        self.script: Mapping[str, Reply | Sequence[Reply]] = {**usual, **script}
         self.authority = authority or Authority()
         self.requests: list[Request] = []
         self.unscripted: list[str] = []

@@ -154,10 +154,10 @@ def _log_of(kube: Cluster, pod: Object) -> str:
 def _events(kube: Cluster, pod: Object) -> str:
     """What the cluster says about the pod. That this fails must not hide the pod's own error."""
     query = {"fieldSelector": f"involvedObject.uid={pod['metadata']['uid']}"}
-    path = kube.must_serve("v1", "Event").path(pod["metadata"]["namespace"])
     try:
+        path = kube.must_serve("v1", "Event").path(pod["metadata"]["namespace"])
         listed = kube.client.ask(Call("GET", path, query, doing="reading events"), patience_for_cleanup(_CLEANUP))
-    except ClusterError as error:
+    except ThinkubeError as error:
         return f"its events could not be read: {error.what}"
     return "\n".join(f"event {e.get('reason')}: {e.get('message')}" for e in (listed.get("items") or [])[-5:])
 
