@@ -91,4 +91,4 @@ class Lab(Protocol):
     state: dict[str, Any]
     """The emulation's own memory about the whole: DNS zones, the cluster."""
     ports: dict[tuple[str, str, int], tuple[str, int]]
-    """SSH forwards: (host, address, port) as asked for on a host -> (address, port) on loopback where it really answers."""
+    """SSH forwards: (host or "*", address, port) as asked for on a host -> (address, port) on loopback that answers."""

@@ -1,0 +1,277 @@
+"""The lab from outside: start it when it is not there, find it again when it is, end it, break it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nornir.core.inventory import Inventory
+
+import thinkube_nornir
+from thinkube_nornir.config import Config, SSHSettings
+from thinkube_nornir.errors import DeadlinePassed, ThinkubeError
+from thinkube_nornir.lab.request import LabRequest, request_for
+
+_START = 30.0
+_ANSWER = 10.0
+_END = 15.0
+_LOG_TAIL = 20
+
+
+@dataclass(frozen=True)
+class LabAddress:
+    """Where a lab host's SSH server answers, and who may log in."""
+
+    address: str
+    port: int
+    user: str
+
+
+@dataclass(frozen=True)
+class LabInfo:
+    hosts: Mapping[str, LabAddress]
+    key_file: Path
+    """The only key that the lab's hosts accept."""
+    known_hosts: Path
+    emulated: tuple[str, ...]
+    pid: int
+    since: float
+    """Seconds since the epoch."""
+    fingerprint: str
+    """Of what it was started with: hosts, groups, settings."""
+
+
+def ensure_lab(config: Config, inventory: Inventory, say: Callable[[str], None]) -> LabInfo:
+    """The running lab for this inventory; started when there is none, which `say` is told.
+
+    Raises:
+        ThinkubeError: it did not start; why, with the end of its log.
+        DeadlinePassed: another command has been starting or ending it for too long.
+    """
+    request = request_for(config, inventory)
+    with _alone(config):
+        info = lab_status(config)
+        if info and info.fingerprint == request.fingerprint:
+            return info
+        if info:
+            say("lab: the inventory has changed since the lab started; it starts anew, as empty as at first")
+            _end(config, info)
+        started = time.monotonic()
+        info = _start(config, request)
+        say(f"lab: started {len(info.hosts)} hosts in {time.monotonic() - started:.1f} s: {', '.join(info.hosts)}")
+        return info
+
+
+def lab_status(config: Config) -> LabInfo | None:
+    """The running lab, whatever inventory it was started for; None when there is none."""
+    answer = _ask(config, {"do": "status"})
+    return _info(config, answer[0], answer[1]) if answer else None
+
+
+def lab_down(config: Config) -> LabInfo | None:
+    """End the lab and return what it was; None when there was none. What a killed one left behind is removed."""
+    with _alone(config):
+        info = lab_status(config)
+        if info:
+            _end(config, info)
+        shutil.rmtree(_folder(config), ignore_errors=True)
+        return info
+
+
+def lab_fault(config: Config, host: str, kind: str, **details: float) -> None:
+    """Break something about a host, as control.FAULTS lists it; kind `none` mends all of it.
+
+    Raises:
+        ThinkubeError: no lab runs; or it knows no such host or fault.
+    """
+    _demand(config, {"do": "fault", "fault": {"host": host, "kind": kind, **details}})
+
+
+def lab_snapshot(config: Config, host: str) -> dict[str, Any]:
+    """The state of a host, to compare: `files` on its disk that are not the machine's own, and the `emulation`'s state.
+
+    A file is path -> [type, mode, uid, gid, content]; see snapshot.py.
+    """
+    return _demand(config, {"do": "snapshot", "host": host})
+
+
+def apply_lab(inventory: Inventory, info: LabInfo) -> None:
+    """Point the inventory's hosts at the lab's."""
+    for name, place in info.hosts.items():
+        host = inventory.hosts[name]
+        host.hostname, host.port, host.username, host.password = place.address, place.port, place.user, None
+
+
+def lab_config(config: Config, info: LabInfo) -> Config:
+    """The configuration with the lab's own key and known hosts, and none of the operator's."""
+    ssh = SSHSettings(known_hosts=info.known_hosts, key_file=info.key_file, agent=False, keepalive=config.ssh.keepalive)
+    return replace(config, ssh=ssh)
+
+
+def status_lines(info: LabInfo | None) -> list[str]:
+    """What `lab status` prints."""
+    if info is None:
+        return ["no lab is running; `lab up`, or any command with `target: lab`, starts one"]
+    age = int(time.time() - info.since)
+    lines = [f"lab: {len(info.hosts)} hosts, up for {age // 60} min {age % 60} s, process {info.pid}"]
+    lines += [
+        f"  {name:12} ssh -p {at.port} -i {info.key_file} {at.user}@{at.address}" for name, at in info.hosts.items()
+    ]
+    return [*lines, f"emulated: {', '.join(info.emulated)}"] if info.emulated else lines
+
+
+def _start(config: Config, request: LabRequest) -> LabInfo:
+    folder = _folder(config)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    (folder / "request.json").write_text(request.text())
+    ready, theirs = os.pipe()
+    with _log(config).open("wb") as log, os.fdopen(ready, "rb", 0) as said:
+        command = [sys.executable, "-m", "thinkube_nornir.lab.process", str(folder), str(theirs)]
+        with contextlib.closing(os.fdopen(theirs, "wb")):
+            subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(),
+                pass_fds=[theirs], start_new_session=True, timeout=_START, check=False,
+            )  # fmt: skip
+        line = _line(said)
+    answer = json.loads(line or "{}")
+    if "hosts" not in answer:
+        raise _not_started(config, answer.get("error"))
+    info = lab_status(config)
+    if info is None:
+        raise _not_started(config, None)
+    return info
+
+
+def _line(said: Any) -> bytes:
+    """What the lab process has to say once it is ready; empty when it died, or took too long."""
+    ready, _, _ = select.select([said], [], [], _START)
+    return bytes(said.read(1 << 20)) if ready else b""
+
+
+def _not_started(config: Config, error: dict[str, str] | None) -> ThinkubeError:
+    tail = "\n".join(_log(config).read_text(errors="replace").splitlines()[-_LOG_TAIL:])
+    if error is None:
+        error = {"what": f"the lab did not start within {_START:g} s", "why": "", "fix": f"read {_log(config)}"}
+    why = "\n".join(part for part in (error["why"], tail) if part)
+    return ThinkubeError(error["what"], why=why, fix=error["fix"])
+
+
+def _environment() -> dict[str, str]:
+    """Little, because the hosts' first process has it too; no secret of the operator's is in it."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+    package = Path(thinkube_nornir.__file__).parent.parent
+    return {**kept, "PYTHONPATH": os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+def _end(config: Config, info: LabInfo) -> None:
+    """Ask it to end, and wait for that; a lab that does not is killed."""
+    with contextlib.suppress(OSError), _connected(config) as control:
+        control.settimeout(_END)
+        control.sendall(b'{"do": "end"}\n')
+        while control.recv(65536):
+            pass
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(info.pid, signal.SIGKILL)
+
+
+def _demand(config: Config, request: dict[str, Any]) -> dict[str, Any]:
+    answered = _ask(config, request)
+    if answered is None:
+        raise ThinkubeError("no lab is running", fix="start one: thinkube-nornir lab up")
+    answer = answered[0]
+    if "error" in answer:
+        raise ThinkubeError(answer["error"]["what"], why=answer["error"]["why"], fix=answer["error"]["fix"])
+    return answer
+
+
+def _ask(config: Config, request: dict[str, Any]) -> tuple[dict[str, Any], int] | None:
+    """The lab's answer and its process id; None when no lab listens.
+
+    Raises:
+        DeadlinePassed: it takes connections and answers nothing.
+    """
+    try:
+        with _connected(config) as control:
+            pid = struct.unpack("3i", control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+            control.sendall(json.dumps(request).encode() + b"\n")
+            return json.loads(control.makefile("rb").readline()), pid
+    except TimeoutError:
+        raise DeadlinePassed(
+            f"the lab does not answer after {_ANSWER:g} s", why=f"its log: {_log(config)}", fix=f"end it: kill -9 {pid}"
+        ) from None
+    except (FileNotFoundError, ConnectionError, json.JSONDecodeError):
+        return None
+
+
+@contextlib.contextmanager
+def _connected(config: Config) -> Iterator[socket.socket]:
+    folder = os.open(_folder(config), os.O_PATH)
+    try:
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(_ANSWER)
+            control.connect(
+                f"/proc/self/fd/{folder}/control"
+            )  # a socket's path must be short; the folder's may be long
+            yield control
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def _alone(config: Config) -> Iterator[None]:
+    """No two commands start or end the lab at once.
+
+    Raises:
+        DeadlinePassed: another command has held the lock for longer than a start can take.
+    """
+    config.state.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + 2 * _START
+    with (config.state / "lab.lock").open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise DeadlinePassed(
+                        f"another command holds {lock.name}", fix="see which one hangs, and end it"
+                    ) from None
+                time.sleep(0.02)
+        yield
+
+
+def _info(config: Config, answer: dict[str, Any], pid: int) -> LabInfo:
+    folder = _folder(config)
+    return LabInfo(
+        hosts={name: LabAddress(**place) for name, place in answer["hosts"].items()},
+        key_file=folder / "key",
+        known_hosts=folder / "known_hosts",
+        emulated=tuple(answer["emulated"]),
+        pid=pid,
+        since=answer["since"],
+        fingerprint=answer["fingerprint"],
+    )
+
+
+def _folder(config: Config) -> Path:
+    return config.state / "lab"
+
+
+def _log(config: Config) -> Path:
+    return config.state / "lab.log"

@@ -1,0 +1,160 @@
+"""The process that holds all of the lab's hosts: a pid namespace that ends when the lab process does."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from thinkube_nornir.lab import ground, kernel
+from thinkube_nornir.lab.root import HostSpec, build
+from thinkube_nornir.lab.spawner import Spawner
+
+_STAGES = ("/mnt", "/media", "/srv", "/tmp")  # noqa: S108 - covered by a private tmpfs; the machine's own is untouched
+
+REFUSED = """\
+this machine does not let an ordinary process make namespaces, or grants them no rights;
+on Ubuntu: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0, or run as root;
+elsewhere: sudo sysctl user.max_user_namespaces=10000;
+in a container: give it --privileged, or --cap-add SYS_ADMIN with seccomp and AppArmor unconfined;
+or use real hosts: `target: ssh` in config.yaml
+"""
+
+
+class Warden:
+    """The lab process's hold on its hosts.
+
+    Args:
+        channels: for each host the socket on which its process 1 takes requests.
+        life: while this is open the hosts live.
+    """
+
+    def __init__(self, pid: int, channels: dict[str, socket.socket], life: int, complaints: int) -> None:
+        self._pid = pid
+        self.channels = channels
+        self._life = life
+        self._complaints = complaints
+
+    def end(self) -> None:
+        """End every process in every host and wait for that."""
+        os.close(self._life)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+
+    def complaint(self) -> str:
+        """What the warden or a host said before it died."""
+        return os.read(self._complaints, 65536).decode(errors="replace").strip()
+
+
+def appoint(specs: Sequence[HostSpec], not_theirs: Sequence[int] = ()) -> Warden:
+    """Fork the warden, without the descriptors `not_theirs`.
+
+    Call it before there is a thread or an event loop: the hosts are forks of this process.
+    """
+    pairs = {spec.name: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for spec in specs}
+    life, our_life = os.pipe()
+    our_complaints, complaints = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        for fd in (our_life, our_complaints, *not_theirs):
+            os.close(fd)
+        for ours, _ in pairs.values():
+            ours.close()
+        _carefully(
+            complaints, lambda: _hold(specs, {name: theirs for name, (_, theirs) in pairs.items()}, life, complaints)
+        )
+    os.close(life)
+    os.close(complaints)
+    for _, theirs in pairs.values():
+        theirs.close()
+    return Warden(pid, {name: ours for name, (ours, _) in pairs.items()}, our_life, our_complaints)
+
+
+def _carefully(complaints: int, work: Callable[[], None]) -> NoReturn:
+    """In a forked child: do the work and exit; an error goes to the lab process as text that a person can act on."""
+    status = 1
+    try:
+        work()
+        status = 0
+    except OSError as error:
+        os.write(complaints, str(error.strerror).encode() + b": " + str(error.filename or "").encode() + b"\n")
+        os.write(complaints, _advice(error).encode())
+    except Exception:
+        os.write(complaints, traceback.format_exc().encode())
+    finally:
+        os._exit(status)
+
+
+def _advice(error: OSError) -> str:
+    if error.errno in (errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EINVAL, errno.ENOSYS):
+        return REFUSED
+    return ""
+
+
+def _hold(specs: Sequence[HostSpec], channels: dict[str, socket.socket], life: int, complaints: int) -> None:
+    os.chdir("/")
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_DFL)
+    _unshare_user()
+    pid = os.fork()
+    if pid == 0:
+        _carefully(complaints, lambda: _keep(specs, channels, life, complaints))
+    for channel in channels.values():
+        channel.close()
+    os.waitpid(pid, 0)
+
+
+def _unshare_user() -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    kernel.unshare(kernel.NEWUSER | kernel.NEWNS | kernel.NEWPID)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    kernel.mount("none", Path("/"), flags=kernel.REC | kernel.PRIVATE)
+
+
+def _keep(specs: Sequence[HostSpec], channels: dict[str, socket.socket], life: int, complaints: int) -> None:
+    """Process 1 of the lab: when it exits the kernel ends all that it holds."""
+    stage = _stage()
+    kernel.mount("lab", stage, "tmpfs", 0, "mode=0755")
+    (stage / "ground").mkdir()
+    (stage / "hosts").mkdir()
+    ground.lay(stage / "ground", frozenset(spec.login_user for spec in specs))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
+    for spec in specs:
+        if os.fork() == 0:
+            _carefully(complaints, partial(_isolate, spec, stage, channels, complaints))
+    for channel in channels.values():
+        channel.close()
+    os.read(life, 1)
+
+
+def _stage() -> Path:
+    """An existing folder to cover, in which nothing is that a host needs to see."""
+    for name in _STAGES:
+        if Path(name).is_dir() and not Path(sys.base_prefix).resolve().is_relative_to(name):
+            return Path(name)
+    raise FileNotFoundError(errno.ENOENT, "none of these folders can be a mount point", ", ".join(_STAGES))
+
+
+def _isolate(spec: HostSpec, stage: Path, channels: dict[str, socket.socket], complaints: int) -> None:
+    for name, channel in channels.items():
+        if name != spec.name:
+            channel.close()
+    kernel.unshare(kernel.NEWNS | kernel.NEWNET | kernel.NEWUTS | kernel.NEWIPC | kernel.NEWPID)
+    if os.fork() == 0:
+        _carefully(complaints, partial(_serve, spec, stage, channels[spec.name]))
+
+
+def _serve(spec: HostSpec, stage: Path, channel: socket.socket) -> None:
+    shown = build(spec, stage / "ground", stage / "hosts" / spec.name)
+    kernel.raise_loopback()
+    Spawner(channel, shown).serve()
