@@ -50,7 +50,7 @@ class NodeRecord:
 
 
 class Journal:
-    """Args: scope: whose hosts a run is on: `ssh`, or one lab's id, because a new lab's hosts are not the last one's."""
+    """`scope` says whose hosts a run is on: `ssh`, or one lab's id, because a new lab has new hosts."""
 
     def __init__(self, database: Database, scope: str) -> None:
         self._db = database

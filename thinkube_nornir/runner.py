@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import heapq
 import logging
-import queue
+import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 from nornir.core import Nornir
 from nornir.core.inventory import Host
@@ -42,8 +45,24 @@ def carry_out(plan: Plan, nornir: Nornir, context: Context, processors: Sequence
     hosts = set(plan.hosts)
     nornir = nornir.filter(filter_func=lambda host: host.name in hosts)
     # Nornir passes failed hosts over unless told otherwise; here each node decides by its own needs.
-    nornir.with_runner(runner).with_processors(list(processors)).run(task=_no_task, name=plan.verb, on_failed=True)
+    nornir = nornir.with_runner(runner).with_processors(list(processors))
+    with _interruptions(runner):
+        nornir.run(task=_no_task, name=plan.verb, on_failed=True)
     return RunResult(runner.results, runner.stopping)
+
+
+@contextmanager
+def _interruptions(runner: GraphRunner) -> Iterator[None]:
+    """Ctrl-C and SIGTERM tell the runner, in place of raising somewhere in the middle of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    former = {number: signal.signal(number, runner.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _no_task(task: Task) -> Result:
@@ -74,7 +93,7 @@ class GraphRunner:
         waiting = {node.id: len(node.needs | node.after) for node in self.plan.nodes}
         ready = [self._ranked(node) for node in self.plan.nodes if not waiting[node.id]]
         heapq.heapify(ready)
-        finished: queue.SimpleQueue[tuple[Node, MultiResult]] = queue.SimpleQueue()
+        finished: SimpleQueue[tuple[Node, MultiResult]] = SimpleQueue()
         together = AggregatedResult(task.name)
         running = 0
         with ThreadPoolExecutor(self.context.config.workers, thread_name_prefix="step") as pool:
@@ -84,7 +103,7 @@ class GraphRunner:
                     running += 1
                 if not running:
                     continue
-                node, result = self._next(finished)
+                node, result = finished.get()
                 running -= 1
                 self._finished(node, result[0])
                 together.setdefault(node.host, MultiResult(task.name)).extend(result)
@@ -116,14 +135,11 @@ class GraphRunner:
             heapq.heappush(ready, ranked)
         return chosen
 
-    def _next(self, finished: queue.SimpleQueue[tuple[Node, MultiResult]]) -> tuple[Node, MultiResult]:
-        while True:
-            try:
-                return finished.get()
-            except KeyboardInterrupt:
-                if self.stopping:
-                    self.context.cancelled.set()
-                self.stopping = True
+    def interrupt(self, *_signal: object) -> None:
+        """First time: start nothing more. Second time: cancel what runs."""
+        if self.stopping:
+            self.context.cancelled.set()
+        self.stopping = True
 
     def _finished(self, node: Node, result: Result) -> None:
         if node.step.token:
@@ -134,9 +150,7 @@ class GraphRunner:
         if outcome_of(result) is Outcome.PLANNED:
             self._planned[node.component] += 1
 
-    def _carry_out(
-        self, node: Node, task: Task, host: Host, finished: queue.SimpleQueue[tuple[Node, MultiResult]]
-    ) -> None:
+    def _carry_out(self, node: Node, task: Task, host: Host, finished: SimpleQueue[tuple[Node, MultiResult]]) -> None:
         step = StepTask(
             self._function(node),
             task.nornir,

@@ -1,0 +1,106 @@
+"""Finding components in a folder, sorting them, selecting them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from thinkube_nornir import catalog
+from thinkube_nornir.errors import ConfigError
+
+COMPONENT = """
+from thinkube_nornir.component import Chain, Component
+NONE = Chain()
+COMPONENT = Component("{title}", {number}, "all", setup=NONE, verify=NONE, rollback=NONE, needs={needs})
+"""
+
+
+def folder(root: Path, **components: tuple[int, tuple[str, ...]]) -> Path:
+    """A tasks folder with one phase, `phase1_base`, and a module per component: name=(number, needs)."""
+    tasks = root / f"tasks_{root.name}"
+    (tasks / "phase1_base").mkdir(parents=True)
+    (tasks / "__init__.py").write_text('PHASES = ("phase1_base",)\n')
+    (tasks / "phase1_base" / "__init__.py").write_text("")
+    for name, (number, needs) in components.items():
+        (tasks / "phase1_base" / f"{name}.py").write_text(COMPONENT.format(title=name, number=number, needs=needs))
+    return tasks
+
+
+def names(found: catalog.Catalog) -> list[str]:
+    return [e.name for e in found.entries]
+
+
+def test_components_are_found_by_looking(tmp_path: Path) -> None:
+    """A module in a phase's folder is a component; its name is the phase's first word and the module."""
+    found = catalog.load(folder(tmp_path, keys=(10, ()), bash=(20, ())))
+
+    assert names(found) == ["phase1.keys", "phase1.bash"]
+
+
+def test_what_is_needed_comes_first(tmp_path: Path) -> None:
+    """Needs go before numbers, numbers before names."""
+    found = catalog.load(folder(tmp_path, a=(10, ("phase1.z",)), z=(30, ()), m=(20, ())))
+
+    assert names(found) == ["phase1.m", "phase1.z", "phase1.a"]
+
+
+def test_a_circle_is_named(tmp_path: Path) -> None:
+    """Two components that need each other are an error that shows the circle."""
+    with pytest.raises(ConfigError, match=r"circle: phase1\.\w -> phase1\.\w -> phase1\.\w"):
+        catalog.load(folder(tmp_path, a=(10, ("phase1.b",)), b=(20, ("phase1.a",))))
+
+
+def test_an_unknown_need_names_the_nearest(tmp_path: Path) -> None:
+    """A typo in `needs` is found when the folder is loaded."""
+    with pytest.raises(ConfigError, match=r"phase1\.a needs: .*'phase1\.bas'.*did you mean phase1\.bash"):
+        catalog.load(folder(tmp_path, a=(10, ("phase1.bas",)), bash=(20, ())))
+
+
+def test_a_module_without_component_is_an_error(tmp_path: Path) -> None:
+    """Nothing is passed over in silence."""
+    tasks = folder(tmp_path)
+    (tasks / "phase1_base" / "stray.py").write_text("")
+
+    with pytest.raises(ConfigError, match=r"stray\.py: declares no COMPONENT"):
+        catalog.load(tasks)
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    """config.yaml names a folder that is no package."""
+    with pytest.raises(ConfigError, match="is not a tasks folder"):
+        catalog.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "selected"),
+    [
+        (["phase1"], ["phase1.keys", "phase1.bash"]),
+        (["phase1.bash"], ["phase1.bash"]),
+        (["all"], ["phase1.keys", "phase1.bash"]),
+        (["phase1.bash", "phase1"], ["phase1.keys", "phase1.bash"]),
+    ],
+)
+def test_selecting(tmp_path: Path, wanted: list[str], selected: list[str]) -> None:
+    """Phases, components and `all`, several at once, each entry once and in order."""
+    found = catalog.load(folder(tmp_path, keys=(10, ()), bash=(20, ())))
+
+    assert [e.name for e in found.select(wanted)] == selected
+
+
+def test_selecting_a_typo(tmp_path: Path) -> None:
+    """Every unknown name is reported, each with the nearest."""
+    found = catalog.load(folder(tmp_path, keys=(10, ())))
+
+    with pytest.raises(ConfigError) as caught:
+        found.select(["phase2", "phase1.kesy"])
+
+    assert len(caught.value.problems) == 2
+    assert "did you mean phase1.keys?" in str(caught.value)
+
+
+def test_dependents_are_found_however_indirect(tmp_path: Path) -> None:
+    """Rolling back must know everything that stands on a component."""
+    found = catalog.load(folder(tmp_path, a=(10, ()), b=(20, ("phase1.a",)), c=(30, ("phase1.b",)), d=(40, ())))
+
+    assert [e.name for e in found.dependents(found.select(["phase1.a"]))] == ["phase1.b", "phase1.c"]

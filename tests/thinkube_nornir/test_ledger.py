@@ -1,0 +1,153 @@
+"""The ledger and the journal: what is ours, and what happened, also after a kill."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from nornir.core.inventory import Host
+from nornir.core.task import MultiResult, Result
+
+from thinkube_nornir import lock
+from thinkube_nornir.database import Database
+from thinkube_nornir.errors import CheckFailed, ConfigError
+from thinkube_nornir.journal import Journal
+from thinkube_nornir.ledger import StoredLedger
+from thinkube_nornir.secret import Secret
+
+SNAP = {"host": "h1", "component": "p.a", "key": "snap:x", "summary": "install x"}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "state" / "journal.sqlite")
+
+
+def test_the_first_state_before_is_kept(database: Database) -> None:
+    """A second change of the same thing must not make our own first change look like the original."""
+    ledger = StoredLedger(database, "ssh")
+    ledger.done(ledger.intend(**SNAP, before={"channel": None}))
+    ledger.done(ledger.intend(**SNAP, before={"channel": "1.31"}))
+
+    kept = ledger.ours("h1", "snap:x")
+
+    assert kept is not None
+    assert kept.before == {"channel": None}
+    assert len(ledger.changes()) == 1
+
+
+def test_what_is_undone_is_not_ours(database: Database) -> None:
+    """And a later change of it is recorded anew."""
+    ledger = StoredLedger(database, "ssh")
+    ledger.undone(ledger.intend(**SNAP, before={"channel": None}))
+
+    assert ledger.ours("h1", "snap:x") is None
+    assert ledger.intend(**SNAP, before={"channel": "theirs"}).before == {"channel": "theirs"}
+
+
+def test_a_killed_change_stays_intended(tmp_path: Path) -> None:
+    """It is on disk before the effect, also when the process ends without a word."""
+    path = tmp_path / "journal.sqlite"
+    program = (
+        "import os, pathlib, thinkube_nornir.ledger as l, thinkube_nornir.database as d;"
+        f"l.StoredLedger(d.Database(pathlib.Path({str(path)!r})), 'ssh').intend("
+        "host='h1', component='p.a', key='snap:x', summary='install x', before={}); os.kill(os.getpid(), 9)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], check=False)
+
+    change = StoredLedger(Database(path), "ssh").ours("h1", "snap:x")
+
+    assert ended.returncode == -9
+    assert change is not None
+    assert change.state == "intended"
+
+
+def test_scopes_are_apart(database: Database) -> None:
+    """A new lab's hosts are not those of the last one."""
+    old = StoredLedger(database, "lab:1")
+    old.done(old.intend(**SNAP, before={}))
+
+    assert StoredLedger(database, "lab:2").changes() == []
+
+
+def test_changes_come_oldest_first_and_filtered(database: Database) -> None:
+    """Rollback walks them backward."""
+    ledger = StoredLedger(database, "ssh")
+    for host, component in (("h1", "p.a"), ("h2", "p.a"), ("h1", "p.b")):
+        ledger.intend(host=host, component=component, key=f"file:/{component}", summary="", before={})
+
+    assert [c.component for c in ledger.changes(host="h1")] == ["p.a", "p.b"]
+    assert [c.host for c in ledger.changes(component="p.a")] == ["h1", "h2"]
+
+
+def test_the_journal_holds_runs_and_nodes(database: Database) -> None:
+    """Before and after each node; errors by their three parts; no secret."""
+    journal = Journal(database, "ssh")
+    run = journal.start_run("run", ("phase5",), "tkw1")
+    journal.node_started(run, "p.a/verify/x@h1", "h1")
+    assert journal.nodes(run)[0].finished is None
+    result = MultiResult("x")
+    secret = Secret("hunter2 hunter2")
+    error = CheckFailed(f"saw {secret.reveal()}", why="because", fix="do")
+    result.append(Result(Host("h1"), failed=True, exception=error))
+
+    journal.node_finished(run, "p.a/verify/x@h1", result)
+
+    node = journal.nodes(run)[0]
+    assert node.outcome == "failed"
+    assert node.error == {"what": "saw ********", "why": "because", "fix": "do"}
+
+
+def test_resume_finds_what_did_not_end_well(database: Database) -> None:
+    """A killed run has no outcome; a later good one of the same hosts leaves nothing to resume."""
+    journal = Journal(database, "ssh")
+    killed = journal.start_run("run", ("phase5",), "")
+    found = journal.unfinished()
+    assert found is not None
+    assert (found.id, found.selection, found.outcome) == (killed, ("phase5",), None)
+
+    journal.finish_run(journal.start_run("run", ("phase5",), ""), "done")
+
+    assert journal.unfinished() is None
+
+
+def test_a_file_that_is_no_journal(tmp_path: Path) -> None:
+    """A clear error and no traceback; the file is left alone."""
+    path = tmp_path / "journal.sqlite"
+    path.write_text("not a database, but long enough to look like one " * 10)
+
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Database(path)
+
+    assert path.read_text().startswith("not a database")
+
+
+def test_a_journal_of_a_newer_version(tmp_path: Path) -> None:
+    """It is refused, not written to."""
+    newer = sqlite3.connect(tmp_path / "journal.sqlite")
+    newer.execute("PRAGMA user_version=99")
+    newer.close()
+
+    with pytest.raises(ConfigError, match="newer version"):
+        Database(tmp_path / "journal.sqlite")
+
+
+def test_the_journal_is_the_owners_alone(database: Database) -> None:
+    """It may hold former contents of files."""
+    assert database.path.stat().st_mode & 0o777 == 0o600
+    assert database.path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_lock_names_its_holder(tmp_path: Path) -> None:
+    """A second altering run is refused with who, since when and for what; and let in once the first has ended."""
+    with (
+        lock.hold(tmp_path, "run phase5"),
+        pytest.raises(ConfigError, match=r"process \d+.*run phase5"),
+        lock.hold(tmp_path, "x"),
+    ):
+        pass
+    with lock.hold(tmp_path, "rollback phase5"):
+        pass

@@ -1,0 +1,140 @@
+"""The plan: which nodes there are, and what each waits for."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.engine import catalog, entry, inventory, quiet
+from thinkube_nornir import plan
+from thinkube_nornir.component import chain, step
+from thinkube_nornir.errors import ConfigError
+
+CONTROL = entry(
+    "p5.control",
+    "control",
+    preconditions=chain(quiet("snapd_runs")),
+    setup=chain(quiet("install"), quiet("enable")),
+    verify=chain(quiet("is_ready"), quiet("answers")),
+    rollback=chain(quiet("remove")),
+)
+WORKERS = entry(
+    "p5.workers",
+    "workers",
+    needs=("p5.control",),
+    setup=chain(step(quiet("fetch"), needs=()), step(quiet("ask"), needs=("p5.control.enable",)), quiet("join")),
+    verify=chain(quiet("has_joined")),
+    rollback=chain(quiet("leave"), quiet("purge")),
+)
+HOSTS = {"control": ["c1"], "workers": ["w1", "w2"]}
+CATALOG = catalog(CONTROL, WORKERS)
+
+
+def needs(made: plan.Plan, node: str) -> set[str]:
+    return set(made.by_id[node].needs)
+
+
+def full(verb: str = "run") -> plan.Plan:
+    return plan.make(CATALOG, (CONTROL, WORKERS), inventory(HOSTS), ["c1", "w1", "w2"], verb)
+
+
+def test_setup_steps_follow_each_other_on_a_host() -> None:
+    """On one host a chain runs in order, each step needing the one before."""
+    assert needs(full(), "p5.control/setup/enable@c1") == {"p5.control/setup/install@c1"}
+
+
+def test_setup_needs_every_precondition() -> None:
+    """The first change waits for all preconditions of its host."""
+    assert "p5.control/preconditions/snapd_runs@c1" in needs(full(), "p5.control/setup/install@c1")
+
+
+def test_every_check_needs_the_setup_but_no_other_check() -> None:
+    """A failed check hides no other one: they follow each other without needing each other."""
+    node = full().by_id["p5.control/verify/answers@c1"]
+
+    assert node.needs == {"p5.control/setup/enable@c1"}
+    assert node.after == {"p5.control/verify/is_ready@c1"}
+
+
+def test_by_default_a_component_waits_until_what_it_needs_is_verified() -> None:
+    """The default edge between components comes from every verify node of the needed one."""
+    assert needs(full(), "p5.workers/setup/join@w1") == {
+        "p5.workers/setup/ask@w1",
+        "p5.control/verify/is_ready@c1",
+        "p5.control/verify/answers@c1",
+    }
+
+
+def test_a_step_with_no_needs_starts_at_once() -> None:
+    """`needs=()` takes the default edge away: installing on workers needs nothing from the control plane."""
+    assert needs(full(), "p5.workers/setup/fetch@w2") == set()
+
+
+def test_a_step_may_need_a_single_step_of_another_component() -> None:
+    """A named step stands for its nodes on all hosts."""
+    assert "p5.control/setup/enable@c1" in needs(full(), "p5.workers/setup/ask@w1")
+    assert "p5.control/verify/answers@c1" not in needs(full(), "p5.workers/setup/ask@w1")
+
+
+def test_hosts_do_not_wait_for_each_other() -> None:
+    """No global barrier: no node of w1 waits, however indirectly, for one of w2."""
+    made = full()
+    reached, stack = set(), [n.id for n in made.nodes if n.host == "w1"]
+    while stack:
+        node = made.by_id[stack.pop()]
+        reached.add(node.host)
+        stack += node.needs | node.after
+
+    assert reached == {"c1", "w1"}
+
+
+def test_what_is_needed_and_not_selected_is_verified_first() -> None:
+    """A filtered run reads from hosts outside the filter, and changes nothing there."""
+    made = plan.make(CATALOG, (WORKERS,), inventory(HOSTS), ["w1"], "run")
+
+    outside = [n for n in made.nodes if n.prerequisite]
+    assert {n.id for n in outside} == {"p5.control/verify/is_ready@c1", "p5.control/verify/answers@c1"}
+    assert made.hosts != ("w1",)
+    assert needs(made, "p5.workers/setup/ask@w1") >= {n.id for n in outside}
+
+
+def test_verify_has_no_order_between_components() -> None:
+    """Checks of a component do not hide those of another."""
+    assert all(not node.needs for node in full("verify").nodes)
+
+
+def test_rollback_goes_backward() -> None:
+    """What needs a component is rolled back on all hosts before the component itself."""
+    assert needs(full("rollback"), "p5.control/rollback/remove@c1") == {
+        "p5.workers/rollback/purge@w1",
+        "p5.workers/rollback/purge@w2",
+    }
+
+
+def test_a_selection_without_hosts_is_an_error() -> None:
+    """An empty selection is never green."""
+    with pytest.raises(ConfigError, match="none of w1 is in a group that gets it: control"):
+        plan.make(CATALOG, (CONTROL,), inventory(HOSTS), ["w1"], "run")
+
+
+def test_steps_that_wait_for_each_other_are_named() -> None:
+    """A circle of finer edges is an error of the tasks folder, with the circle."""
+    one = entry("p.one", "all", setup=chain(step(quiet("a"), needs=("p.two.b",))))
+    two = entry("p.two", "all", setup=chain(step(quiet("b"), needs=("p.one.a",))))
+
+    with pytest.raises(ConfigError, match=r"circle: .*p\.one/setup/a@h.*p\.two/setup/b@h"):
+        plan.make(catalog(one, two), (one, two), inventory({"all": ["h"]}), ["h"], "run")
+
+
+@given(st.sets(st.sampled_from(["c1", "w1", "w2"]), min_size=1), st.sampled_from(["run", "verify", "rollback"]))
+def test_nodes_come_after_all_they_wait_for(hosts: set[str], verb: str) -> None:
+    """The plan's order is one in which the nodes could run one by one, and each node is there once."""
+    made = plan.make(CATALOG, (CONTROL, WORKERS), inventory(HOSTS), sorted(hosts), verb)
+
+    seen: set[str] = set()
+    for node in made.nodes:
+        assert node.needs | node.after <= seen
+        assert node.id not in seen
+        seen.add(node.id)
+    assert {n.host for n in made.nodes if not n.prerequisite} <= hosts

@@ -1,0 +1,308 @@
+"""Carrying out: order, failures, tokens, dry runs, interruption."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from nornir.core.inventory import Host
+from nornir.core.task import AggregatedResult, MultiResult, Result, Task
+
+from tests import engine
+from tests.engine import altering, catalog, entry, failing, inventory, quiet
+from thinkube_nornir import plan, runner
+from thinkube_nornir.catalog import Entry
+from thinkube_nornir.component import StepFunction, chain, step
+from thinkube_nornir.context import Context
+from thinkube_nornir.context import context as context_of
+from thinkube_nornir.errors import Cancelled, CheckFailed, CommandFailed, Unreachable
+from thinkube_nornir.outcome import Outcome, outcome_of, skipped, unchanged
+from thinkube_nornir.runner import RunResult
+
+TWO = {"all": ["h1", "h2"]}
+
+
+@dataclass
+class Events:
+    """A Nornir processor that remembers."""
+
+    started: list[str] = field(default_factory=list)
+    completed: list[str] = field(default_factory=list)
+    closed: int = 0
+
+    def task_started(self, task: Task) -> None: ...
+
+    def task_completed(self, task: Task, result: AggregatedResult) -> None:
+        self.closed += 1
+
+    def task_instance_started(self, task: Task, host: Host) -> None:
+        self.started.append(task.name)
+
+    def task_instance_completed(self, task: Task, host: Host, result: MultiResult) -> None:
+        self.completed.append(task.name)
+
+    def subtask_instance_started(self, task: Task, host: Host) -> None: ...
+
+    def subtask_instance_completed(self, task: Task, host: Host, result: MultiResult) -> None: ...
+
+
+def carry_out(
+    *entries: Entry, hosts: dict[str, list[str]] | None = None, verb: str = "run", processors: Any = (), **fields: Any
+) -> tuple[RunResult, Context]:
+    stock = inventory(hosts or TWO)
+    context = engine.context(stock, **fields)
+    made = plan.make(catalog(*entries), entries, stock, list(stock.hosts), verb)
+    return runner.carry_out(made, engine.nornir(stock), context, processors), context
+
+
+def outcomes(result: RunResult) -> dict[str, Outcome]:
+    return {node.rpartition("/")[2]: outcome_of(r) for node, r in result.results.items()}
+
+
+def on_host(name: str, function: StepFunction, otherwise: StepFunction) -> StepFunction:
+    def both(task: Task) -> Result:
+        return function(task) if task.host.name == name else otherwise(task)
+
+    both.__name__ = function.__name__
+    return both
+
+
+def test_every_node_of_the_plan_has_a_result() -> None:
+    """Nothing is missing, and each result says how long it took."""
+    result, _ = carry_out(entry("p.a", setup=chain(altering("install")), verify=chain(quiet("runs"))))
+
+    assert outcomes(result) == {
+        "install@h1": Outcome.CHANGED,
+        "install@h2": Outcome.CHANGED,
+        "runs@h1": Outcome.UNCHANGED,
+        "runs@h2": Outcome.UNCHANGED,
+    }
+    assert all(r.duration >= 0 for r in result.results.values())  # type: ignore[attr-defined]
+
+
+def test_a_failure_stops_its_host_and_no_other() -> None:
+    """What needs the failed step is skipped with the reason; the other host goes on."""
+    broken = on_host(
+        "h1", failing("install", CommandFailed("no", status=1, stdout=b"", stderr=b"")), altering("install")
+    )
+
+    result, _ = carry_out(entry("p.a", setup=chain(broken, altering("start")), verify=chain(quiet("runs"))))
+
+    assert outcomes(result)["start@h1"] is Outcome.SKIPPED
+    assert outcomes(result)["start@h2"] is Outcome.CHANGED
+    assert outcomes(result)["runs@h2"] is Outcome.UNCHANGED
+    assert result.results["p.a/verify/runs@h1"].result == "needs p.a/setup/install@h1, which failed"
+
+
+def test_a_failed_check_hides_no_other_check() -> None:
+    """Checks follow each other without needing each other."""
+    result, _ = carry_out(entry("p.a", verify=chain(failing("one", CheckFailed("no")), quiet("two"))), verb="verify")
+
+    assert outcomes(result) == {
+        "one@h1": Outcome.FAILED,
+        "one@h2": Outcome.FAILED,
+        "two@h1": Outcome.UNCHANGED,
+        "two@h2": Outcome.UNCHANGED,
+    }
+
+
+def test_an_unreachable_host_is_asked_once() -> None:
+    """After `Unreachable` the host's other checks are skipped: a dead host costs one time-out, and is not green."""
+    asked: list[str] = []
+
+    def reach(task: Task) -> Result:
+        asked.append(task.host.name)
+        if task.host.name == "h1":
+            raise Unreachable("h1 does not answer")
+        return unchanged(task, "here")
+
+    result, _ = carry_out(entry("p.a", verify=chain(reach, quiet("two"))), verb="verify")
+
+    assert asked.count("h1") == 1
+    assert outcomes(result)["two@h1"] is Outcome.SKIPPED
+    assert result.results["p.a/verify/two@h1"].result == "h1 is unreachable"
+    assert outcomes(result)["two@h2"] is Outcome.UNCHANGED
+
+
+def test_a_step_that_skips_itself_stops_nobody() -> None:
+    """Only what the runner did not start blocks what comes after."""
+
+    def not_for_us(task: Task) -> Result:
+        return skipped(task, "no such card here")
+
+    result, _ = carry_out(entry("p.a", setup=chain(not_for_us, altering("start"))))
+
+    assert outcomes(result)["start@h1"] is Outcome.CHANGED
+
+
+def test_an_unforeseen_exception_is_a_failed_step() -> None:
+    """A fault in a step is told as one, and the run goes on."""
+    result, _ = carry_out(entry("p.a", setup=chain(on_host("h1", failing("x", KeyError("k")), quiet("x")))))
+
+    assert outcomes(result) == {"x@h1": Outcome.FAILED, "x@h2": Outcome.UNCHANGED}
+
+
+def test_hosts_run_at_the_same_time() -> None:
+    """Both hosts are at work before either has finished."""
+    both = threading.Barrier(2, timeout=10)
+
+    def meet(task: Task) -> Result:
+        both.wait()
+        return unchanged(task, "met")
+
+    result, _ = carry_out(entry("p.a", setup=chain(meet)))
+
+    assert set(outcomes(result).values()) == {Outcome.UNCHANGED}
+
+
+def test_a_token_lets_one_at_a_time_through() -> None:
+    """Steps with the same token never overlap, on whatever host."""
+    inside: list[str] = []
+    overlaps: list[str] = []
+
+    def join(task: Task) -> Result:
+        inside.append(task.host.name)
+        overlaps.extend(inside[1:])
+        time.sleep(0.01)  # long enough for another thread to come in, if it were let in
+        inside.remove(task.host.name)
+        return unchanged(task, "joined")
+
+    result, _ = carry_out(
+        entry("p.a", setup=chain(step(join, token="join"))), hosts={"all": [f"h{i}" for i in range(8)]}
+    )
+
+    assert len(result.results) == 8
+    assert not overlaps
+
+
+def test_a_token_may_be_held_by_several() -> None:
+    """config.yaml `tokens` says how many."""
+    both = threading.Barrier(2, timeout=10)
+
+    def meet(task: Task) -> Result:
+        both.wait()
+        return unchanged(task, "met")
+
+    settings = engine.config(tokens={"pair": 2})
+    result, _ = carry_out(entry("p.a", setup=chain(step(meet, token="pair"))), config=settings)
+
+    assert set(outcomes(result).values()) == {Outcome.UNCHANGED}
+
+
+def test_workers_limit_what_runs_at_once() -> None:
+    """With one worker nothing overlaps."""
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work(task: Task) -> Result:
+        inside.append(1)
+        most.append(len(inside))
+        inside.pop()
+        return unchanged(task, "")
+
+    carry_out(entry("p.a", setup=chain(work)), hosts={"all": ["a", "b", "c"]}, config=engine.config(workers=1))
+
+    assert max(most) == 1
+
+
+def test_a_dry_run_does_not_run_checks_after_a_promise() -> None:
+    """What a check would read is not there yet, and the report says why it was not run."""
+    made = entry("p.a", setup=chain(altering("install"), altering("start")), verify=chain(quiet("runs")))
+
+    result, _ = carry_out(made, dry_run=True)
+
+    assert outcomes(result)["install@h1"] is Outcome.PLANNED
+    assert outcomes(result)["runs@h1"] is Outcome.SKIPPED
+    assert "changes are only planned" in str(result.results["p.a/verify/runs@h1"].result)
+
+
+def test_a_dry_run_goes_on_past_what_it_cannot_foresee() -> None:
+    """A step that fails only because a promise was not kept yet is no failure; what follows still promises."""
+    blind = failing("wait_ready", CommandFailed("no such command", status=127, stdout=b"", stderr=b""))
+    made = entry("p.a", setup=chain(altering("install"), blind, altering("start")))
+    later = entry("p.b", needs=("p.a",), setup=chain(altering("configure")))
+
+    result, _ = carry_out(made, later, dry_run=True)
+
+    assert outcomes(result)["wait_ready@h1"] is Outcome.SKIPPED
+    assert outcomes(result)["start@h1"] is Outcome.PLANNED
+    assert outcomes(result)["configure@h2"] is Outcome.PLANNED
+
+
+def test_a_dry_run_fails_where_nothing_was_promised() -> None:
+    """Without an earlier promise an error is an error, in a dry run too."""
+    blind = failing("look", CommandFailed("no", status=1, stdout=b"", stderr=b""))
+
+    result, _ = carry_out(entry("p.a", setup=chain(blind)), dry_run=True)
+
+    assert set(outcomes(result).values()) == {Outcome.FAILED}
+
+
+def test_an_interruption_lets_running_steps_finish() -> None:
+    """First Ctrl-C: what runs is finished, what has not started is skipped, nothing is cancelled."""
+
+    def work(task: Task) -> Result:
+        os.kill(os.getpid(), signal.SIGINT)
+        return unchanged(task, "finished")
+
+    result, context = carry_out(entry("p.a", setup=chain(work, altering("next"))), hosts={"all": ["h1"]})
+
+    assert result.interrupted
+    assert outcomes(result) == {"work@h1": Outcome.UNCHANGED, "next@h1": Outcome.SKIPPED}
+    assert not context.cancelled.is_set()
+
+
+def test_a_second_interruption_cancels() -> None:
+    """Second Ctrl-C, or SIGTERM after it: doors see `cancelled` and end what runs."""
+
+    def work(task: Task) -> Result:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)  # two equal pending signals would be one
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert context_of(task).cancelled.wait(10)
+        raise Cancelled("ended by the operator")
+
+    result, _ = carry_out(entry("p.a", setup=chain(work)), hosts={"all": ["h1"]})
+
+    assert outcomes(result) == {"work@h1": Outcome.FAILED}
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_processors_hear_of_every_node() -> None:
+    """Also of those that were not started, and the run is closed once even when hosts failed."""
+    events = Events()
+    broken = failing("install", CheckFailed("no"))
+
+    carry_out(entry("p.a", setup=chain(broken, altering("start"))), processors=[events])
+
+    assert sorted(events.started) == sorted(events.completed)
+    assert len(events.completed) == 4
+    assert events.closed == 1
+
+
+def test_a_host_that_failed_before_is_visited_again() -> None:
+    """Nornir passes failed hosts over; a rollback must reach exactly those."""
+    stock = inventory(TWO)
+    broken = entry("p.a", setup=chain(failing("install", CheckFailed("no"))), rollback=chain(altering("remove")))
+    shared = engine.nornir(stock)
+    context = engine.context(stock)
+    for verb in ("run", "rollback"):
+        made = plan.make(catalog(broken), (broken,), stock, list(stock.hosts), verb)
+        result = runner.carry_out(made, shared, context)
+
+    assert outcomes(result) == {"remove@h1": Outcome.CHANGED, "remove@h2": Outcome.CHANGED}
+
+
+def test_a_thousand_hosts() -> None:
+    """The engine itself is no limit: 1,000 hosts, two components, 8,000 nodes, each carried out once."""
+    one = entry("p.a", setup=chain(*(altering(f"s{i}") for i in range(4))), verify=chain(quiet("a"), quiet("b")))
+    two = entry("p.b", setup=chain(quiet("c")), verify=chain(quiet("d")))
+
+    result, _ = carry_out(one, two, hosts={"all": [f"h{i}" for i in range(1000)]})
+
+    assert len(result.results) == 8000
+    assert Outcome.FAILED not in result.outcomes
