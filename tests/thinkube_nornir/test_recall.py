@@ -1,0 +1,54 @@
+"""What stands on what is to be rolled back."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engine import MemoryLedger, catalog, entry, inventory
+from thinkube_nornir.errors import ConfigError
+from thinkube_nornir.recall import concerned, refuse_while_needed
+
+CONTROL = entry("p5.control", "control")
+WORKERS = entry("p5.workers", "workers", needs=("p5.control",))
+CATALOG = catalog(CONTROL, WORKERS)
+STOCK = inventory({"control": ["c1"], "workers": ["w1", "w2"], "other": ["x"]})
+
+
+def ledger(*owned: tuple[str, str]) -> MemoryLedger:
+    made = MemoryLedger()
+    for host, component in owned:
+        made.intend(host=host, component=component, key=f"file:/{component}", summary="", before={})
+    return made
+
+
+def test_a_component_that_is_needed_stays() -> None:
+    """Its dependents are named, with their hosts."""
+    with pytest.raises(ConfigError, match=r"p5\.workers on w1, w2 still needs p5\.control"):
+        refuse_while_needed(CATALOG, (CONTROL,), STOCK, ["c1"], ledger(("w1", "p5.workers"), ("w2", "p5.workers")))
+
+
+def test_a_component_whose_dependents_are_gone_may_go() -> None:
+    """Only what is ours on a host counts."""
+    refuse_while_needed(CATALOG, (CONTROL,), STOCK, ["c1"], ledger(("c1", "p5.control")))
+
+
+def test_dependents_that_go_along_are_no_obstacle() -> None:
+    """Rolling back the whole phase takes them in the right order."""
+    refuse_while_needed(CATALOG, (CONTROL, WORKERS), STOCK, ["c1", "w1", "w2"], ledger(("w1", "p5.workers")))
+
+
+def test_a_dependent_outside_the_filter_is_an_obstacle() -> None:
+    """`rollback phase5 -l c1,w1` would leave w2 without its control plane."""
+    with pytest.raises(ConfigError, match=r"p5\.workers on w2 still needs"):
+        refuse_while_needed(CATALOG, (CONTROL, WORKERS), STOCK, ["c1", "w1"], ledger(("w2", "p5.workers")))
+
+
+def test_one_worker_may_go_alone() -> None:
+    """Nothing needs a worker."""
+    refuse_while_needed(CATALOG, (WORKERS,), STOCK, ["w1"], ledger(("w2", "p5.workers"), ("c1", "p5.control")))
+
+
+def test_hosts_of_dependents_are_asked_too() -> None:
+    """What another controller did there is known to them alone."""
+    assert concerned(CATALOG, (CONTROL,), STOCK, ["c1"]) == ["c1", "w1", "w2"]
+    assert concerned(CATALOG, (WORKERS,), STOCK, ["w1"]) == ["w1"]
