@@ -8,58 +8,19 @@ import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from nornir.core.task import Result, Task
 
 from tests.certificates import Authority, kubeconfig
-from tests.fake_host import FakeHost, MemoryLedger
+from tests.cluster_door import Door
 from tests.scripted_api import TOKEN, Reply, ScriptedApi, failure
-from thinkube_nornir.cluster import Cluster, cluster, probe_pod, run_pod, wait
-from thinkube_nornir.config import Config, Timeouts
-from thinkube_nornir.context import Context
+from thinkube_nornir.cluster import Cluster, apply, probe_pod, run_pod, wait
 from thinkube_nornir.errors import Cancelled, ClusterError, DeadlinePassed, Refused, Unreachable
 
-T = TypeVar("T")
 NODE = "GET /api/v1/nodes/n1"
 NODES = "GET /api/v1/nodes"
 DROP = Reply(drop=True)
-
-
-class Door:
-    """A run with one host, `tkc`, whose kubeconfig names an API server."""
-
-    def __init__(self, folder: Path, text: str, *, target: Any = "ssh", command: float = 5.0) -> None:
-        self.host = FakeHost("tkc")
-        self.text, self.read = text, 0
-        self.config = Config(
-            *(folder, target, folder / "tasks", folder / "templates", folder / "inventory", folder / "state"),
-            timeouts=Timeouts(command=command),
-        )
-        self.context = Context(self.config, self.host._inventory(), MemoryLedger())
-        self.host.forward = lambda address, port: socket.create_connection((address, port), 5)  # type: ignore[method-assign]
-
-    def kubeconfig(self, task: Task) -> str:
-        self.read += 1
-        return self.text
-
-    def use(self, function: Callable[[Cluster], T]) -> T:
-        """What a step gets that opens the cluster and calls the function; its errors are raised."""
-        got: list[T] = []
-
-        def step(task: Task) -> Result:
-            got.append(function(cluster(task, "tkc", self.kubeconfig)))
-            return Result(task.host)
-
-        result = self.host.apply(step, context=self.context)
-        if result.exception:
-            raise result.exception
-        return got[0]
-
-    def close(self) -> None:
-        for opened in self.context.clusters.values():
-            opened.close()
 
 
 @pytest.fixture
@@ -129,6 +90,28 @@ def test_refusals_are_explained_and_not_repeated(open_door: Any, reply: Reply, t
     assert told in caught.value.why
     assert caught.value.status == reply.status
     assert api.asked.count(NODE) == 1
+
+
+APPLY = "PATCH /api/v1/nodes/n1"
+WEBHOOK = Reply(500, {"reason": "InternalError", "message": "failed calling webhook: connection refused"})
+UNTYPED = Reply(500, {"reason": "", "message": "failed to create typed patch object: .x: field not declared in schema"})
+
+
+def test_an_apply_outlives_a_webhook_that_is_not_up_yet(open_door: Any) -> None:
+    live = Reply(200, {"kind": "Node", "metadata": {"name": "n1"}})
+    manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
+    with ScriptedApi({NODE: live, APPLY: [WEBHOOK, live]}) as api:
+        open_door(api.kubeconfig()).use(lambda kube: apply(kube, manifest))
+        assert api.asked.count(APPLY) == 2
+
+
+def test_a_manifest_with_an_unknown_field_fails_at_once(open_door: Any) -> None:
+    """The API calls it a failure of its own (500); no second attempt would end otherwise."""
+    manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "x": 1}
+    with ScriptedApi({NODE: failure(404, "no"), APPLY: UNTYPED}) as api, pytest.raises(ClusterError) as caught:
+        open_door(api.kubeconfig()).use(lambda kube: apply(kube, manifest))
+    assert api.asked.count(APPLY) == 1
+    assert "the object is not valid" in caught.value.why
 
 
 def test_nothing_there_is_none(open_door: Any) -> None:

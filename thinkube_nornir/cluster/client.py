@@ -114,7 +114,7 @@ class Client:
                 raise _Again(self._unanswered(call, error)) from error
             raise self._unanswered(call, error) from error
         answer = Answer(response.status, response.data, response.headers)
-        if answer.status == 429 or (answer.status >= 500 and call.repeatable):
+        if answer.status == 429 or (answer.status >= 500 and call.repeatable and not _final(call, answer)):
             raise _Again(refusal(answer, call.doing, self.host), answer.retry_after)
         return answer
 
@@ -141,6 +141,14 @@ class Client:
         return ClusterError(
             what, why=redact(_plain(error)), fix=f"see whether the API server on {self.host} is running"
         )
+
+
+def _final(call: Call, answer: Answer) -> bool:
+    """A write whose 500 has no reason (a field that the schema has not) will fail again.
+
+    With a reason it is a webhook or etcd, which may be back in a moment.
+    """
+    return call.method != "GET" and answer.status == 500 and not answer.reason
 
 
 def _stranger(error: BaseException) -> bool:

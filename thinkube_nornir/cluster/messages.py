@@ -56,6 +56,11 @@ class Answer:
         return list((self.json().get("details") or {}).get("causes") or [])
 
     @property
+    def reason(self) -> str:
+        """The server's own word for it: `Conflict`, `InternalError`; empty when it has none."""
+        return str(self.json().get("reason") or "")
+
+    @property
     def message(self) -> str:
         return redact(str(self.json().get("message") or self.body[:500].decode(errors="replace").strip()))
 
@@ -79,10 +84,15 @@ _MEANING = {
 }
 
 
+_UNTYPED = "failed to create typed patch object"
+"""A manifest with a field that its kind has not; the API server says 500."""
+
+
 def refusal(answer: Answer, doing: str, host: str) -> ClusterError:
     """The error for an answer that is not 2xx."""
     default = ("the API failed", "look at the API server's log on {host}, then run again")
-    meaning, fix = _MEANING.get(answer.status, default)
+    status = 422 if _UNTYPED in answer.message else answer.status
+    meaning, fix = _MEANING.get(status, default)
     lines = [f"{meaning} (HTTP {answer.status}): {answer.message}"]
     lines += [redact(f"  {cause.get('field', '')}: {cause.get('message', '')}") for cause in answer.causes]
     return ClusterError(
