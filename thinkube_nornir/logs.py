@@ -1,19 +1,19 @@
-"""Log files below `.thinkube/logs`: tracebacks and details go there, redacted, and never to the terminal."""
+"""The log file: tracebacks and details go there, redacted, and never to the terminal."""
 
 from __future__ import annotations
 
 import logging
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from thinkube_nornir.secret import redact
 
-KEPT = 50
-"""Log files; older ones are removed."""
+_LONGEST = 10_000_000  # bytes, and so many older files: what Nornir's own logging keeps
+_OLDER = 10
 
 
 class _Redacting(logging.Formatter):
@@ -24,33 +24,28 @@ class _Redacting(logging.Formatter):
 
 
 @contextmanager
-def log_file(folder: Path, name: str, *, debug: bool = False) -> Iterator[Path]:
-    """Everything that is logged goes to a new file in `folder` while the block runs."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _remove_old(folder)
-    path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{os.getpid()}.log"
+def logging_to(path: Path, level: str = "INFO") -> Iterator[None]:
+    """Everything that is logged while the block runs is appended to the file, for the operator alone."""
     handler = _handler(path)
     root = logging.getLogger()
     former = root.level
     root.addHandler(handler)
-    root.setLevel(logging.DEBUG if debug else logging.INFO)
+    root.setLevel(level)
     try:
-        yield path
+        yield
     finally:
         root.setLevel(former)
         root.removeHandler(handler)
         handler.close()
 
 
-def log_fault(error: BaseException, folder: Path) -> Path:
-    """Write the traceback of an error that nobody foresaw: in `folder`, else where the system keeps such files."""
+def log_fault(error: BaseException, path: Path) -> Path:
+    """Append the traceback of an error that nobody foresaw; return the file: another one when `path` cannot be one."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place = folder
+        handler = _handler(path)
     except OSError:
-        place = Path(tempfile.gettempdir())
-    path = place / f"{time.strftime('%Y%m%d-%H%M%S')}-fault-{os.getpid()}.log"
-    handler = _handler(path)
+        path = Path(tempfile.mkstemp(prefix="thinkube-nornir-", suffix=".log")[1])
+        handler = _handler(path)
     try:
         info = type(error), error, error.__traceback__
         handler.handle(logging.LogRecord("fault", logging.ERROR, "", 0, "%s", (error,), info))
@@ -60,12 +55,10 @@ def log_fault(error: BaseException, folder: Path) -> Path:
 
 
 def _handler(path: Path) -> logging.Handler:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler = RotatingFileHandler(
+        path, maxBytes=_LONGEST, backupCount=_OLDER, encoding="utf-8", errors="backslashreplace"
+    )
     handler.setFormatter(_Redacting("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"))
     return handler
-
-
-def _remove_old(folder: Path) -> None:
-    for path in sorted(folder.glob("*.log"))[: -KEPT + 1]:
-        path.unlink(missing_ok=True)

@@ -29,8 +29,11 @@ def marks(unicode: bool) -> Marks:
     return Marks("✓", "✗", "–") if unicode else Marks("ok", "FAIL", "-")  # noqa: RUF001 the dash is the mark
 
 
-def check_matrix(rows: Sequence[Row], *, width: int, unicode: bool = True) -> list[str]:
+def check_matrix(rows: Sequence[Row], *, width: int, unicode: bool = True, first: Sequence[str] = ()) -> list[str]:
     """A line for each check, a column for each host; hosts that do not fit side by side follow below.
+
+    Args:
+        first: hosts that come before all others, in this order; so in all tables here.
 
     A blank cell: this check is not for this host. Rows of other chains than `verify` are left out.
     """
@@ -40,26 +43,26 @@ def check_matrix(rows: Sequence[Row], *, width: int, unicode: bool = True) -> li
     return _Grid(
         cells={(f"{row.component} {row.step}", row.host): mark.of(row) for row in checks},
         lines={key: f"  {row.step}" for key, row in keys.items()},
-        hosts=_hosts(checks),
+        hosts=_hosts(checks, first),
         sections={key: row.component for key, row in keys.items()},
     ).text(width)
 
 
-def component_matrix(rows: Sequence[Row], *, width: int, unicode: bool = True) -> list[str]:
+def component_matrix(rows: Sequence[Row], *, width: int, unicode: bool = True, first: Sequence[str] = ()) -> list[str]:
     """The same, a line for each component: how many of its checks hold, of how many."""
     checks = [row for row in rows if row.chain == "verify"]
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in checks:
         groups.setdefault((row.component, row.host), []).append(row)
     cells = {key: _held(group, marks(unicode)) for key, group in groups.items()}
-    return _Grid(cells, {component: component for component, _ in cells}, _hosts(checks)).text(width)
+    return _Grid(cells, {component: component for component, _ in cells}, _hosts(checks, first)).text(width)
 
 
-def host_table(rows: Sequence[Row]) -> list[str]:
+def host_table(rows: Sequence[Row], *, first: Sequence[str] = ()) -> list[str]:
     """Outcomes counted per host; outcomes that nobody had are left out."""
     counts = by_host(rows)
     words = [word for word in COUNTED if any(count[word] for count in counts.values())]
-    return table(("host", *words), [(host, *(str(count[w]) for w in words)) for host, count in counts.items()])
+    return table(("host", *words), [(host, *(str(counts[host][w]) for w in words)) for host in _hosts(rows, first)])
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]], *, width: int | None = None) -> list[str]:
@@ -71,8 +74,9 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]], *, width: int | N
     return [line if width is None else _cut(line, width) for line in made]
 
 
-def _hosts(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(row.host for row in rows))
+def _hosts(rows: Sequence[Row], first: Sequence[str]) -> list[str]:
+    found = dict.fromkeys(row.host for row in rows)
+    return list(dict.fromkeys([*(host for host in first if host in found), *found]))
 
 
 def _held(rows: Sequence[Row], mark: Marks) -> str:

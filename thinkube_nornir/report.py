@@ -166,9 +166,9 @@ _FENCE = "~~~~~~"
 
 def as_markdown(record: Record) -> str:
     lines = [f"# {_title(record)}", "", *(f"- {fact}" for fact in _facts(record)), "", "## Hosts", ""]
-    lines += [_FENCE, *host_table(record.rows), _FENCE, ""]
+    lines += [_FENCE, *host_table(record.rows, first=record.hosts), _FENCE, ""]
     if any(row.chain == "verify" for row in record.rows):
-        lines += ["## Checks", "", _FENCE, *check_matrix(record.rows, width=WIDE), _FENCE, ""]
+        lines += ["## Checks", "", _FENCE, *check_matrix(record.rows, width=WIDE, first=record.hosts), _FENCE, ""]
     for row in record.failures:
         lines += [f"## Failed: {row.component} {row.chain}: {row.step} on {row.host}", "", _FENCE]
         lines += [*told(row), _FENCE, ""]
@@ -176,11 +176,17 @@ def as_markdown(record: Record) -> str:
 
 
 def as_html(record: Record) -> str:
-    checks = component_matrix(record.rows, width=WIDE)
+    checks = component_matrix(record.rows, width=WIDE, first=record.hosts)
     body = [f"<h1>{html.escape(_title(record))}</h1>", "<ul>"]
     body += [f"<li>{html.escape(fact)}</li>" for fact in _facts(record)]
-    body += ["</ul>", "<h2>Hosts</h2>", _pre(host_table(record.rows)), "<h2>Checks</h2>", _pre(checks)]
-    body += [_pre(check_matrix(record.rows, width=WIDE)), "<h2>Steps</h2>", "<table>"]
+    body += [
+        "</ul>",
+        "<h2>Hosts</h2>",
+        _pre(host_table(record.rows, first=record.hosts)),
+        "<h2>Checks</h2>",
+        _pre(checks),
+    ]
+    body += [_pre(check_matrix(record.rows, width=WIDE, first=record.hosts)), "<h2>Steps</h2>", "<table>"]
     body += ["<tr>" + "".join(f"<th>{name}</th>" for name in _COLUMNS) + "</tr>"]
     body += [
         f'<tr class="{row.word}">' + "".join(f"<td>{html.escape(c)}</td>" for c in _cells(row)) + "</tr>"

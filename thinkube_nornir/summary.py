@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from thinkube_nornir.matrix import check_matrix, component_matrix, host_table
 from thinkube_nornir.outcome import Outcome
-from thinkube_nornir.record import Failure, Record, Row
+from thinkube_nornir.record import Failure, Record, Row, by_host
 
 MOST_FAILURES = 10
 """More are counted only: `show` and the reports have them all."""
@@ -47,14 +47,14 @@ def _named(name: str, text: str) -> str:
 
 def checks(record: Record, *, width: int, unicode: bool) -> list[str]:
     """verify's answer: every check on every host."""
-    return check_matrix(record.rows, width=width, unicode=unicode)
+    return check_matrix(record.rows, width=width, unicode=unicode, first=record.hosts)
 
 
 def hosts(record: Record, *, width: int, unicode: bool) -> list[str]:
     """run's answer: what happened on each host, and how many of each component's checks hold."""
-    lines = host_table(record.rows)
+    lines = host_table(record.rows, first=record.hosts)
     if not record.dry_run and any(row.chain == "verify" for row in record.rows):
-        lines += ["", *component_matrix(record.rows, width=width, unicode=unicode)]
+        lines += ["", *component_matrix(record.rows, width=width, unicode=unicode, first=record.hosts)]
     return lines
 
 
@@ -78,9 +78,12 @@ def _promise(row: Row, diffs: bool) -> list[str]:
 def verdict(record: Record) -> str:
     """One line: how it ended, of how many, in what time."""
     counts = ", ".join(f"{count} {word}" for word, count in sorted(record.counts.items()))
-    return (
-        f"{record.verdict}: {len(record.rows)} steps on {len(record.hosts)} hosts in {record.duration:.1f} s ({counts})"
-    )
+    amount = f"{_count(len(record.rows), 'step')} on {_count(len(by_host(record.rows)), 'host')}"
+    return f"{record.verdict}: {amount} in {record.duration:.1f} s ({counts})"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def next_arguments(record: Record, later_phase: str | None) -> list[str]:

@@ -76,6 +76,19 @@ def test_planned_changes_are_listed_with_their_diffs() -> None:
     assert summary.planned(record(row()), diffs=True) == ["nothing to change"]
 
 
+def test_the_verdict_counts() -> None:
+    """How it ended, steps, hosts, time and outcomes, in one line."""
+    assert summary.verdict(record(row(), failed("b"))) == "failed: 2 steps on 1 host in 1.5 s (1 failed, 1 unchanged)"
+
+
+def test_tables_have_hosts_in_the_inventorys_order() -> None:
+    """Not in the order in which steps happened to be planned."""
+    made = record(row(host="tkw1"), row(host="tkc"), hosts=("tkc", "tkw1"))
+
+    assert summary.checks(made, width=80, unicode=True)[0].split() == ["tkc", "tkw1"]
+    assert [line.split()[0] for line in summary.hosts(made, width=80, unicode=True)[1:3]] == ["tkc", "tkw1"]
+
+
 GREEN, RED = (row(),), (failed(),)
 PENDING = (row("a", chain="setup", outcome=Outcome.PLANNED),)
 

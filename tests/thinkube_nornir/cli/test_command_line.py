@@ -1,0 +1,191 @@
+"""Arguments, errors, and what the light verbs cost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.thinkube_nornir.cli.conftest import Cli
+from thinkube_nornir.cli import VERBS, group, run_command_line
+from thinkube_nornir.cli.program import command
+from thinkube_nornir.secret import Secret
+
+ROOT = Path(__file__).parents[3]
+HEAVY = {"rich", "netmiko", "paramiko", "kubernetes", "pylxd", "asyncssh", "aiohttp", "jinja2"}
+
+
+def _loaded(arguments: list[str], folder: Path) -> set[str]:
+    """Top-level packages that a command had imported when it ended."""
+    script = (
+        "import json, sys; from thinkube_nornir.cli import run_command_line; run_command_line(sys.argv[1:]);"
+        "print(json.dumps([n.partition('.')[0] for n in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("verb", [[], ["run"], ["lab"]])
+def test_help_imports_nothing_heavy(verb: list[str], tmp_path: Path) -> None:
+    """Help answers at once: not even Nornir or pydantic is loaded for it."""
+    assert not _loaded([*verb, "--help"], tmp_path) & (HEAVY | {"nornir", "pydantic", "yaml"})
+
+
+def test_list_imports_no_door(project: Path) -> None:
+    """Listing loads what the component modules load, and no connection library."""
+    assert not _loaded(["list"], project) & HEAVY
+
+
+def test_every_verb_has_help(cli: Cli) -> None:
+    """Each verb says in one line what it does, at 80 columns, and the group lists them all."""
+    listed = cli("--help").lines
+
+    for verb in VERBS:
+        assert cli(verb, "--help").code == 0
+        assert any(line.startswith(f"  {verb} ") and not line.endswith("...") for line in listed), verb
+    assert max(map(len, listed)) <= 80
+
+
+def test_list_names_components_in_order(cli: Cli) -> None:
+    """Name, group and title, what is needed first; with -v the steps as well."""
+    assert cli("list").lines == [
+        "phase1.base   cluster  The base that everything needs",
+        "phase2.extra  workers  What workers get",
+    ]
+    assert "    verify        it_answers" in cli("list", "-v", "phase2").lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["rnu", "phase1"], "error: no verb is called 'rnu' (did you mean run?)"),
+        (["run", "phse1"], "error: selection: no phase or component is called 'phse1' (did you mean phase1?)"),
+        (["verify", "all", "-l", "dns"], "error: -l/--limit: there is no host or group dns (did you mean dns1?)"),
+        (["run", "phase1", "--limt", "tkc"], "did you mean"),
+        (["run", "phase1", "--report", "r.pdf"], "error: --report: r.pdf ends in none of .json, .xml, .md, .html"),
+        (["run"], "error: Missing argument 'SELECTION...'."),
+        (["list", "-c", "nowhere.yaml"], "nowhere.yaml"),
+        (["verify", "phase1", "-l", "dns1"], "error: selection: none of dns1 is in a group that gets it: cluster"),
+        (["show", "9"], "error: show: there is no run 9 (there are none yet)"),
+        (["resume"], "error: resume: no run on these hosts was left unfinished"),
+        (["trust", "--fingerprint", "tkc"], "error: --fingerprint: tkc is not of the form HOST=SHA256:..."),
+    ],
+)
+def test_a_wrong_request_ends_with_two_and_the_nearest_name(cli: Cli, arguments: list[str], expected: str) -> None:
+    """One line on stderr says what is wrong and what was meant; nothing on stdout, no traceback."""
+    ended = cli(*arguments)
+
+    assert ended.code == 2
+    assert expected.lower() in ended.err.lower()
+    assert "Traceback" not in ended.err
+    assert not ended.out
+
+
+def test_all_mistakes_are_reported_together(cli: Cli, project: Path) -> None:
+    """Configuration, inventory, selection: one line each, with file and line."""
+    (project / "config.yaml").write_text("target: ssh\ntasks: steps\ntemplates: templates\nworker: 3\n")
+    (project / "inventory" / "hosts.yaml").write_text("tkc: {hostname: 127.0.0.1, groups: [contrl]}\n")
+
+    ended = cli("run", "phse1")
+
+    assert ended.code == 2
+    found = ended.err.splitlines()
+    assert [line.split(": ")[1] for line in found] == ["config.yaml:4", "inventory/hosts.yaml:1", "selection"]
+
+
+def test_missing_settings_are_all_named(cli: Cli, project: Path) -> None:
+    """A component's required settings are checked on all of its hosts before anything starts."""
+    groups = (project / "inventory" / "groups.yaml").read_text().replace("channel", "chanel")
+    (project / "inventory" / "groups.yaml").write_text(groups)
+
+    ended = cli("plan", "phase1")
+
+    assert ended.code == 2
+    assert [line for line in ended.err.splitlines() if "needs the setting channel" in line] == [
+        f"error: inventory: {host}: phase1.base needs the setting channel (set it for {host} or its groups)"
+        for host in ("tkc", "tkw1", "tkw2")
+    ]
+
+
+def test_a_fault_of_ours_is_one_line(cli: Cli, project: Path) -> None:
+    """The traceback goes to the log file, secrets are masked in both."""
+    Secret("opensesame")
+    (project / "steps" / "phase1_base" / "base.py").write_text("raise RuntimeError('a broken opensesame')\n")
+
+    ended = cli("list")
+
+    assert ended.code == 1
+    assert ended.err.startswith("error: unexpected RuntimeError: a broken ********")
+    assert len(ended.err.splitlines()) == 1
+    log = (project / ".thinkube" / "thinkube.log").read_text()
+    assert "Traceback" in log
+    assert "opensesame" not in log
+
+
+def test_a_closed_pipe_is_no_fault(project: Path) -> None:
+    """`list | head -0` ends without a word."""
+    code = "import sys; sys.exit(__import__('thinkube_nornir.cli', fromlist=['x']).run_command_line(['list'] ))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=project,
+        env={"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a shell reports it; no traceback."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(group.VerbGroup, "invoke", interrupted)
+
+    assert run_command_line(["list"]) == 130
+    assert capsys.readouterr().err.strip() == "interrupted"
+
+
+def test_inventory_says_where_a_setting_comes_from(cli: Cli) -> None:
+    """Host, group or defaults; -l narrows it."""
+    assert cli("inventory", "-l", "tkc").lines == [
+        "tkc  (control, cluster)",
+        "  hostname = 127.0.0.1",
+        "  channel = 1.32/stable    (group cluster)",
+        "  domain = example.org    (defaults)",
+        "  lan_ip = 192.168.1.110    (host)",
+    ]
+
+
+def test_render_shows_templates_for_hosts(cli: Cli, project: Path) -> None:
+    """To stdout, or to files per host and component; nothing else is written."""
+    shown = cli("render", "phase1", "-l", "tkc")
+    written = cli("render", "all", "-l", "workers", "-o", "out")
+
+    assert shown.lines == ["# phase1.base on tkc: base/base.conf.j2", "name=tkc channel=1.32/stable"]
+    assert written.lines == ["out/tkw1/base/base.conf", "out/tkw2/base/base.conf"]
+    assert (project / written.lines[0]).read_text() == "name=tkw1 channel=1.32/stable\n"
+
+
+def test_commands_to_type_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What we print can be pasted: program as it was called, arguments quoted, -c kept."""
+    monkeypatch.setattr("sys.argv", ["/x/thinkube_nornir/__main__.py"])
+
+    assert command(["run", "all", "-l", "a,!b"], Path("my conf.yaml")) == (
+        "python -m thinkube_nornir run all -l 'a,!b' -c 'my conf.yaml'"
+    )

@@ -1,0 +1,221 @@
+"""plan, run, verify, rollback and resume, on a project whose steps touch no host."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.small_project import break_join
+from tests.thinkube_nornir.cli.conftest import Cli
+from thinkube_nornir import lock, runner
+from thinkube_nornir.terminal import Terminal
+
+
+def test_plan_promises_and_ends_with_three(cli: Cli, project: Path) -> None:
+    """Changes are listed with their diffs, nothing is made, and the next command makes them."""
+    ended = cli("plan", "phase1", "-l", "tkc", "--diff")
+
+    assert ended.code == 3
+    assert ended.lines[0] == "hosts  tkc  (-l tkc)"
+    assert "tkc  phase1.base install: install on tkc\n    +base\n" in ended.out
+    assert ended.lines[-1] == "next   thinkube-nornir run phase1 -l tkc"
+    assert not (project / "hosts").exists()
+
+
+def test_plan_of_what_is_done_is_green(cli: Cli) -> None:
+    """Nothing pending and every check holds: 0, and what comes next is the next phase."""
+    cli("run", "phase1")
+
+    ended = cli("plan", "phase1")
+
+    assert ended.code == 0
+    assert "nothing to change" in ended.lines
+    assert ended.lines[-1] == "next   thinkube-nornir run phase2"
+
+
+def test_graph_touches_nothing(cli: Cli, project: Path) -> None:
+    """--graph prints nodes and edges from the files alone: no journal, no log, no host."""
+    ended = cli("plan", "phase1", "-l", "tkc", "--graph")
+
+    assert ended.lines == [
+        "phase1.base/setup/install@tkc",
+        "phase1.base/verify/it_is_there@tkc",
+        "    needs phase1.base/setup/install@tkc",
+    ]
+    assert not (project / ".thinkube").exists()
+
+
+def test_run_ends_with_tables_and_the_next_phase(cli: Cli) -> None:
+    """Per host what happened, per component how many checks hold, and the next command last."""
+    ended = cli("run", "phase1")
+
+    assert ended.code == 0
+    assert ended.lines[-10:-2] == [
+        "host  changed  unchanged",
+        "tkc         1          1",
+        "tkw1        1          1",
+        "tkw2        1          1",
+        "",
+        "             tkc  tkw1  tkw2",
+        "phase1.base  ✓ 1  ✓ 1   ✓ 1",
+        "",
+    ]
+    assert ended.lines[-1] == "next   thinkube-nornir run phase2"
+    assert max(map(len, ended.lines)) <= 80
+
+
+def test_a_failure_turns_red_and_names_the_retry(cli: Cli, project: Path) -> None:
+    """One host fails: 1, its block is shown, the others are done, the same command is next."""
+    break_join(project, "tkw2")
+
+    ended = cli("run", "all")
+
+    assert ended.code == 1
+    assert "FAILED  phase2.extra  setup: join  on tkw2" in ended.lines
+    assert "  what  unexpected RuntimeError: the token is sesame-street" in ended.lines
+    assert "  log   .thinkube/thinkube.log" in ended.lines
+    assert "Traceback" not in ended.out + ended.err
+    assert ended.lines[-1] == "next   thinkube-nornir run all"
+    assert "Traceback" in (project / ".thinkube" / "thinkube.log").read_text()
+
+
+def test_verify_shows_the_matrix(cli: Cli) -> None:
+    """Red before set-up, green after; a filtered verify shows its hosts only."""
+    before = cli("verify", "phase1")
+    cli("run", "all")
+    after = cli("verify", "all", "-l", "!tkw2")
+
+    assert before.code == 1
+    assert "  it_is_there  ✗    ✗     ✗" in before.lines
+    assert after.code == 0
+    assert after.lines[-7:-2] == [
+        "               tkc  tkw1",
+        "phase1.base",
+        "  it_is_there  ✓    ✓",
+        "phase2.extra",
+        "  it_answers        ✓",
+    ]
+
+
+def test_hosts_that_are_only_read_are_named(cli: Cli) -> None:
+    """A filtered run says what it reads outside the filter."""
+    cli("run", "phase1")
+
+    ended = cli("run", "phase2", "-l", "tkw1")
+
+    assert ended.lines[:2] == ["hosts  tkw1  (-l tkw1)", "       read only, because it is needed: tkc, tkw2"]
+
+
+def test_reports_are_written_for_every_ending(cli: Cli, project: Path) -> None:
+    """Also for a run that failed, and they agree with the exit code."""
+    break_join(project, "tkw1")
+
+    ended = cli("run", "all", "--report", "r.json", "--report", "r.xml", "--report", "r.md", "--report", "r.html")
+
+    told = json.loads((project / "r.json").read_text())
+    assert told["exit_code"] == ended.code == 1
+    assert told["counts"]["failed"] == 1
+    assert told["hosts"].keys() == {"tkc", "tkw1", "tkw2"}
+    assert all((project / f"r.{ending}").read_text() for ending in ("xml", "md", "html"))
+
+
+def test_rollback_on_real_hosts_needs_a_yes(cli: Cli, project: Path) -> None:
+    """Where nobody can be asked, --yes is needed; a rehearsal needs none."""
+    cli("run", "phase1")
+
+    refused = cli("rollback", "phase1")
+    rehearsed = cli("rollback", "phase1", "--dry-run")
+    kept = sorted(path.name for path in (project / "hosts").iterdir())
+    done = cli("rollback", "phase1", "--yes")
+
+    assert refused.code == 2
+    assert "add --yes" in refused.err
+    assert rehearsed.code == 3
+    assert kept == ["tkc.base", "tkw1.base", "tkw2.base"]
+    assert done.code == 0
+    assert not list((project / "hosts").iterdir())
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [(True, 0, 0), (False, 2, 3)])
+def test_rollback_asks_on_a_terminal(
+    cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch, answer: bool, code: int, left: int
+) -> None:
+    """The question names what and where; a no changes nothing."""
+    cli("run", "phase1")
+    asked: list[str] = []
+
+    def confirm(question: str) -> bool:
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr(Terminal, "interactive", True)
+    monkeypatch.setattr("click.confirm", confirm)
+
+    ended = cli("rollback", "phase1")
+
+    assert asked == ["Roll back phase1 on tkc, tkw1, tkw2?"]
+    assert ended.code == code
+    assert len(list((project / "hosts").iterdir())) == left
+
+
+def test_resume_carries_out_the_last_unfinished_run(cli: Cli, project: Path) -> None:
+    """Same verb, selection and limit; green afterwards, and then nothing is left to resume."""
+    cli("run", "phase1")
+    break_join(project, "tkw2")
+    cli("run", "all", "-l", "workers")
+    (project / "hosts" / "tkw2.broken").unlink()
+
+    ended = cli("resume")
+
+    assert ended.code == 0
+    assert "(-l workers)" in ended.lines[0]
+    assert cli("resume").code == 2
+
+
+def test_history_and_show_tell_of_past_runs(cli: Cli, project: Path) -> None:
+    """Newest first, with limit and outcome; show has every node with its error."""
+    break_join(project, "tkw2")
+    cli("run", "phase1")
+    cli("run", "all", "-l", "workers")
+
+    history, shown = cli("history"), cli("show")
+
+    assert [line.split()[0] for line in history.lines] == ["run", "2", "1"]
+    assert history.lines[1].endswith("all -l workers")
+    assert "failed" in history.lines[1]
+    assert "done" in history.lines[2]
+    assert any(line.startswith("failed") and line.endswith("phase2.extra/setup/join@tkw2") for line in shown.lines)
+    assert any("fix  run again with -v" in line for line in shown.lines)
+    assert cli("show", "1").lines[0].startswith("1  ")
+
+
+def test_only_altering_runs_are_alone(cli: Cli, project: Path) -> None:
+    """While another run holds the lock, a run is refused with its holder; plan and verify are not."""
+    with lock.hold(project / ".thinkube", "run phase1"):
+        assert "a run is under way" in cli("run", "phase1").err
+        assert cli("plan", "phase1").code == 3
+        assert cli("verify", "phase1").code == 1
+
+
+def test_workers_override_the_configuration(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--workers N is what the runner sees."""
+    seen: list[int] = []
+    carry_out = runner.GraphRunner.run
+
+    def spy(self: runner.GraphRunner, *given: object) -> object:
+        seen.append(self.context.config.workers)
+        return carry_out(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runner.GraphRunner, "run", spy)
+    cli("verify", "phase1", "--workers", "2")
+
+    assert seen == [2]
+
+
+def test_output_is_ascii_where_it_must_be(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without UTF-8 the matrix has words."""
+    monkeypatch.setattr(Terminal, "unicode", False)
+
+    assert "  it_is_there  FAIL  FAIL  FAIL" in cli("verify", "phase1").lines

@@ -1,0 +1,76 @@
+"""The command line: arguments in, exit code out.
+
+Exit codes: 0 done and green; 1 something failed on a host; 2 the request or the configuration was wrong, or the
+operator said no; 3 changes are pending (`plan`, `--dry-run`); 130 ended by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from thinkube_nornir.cli.group import VERBS, VerbGroup
+from thinkube_nornir.cli.options import Place
+from thinkube_nornir.cli.program import program
+from thinkube_nornir.errors import ConfigError, ThinkubeError
+from thinkube_nornir.terminal import Terminal
+
+__all__ = ["VERBS", "cli", "run_command_line"]
+
+
+@click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name=None, version=__import__("thinkube_nornir").__version__, prog_name="thinkube-nornir")
+def cli() -> None:
+    """From Ubuntu servers to a GPU-ready MicroK8s cluster.
+
+    Selections are phases (phase5), components (phase5.coredns) or all; several may be given. What is set up, and on
+    which hosts, stands in config.yaml and inventory/.
+    """
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run a command; every error becomes a line for people and an exit code."""
+    terminal = Terminal()
+    place = Place()
+    try:
+        return cli.main(list(arguments), prog_name=program(), standalone_mode=False, obj=place) or 0
+    except (click.Abort, KeyboardInterrupt):
+        terminal.complain("interrupted")
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        return _explain(error, terminal, place)
+
+
+def _explain(error: Exception, terminal: Terminal, place: Place) -> int:
+    if isinstance(error, click.ClickException):
+        terminal.complain(f"error: {error.format_message()}")
+        return 2
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            terminal.complain(f"error: {problem}")
+        return 2
+    if isinstance(error, ThinkubeError):
+        terminal.complain(f"error: {error.what}")
+        for name, text in (("why", error.why), ("fix", error.fix)):
+            if text:
+                terminal.complain(f"  {name}  {text}")
+        return 1
+    return _explain_fault(error, terminal, place)
+
+
+def _explain_fault(error: Exception, terminal: Terminal, place: Place) -> int:
+    from thinkube_nornir.logs import log_fault  # only a fault needs it
+
+    path = log_fault(error, place.config.parent / ".thinkube" / "thinkube.log")
+    told = str(error).partition("\n")[0]
+    terminal.complain(
+        f"error: unexpected {type(error).__name__}: {told} (a fault of this program; traceback in {path})"
+    )
+    return 1

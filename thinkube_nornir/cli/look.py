@@ -1,0 +1,119 @@
+"""The verbs that only look at the operator's files: list, inventory, render."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from thinkube_nornir.cli import options
+from thinkube_nornir.terminal import Terminal
+
+if TYPE_CHECKING:
+    from nornir.core.inventory import Host
+
+    from thinkube_nornir.catalog import Entry
+    from thinkube_nornir.rendering import Rendered
+
+
+@click.command("list")
+@click.argument("selection", nargs=-1)
+@options.common
+def list_verb(selection: tuple[str, ...], config: Path, verbose: int, no_color: bool) -> int:
+    """List phases and components, in their order."""
+    from thinkube_nornir.project import load_catalog
+
+    terminal = Terminal(verbose, False if no_color else None)
+    _, catalog = load_catalog(config)
+    entries = catalog.select(selection or ("all",))
+    names = max(len(entry.name) for entry in entries)
+    groups = max(len(entry.component.group) for entry in entries)
+    for entry in entries:
+        line = f"{entry.name:<{names}}  {entry.component.group:<{groups}}  {entry.component.title}"
+        terminal.say(line[: terminal.width])
+        if verbose:
+            _say_more(entry, terminal)
+    return 0
+
+
+def _say_more(entry: Entry, terminal: Terminal) -> None:
+    component = entry.component
+    for chain in ("preconditions", "setup", "verify", "rollback"):
+        steps = [step.name for step in getattr(component, chain).steps]
+        _say_words(chain, steps, terminal)
+    _say_words("needs", component.needs, terminal)
+    _say_words("settings", component.settings, terminal)
+    _say_words("secrets", component.secrets, terminal)
+
+
+def _say_words(name: str, words: Sequence[str], terminal: Terminal) -> None:
+    if words:
+        terminal.say(f"    {name:<14}{', '.join(words)}")
+
+
+@click.command("inventory")
+@options.limited
+def inventory_verb(config: Path, verbose: int, no_color: bool, limit: str) -> int:
+    """Show what each host's settings resolve to, and where from."""
+    from thinkube_nornir.project import load_hosts
+
+    terminal = Terminal(verbose, False if no_color else None)
+    _, _, hosts = load_hosts(config, limit)
+    for position, host in enumerate(hosts):
+        if position:
+            terminal.say()
+        _say_host(host, terminal)
+    return 0
+
+
+def _say_host(host: Host, terminal: Terminal) -> None:
+    groups = ", ".join(group.name for group in host.extended_groups())
+    terminal.say(f"{host.name}  ({groups or 'in no group'})")
+    for name in ("hostname", "port", "username", "platform"):
+        value = getattr(host, name)
+        if value is not None:
+            terminal.say(f"  {name} = {value}")
+    for name in sorted(host.keys()):
+        terminal.say(f"  {name} = {host[name]}    ({_origin(host, name)})")
+
+
+def _origin(host: Host, name: str) -> str:
+    """Where Nornir finds a setting: the host, the first of its groups that has it, the defaults."""
+    if name in host.data:
+        return "host"
+    for group in host.extended_groups():
+        if name in group.data:
+            return f"group {group.name}"
+    return "defaults"
+
+
+@click.command("render")
+@options.selection
+@options.limited
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Write below this folder.")
+def render_verb(
+    selection: tuple[str, ...], config: Path, verbose: int, no_color: bool, limit: str, output: Path | None
+) -> int:
+    """Render templates for hosts; touches none."""
+    from thinkube_nornir.rendering import render_all
+
+    terminal = Terminal(verbose, False if no_color else None)
+    files = render_all(config, selection, limit)
+    for rendered in files:
+        if output:
+            terminal.say(_written(rendered, output))
+        else:
+            terminal.say(f"# {rendered.component} on {rendered.host}: {rendered.template}")
+            terminal.raw(rendered.text)
+    if not files:
+        terminal.complain(f"{' '.join(selection)}: no component among these owns a template")
+    return 0
+
+
+def _written(rendered: Rendered, output: Path) -> str:
+    path = output / rendered.host / rendered.template.removesuffix(".j2")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(rendered.text)
+    return str(path)

@@ -1,0 +1,74 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_CONFIG = Path("config.yaml")
+
+
+@dataclass
+class Place:
+    """Where this invocation's project is; known before anything else, because faults are logged there."""
+
+    config: Path = DEFAULT_CONFIG
+
+
+def _remember(ctx: click.Context, _: click.Parameter, path: Path) -> Path:
+    ctx.ensure_object(Place).config = path
+    return path
+
+
+_CONFIG = click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    callback=_remember,
+    help="Configuration.",
+)
+_VERBOSE = click.option("-v", "--verbose", count=True, help="Say more; -vv also logs every detail.")
+_NO_COLOR = click.option("--no-color", is_flag=True, help="No colours (NO_COLOR does the same).")
+_COMMON = (_CONFIG, _VERBOSE, _NO_COLOR)
+_LIMIT = click.option(
+    "-l", "--limit", default="", metavar="HOSTS", help="Hosts and groups, comma between; ! excludes: workers,!tkw1."
+)
+_WORKERS = click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Steps at once, over all hosts.")
+_REPORT = click.option(
+    "--report",
+    "reports",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    metavar="FILE",
+    help="Write a report: .json, .xml (JUnit), .html, .md. May be repeated.",
+)
+
+selection = click.argument("selection", nargs=-1, required=True)
+dry_run = click.option("--dry-run", is_flag=True, help="Promise changes, make none.")
+diff = click.option("--diff", is_flag=True, help="Show what changes inside files and objects.")
+
+
+def common(function: F) -> F:
+    return _apply(function, *_COMMON)
+
+
+def limited(function: F) -> F:
+    return _apply(function, _LIMIT, *_COMMON)
+
+
+def carried_out(function: F) -> F:
+    """Of the verbs that carry out a plan."""
+    return _apply(function, _LIMIT, _WORKERS, _REPORT, *_COMMON)
+
+
+def _apply(function: F, *decorators: Callable[[F], F]) -> F:
+    return reduce(lambda decorated, decorator: decorator(decorated), reversed(decorators), function)

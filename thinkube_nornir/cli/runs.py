@@ -1,0 +1,187 @@
+"""The verbs that carry out a plan: plan, run, verify, rollback, resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from thinkube_nornir.cli import options
+from thinkube_nornir.cli.program import command
+from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.terminal import Terminal
+
+if TYPE_CHECKING:
+    from thinkube_nornir.record import Record
+    from thinkube_nornir.session import Session
+
+
+@click.command("plan")
+@options.selection
+@options.carried_out
+@options.diff
+@click.option("--graph", is_flag=True, help="Print the steps and what each waits for; touches no host.")
+def plan_verb(graph: bool, **given: Any) -> int:
+    """Show what `run` would change; writes nothing. Exit code 3 when there is something."""
+    if graph:
+        return _print_graph(given)
+    return _carry_out("plan", dry_run=True, **given)
+
+
+@click.command("run")
+@options.selection
+@options.carried_out
+@options.dry_run
+@options.diff
+def run_verb(**given: Any) -> int:
+    """Set up, and verify what was set up."""
+    return _carry_out("run", **given)
+
+
+@click.command("verify")
+@options.selection
+@options.carried_out
+def verify_verb(**given: Any) -> int:
+    """Check every host; changes nothing."""
+    return _carry_out("verify", **given)
+
+
+@click.command("rollback")
+@options.selection
+@options.carried_out
+@options.dry_run
+@options.diff
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def rollback_verb(yes: bool, **given: Any) -> int:
+    """Undo what we did, and nothing else."""
+    return _carry_out("rollback", agreed=_agreed_to(yes), **given)
+
+
+@click.command("resume")
+@options.common
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Steps at once, over all hosts.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before a rollback goes on.")
+def resume_verb(yes: bool, config: Path, **given: Any) -> int:
+    """Go on with the last run that was killed, interrupted or failed."""
+    from thinkube_nornir import session
+
+    last = session.unfinished_run(config)
+    return _carry_out(
+        last.verb,
+        agreed=_agreed_to(yes) if last.verb == "rollback" else _no_question,
+        config=config,
+        selection=last.selection,
+        limit=last.hosts,
+        **given,
+    )
+
+
+Agreed = Callable[["Session", Terminal], bool]
+
+
+def _no_question(session: Session, terminal: Terminal) -> bool:  # noqa: ARG001 an Agreed
+    return True
+
+
+def _agreed_to(yes: bool) -> Agreed:
+    """Whether the operator wants the rollback: asked where somebody can answer; real hosts need an answer."""
+
+    def agreed(session: Session, terminal: Terminal) -> bool:
+        if yes or session.request.dry_run:
+            return True
+        if terminal.interactive:
+            question = f"Roll back {' '.join(session.request.selection)} on {', '.join(session.hosts)}?"
+            return click.confirm(question)
+        if session.project.config.target == "ssh":
+            raise ConfigError([Problem("rollback", "real hosts need a yes, and nobody can be asked here", "add --yes")])
+        return True
+
+    return agreed
+
+
+def _carry_out(
+    verb: str,
+    *,
+    selection: tuple[str, ...],
+    config: Path,
+    verbose: int,
+    no_color: bool,
+    limit: str = "",
+    workers: int | None = None,
+    reports: tuple[Path, ...] = (),
+    dry_run: bool = False,
+    diff: bool = False,
+    agreed: Agreed = _no_question,
+) -> int:
+    from thinkube_nornir import report, session
+
+    for path in reports:
+        report.writer(path)
+    terminal = Terminal(verbose, False if no_color else None)
+    request = session.Request(verb, selection, limit, config, dry_run, workers, debug=verbose > 1)
+    with session.open_session(request, terminal.say) as opened:
+        _announce(opened, terminal)
+        if not agreed(opened, terminal):
+            terminal.say("nothing was changed")
+            return 2
+        record = _record(opened, terminal)
+    for path in reports:
+        report.write(record, path)
+    _conclude(record, opened, terminal, diff)
+    return record.exit_code
+
+
+def _announce(session: Session, terminal: Terminal) -> None:
+    if session.emulated:
+        terminal.say(f"       emulated, not real: {', '.join(session.emulated)}")
+    told = f"  (-l {session.request.limit})" if session.request.limit else ""
+    terminal.say(f"hosts  {', '.join(session.hosts)}{told}")
+    if session.read_hosts:
+        terminal.say(f"       read only, because it is needed: {', '.join(session.read_hosts)}")
+    if terminal.verbose:
+        terminal.say(f"log    {session.project.config.logging.log_file}")
+
+
+def _record(session: Session, terminal: Terminal) -> Record:
+    from thinkube_nornir.progress import progress
+    from thinkube_nornir.record import Collector
+
+    collector = Collector()
+    with progress(terminal, session.plan) as shown:
+        return session.carry_out(collector, [shown])
+
+
+def _conclude(record: Record, session: Session, terminal: Terminal, diff: bool) -> None:
+    """Failures, tables, one line of counts, and the next command."""
+    from thinkube_nornir import summary
+
+    parts = [summary.failures(record)]
+    if record.dry_run:
+        parts.append(["", *summary.planned(record, diffs=diff)])
+    elif diff:
+        parts.append(["", *summary.made(record)])
+    table = summary.checks if record.verb == "verify" else summary.hosts
+    parts.append(["", *table(record, width=terminal.width, unicode=terminal.unicode)])
+    parts.append(["", summary.verdict(record)])
+    following = summary.next_arguments(record, session.project.later_phase)
+    if following:
+        config = session.request.config
+        parts.append([f"next   {command(following, config if config != options.DEFAULT_CONFIG else None)}"])
+    for line in (line for part in parts for line in part):
+        terminal.say(line)
+
+
+def _print_graph(given: dict[str, Any]) -> int:
+    from thinkube_nornir import session
+
+    request = session.Request("plan", given["selection"], given["limit"], given["config"], dry_run=True)
+    terminal = Terminal(given["verbose"], False if given["no_color"] else None)
+    for node in request.plan(request.project()).nodes:
+        terminal.say(node.id)
+        for before in sorted(node.needs):
+            terminal.say(f"    needs {before}")
+        for before in sorted(node.after - node.needs):
+            terminal.say(f"    after {before}")
+    return 0

@@ -1,0 +1,136 @@
+"""What stands in the operator's files, read and checked for one command; nothing here touches a host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from thinkube_nornir import catalog
+from thinkube_nornir.catalog import Catalog, Entry
+from thinkube_nornir.config import Config
+from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.secret import Secret
+
+if TYPE_CHECKING:
+    from nornir.core.inventory import Host, Inventory
+
+    from thinkube_nornir.schema import Schema
+
+LOGIN_SECRETS = ("THINKUBE_SSH_PASSWORD", "THINKUBE_SUDO_PASSWORD")
+"""Asked for in any case, and not missed where keys and sudo without password do."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Project:
+    config: Config
+    catalog: Catalog
+    inventory: Inventory
+    entries: tuple[Entry, ...]
+    """The selected components."""
+    hosts: tuple[str, ...]
+    """What the limit resolved to."""
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+
+    @property
+    def later_phase(self) -> str | None:
+        """The phase after the last one selected."""
+        phases = list(dict.fromkeys(entry.phase for entry in self.catalog.entries))
+        following = phases[phases.index(self.entries[-1].phase) + 1 :]
+        return following[0] if following else None
+
+    @property
+    def needed(self) -> tuple[Entry, ...]:
+        """The selected components, and those that they need directly: their checks run too."""
+        return (*self.entries, *self.catalog.needed_by(self.entries))
+
+    def targets(self) -> Iterator[tuple[Entry, str]]:
+        """Each selected component with each selected host that gets it."""
+        for entry in self.entries:
+            for host in self.hosts:
+                if self.inventory.hosts[host].has_parent_group(entry.component.group):
+                    yield entry, host
+
+
+def load_catalog(path: Path) -> tuple[Config, Catalog]:
+    """For commands that need no inventory."""
+    from thinkube_nornir.config import load_config
+
+    config = load_config(path)
+    return config, catalog.load(config.tasks)
+
+
+def load_hosts(path: Path, limit: str = "") -> tuple[Config, Inventory, list[Host]]:
+    """The inventory and its selected hosts, whatever components want of them."""
+    from thinkube_nornir.inventory import load_installation
+    from thinkube_nornir.schema import load_schema
+    from thinkube_nornir.selection import select_hosts
+
+    config, inventory = load_installation(path, lambda config: load_schema(catalog.load(config.tasks).package))
+    return config, inventory, [inventory.hosts[name] for name in select_hosts(inventory, limit or None)]
+
+
+def load_project(path: Path, selection: Sequence[str], limit: str = "", *, secrets: bool = True) -> Project:
+    """Read everything, and report the mistakes of configuration, inventory, selection and limit together.
+
+    Args:
+        secrets: whether those that the components need must be at hand, which may run the operator's commands.
+
+    Raises:
+        ConfigError: every mistake found.
+    """
+    from thinkube_nornir.inventory import load_installation
+    from thinkube_nornir.schema import load_schema
+    from thinkube_nornir.selection import select_hosts
+
+    problems = _Problems()
+    catalogs: list[Catalog] = []
+
+    def schema_of(config: Config) -> Schema | None:
+        catalogs.append(catalog.load(config.tasks))
+        return load_schema(catalogs[0].package)
+
+    installation = problems.attempt(lambda: load_installation(path, schema_of))
+    entries = problems.attempt(lambda: catalogs[0].select(selection)) if catalogs else None
+    hosts = problems.attempt(lambda: select_hosts(installation[1], limit or None)) if installation else None
+    if installation and entries and hosts and not problems.found:
+        project = Project(installation[0], catalogs[0], installation[1], entries, tuple(hosts))
+        problems.found += missing_settings(project)
+        found = problems.attempt(lambda: _secrets(project)) if secrets else {}
+        if found is not None and not problems.found:
+            return replace(project, secrets=found)
+    raise ConfigError(problems.found)
+
+
+def _secrets(project: Project) -> Mapping[str, Secret]:
+    from thinkube_nornir.secret_sources import load_secrets
+
+    names = {name for entry in project.needed for name in entry.component.secrets}
+    return load_secrets(project.config, sorted(names), optional=LOGIN_SECRETS)
+
+
+def missing_settings(project: Project) -> list[Problem]:
+    """Every setting that a selected component requires and one of its selected hosts has not."""
+    return [
+        Problem(f"inventory: {host}", f"{entry.name} needs the setting {name}", f"set it for {host} or its groups")
+        for entry, host in project.targets()
+        for name in entry.component.settings
+        if name not in project.inventory.hosts[host].keys()  # noqa: SIM118 a Host is no mapping
+    ]
+
+
+class _Problems:
+    """Collects the problems of parts that can be tried independently."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def attempt(self, part: Callable[[], T]) -> T | None:
+        try:
+            return part()
+        except ConfigError as error:
+            self.found += error.problems
+            return None

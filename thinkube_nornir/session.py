@@ -1,0 +1,225 @@
+"""Puts the parts together for one command: what was asked for becomes a plan, open connections and a journal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nornir.core import Nornir
+from nornir.core.state import GlobalState
+
+from thinkube_nornir import lock
+from thinkube_nornir.config import Config, load_config
+from thinkube_nornir.context import Context
+from thinkube_nornir.database import Database
+from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.journal import Journal, JournalProcessor, Run
+from thinkube_nornir.ledger import StoredLedger
+from thinkube_nornir.logs import logging_to
+from thinkube_nornir.plan import Plan, make
+from thinkube_nornir.project import Project, load_project
+from thinkube_nornir.record import Collector, Record
+from thinkube_nornir.runner import carry_out
+from thinkube_nornir.yaml_source import shown
+
+if TYPE_CHECKING:
+    from nornir.core.processor import Processor
+
+    from thinkube_nornir.lab.client import LabInfo
+
+_SSH = "ssh"
+
+Say = Callable[[str], None]
+
+_IN_JOURNAL = {"green": "done", "pending": "done"}
+"""Verdicts under the journal's names; `done` needs no resume."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the operator asked for."""
+
+    verb: str
+    """`plan`, `run`, `verify` or `rollback`, as typed."""
+    selection: tuple[str, ...]
+    limit: str = ""
+    config: Path = Path("config.yaml")
+    dry_run: bool = False
+    workers: int | None = None
+    debug: bool = False
+
+    @property
+    def chains(self) -> str:
+        """The verb in plan.py's words: a plan rehearses a run."""
+        return "run" if self.verb == "plan" else self.verb
+
+    @property
+    def alters(self) -> bool:
+        return not self.dry_run and self.verb in ("run", "rollback")
+
+    def project(self) -> Project:
+        project = load_project(self.config, self.selection, self.limit)
+        if self.workers is None:
+            return project
+        return replace(project, config=replace(project.config, workers=self.workers))
+
+    def plan(self, project: Project) -> Plan:
+        return make(project.catalog, project.entries, project.inventory, project.hosts, self.chains)
+
+
+@dataclass
+class Session:
+    """An open run: everything is checked and at hand, nothing was changed yet."""
+
+    request: Request
+    project: Project
+    plan: Plan
+    nornir: Nornir
+    context: Context
+    journal: Journal
+    emulated: tuple[str, ...]
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """What is acted on, in the inventory's order."""
+        return self._in_order(node.host for node in self.plan.nodes if not node.prerequisite)
+
+    @property
+    def read_hosts(self) -> tuple[str, ...]:
+        """Hosts outside of what is acted on that are only read, because something selected needs them."""
+        return self._in_order(set(self.plan.hosts) - set(self.hosts))
+
+    def _in_order(self, hosts: Iterable[str]) -> tuple[str, ...]:
+        wanted = set(hosts)
+        return tuple(name for name in self.project.inventory.hosts if name in wanted)
+
+    def carry_out(self, collector: Collector, processors: Sequence[Processor] = ()) -> Record:
+        """Carry the plan out once, journalled, and say what happened."""
+        started, clock = time.time(), time.monotonic()
+        request = self.request
+        run_id = self.journal.start_run(request.verb, request.selection, request.limit, dry_run=request.dry_run)
+        self.context.run_id = run_id
+        watching: list[Processor] = [JournalProcessor(self.journal, run_id), collector, *processors]
+        result = carry_out(self.plan, self.nornir, self.context, watching)
+        record = Record(
+            verb=request.verb,
+            selection=request.selection,
+            limit=request.limit,
+            hosts=self.hosts,
+            target=self.project.config.target,
+            rows=collector.rows(self.plan),
+            emulated=self.emulated,
+            run_id=run_id,
+            dry_run=request.dry_run,
+            started=started,
+            duration=time.monotonic() - clock,
+            interrupted=result.interrupted,
+            log=shown(self.project.config.logging.log_file),
+        )
+        self.journal.finish_run(run_id, _IN_JOURNAL.get(record.verdict, record.verdict))
+        return record
+
+
+@contextmanager
+def open_session(request: Request, say: Say) -> Iterator[Session]:
+    """Read and check everything, stand up the lab when that is the target, and hold the lock of an altering run.
+
+    Raises:
+        ConfigError: the request or the files are wrong, or another run holds the lock.
+    """
+    from thinkube_nornir.connection import prepare_connections  # not for `history`, which opens none
+
+    project = request.project()
+    plan = request.plan(project)
+    config = project.config
+    with ExitStack() as stack:
+        stack.enter_context(logging_to(config.logging.log_file, "DEBUG" if request.debug else config.logging.level))
+        if request.alters:
+            stack.enter_context(lock.hold(config.state, f"{request.verb} {' '.join(request.selection)}"))
+        project, scope, emulated = _at_target(project, say)
+        prepare_connections(project.inventory, project.config, project.secrets)
+        database = stack.enter_context(closing(_database(config)))
+        context = Context(
+            config=project.config,
+            inventory=project.inventory,
+            ledger=StoredLedger(database, scope),
+            secrets=project.secrets,
+            dry_run=request.dry_run,
+            read_only=request.verb == "verify",
+        )
+        nornir = Nornir(inventory=project.inventory, data=GlobalState(dry_run=request.dry_run))
+        stack.callback(_close_connections, nornir, context)
+        if request.verb == "rollback":
+            _look_back(project, nornir, context)
+        yield Session(request, project, plan, nornir, context, Journal(database, scope), emulated)
+
+
+def _look_back(project: Project, nornir: Nornir, context: Context) -> None:
+    """Learn from the hosts what is ours there, and refuse when something of ours needs what is to go."""
+    from thinkube_nornir.recall import concerned, recall, refuse_while_needed
+
+    asked = (project.catalog, project.entries, project.inventory, project.hosts)
+    recall(nornir, context, concerned(*asked))
+    refuse_while_needed(*asked, context.ledger)
+
+
+def _at_target(project: Project, say: Say) -> tuple[Project, str, tuple[str, ...]]:
+    """The project as its target has it, the journal's scope for these hosts, and what is emulated there."""
+    if project.config.target == "ssh":
+        return project, _SSH, ()
+    from thinkube_nornir.lab.client import apply_lab, ensure_lab, lab_config  # not for real hosts
+
+    say("lab    these hosts are emulated on this machine; no real one is touched")
+    info = ensure_lab(project.config, project.inventory, say)
+    apply_lab(project.inventory, info)
+    return replace(project, config=lab_config(project.config, info)), _lab_scope(info), info.emulated
+
+
+def _lab_scope(info: LabInfo) -> str:
+    """A lab that was started anew has other hosts, where nothing is ours yet."""
+    return f"lab {info.pid} {info.since:.3f}"
+
+
+def _close_connections(nornir: Nornir, context: Context) -> None:
+    for client in context.clusters.values():
+        client.close()
+    for host in nornir.inventory.hosts.values():
+        host.close_connections()
+
+
+@contextmanager
+def open_journal(path: Path) -> Iterator[Journal]:
+    """The journal, to read what was done on any hosts."""
+    with closing(_database(load_config(path))) as database:
+        yield Journal(database, "")
+
+
+def unfinished_run(path: Path) -> Run:
+    """The last run that `resume` would go on with.
+
+    Raises:
+        ConfigError: there is none on the hosts of this target.
+    """
+    config = load_config(path)
+    with closing(_database(config)) as database:
+        run = Journal(database, _scope(config)).unfinished()
+    if run is None:
+        raise ConfigError([Problem("resume", "no run on these hosts was left unfinished", "see: history")])
+    return run
+
+
+def _database(config: Config) -> Database:
+    return Database(config.state / "journal.sqlite")
+
+
+def _scope(config: Config) -> str:
+    if config.target == "ssh":
+        return _SSH
+    from thinkube_nornir.lab.client import lab_status  # not for real hosts
+
+    info = lab_status(config)
+    return _lab_scope(info) if info else "no lab"
