@@ -21,14 +21,14 @@ from nornir.core.task import Result, Task
 
 from thinkube_nornir.command import Command, Completed, Fact
 from thinkube_nornir.context import context, time_left
-from thinkube_nornir.errors import Cancelled, DeadlinePassed, ThinkubeError
+from thinkube_nornir.errors import Cancelled, DeadlinePassed, Refused, ThinkubeError
 from thinkube_nornir.exchange import accepted, exchange, facts_forgotten, must_not_be_read_only
 from thinkube_nornir.host_part import changing, record_of, undoing
 from thinkube_nornir.outcome import changed, unchanged
 from thinkube_nornir.remote_files import put, restore
 from thinkube_nornir.secret import redact
 
-__all__ = ["change", "fresh", "put", "read", "restore", "run", "undo", "wait_until"]
+__all__ = ["change", "fresh", "obtain", "put", "read", "restore", "run", "undo", "wait_until"]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -120,6 +120,27 @@ def change(
     _effect(task, summary, changing(command, record), accept, timeout)
     ledger.done(ours)
     return changed(task, summary)
+
+
+def obtain(
+    task: Task,
+    summary: str,
+    *argv: str,
+    root: bool = False,
+    stdin: bytes = b"",
+    timeout: float | None = None,
+) -> Completed:
+    """Run a command that alters the host for the sake of what it prints: a token. It is not recorded, and never undone.
+
+    Raises:
+        Refused: the run is read-only or dry; a dry run must promise and return before it comes here.
+        CommandFailed: its exit status is not 0.
+    """
+    must_not_be_read_only(task, summary)
+    if context(task).dry_run:
+        raise Refused(f"{summary}: a dry run changes nothing")
+    command = Command(argv, stdin, root, alters=True)
+    return accepted(exchange(task, [command], timeout)[0], (0,), summary)
 
 
 def undo(
