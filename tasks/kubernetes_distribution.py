@@ -1,0 +1,44 @@
+"""Which Kubernetes distribution is used, behind the few things that the rest of `tasks/` asks of one.
+
+Another distribution is another module with these functions, named in DISTRIBUTION.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nornir.core.task import Result, Task
+
+from tasks import microk8s
+from thinkube_nornir.secret import Secret
+
+
+class Distribution(Protocol):
+    """A module can be one. Every function acts on the task's host."""
+
+    def install(self, task: Task, channel: str) -> Result:
+        """Have it at this channel: installed, or moved there from another one."""
+
+    def invitation(self, task: Task, address: str) -> Secret:
+        """On a control plane: what a new worker needs to join through `address`; good for one attempt."""
+
+    def join(self, task: Task, invitation: Secret) -> Result:
+        """Make this host a worker."""
+
+    def leave(self, task: Task) -> Result:
+        """Stop being a worker, if we made this host one."""
+
+    def remove(self, task: Task) -> Result:
+        """Uninstall it with all of its data, if we installed it."""
+
+    def kubeconfig(self, task: Task) -> str:
+        """On a control plane: an administrator's kubeconfig; what is secret in it is known to be."""
+
+    def addon(self, task: Task, name: str) -> Result:
+        """On a control plane: have an addon on; one that is on is not touched."""
+
+    def health(self, task: Task) -> tuple[str, ...]:
+        """What is wrong with its services on this host, one statement each; empty when nothing is."""
+
+
+DISTRIBUTION: Distribution = microk8s

@@ -1,0 +1,121 @@
+"""What can be read about MicroK8s on a host: one fact per thing, each a command and a pure parser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+import yaml
+from cryptography import x509
+
+from thinkube_nornir.command import Completed, Fact
+
+DATA = "/var/snap/microk8s/current"
+COMMAND = "/snap/bin/microk8s"
+"""By its full path: /snap/bin is not on every sudo's secure_path."""
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `microk8s status` says on a control plane; a worker's exits 0 and says nothing of the kind."""
+
+    running: bool = False
+    addons: Mapping[str, bool] = field(default_factory=dict)
+    """Name to whether it is enabled."""
+
+
+def parse_status(done: Completed) -> Status:
+    """Read `microk8s status --format yaml`; prose or nothing comes from a MicroK8s that does not run."""
+    try:
+        told: Any = yaml.safe_load(done.text)
+    except yaml.YAMLError:
+        return Status()
+    if not isinstance(told, dict) or not isinstance(told.get("microk8s"), dict):
+        return Status()
+    addons = {str(a["name"]): a.get("status") == "enabled" for a in told.get("addons") or ()}
+    return Status(running=told["microk8s"].get("running") is True, addons=addons)
+
+
+def parse_lines(done: Completed) -> tuple[str, ...]:
+    """The lines of a file; none when it is absent."""
+    return tuple(done.text.splitlines()) if done.status == 0 else ()
+
+
+def parse_text(done: Completed) -> str | None:
+    """A file as it is; None when it is absent."""
+    return done.stdout.decode(errors="surrogateescape") if done.status == 0 else None
+
+
+def parse_present(done: Completed) -> bool:
+    return done.status == 0
+
+
+def parse_certificate(done: Completed) -> frozenset[Address]:
+    """The addresses a PEM certificate is valid for; none when there is no certificate."""
+    try:
+        names = x509.load_pem_x509_certificate(done.stdout).extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+    except (ValueError, x509.ExtensionNotFound):
+        return frozenset()
+    return frozenset(a for a in names.value.get_values_for_type(x509.IPAddress) if isinstance(a, Address))
+
+
+def arguments_file(service: str) -> str:
+    """`kubelet` -> the file with its arguments, one a line."""
+    return f"{DATA}/args/{service}"
+
+
+def arguments(service: str) -> Fact[str | None]:
+    path = arguments_file(service)
+    return Fact(f"arguments of {service}", ("cat", path), parse_text, root=True, accept=(0, 1))
+
+
+STATUS = Fact("microk8s status", (COMMAND, "status", "--format", "yaml"), parse_status, root=True, accept=None)
+CLUSTERED = Fact(
+    "worker mark", ("test", "-e", f"{DATA}/var/lock/clustered.lock"), parse_present, root=True, accept=(0, 1)
+)
+DATASTORE_SOCKET = Fact(
+    "dqlite socket", ("test", "-e", f"{DATA}/var/kubernetes/backend/kine.sock"), parse_present, root=True, accept=(0, 1)
+)
+CERTIFICATE = Fact("API certificate", ("cat", f"{DATA}/certs/server.crt"), parse_certificate, root=True, accept=(0, 1))
+CONTROL_PLANES = Fact(
+    "API proxy's servers", ("cat", f"{DATA}/args/traefik/provider.yaml"), parse_text, root=True, accept=(0, 1)
+)
+"""On a worker: where its API proxy finds the control planes."""
+KUBELET_TARGET = Fact(
+    "target of /var/lib/kubelet", ("readlink", "/var/lib/kubelet"), lambda done: done.text, accept=(0, 1)
+)
+"""Empty when it is no link."""
+ROOT_FOLDER = Fact("folder of MicroK8s", ("test", "-e", "/var/snap/microk8s"), parse_present, accept=(0, 1))
+
+
+def values_of(text: str, key: str) -> tuple[str, ...]:
+    """Every value that an arguments file gives to `key`, in order.
+
+    >>> values_of("--v=1\\n--node-ip=10.0.0.1\\n--node-ip 10.0.0.2\\n", "--node-ip")
+    ('10.0.0.1', '10.0.0.2')
+    """
+    pairs = (_pair(line) for line in text.splitlines())
+    return tuple(value for name, value in pairs if name == key)
+
+
+def with_values(text: str, key: str, values: tuple[str, ...]) -> str:
+    """The arguments file with `key` given these values and no other; everything else as it was.
+
+    >>> with_values("--v=1\\n--node-ip=10.0.0.1\\n", "--node-ip", ("10.0.0.2",))
+    '--v=1\\n--node-ip=10.0.0.2\\n'
+    """
+    if values_of(text, key) == values:
+        return text
+    others = [line for line in text.splitlines() if _pair(line)[0] != key]
+    return "".join(f"{line}\n" for line in [*others, *(f"{key}={value}" for value in values)])
+
+
+def _pair(line: str) -> tuple[str, str]:
+    words = line.strip().replace("=", " ", 1).split(maxsplit=1)
+    return (words[0] if words else "", words[1].strip("\"'") if len(words) > 1 else "")

@@ -1,0 +1,258 @@
+"""What every MicroK8s node has in common, control plane or worker: preconditions, snap, group, checks, removal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from nornir.core.task import Result, Task
+
+from tasks import microk8s
+from tasks.control_plane import expect, internal_ip, is_ready, name_of, registered_node, unready_because
+from tasks.kubernetes_distribution import DISTRIBUTION
+from tasks.microk8s import KUBELET_LINK, ROOT, SNAP, SNAP_KEY, ours
+from tasks.microk8s_facts import COMMAND, KUBELET_TARGET, ROOT_FOLDER
+from tasks.node_facts import ADDRESSES, CLOCK, DEFAULT_ROUTE, HOSTNAME, LINKS, LISTENING, MOUNTS, group, units
+from thinkube_nornir.command import Fact
+from thinkube_nornir.context import context, setting
+from thinkube_nornir.outcome import all_of, unchanged
+from thinkube_nornir.remote import change, fresh, read, undo
+
+SETTINGS = ("lan_ip", "system_username", "microk8s_channel")
+MICROK8S_GROUP = group("microk8s")
+SNAPD = units("snapd.socket")
+
+_PORTS = {
+    16443: "API",
+    25000: "cluster agent",
+    19001: "dqlite",
+    10250: "kubelet",
+    10257: "controllers",
+    10259: "scheduler",
+}
+_CLOCK_ERROR = 30.0  # seconds; certificates and join tokens are refused when clocks differ more
+
+
+def precondition_facts(_: Task) -> tuple[Fact[Any], ...]:
+    return SNAP, SNAPD, ADDRESSES, DEFAULT_ROUTE, LISTENING
+
+
+def lan_ip_carries_the_default_route(task: Task) -> Result:
+    lan_ip = setting(task, "lan_ip")
+    addresses, route = read(task, ADDRESSES), read(task, DEFAULT_ROUTE)
+    expect(
+        any(lan_ip in found for found in addresses.values()),
+        f"lan_ip {lan_ip} is on no interface",
+        why="seen: " + "; ".join(f"{name} {' '.join(found)}" for name, found in addresses.items()),
+        fix="correct lan_ip in the inventory, or give the host this address",
+    )
+    first = next(iter(addresses.get(route.device, ())), "") if route else ""
+    source = (route.source or first) if route else "none"
+    expect(
+        source == lan_ip,
+        f"traffic leaves from {source}, not from lan_ip {lan_ip}",
+        why="the address from which a node speaks becomes its address in the cluster",
+        fix="let the default route use the interface, and the address, of the LAN",
+    )
+    return unchanged(task, f"{lan_ip} is the source of the default route")
+
+
+def snapd_is_up(task: Task) -> Result:
+    state = read(task, SNAPD)["snapd.socket"]
+    expect(
+        state == "active",
+        "snapd does not run",
+        why=f"snapd.socket is {state}, expected active",
+        fix="install snapd, or start it: systemctl enable --now snapd.socket",
+    )
+    return unchanged(task, "snapd.socket is active")
+
+
+def ports_are_free(task: Task) -> Result:
+    """MicroK8s' own, once it is installed, are in use by itself."""
+    if read(task, SNAP) is not None:
+        return unchanged(task, "MicroK8s is installed, and its ports are its own")
+    taken = sorted(read(task, LISTENING) & _PORTS.keys())
+    expect(
+        not taken,
+        f"ports are taken: {', '.join(f'{port} ({_PORTS[port]})' for port in taken)}",
+        why="another Kubernetes, or another program, listens there, and MicroK8s could not start",
+        fix="see which with `ss -Hltnp`, and stop it",
+    )
+    return unchanged(task, f"ports {', '.join(map(str, _PORTS))} are free")
+
+
+def clock_is_right(task: Task) -> Result:
+    error = fresh(task, CLOCK) - time.time()
+    expect(
+        abs(error) < _CLOCK_ERROR,
+        f"the clock is {error:+.0f} s away from the controller's",
+        why=f"certificates and join tokens are refused when clocks differ; at most {_CLOCK_ERROR:.0f} s are accepted",
+        fix="enable time synchronisation: timedatectl set-ntp true",
+    )
+    return unchanged(task, f"the clock is within {_CLOCK_ERROR:.0f} s of the controller's")
+
+
+PRECONDITIONS: tuple[Callable[[Task], Result], ...] = (
+    lan_ip_carries_the_default_route,
+    snapd_is_up,
+    ports_are_free,
+    clock_is_right,
+)
+
+
+def install_snap(task: Task) -> Result:
+    return DISTRIBUTION.install(task, setting(task, "microk8s_channel"))
+
+
+def hold_refreshes(task: Task) -> Result:
+    return microk8s.hold(task)
+
+
+def admit_user(task: Task) -> Result:
+    user = setting(task, "system_username")
+    admitted = read(task, MICROK8S_GROUP)
+    if admitted is not None and user in admitted.members:
+        return unchanged(task, f"{user} is in group microk8s")
+    argv = ("usermod", "-aG", "microk8s", user)
+    return change(task, f"add {user} to group microk8s", *argv, root=True, key=_member_key(user))
+
+
+def snap_follows_its_channel(task: Task) -> Result:
+    snap, channel = read(task, SNAP), setting(task, "microk8s_channel")
+    expect(
+        snap is not None and snap.channel == channel and "disabled" not in snap.notes,
+        f"microk8s does not follow {channel}",
+        why="it is not installed" if snap is None else f"it follows {snap.channel}, notes: {', '.join(snap.notes)}",
+        fix="run the set-up again; a disabled snap is enabled with: snap enable microk8s",
+    )
+    return unchanged(task, f"microk8s follows {channel}")
+
+
+def refreshes_are_held(task: Task) -> Result:
+    snap = read(task, SNAP)
+    expect(
+        snap is not None and "held" in snap.notes,
+        "refreshes of microk8s are not held",
+        why="it is not installed" if snap is None else f"snap list notes: {', '.join(sorted(snap.notes)) or 'nothing'}",
+        fix="run the set-up again",
+    )
+    return unchanged(task, "refreshes are held")
+
+
+def user_is_admitted(task: Task) -> Result:
+    user, admitted = setting(task, "system_username"), read(task, MICROK8S_GROUP)
+    expect(
+        admitted is not None and user in admitted.members,
+        f"{user} is not in group microk8s",
+        why="there is no such group"
+        if admitted is None
+        else f"members: {', '.join(sorted(admitted.members)) or 'none'}",
+        fix="run the set-up again",
+    )
+    return unchanged(task, f"{user} is in group microk8s")
+
+
+def services_run(task: Task) -> Result:
+    faults = DISTRIBUTION.health(task)
+    fix = "see why: journalctl -u snap.microk8s.daemon-kubelite"
+    expect(not faults, f"{len(faults)} of MicroK8s' services do not run", why="\n".join(faults), fix=fix)
+    return unchanged(task, "all services are active")
+
+
+def node_is_ready(task: Task) -> Result:
+    node = registered_node(task)
+    fix = "see `kubectl describe node` on the control plane"
+    expect(is_ready(node), f"node {name_of(node)} is not Ready", why=unready_because(node), fix=fix)
+    return unchanged(task, f"node {name_of(node)} is Ready")
+
+
+def node_has_the_lan_address(task: Task) -> Result:
+    node, lan_ip = registered_node(task), setting(task, "lan_ip")
+    expect(
+        internal_ip(node) == lan_ip,
+        f"node {name_of(node)} has not the address {lan_ip}",
+        why=f"its InternalIP is {internal_ip(node) or 'missing'}",
+        fix="see that the route to the other nodes leaves from lan_ip, then run the set-up again",
+    )
+    return unchanged(task, f"InternalIP is {lan_ip}")
+
+
+def stop_services(task: Task) -> Result:
+    """With its pods: mounts that they hold have made removals hang."""
+    if not ours(task, SNAP_KEY) or read(task, SNAP) is None:
+        return unchanged(task, "nothing of ours to stop")
+    return change(task, "stop MicroK8s and its pods", COMMAND, "stop", root=True, timeout=300)
+
+
+def unmount_volumes(task: Task) -> Result:
+    points = [point for point in read(task, MOUNTS) if point.startswith(f"{ROOT}/common/")]
+    if not ours(task, SNAP_KEY) or not points:
+        return unchanged(task, "nothing of ours is mounted")
+    return change(task, f"unmount {len(points)} volumes of pods", "umount", *points, root=True)
+
+
+def expel_user(task: Task) -> Result:
+    """From this one group; and without a word to gpasswd when the group has gone."""
+    user, admitted = setting(task, "system_username"), read(task, MICROK8S_GROUP)
+    argv = ("gpasswd", "--delete", user, "microk8s")
+    present = admitted is not None and user in admitted.members
+    return undo(task, _member_key(user), f"remove {user} from group microk8s", *(argv if present else ()), root=True)
+
+
+def remove_snap(task: Task) -> Result:
+    return DISTRIBUTION.remove(task)
+
+
+def restore_snap_settings(task: Task) -> Result:
+    """Of a snap that was there before us: its channel and its refreshes."""
+    return all_of(task, microk8s.restore_channel(task), microk8s.release(task))
+
+
+def delete_pod_links(task: Task) -> Result:
+    """Those Calico made for our MicroK8s; bridges, ZeroTier and whatever was there before stay."""
+    record = context(task).ledger.ours(task.host.name, SNAP_KEY)
+    if record is None:
+        return unchanged(task, "no links are ours")
+    earlier = record.before.get("links", ())
+    left = sorted(name for name in read(task, LINKS) if _is_pod_link(name) and name not in earlier)
+    if not left:
+        return unchanged(task, "Calico left no links")
+    deleted = [change(task, f"delete link {name}", "ip", "link", "delete", name, root=True) for name in left]
+    return all_of(task, *deleted)
+
+
+def clear_leftovers(task: Task) -> Result:
+    """The last trace of our MicroK8s, and with it the record that it is ours."""
+    if not ours(task, SNAP_KEY):
+        return unchanged(task, "nothing is left of ours")
+    target, there = read(task, KUBELET_TARGET, ROOT_FOLDER)
+    paths = [ROOT] * there + [KUBELET_LINK] * target.startswith(f"{ROOT}/")
+    argv = ("rm", "-rf", "--one-file-system", "--", *paths) if paths else ()
+    told = f"remove {' and '.join(paths)}" if paths else "forget microk8s: nothing is left of it"
+    return undo(task, SNAP_KEY, told, *argv, root=True)
+
+
+REMOVAL = (
+    stop_services,
+    unmount_volumes,
+    expel_user,
+    remove_snap,
+    restore_snap_settings,
+    delete_pod_links,
+    clear_leftovers,
+)
+"""In order; each looks first, so that it also takes back half of a set-up."""
+
+
+def removal_facts(_: Task) -> tuple[Fact[Any], ...]:
+    return SNAP, MICROK8S_GROUP, HOSTNAME
+
+
+def _member_key(user: str) -> str:
+    return f"group-member:microk8s:{user}"
+
+
+def _is_pod_link(name: str) -> bool:
+    return name.startswith("cali") or name == "vxlan.calico"

@@ -1,0 +1,76 @@
+"""The address from which kubelet and API server speak, in MicroK8s' arguments files.
+
+Our own snap gets it from the launch configuration at its first start; one that was there before us has to be told,
+and then kubelite restarted, which reads its arguments at start only.
+"""
+
+from __future__ import annotations
+
+import base64
+
+from nornir.core.task import Result, Task
+
+from tasks.microk8s import SNAP, SNAP_KEY, ours
+from tasks.microk8s_facts import arguments, arguments_file, values_of, with_values
+from thinkube_nornir.command import File
+from thinkube_nornir.context import context, setting
+from thinkube_nornir.outcome import all_of, unchanged
+from thinkube_nornir.remote import change, put, read, undo
+
+ARGUMENTS = {"kubelet": "--node-ip", "kube-apiserver": "--advertise-address"}
+"""Service to the argument that holds lan_ip."""
+RESTART_KEY = "restart:microk8s.daemon-kubelite"
+_RESTART = ("snap", "restart", "microk8s.daemon-kubelite")
+
+
+def given(task: Task) -> dict[str, tuple[str, ...]]:
+    """Argument to the values that its file gives it; it should be one."""
+    return {key: values_of(read(task, arguments(service)) or "", key) for service, key in ARGUMENTS.items()}
+
+
+def set_node_address(task: Task) -> Result:
+    lan_ip = setting(task, "lan_ip")
+    if all(values == (lan_ip,) for values in given(task).values()):
+        if not _restart_is_due(task):
+            return unchanged(task, f"kubelet and API server speak from {lan_ip}")
+        return _restart(task)
+    return all_of(task, put(task, *[_with(task, service, (lan_ip,)) for service in ARGUMENTS]), _restart(task))
+
+
+def restore_node_address(task: Task) -> Result:
+    """Only this argument: MicroK8s rewrites others in the same files by itself. Our own snap takes its files along."""
+    touched = [service for service in ARGUMENTS if ours(task, _key(service))]
+    keep = not ours(task, SNAP_KEY) and read(task, SNAP) is not None
+    if not touched:
+        return undo(task, RESTART_KEY, "forget the restart of kubelite", root=True)
+    results = [put(task, *[_with(task, service, _former(task, service)) for service in touched])] if keep else []
+    results += [
+        undo(task, RESTART_KEY, "restart kubelite with its former arguments", *(_RESTART if keep else ()), root=True)
+    ]
+    results += [undo(task, _key(service), f"forget the arguments of {service}", root=True) for service in touched]
+    return all_of(task, *results)
+
+
+def _with(task: Task, service: str, values: tuple[str, ...]) -> File:
+    text = with_values(read(task, arguments(service)) or "", ARGUMENTS[service], values)
+    return File(arguments_file(service), text.encode(errors="surrogateescape"), 0o660, group="microk8s")
+
+
+def _former(task: Task, service: str) -> tuple[str, ...]:
+    record = context(task).ledger.ours(task.host.name, _key(service))
+    content = base64.b64decode(record.before["content"]) if record else b""
+    return values_of(content.decode(errors="surrogateescape"), ARGUMENTS[service])
+
+
+def _restart(task: Task) -> Result:
+    return change(task, "restart kubelite with the new arguments", *_RESTART, root=True, key=RESTART_KEY)
+
+
+def _restart_is_due(task: Task) -> bool:
+    """A run was killed between writing the arguments and the restart."""
+    done = context(task).ledger.ours(task.host.name, RESTART_KEY)
+    return any(ours(task, _key(service)) for service in ARGUMENTS) and (done is None or done.state != "done")
+
+
+def _key(service: str) -> str:
+    return f"file:{arguments_file(service)}"

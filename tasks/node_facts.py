@@ -1,0 +1,141 @@
+"""What can be read about a machine that becomes a Kubernetes node: snap, addresses, units, users, mounts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from thinkube_nornir.command import Completed, Fact
+
+
+@dataclass(frozen=True)
+class Snap:
+    version: str
+    channel: str
+    """What it tracks: `1.32/stable`."""
+    notes: frozenset[str] = frozenset()
+    """`classic`, `held`, `disabled`."""
+
+
+def parse_snap(done: Completed) -> Snap | None:
+    """Read `snap list NAME`: name, version, revision, tracking, publisher, notes. None when it is not installed."""
+    lines = done.text.splitlines()
+    if done.status != 0 or len(lines) < 2:
+        return None
+    _, version, _, channel, *_, notes = lines[1].split()
+    return Snap(version, channel, frozenset(notes.split(",")) - {"-"})
+
+
+@dataclass(frozen=True)
+class Group:
+    members: frozenset[str]
+
+
+def parse_group(done: Completed) -> Group | None:
+    """Read a line of group(5); None when there is no such group."""
+    if done.status != 0:
+        return None
+    return Group(frozenset(done.text.rpartition(":")[2].split(",")) - {""})
+
+
+def parse_home(done: Completed) -> str | None:
+    """The home folder in a line of passwd(5); None when there is no such user."""
+    return done.text.split(":")[5] if done.status == 0 else None
+
+
+def parse_addresses(done: Completed) -> Mapping[str, tuple[str, ...]]:
+    """Read `ip -json address show`: interface to its addresses, primary ones first."""
+    return {
+        link["ifname"]: tuple(
+            a["local"] for a in sorted(link.get("addr_info", ()), key=lambda a: a.get("secondary", False))
+        )
+        for link in json.loads(done.text or "[]")
+        if "ifname" in link
+    }
+
+
+@dataclass(frozen=True)
+class Route:
+    device: str
+    source: str
+    """Empty when the kernel takes the device's first address."""
+
+
+def parse_default_route(done: Completed) -> Route | None:
+    """The preferred one of `ip -json route show default`."""
+    routes = sorted(json.loads(done.text or "[]"), key=lambda r: int(r.get("metric", 0)))
+    return Route(routes[0]["dev"], routes[0].get("prefsrc", "")) if routes else None
+
+
+def parse_ports(done: Completed) -> frozenset[int]:
+    """Ports that anything listens on, from `ss -Hltn`: state, queues, local address, peer."""
+    return frozenset(int(line.split()[3].rpartition(":")[2]) for line in done.text.splitlines() if line.strip())
+
+
+def parse_mounts(done: Completed) -> tuple[str, ...]:
+    """Mount points of /proc/mounts, deepest first."""
+    points = [line.split()[1].replace("\\040", " ") for line in done.text.splitlines()]
+    return tuple(sorted(points, key=lambda point: (-point.count("/"), point)))
+
+
+def parse_links(done: Completed) -> frozenset[str]:
+    return frozenset(link["ifname"] for link in json.loads(done.text or "[]") if "ifname" in link)
+
+
+def parse_pending(done: Completed) -> tuple[str, ...]:
+    """Summaries of what snapd is still doing, from `snap changes`: number, status, start, end, summary."""
+    rows = [line.split(maxsplit=4) for line in done.text.splitlines()]
+    return tuple(row[4] for row in rows if len(row) == 5 and row[1] in ("Do", "Doing", "Undo", "Undoing", "Wait"))
+
+
+def snap(name: str) -> Fact[Snap | None]:
+    return Fact(f"snap {name}", ("snap", "list", name), parse_snap, accept=None)
+
+
+def group(name: str) -> Fact[Group | None]:
+    return Fact(f"group {name}", ("getent", "group", name), parse_group, accept=(0, 2))
+
+
+def home(user: str) -> Fact[str | None]:
+    return Fact(f"home of {user}", ("getent", "passwd", user), parse_home, accept=(0, 2))
+
+
+def units(*names: str) -> Fact[Mapping[str, str]]:
+    """Unit to `active`, `inactive`, `failed`, `unknown` ..."""
+
+    def parse(done: Completed) -> Mapping[str, str]:
+        return dict(zip(names, done.text.splitlines(), strict=True))
+
+    return Fact(f"units {' '.join(names)}", ("systemctl", "is-active", *names), parse, accept=None)
+
+
+def grep(pattern: str, folder: str) -> Fact[tuple[str, ...]]:
+    """The `.conf` files in a folder that hold a line like this; none when there is no such folder."""
+    argv = ("grep", "-rlsE", "--include=*.conf", pattern, folder)
+    return Fact(f"{pattern} in {folder}", argv, lambda d: tuple(sorted(d.text.splitlines())), accept=(0, 1, 2))
+
+
+def parse_global(done: Completed) -> tuple[str, ...]:
+    """The `Global:` line of `resolvectl dns` or `resolvectl domain`; nothing when resolved does not run."""
+    lines = [line.partition(":")[2].split() for line in done.text.splitlines() if line.startswith("Global:")]
+    return tuple(lines[0]) if lines else ()
+
+
+def permissions(path: str) -> Fact[str]:
+    """`600 thinkube`; empty when there is no such file."""
+    return Fact(f"permissions of {path}", ("stat", "--format=%a %U", path), lambda d: d.text, root=True, accept=(0, 1))
+
+
+HOSTNAME: Fact[str] = Fact("host name", ("hostname",), lambda done: done.text.strip().lower())
+"""Under which the kubelet registers this machine: always in lower case."""
+ADDRESSES = Fact("addresses", ("ip", "-json", "address", "show"), parse_addresses)
+DEFAULT_ROUTE = Fact("default route", ("ip", "-json", "route", "show", "default"), parse_default_route)
+LISTENING = Fact("listening ports", ("ss", "-Hltn"), parse_ports)
+MOUNTS = Fact("mounts", ("cat", "/proc/mounts"), parse_mounts)
+LINKS = Fact("network links", ("ip", "-json", "link", "show"), parse_links)
+SNAPD_WORK = Fact("work of snapd", ("snap", "changes"), parse_pending, accept=None)
+RESOLVER_SERVERS = Fact("resolved's servers", ("resolvectl", "dns"), parse_global, accept=None)
+RESOLVER_DOMAINS = Fact("resolved's domains", ("resolvectl", "domain"), parse_global, accept=None)
+CLOCK = Fact("clock", ("date", "+%s"), lambda done: float(done.text))
+"""Seconds since the epoch."""

@@ -1,0 +1,212 @@
+"""What must be true of name resolution: in the cluster, from a pod on this node, and from this node itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from nornir.core.task import Result, Task
+
+from tasks.control_plane import DNS_LABEL, Object, expect, is_control_plane, kube, name_of, registered_node
+from tasks.node_facts import HOSTNAME, RESOLVER_DOMAINS, RESOLVER_SERVERS, grep
+from tasks.probes import (
+    SERVICE_NAME,
+    Lookup,
+    acme_names,
+    bind_address,
+    expected,
+    in_overlay,
+    lookups,
+    node_lookup,
+    probe_image,
+    public_names,
+)
+from thinkube_nornir.cluster import condition_true, is_rolled_out, probe_pod, run_pod, seen
+from thinkube_nornir.command import Fact
+from thinkube_nornir.context import context, setting
+from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.remote import read
+from thinkube_nornir.templates import render
+
+DROP_INS = "/etc/systemd/resolved.conf.d"
+DROP_IN = f"{DROP_INS}/10-thinkube.conf"
+CAPTURES_ALL = grep(r"^Domains=(.*[[:space:]])?~\.([[:space:]]|$)", DROP_INS)
+_ONCE = "checked once, on the control plane"
+_LATELY = timedelta(minutes=5)  # as long as the pause between two attempts to start a failing container may get
+
+
+def facts(task: Task) -> tuple[Fact[Any], ...]:
+    names = (*expected(task), *_plain(public_names(task)))
+    return (HOSTNAME, CAPTURES_ALL, RESOLVER_SERVERS, RESOLVER_DOMAINS, *map(node_lookup, names))
+
+
+def corefile(task: Task) -> str:
+    return render(
+        task,
+        "coredns/Corefile.j2",
+        domain=setting(task, "domain_name"),
+        bind=bind_address(task),
+        public=setting(task, "dns_servers"),
+    )
+
+
+def bind_answers_pods(task: Task) -> Result:
+    """As CoreDNS will ask it: from a pod, whose way to the overlay needs source NAT on the node."""
+    if not is_control_plane(task):
+        return unchanged(task, _ONCE)
+    if context(task).dry_run:
+        return unchanged(task, "not asked: a dry run starts no pods")
+    server, domain, node = bind_address(task), setting(task, "domain_name"), name_of(registered_node(task))
+    argv = ["nslookup", domain, server]
+    done = run_pod(kube(task), probe_pod(f"bind-{task.host.name}", probe_image(task), argv, node=node))
+    why = f"nslookup {domain} {server} ended with {done.exit_code}: {done.log.strip()}"
+    fix = "verify phase 4 first; pods need source NAT to the overlay on this node"
+    expect(done.exit_code == 0, f"BIND at {server} does not answer pods on {node}", why=why, fix=fix)
+    return unchanged(task, f"{server} answers for {domain}")
+
+
+def corefile_is_as_wanted(task: Task) -> Result:
+    if not is_control_plane(task):
+        return unchanged(task, _ONCE)
+    found = kube(task).get("v1", "ConfigMap", "coredns", "kube-system") or {}
+    lines, wanted = ((found.get("data") or {}).get("Corefile") or "").splitlines(), corefile(task).splitlines()
+    differing = [f"{side} {line}" for side, line in _differences(lines, wanted)]
+    fix = "run the set-up again; `microk8s enable dns` and a refresh of the snap reset the file"
+    expect(not differing, "the Corefile is not the wanted one", why="\n".join(differing[:10]), fix=fix)
+    return unchanged(task, "the Corefile is as wanted")
+
+
+def _differences(lines: list[str], wanted: list[str]) -> Iterable[tuple[str, str]]:
+    yield from (("missing:", line) for line in wanted if line not in lines)
+    yield from (("not ours:", line) for line in lines if line not in wanted)
+    if sorted(lines) == sorted(wanted) and lines != wanted:
+        yield "order:", "the same lines in another order"
+
+
+def coredns_is_available(task: Task) -> Result:
+    if not is_control_plane(task):
+        return unchanged(task, _ONCE)
+    found = kube(task).get("apps/v1", "Deployment", "coredns", "kube-system")
+    fix = "see why: kubectl -n kube-system logs deployment/coredns"
+    expect(is_rolled_out(found), "CoreDNS is not available", why=seen(found), fix=fix)
+    return unchanged(task, "Deployment coredns is rolled out")
+
+
+def coredns_does_not_restart(task: Task) -> Result:
+    if not is_control_plane(task):
+        return unchanged(task, _ONCE)
+    pods = kube(task).list("v1", "Pod", "kube-system", label_selector=DNS_LABEL)
+    restless = {name_of(pod): told for pod in pods if (told := _unrest(pod))}
+    why = "\n".join(f"{name}: {told}" for name, told in restless.items()) or "there is no pod of CoreDNS"
+    fix = "see why: kubectl -n kube-system logs deployment/coredns --previous"
+    expect(pods and not restless, "pods of CoreDNS do not stay up", why=why, fix=fix)
+    return unchanged(task, f"{len(pods)} pods stay up")
+
+
+def _unrest(pod: Object) -> str:
+    """Why a pod is not at rest; empty when it is."""
+    for container in pod.get("status", {}).get("containerStatuses") or ():
+        waiting = (container.get("state") or {}).get("waiting")
+        if waiting:
+            return f"{waiting.get('reason')}: {waiting.get('message', '')}"
+        ended = (container.get("lastState") or {}).get("terminated") or {}
+        if ended.get("finishedAt") and datetime.now(UTC) - datetime.fromisoformat(ended["finishedAt"]) < _LATELY:
+            return f"restarted {container.get('restartCount')} times, last at {ended['finishedAt']}"
+    return "" if condition_true(pod, "Ready") else f"not Ready: {seen(pod)}"
+
+
+def pods_ask_the_cluster_dns(task: Task) -> Result:
+    service = kube(task).get("v1", "Service", "kube-dns", "kube-system") or {}
+    address, domain = (service.get("spec") or {}).get("clusterIP"), setting(task, "domain_name")
+    lines = [line.split() for line in lookups(task).resolv_conf.splitlines() if line.strip()]
+    servers = [words[1] for words in lines if words[0] == "nameserver" and len(words) > 1]
+    search = [word for words in lines if words[0] == "search" for word in words[1:]]
+    why = f"expected nameserver {address} alone, seen {', '.join(servers) or 'none'}"
+    expect(servers == [address], "pods do not ask the cluster's DNS", why=why, fix="see kubelet's --cluster-dns")
+    inside = [word for word in search if word.rstrip(".") == domain or word.rstrip(".").endswith(f".{domain}")]
+    fix = "take it out of the node's search domains: with the wildcard, every outside name would end at the ingress"
+    expect(not inside, f"pods search in {domain}", why=f"search {' '.join(search)}", fix=fix)
+    return unchanged(task, f"nameserver {address}, search {' '.join(search)}")
+
+
+def pods_resolve_services(task: Task) -> Result:
+    service = kube(task).get("v1", "Service", "kubernetes", "default") or {}
+    wanted, found = (service.get("spec") or {}).get("clusterIP"), lookups(task)[SERVICE_NAME]
+    why = f"expected {wanted}, seen {found}"
+    expect(found.addresses == (wanted,), f"pods do not resolve {SERVICE_NAME}", why=why, fix=_COREDNS_LOG)
+    return unchanged(task, f"{SERVICE_NAME} is {wanted}")
+
+
+def pods_resolve_public_names(task: Task) -> Result:
+    report = lookups(task)
+    found = {name: report[name].addresses for name in public_names(task)}
+    return _public(task, "pods", found)
+
+
+def pods_ask_public_servers_for_acme_names(task: Task) -> Result:
+    """BIND's wildcard would answer them with an ingress; public servers say that there is no such name."""
+    report = lookups(task)
+    wrong = {name: report[name] for name in acme_names(task) if not _from_outside(task, report[name])}
+    why = "\n".join(f"{name}: expected an answer without an ingress, seen {found}" for name, found in wrong.items())
+    expect(not wrong, "names for ACME challenges are not asked of public servers", why=why, fix="run the set-up again")
+    return unchanged(task, f"{', '.join(acme_names(task))}: public servers answer")
+
+
+def _from_outside(task: Task, found: Lookup) -> bool:
+    return found.answered and not any(in_overlay(task, address) for address in found.addresses)
+
+
+def pods_resolve_the_domain(task: Task) -> Result:
+    report = lookups(task)
+    return _domain(task, "pods", {name: report[name].addresses for name in expected(task)})
+
+
+def no_drop_in_captures_all_names(task: Task) -> Result:
+    found = [path for path in read(task, CAPTURES_ALL) if path != DROP_IN]
+    why = f"Domains=~. stands in {', '.join(found)}"
+    fix = "run the set-up again; it sets such files aside"
+    expect(not found, "a drop-in of systemd-resolved captures all names", why=why, fix=fix)
+    return unchanged(task, "no drop-in has Domains=~.")
+
+
+def node_routes_the_domain_to_bind(task: Task) -> Result:
+    servers, domains = read(task, RESOLVER_SERVERS, RESOLVER_DOMAINS)
+    bind, wanted = bind_address(task), f"~{setting(task, 'domain_name')}"
+    why = f"seen: servers {', '.join(servers) or 'none'}; domains {', '.join(domains) or 'none'}"
+    what = f"systemd-resolved does not ask {bind}, and it alone, for {wanted}"
+    expect(servers == (bind,) and wanted in domains, what, why=why, fix="run the set-up again")
+    return unchanged(task, f"{wanted} is asked of {bind}")
+
+
+def node_resolves_the_domain(task: Task) -> Result:
+    return _domain(task, "the node", {name: read(task, node_lookup(name)) for name in expected(task)})
+
+
+def node_resolves_public_names(task: Task) -> Result:
+    names = _plain(public_names(task))
+    return _public(task, "the node", {name: read(task, node_lookup(name)) for name in names})
+
+
+_COREDNS_LOG = "see why: kubectl -n kube-system logs deployment/coredns"
+
+
+def _domain(task: Task, who: str, found: dict[str, tuple[str, ...]]) -> Result:
+    wrong = {name: address for name, address in expected(task).items() if found[name] != (address,)}
+    why = "\n".join(f"{name}: expected {a}, seen {', '.join(found[name]) or 'nothing'}" for name, a in wrong.items())
+    fix = f"see what BIND says: dig @{bind_address(task)} {setting(task, 'domain_name')}"
+    expect(not wrong, f"not every name of the domain resolves for {who}", why=why, fix=fix)
+    return unchanged(task, ", ".join(f"{name} is {address}" for name, address in expected(task).items()))
+
+
+def _public(task: Task, who: str, found: dict[str, tuple[str, ...]]) -> Result:
+    """With a search domain and the wildcard, an outside name would be answered with the ingress."""
+    wrong = {n: a for n, a in found.items() if not a or any(in_overlay(task, one) for one in a)}
+    why = "\n".join(f"{name}: expected a public address, seen {', '.join(a) or 'nothing'}" for name, a in wrong.items())
+    fix = "see that dns_servers are reachable, and that no search domain is set"
+    expect(not wrong, f"not every public name resolves for {who}", why=why, fix=fix)
+    return unchanged(task, f"{len(found)} public names resolve")
+
+
+def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if not name.endswith("."))

@@ -1,0 +1,112 @@
+"""What must be true of a MicroK8s worker. Its own `microk8s status` exits 0 and proves nothing: the API is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nornir.core.task import Result, Task
+
+from tasks.control_plane import (
+    CONTROL_PLANE,
+    DNS_LABEL,
+    WORKERS,
+    expect,
+    kube,
+    kubelet_version,
+    name_of,
+    registered_node,
+)
+from tasks.microk8s import SNAP, units_of
+from tasks.microk8s_facts import CLUSTERED
+from tasks.microk8s_node import MICROK8S_GROUP
+from tasks.node_facts import HOSTNAME, units
+from tasks.probes import SERVICE_NAME, lookups, probe_image
+from thinkube_nornir.cluster import condition_true, probe_pod, run_pod, seen
+from thinkube_nornir.command import Fact
+from thinkube_nornir.context import hosts_in
+from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.remote import read
+
+WORKER_LABEL = "node.kubernetes.io/microk8s-worker"
+
+
+def facts(_: Task) -> tuple[Fact[Any], ...]:
+    return SNAP, HOSTNAME, CLUSTERED, units(*units_of(worker=True)), MICROK8S_GROUP
+
+
+def host_is_marked_as_worker(task: Task) -> Result:
+    why = "clustered.lock is not there: MicroK8s runs as a cluster of its own, or not at all"
+    expect(read(task, CLUSTERED), "the host is no worker", why=why, fix="run the set-up again")
+    return unchanged(task, "clustered.lock is there")
+
+
+def node_has_the_worker_label(task: Task) -> Result:
+    node = registered_node(task)
+    labels = node["metadata"].get("labels") or {}
+    told = ", ".join(f"{k}={v}" for k, v in sorted(labels.items())) or "none"
+    what = f"node {name_of(node)} is not labelled as a worker"
+    expect(labels.get(WORKER_LABEL) == "microk8s-worker", what, why=f"its labels: {told}", fix="leave and join again")
+    return unchanged(task, f"{WORKER_LABEL} is set")
+
+
+def node_runs_the_control_planes_version(task: Task) -> Result:
+    own, wanted = kubelet_version(registered_node(task)), kube(task).version()
+    what = "the worker runs another version than the control plane"
+    expect(
+        own == wanted, what, why=f"kubelet {own}, API {wanted}", fix="give both the same microk8s_channel, run again"
+    )
+    return unchanged(task, f"kubelet and API are {own}")
+
+
+def pod_network_is_ready(task: Task) -> Result:
+    name = name_of(registered_node(task))
+    pods = kube(task).list(
+        *("v1", "Pod", "kube-system"), label_selector="k8s-app=calico-node", field_selector=f"spec.nodeName={name}"
+    )
+    why = "; ".join(seen(pod) for pod in pods) or f"no pod of DaemonSet calico-node is on {name}"
+    ready = [pod for pod in pods if condition_true(pod, "Ready")]
+    expect(ready, f"Calico is not ready on {name}", why=why, fix="see `kubectl -n kube-system get pods -o wide`")
+    return unchanged(task, f"{name_of(ready[0])} is ready")
+
+
+def pods_run_here(task: Task) -> Result:
+    name = name_of(registered_node(task))
+    done = run_pod(kube(task), probe_pod(f"probe-{task.host.name}", probe_image(task), ["true"], node=name))
+    why = f"`true` ended with {done.exit_code}: {done.log.strip()}"
+    expect(done.exit_code == 0, f"a pod on {name} fails", why=why, fix="see the kubelet's log on the worker")
+    return unchanged(task, f"a pod ran on {name}")
+
+
+def pods_here_resolve_services(task: Task) -> Result:
+    service = kube(task).get("v1", "Service", "kubernetes", "default") or {}
+    wanted = str((service.get("spec") or {}).get("clusterIP"))
+    found = lookups(task)[SERVICE_NAME]
+    what = f"pods on this node do not resolve {SERVICE_NAME}"
+    fix = "see whether pods of coredns are ready, and UDP 4789 is open between the nodes"
+    expect(found.addresses == (wanted,), what, why=f"expected {wanted}, seen {found}", fix=fix)
+    return unchanged(task, f"{SERVICE_NAME} is {wanted}")
+
+
+def pods_reach_pods_on_other_nodes(task: Task) -> Result:
+    """By asking a CoreDNS pod elsewhere at its own address: no Service can answer from this node instead."""
+    name = name_of(registered_node(task))
+    pods = kube(task).list("v1", "Pod", "kube-system", label_selector=DNS_LABEL)
+    others = [p["status"]["podIP"] for p in pods if p["spec"].get("nodeName") != name and p["status"].get("podIP")]
+    if not others:
+        return unchanged(task, f"every pod of coredns is on {name} itself")
+    argv = ["nslookup", SERVICE_NAME, others[0]]
+    done = run_pod(kube(task), probe_pod(f"reach-{task.host.name}", probe_image(task), argv, node=name))
+    why = f"nslookup at {others[0]} ended with {done.exit_code}: {done.log.strip()}"
+    fix = "open UDP 4789 between the nodes, and see that their InternalIPs are those of the LAN"
+    expect(done.exit_code == 0, f"pods on {name} do not reach pods on other nodes", why=why, fix=fix)
+    return unchanged(task, f"a pod on {name} reached {others[0]}")
+
+
+def every_member_is_a_node(task: Task) -> Result:
+    nodes = sorted(map(name_of, kube(task).list("v1", "Node")))
+    members = sorted({h.name for group in (CONTROL_PLANE, WORKERS) for h in hosts_in(task, group)})
+    what = f"{len(nodes)} nodes are registered for {len(members)} hosts of the inventory"
+    why = f"nodes: {', '.join(nodes)}; hosts: {', '.join(members)}"
+    fix = "set up the hosts that are missing; remove nodes that are no more: microk8s remove-node NAME --force"
+    expect(len(nodes) == len(members), what, why=why, fix=fix)
+    return unchanged(task, f"{len(nodes)} nodes, as in the inventory")

@@ -1,0 +1,199 @@
+"""CoreDNS and node DNS: pods and nodes resolve the domain through BIND, ACME names and the rest through public servers.
+
+setup     writes the Corefile and rolls it out, then gives each node a routing domain for systemd-resolved
+verify    asks from a pod on each node, and from each node itself
+rollback  puts back the Corefile and the drop-ins that were there before
+
+The cluster's part is done once, by the control plane's own steps; the nodes' part on every node.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from nornir.core.task import Result, Task
+
+from tasks.control_plane import is_control_plane, kube
+from tasks.node_facts import RESOLVER_DOMAINS, RESOLVER_SERVERS
+from tasks.phase5_core_services import _dns_checks as checks
+from tasks.phase5_core_services._dns_checks import CAPTURES_ALL, DROP_IN, corefile
+from tasks.probes import bind_address
+from thinkube_nornir.cluster import apply, rolled_out
+from thinkube_nornir.cluster import restore as restore_object
+from thinkube_nornir.command import Fact, File
+from thinkube_nornir.component import Component, chain, step
+from thinkube_nornir.context import component_of, context, setting
+from thinkube_nornir.errors import DeadlinePassed, ThinkubeError
+from thinkube_nornir.outcome import all_of, unchanged
+from thinkube_nornir.remote import change, put, read, restore, undo
+from thinkube_nornir.templates import render
+
+CONFIG_MAP = ("v1", "ConfigMap", "coredns", "kube-system")
+DEPLOYMENT = ("apps/v1", "Deployment", "coredns", "kube-system")
+ANNOTATION = "thinkube-nornir/corefile-sha256"
+RESTART_KEY = "restart:systemd-resolved"
+_ASIDE = "set-aside:"
+_ROLL_OUT = 120.0  # seconds
+
+
+def _elsewhere(task: Task) -> Result:
+    return unchanged(task, "done once, by the control plane")
+
+
+def apply_corefile(task: Task) -> Result:
+    """Takes the file over from the addon's own apply; the former one is kept."""
+    if not is_control_plane(task):
+        return _elsewhere(task)
+    return apply(kube(task), _manifest(CONFIG_MAP, data={"Corefile": corefile(task)}), force=True)
+
+
+def roll_out_corefile(task: Task) -> Result:
+    """New pods for a new file: the template carries its digest, so a killed run sees what is still to be done."""
+    if not is_control_plane(task):
+        return _elsewhere(task)
+    api, digest = kube(task), hashlib.sha256(corefile(task).encode()).hexdigest()
+    template = {"metadata": {"annotations": {ANNOTATION: digest}}}
+    result = apply(
+        api,
+        _manifest(DEPLOYMENT, spec={"template": template}),
+        summary="restart CoreDNS with the new Corefile",
+        force=True,
+    )
+    if context(task).dry_run:
+        return result
+    try:
+        rolled_out(api, DEPLOYMENT[1], DEPLOYMENT[2], DEPLOYMENT[3], timeout=_ROLL_OUT)
+    except DeadlinePassed as error:
+        _put_back(task)
+        why = f"{error.what}: {error.why}\nThe former Corefile was put back."
+        fix = "see why: kubectl -n kube-system logs deployment/coredns --previous"
+        raise ThinkubeError("CoreDNS does not start with our Corefile", why=why, fix=fix) from error
+    return result
+
+
+def _put_back(task: Task) -> Result:
+    api = kube(task)
+    return all_of(task, restore_object(api, *CONFIG_MAP), restore_object(api, *DEPLOYMENT))
+
+
+def set_aside_conflicts(task: Task) -> Result:
+    """Drop-ins that draw every name to their own servers; without `.conf` at its end resolved does not read a file."""
+    conflicts = [path for path in read(task, CAPTURES_ALL) if path != DROP_IN]
+    if not conflicts:
+        return unchanged(task, "no drop-in captures all names")
+    moved = [
+        change(
+            task,
+            f"set {path} aside",
+            *("mv", "--no-clobber", path, f"{path}.before-thinkube"),
+            root=True,
+            key=f"{_ASIDE}{path}",
+        )
+        for path in conflicts
+    ]
+    return all_of(task, *moved)
+
+
+def write_routing_domain(task: Task) -> Result:
+    text = render(
+        task,
+        "coredns/resolved.conf.j2",
+        domain=setting(task, "domain_name"),
+        bind=bind_address(task),
+        public=setting(task, "dns_servers"),
+    )
+    return put(task, File(DROP_IN, text.encode()))
+
+
+def restart_resolver(task: Task) -> Result:
+    """When what it has loaded is not what its files say, be it this run that wrote them or one that was killed."""
+    servers, domains = read(task, RESOLVER_SERVERS, RESOLVER_DOMAINS)
+    wanted = f"~{setting(task, 'domain_name')}"
+    if servers == (bind_address(task),) and wanted in domains and "~." not in domains:
+        return unchanged(task, f"systemd-resolved asks {bind_address(task)} for {wanted}")
+    argv = ("systemctl", "restart", "systemd-resolved")
+    return change(task, "restart systemd-resolved", *argv, root=True, key=RESTART_KEY)
+
+
+def restore_corefile(task: Task) -> Result:
+    """An API that has gone took the Corefile with it; one that merely does not answer is an error."""
+    if not is_control_plane(task):
+        return _elsewhere(task)
+    ledger = context(task).ledger
+    keys = [f"object:{version}/{kind}/{space}/{name}" for version, kind, name, space in (CONFIG_MAP, DEPLOYMENT)]
+    if not any(ledger.ours(task.host.name, key) for key in keys):
+        return unchanged(task, "the Corefile is not ours")
+    result = _put_back(task)
+    if not context(task).dry_run:
+        rolled_out(kube(task), DEPLOYMENT[1], DEPLOYMENT[2], DEPLOYMENT[3], timeout=_ROLL_OUT)
+    return result
+
+
+def restore_resolver_files(task: Task) -> Result:
+    results = [restore(task, DROP_IN)]
+    for record in context(task).ledger.changes(host=task.host.name, component=component_of(task)):
+        if record.key.startswith(_ASIDE):
+            path = record.key.removeprefix(_ASIDE)
+            argv = ("mv", "--no-clobber", f"{path}.before-thinkube", path)
+            results.append(undo(task, record.key, f"put {path} back", *argv, root=True))
+    return all_of(task, *results)
+
+
+def restart_restored_resolver(task: Task) -> Result:
+    argv = ("systemctl", "restart", "systemd-resolved")
+    return undo(task, RESTART_KEY, "restart systemd-resolved with its former settings", *argv, root=True)
+
+
+def _manifest(place: tuple[str, str, str, str], **fields: Any) -> dict[str, Any]:
+    version, kind, name, namespace = place
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}, **fields}
+
+
+def _setup_facts(_: Task) -> tuple[Fact[Any], ...]:
+    return CAPTURES_ALL, RESOLVER_SERVERS, RESOLVER_DOMAINS
+
+
+COMPONENT = Component(
+    title="CoreDNS and node DNS",
+    number=30,
+    group="microk8s",
+    needs=("phase5.microk8s_control", "phase5.microk8s_workers"),
+    settings=(
+        "domain_name",
+        "dns_servers",
+        "zerotier_cidr",
+        "primary_ingress_ip_octet",
+        "secondary_ingress_ip_octet",
+    ),
+    preconditions=chain(checks.bind_answers_pods),
+    setup=chain(
+        apply_corefile,
+        roll_out_corefile,
+        set_aside_conflicts,
+        write_routing_domain,
+        # Pods on a worker resolve only after the control plane's part, so a worker's checks wait for it here.
+        step(restart_resolver, needs=("phase5.coredns.roll_out_corefile",)),
+        facts=_setup_facts,
+    ),
+    verify=chain(
+        checks.corefile_is_as_wanted,
+        checks.coredns_is_available,
+        checks.coredns_does_not_restart,
+        checks.pods_ask_the_cluster_dns,
+        checks.pods_resolve_services,
+        checks.pods_resolve_public_names,
+        checks.pods_ask_public_servers_for_acme_names,
+        checks.pods_resolve_the_domain,
+        checks.no_drop_in_captures_all_names,
+        checks.node_routes_the_domain_to_bind,
+        checks.node_resolves_the_domain,
+        checks.node_resolves_public_names,
+        facts=checks.facts,
+    ),
+    rollback=chain(
+        restore_corefile,
+        restore_resolver_files,
+        restart_restored_resolver,
+    ),
+)

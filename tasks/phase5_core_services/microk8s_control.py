@@ -1,0 +1,163 @@
+"""MicroK8s control plane: the node that holds the cluster's API and state.
+
+setup     installs the pinned snap on lan_ip, holds its refreshes, turns addons on, gives the user kubectl and helm
+verify    asks snapd, systemd, the arguments files and the API, each for the state it should be in
+rollback  refuses while workers are registered; else removes what we installed, or puts back what was there before
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nornir.core.task import Result, Task
+
+from tasks import microk8s
+from tasks import microk8s_node as node
+from tasks.control_plane import CONTROL_PLANE, WORKERS, kube, name_of
+from tasks.kubernetes_distribution import DISTRIBUTION
+from tasks.microk8s import MEMBERSHIP_KEY, SNAP, ours
+from tasks.microk8s_facts import STATUS, arguments
+from tasks.node_address import ARGUMENTS, restore_node_address, set_node_address
+from tasks.node_facts import HOSTNAME, SNAPD_WORK, home
+from tasks.phase5_core_services import _control_checks as checks
+from tasks.phase5_core_services._control_checks import CLUSTER_DNS, addons, kubeconfig_path, workloads, wrappers
+from thinkube_nornir.cluster import is_rolled_out, rolled_out
+from thinkube_nornir.command import Fact, File
+from thinkube_nornir.component import Component, chain
+from thinkube_nornir.context import context, hosts_in, setting
+from thinkube_nornir.errors import Refused, ThinkubeError
+from thinkube_nornir.outcome import all_of, skipped, unchanged
+from thinkube_nornir.remote import put, read, restore
+from thinkube_nornir.templates import render
+
+LAUNCH_CONFIGURATION = "/etc/microk8s.yaml"
+
+
+def write_launch_configuration(task: Task) -> Result:
+    """Before the snap: a node registers with the address it has at its first start."""
+    if read(task, SNAP) is not None and not ours(task, f"file:{LAUNCH_CONFIGURATION}"):
+        return unchanged(task, "microk8s is installed, and reads no launch configuration any more")
+    text = render(task, "microk8s_control/launch.yaml.j2", lan_ip=setting(task, "lan_ip"), cluster_dns=CLUSTER_DNS)
+    return put(task, File(LAUNCH_CONFIGURATION, text.encode()))
+
+
+def enable_addons(task: Task) -> Result:
+    return all_of(task, *[DISTRIBUTION.addon(task, name) for name in addons(task)])
+
+
+def await_workloads(task: Task) -> Result:
+    api = kube(task)
+    for kind, name in workloads(task):
+        if is_rolled_out(api.get("apps/v1", kind, name, "kube-system")):
+            continue
+        if context(task).dry_run:
+            return skipped(task, f"a dry run does not wait for {kind} {name}")
+        rolled_out(api, kind, name, "kube-system", timeout=300)
+    return unchanged(task, f"{', '.join(name for _, name in workloads(task))} are rolled out")
+
+
+def install_wrappers(task: Task) -> Result:
+    user = setting(task, "system_username")
+    texts = {path: render(task, "microk8s_control/wrapper.j2", program=p) for path, p in wrappers(task).items()}
+    return put(task, *[File(path, text.encode(), 0o755, owner=user) for path, text in texts.items()])
+
+
+def write_kubeconfig(task: Task) -> Result:
+    """Into a file of our own: ~/.kube/config may hold other clusters."""
+    content = DISTRIBUTION.kubeconfig(task).encode()
+    user = setting(task, "system_username")
+    return put(task, File(kubeconfig_path(task), content, 0o600, owner=user, directory_mode=0o700))
+
+
+def refuse_while_workers_are_registered(task: Task) -> Result:
+    """An API that does not answer cannot be asked: then our own records of joined workers count."""
+    if read(task, SNAP) is None:
+        return unchanged(task, "microk8s is not installed")
+    ledger = context(task).ledger
+    try:
+        workers = [n for n in map(name_of, kube(task).list("v1", "Node")) if n != read(task, HOSTNAME)]
+        told = "no workers are registered"
+    except ThinkubeError as error:
+        workers = [h.name for h in hosts_in(task, WORKERS) if ledger.ours(h.name, MEMBERSHIP_KEY)]
+        told = f"no worker is recorded as ours, and the API does not answer ({error.what})"
+    if workers:
+        raise Refused(
+            f"workers are still in the cluster: {', '.join(workers)}",
+            why="without the control plane they could not be drained, and their pods would run on unmanaged",
+            fix="roll the workers back first: thinkube-nornir rollback phase5.microk8s_workers",
+        )
+    return unchanged(task, told)
+
+
+def remove_tools(task: Task) -> Result:
+    found = read(task, home(setting(task, "system_username")))
+    if found is None:
+        return unchanged(task, "the user has gone, and the tools with it")
+    return restore(task, kubeconfig_path(task), *wrappers(task))
+
+
+def restore_addons(task: Task) -> Result:
+    """Those we turned on in a snap that was there before us."""
+    results = [microk8s.without_addon(task, name) for name in addons(task)]
+    return all_of(task, *results)
+
+
+def restore_launch_configuration(task: Task) -> Result:
+    return restore(task, LAUNCH_CONFIGURATION)
+
+
+def _setup_facts(task: Task) -> tuple[Fact[Any], ...]:
+    user = setting(task, "system_username")
+    return (SNAP, SNAPD_WORK, STATUS, node.MICROK8S_GROUP, home(user), *map(arguments, ARGUMENTS))
+
+
+COMPONENT = Component(
+    title="MicroK8s control plane",
+    number=10,
+    group=CONTROL_PLANE,
+    settings=node.SETTINGS,
+    preconditions=chain(*node.PRECONDITIONS, facts=node.precondition_facts),
+    setup=chain(
+        write_launch_configuration,
+        node.install_snap,
+        node.hold_refreshes,
+        node.admit_user,
+        microk8s.await_ready,
+        set_node_address,
+        enable_addons,
+        await_workloads,
+        install_wrappers,
+        write_kubeconfig,
+        facts=_setup_facts,
+    ),
+    verify=chain(
+        node.snap_follows_its_channel,
+        node.refreshes_are_held,
+        node.services_run,
+        checks.datastore_listens,
+        checks.microk8s_runs,
+        checks.addons_are_on,
+        checks.arguments_are_exact,
+        checks.certificate_covers_the_lan_address,
+        checks.api_is_ready,
+        node.node_is_ready,
+        node.node_has_the_lan_address,
+        checks.node_version_fits_the_channel,
+        checks.workloads_are_ready,
+        checks.dns_service_has_endpoints,
+        checks.storage_class_is_default,
+        node.user_is_admitted,
+        checks.kubectl_answers,
+        checks.kubeconfig_is_private,
+        facts=checks.facts,
+    ),
+    rollback=chain(
+        refuse_while_workers_are_registered,
+        remove_tools,
+        restore_addons,
+        restore_node_address,
+        *node.REMOVAL,
+        restore_launch_configuration,
+        facts=node.removal_facts,
+    ),
+)

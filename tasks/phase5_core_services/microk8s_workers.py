@@ -1,0 +1,223 @@
+"""MicroK8s workers: VMs and baremetal hosts that run pods for the control plane.
+
+setup     installs the snap (which needs nothing from the control plane), then joins, one host at a time
+verify    asks the API for the node by its exact name, and runs pods on it
+rollback  drains, leaves, removes the registration and what we installed; the host's other tenants are not touched
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nornir.core.task import Result, Task
+
+from tasks import microk8s
+from tasks import microk8s_node as node
+from tasks.control_plane import (
+    WORKERS,
+    Object,
+    asking_control_plane,
+    expect,
+    internal_ip,
+    is_ready,
+    kube,
+    name_of,
+    own_node,
+)
+from tasks.kubernetes_distribution import DISTRIBUTION
+from tasks.microk8s import MEMBERSHIP_KEY, SNAP, ours
+from tasks.microk8s_facts import CLUSTERED, COMMAND, CONTROL_PLANES
+from tasks.node_facts import HOSTNAME, SNAPD_WORK
+from tasks.phase5_core_services import _worker_checks as checks
+from thinkube_nornir.cluster import condition_true, node_ready, wait_all
+from thinkube_nornir.command import Fact
+from thinkube_nornir.component import Component, chain, step
+from thinkube_nornir.context import context, setting
+from thinkube_nornir.errors import ClusterError, Refused
+from thinkube_nornir.outcome import all_of, changed, skipped, unchanged
+from thinkube_nornir.remote import change, read, undo
+
+MEMBERSHIP_TOKEN = "join"  # noqa: S105  who comes or goes, one at a time: the control plane edits its files for each
+_SAME = "a worker of another Kubernetes version fails to join, or misbehaves later"
+_DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
+
+
+def await_ready(task: Task) -> Result:
+    if read(task, CLUSTERED):
+        return unchanged(task, "a worker already; whether it is ready is asked of the API")
+    return microk8s.await_ready(task)
+
+
+def join_cluster(task: Task) -> Result:
+    """An API that does not answer is an error, and never taken for one that does not know the node."""
+    registered, clustered = own_node(task), read(task, CLUSTERED)
+    if registered and clustered:
+        return _member(task, registered)
+    _must_follow_the_same_channel(task)
+    cleared = _forget_registration(task, registered) if registered else _leave_old_cluster(task, clustered=clustered)
+    if context(task).dry_run:
+        return changed(task, "join the cluster as a worker", planned=True)
+    with asking_control_plane(task) as control:
+        invitation = DISTRIBUTION.invitation(control, setting(control, "lan_ip"))
+    return all_of(task, cleared, DISTRIBUTION.join(task, invitation))
+
+
+def _member(task: Task, registered: Object) -> Result:
+    lan_ip, seen = setting(task, "lan_ip"), internal_ip(registered)
+    if seen != lan_ip:
+        raise Refused(
+            f"node {name_of(registered)} is registered with {seen or 'no address'}, not with lan_ip {lan_ip}",
+            why="a worker's address is the one its join came from, and cannot be changed afterwards",
+            fix="correct the route or lan_ip, roll this worker back, and set it up again",
+        )
+    return unchanged(task, f"node {name_of(registered)} is in the cluster as {lan_ip}")
+
+
+def _must_follow_the_same_channel(task: Task) -> None:
+    with asking_control_plane(task) as control:
+        own, wanted = setting(task, "microk8s_channel"), setting(control, "microk8s_channel")
+    fix = "set microk8s_channel for the whole group microk8s"
+    expect(
+        own == wanted, "the worker is to run another version than the control plane", why=f"{own}, {wanted}", fix=fix
+    )
+
+
+def _forget_registration(task: Task, registered: Object) -> Result:
+    """The API knows the node and the host is no worker: left from an earlier life, or from a join that was killed."""
+    if not ours(task, MEMBERSHIP_KEY) and not setting(task, "microk8s_force_join", False):
+        raise Refused(
+            f"node {name_of(registered)} is registered already, and this host is not the one that joined",
+            why=f"the API has it with {internal_ip(registered)}; this host has no clustered.lock",
+            fix="remove it if it is stale (microk8s remove-node NAME --force), or set microk8s_force_join: true",
+        )
+    return _remove_node(task, registered, "--force")
+
+
+def _leave_old_cluster(task: Task, *, clustered: bool) -> Result:
+    if not clustered:
+        return unchanged(task, "in no cluster")
+    with asking_control_plane(task) as control:
+        address = setting(control, "lan_ip")
+    if not ours(task, MEMBERSHIP_KEY) and address not in (read(task, CONTROL_PLANES) or ""):
+        raise Refused(
+            "this host is a worker of another cluster",
+            why=f"its API proxy does not name {address}, and our API does not know its node",
+            fix="take it out of that cluster first: microk8s leave",
+        )
+    return change(task, "leave a cluster that no longer knows this node", COMMAND, "leave", root=True, timeout=300)
+
+
+def await_node(task: Task) -> Result:
+    """Ready by its condition, and Calico ready on it: before that, its pods have no network."""
+    api, registered = kube(task), own_node(task)
+    name = name_of(registered) if registered else read(task, HOSTNAME)
+    if context(task).dry_run and not (registered and is_ready(registered)):
+        return skipped(task, f"a dry run does not wait for node {name}")
+    node_ready(api, name, timeout=300)
+    wait_all(
+        api,
+        *("v1", "Pod", "kube-system"),
+        label_selector="k8s-app=calico-node",
+        field_selector=f"spec.nodeName={name}",
+        condition=lambda pods: any(condition_true(pod, "Ready") for pod in pods),
+        what=f"Calico to be ready on {name}",
+        timeout=300,
+    )
+    return unchanged(task, f"node {name} is Ready, and Calico on it")
+
+
+def drain_node(task: Task) -> Result:
+    if not ours(task, MEMBERSHIP_KEY):
+        return unchanged(task, "not a worker by our doing")
+    try:
+        registered = own_node(task)
+    except ClusterError as error:
+        return skipped(task, f"not drained: {error.what}")
+    if registered is None:
+        return unchanged(task, "not registered")
+    with asking_control_plane(task) as control:
+        argv = (COMMAND, "kubectl", "drain", name_of(registered), *_DRAIN)
+        return change(control, f"drain {name_of(registered)}", *argv, root=True, timeout=150)
+
+
+def leave_cluster(task: Task) -> Result:
+    return DISTRIBUTION.leave(task)
+
+
+def remove_registration(task: Task) -> Result:
+    """By the name it is registered under. The record stays until the control plane could be told."""
+    if not ours(task, MEMBERSHIP_KEY):
+        return unchanged(task, "not registered by us")
+    try:
+        registered = own_node(task)
+    except ClusterError as error:
+        if not _control_plane_is_gone(task):
+            return skipped(
+                task, f"its node may still be registered: {error.what}; roll back again when the API answers"
+            )
+        registered = None
+    removed = _remove_node(task, registered) if registered else unchanged(task, "the API knows no such node")
+    return all_of(task, removed, undo(task, MEMBERSHIP_KEY, "forget the membership", root=True))
+
+
+def _control_plane_is_gone(task: Task) -> bool:
+    """Its host answers, and has no MicroK8s: there is no cluster any more that could know the node."""
+    try:
+        with asking_control_plane(task) as control:
+            return read(control, SNAP) is None
+    except ClusterError:
+        return False
+
+
+def _remove_node(task: Task, registered: Object, *options: str) -> Result:
+    name = name_of(registered)
+    with asking_control_plane(task) as control:
+        argv = (COMMAND, "remove-node", name, *options)
+        return change(control, f"remove node {name} from the cluster", *argv, root=True, timeout=120)
+
+
+def _setup_facts(_: Task) -> tuple[Fact[Any], ...]:
+    return SNAP, SNAPD_WORK, HOSTNAME, CLUSTERED, node.MICROK8S_GROUP
+
+
+COMPONENT = Component(
+    title="MicroK8s workers",
+    number=20,
+    group=WORKERS,
+    needs=("phase5.microk8s_control",),
+    settings=node.SETTINGS,
+    preconditions=chain(*[step(check, needs=()) for check in node.PRECONDITIONS], facts=node.precondition_facts),
+    setup=chain(
+        step(node.install_snap, needs=()),
+        step(node.hold_refreshes, needs=()),
+        step(node.admit_user, needs=()),
+        step(await_ready, needs=()),
+        step(join_cluster, token=MEMBERSHIP_TOKEN),
+        await_node,
+        facts=_setup_facts,
+    ),
+    verify=chain(
+        node.snap_follows_its_channel,
+        node.refreshes_are_held,
+        node.user_is_admitted,
+        checks.host_is_marked_as_worker,
+        node.services_run,
+        node.node_is_ready,
+        node.node_has_the_lan_address,
+        checks.node_has_the_worker_label,
+        checks.node_runs_the_control_planes_version,
+        checks.pod_network_is_ready,
+        checks.pods_run_here,
+        checks.pods_here_resolve_services,
+        checks.pods_reach_pods_on_other_nodes,
+        checks.every_member_is_a_node,
+        facts=checks.facts,
+    ),
+    rollback=chain(
+        drain_node,
+        leave_cluster,
+        step(remove_registration, token=MEMBERSHIP_TOKEN),
+        *node.REMOVAL,
+        facts=node.removal_facts,
+    ),
+)

@@ -1,0 +1,149 @@
+"""What pods and nodes get when they look a name up: one probe pod per node asks everything that checks want to know."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from nornir.core.task import Task
+
+from tasks.control_plane import kube, name_of, registered_node
+from thinkube_nornir.cluster import probe_pod, run_pod
+from thinkube_nornir.command import Completed, Fact
+from thinkube_nornir.context import context, hosts_in, setting
+from thinkube_nornir.errors import ClusterError, ConfigError, Problem
+
+SERVICE_NAME = "kubernetes.default.svc.cluster.local"
+_PROBE = "thinkube-probe"  # a name below a wildcard that nothing else has
+
+_SCRIPT = """cat /etc/resolv.conf
+for question; do
+  echo "@ $question"
+  nslookup "$question" 2>&1
+done
+exit 0"""
+
+
+@dataclass(frozen=True)
+class Lookup:
+    addresses: tuple[str, ...] = ()
+    said: str = ""
+
+    def __str__(self) -> str:
+        return ", ".join(self.addresses) or self.said.strip() or "nothing"
+
+    @property
+    def answered(self) -> bool:
+        """Whether a server spoke, be it to say that there is no such name."""
+        return bool(self.said.strip()) and not re.search("timed out|SERVFAIL|REFUSED|no servers", self.said)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one pod saw."""
+
+    resolv_conf: str
+    answers: dict[str, Lookup]
+
+    def __getitem__(self, name: str) -> Lookup:
+        return self.answers[name]
+
+
+def names(task: Task) -> tuple[str, str, str]:
+    """The domain, a name below it, and one below its Knative sub-domain."""
+    domain = setting(task, "domain_name")
+    return domain, f"{_PROBE}.{domain}", f"{_PROBE}.kn.{domain}"
+
+
+def acme_names(task: Task) -> tuple[str, str]:
+    domain = setting(task, "domain_name")
+    return f"_acme-challenge.{domain}", f"_acme-challenge.kn.{domain}"
+
+
+def public_names(task: Task) -> tuple[str, ...]:
+    """Names of the Internet that must resolve, each as it is and with a final dot, which forbids search domains."""
+    plain = setting(task, "dns_probe_names", ("ubuntu.com", "github.com", "cloudflare.com"))
+    return tuple(name + dot for name in plain for dot in ("", "."))
+
+
+def ingress_addresses(task: Task) -> tuple[str, str]:
+    """The primary ingress, and the second one for Knative."""
+    network = ip_network(setting(task, "zerotier_cidr"))
+    octets = setting(task, "primary_ingress_ip_octet"), setting(task, "secondary_ingress_ip_octet")
+    first, second = (str(network.network_address + int(octet)) for octet in octets)
+    return first, second
+
+
+def expected(task: Task) -> dict[str, str]:
+    """Name in the domain to the ingress that answers for it."""
+    (apex, below, knative), (primary, second) = names(task), ingress_addresses(task)
+    return {apex: primary, below: primary, knative: second}
+
+
+def bind_address(task: Task) -> str:
+    """Of the DNS host, in the overlay.
+
+    Raises:
+        ConfigError: no host is in group dns, or it has no zerotier_ip.
+    """
+    for host in hosts_in(task, "dns") or hosts_in(task, "dns_servers"):
+        if host.get("zerotier_ip"):
+            return str(host["zerotier_ip"])
+    raise ConfigError([Problem("inventory", "no host of group dns has a zerotier_ip", "CoreDNS must forward to it")])
+
+
+def in_overlay(task: Task, address: str) -> bool:
+    return ip_address(address) in ip_network(setting(task, "zerotier_cidr"))
+
+
+def probe_image(task: Task) -> str:
+    return str(setting(task, "probe_image", "busybox:1.36"))
+
+
+def lookups(task: Task) -> Report:
+    """What a pod on this host's node resolves; asked once, and kept with the host's facts until something changes."""
+    kept = context(task).facts.setdefault(task.host.name, {})
+    if _POD_REPORT not in kept:
+        kept[_POD_REPORT] = _ask(task)
+    report: Report = kept[_POD_REPORT]
+    return report
+
+
+def parse_report(log: str) -> Report:
+    resolv_conf, *parts = re.split(r"^@ ", log, flags=re.MULTILINE)
+    answers = {}
+    for part in parts:
+        question, _, said = part.partition("\n")
+        answers[question] = _parse(said)
+    return Report(resolv_conf, answers)
+
+
+def _parse(said: str) -> Lookup:
+    """Answers of busybox' nslookup follow `Name:` lines; what stands before them is the server's own address."""
+    answer = said[said.find("Name:") :] if "Name:" in said else ""
+    addresses = re.findall(r"^Address(?: \d+)?:\s+([0-9a-f.:]+)", answer, flags=re.MULTILINE)
+    return Lookup(tuple(addresses), said)
+
+
+def node_lookup(name: str) -> Fact[tuple[str, ...]]:
+    """The IPv4 addresses that programs on the node get for a name; none when it does not resolve."""
+
+    def parse(done: Completed) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(line.split()[0] for line in done.text.splitlines() if line.strip()))
+
+    return Fact(f"addresses of {name}", ("getent", "ahostsv4", name), parse, accept=(0, 2))
+
+
+def _ask(task: Task) -> Report:
+    node = name_of(registered_node(task))
+    own = (*names(task), *acme_names(task)) if setting(task, "domain_name", None) else ()
+    questions = (SERVICE_NAME, *own, *public_names(task))
+    pod = probe_pod(f"names-{task.host.name}", probe_image(task), ["sh", "-c", _SCRIPT, "probe", *questions], node=node)
+    done = run_pod(kube(task), pod)
+    if done.exit_code:
+        raise ClusterError(f"the probe pod on {node} failed with {done.exit_code}", why=done.log)
+    return parse_report(done.log)
+
+
+_POD_REPORT: Fact[Report] = Fact("look-ups from a pod", (), lambda _: Report("", {}))
