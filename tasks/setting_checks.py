@@ -112,6 +112,8 @@ def gpu_has_a_slot_of_its_own(hosts: Hosts) -> Iterator[Mistake]:
             yield Mistake(what, "set both or none", vm.name, "gpu_passthrough")
         if passed and _lacks(vm, "pci_slot"):
             yield Mistake(f"{vm.name}: gpu_passthrough needs a pci_slot", "see `lspci` on the parent", vm.name)
+        if slot and not passed and "gpu_passthrough" not in vm.mistaken:
+            yield Mistake(f"{vm.name}: pci_slot is set, and gpu_passthrough is not", "", vm.name, "pci_slot")
         if slot:
             yield from _slot(hosts, vm, slot, taken)
 
