@@ -84,10 +84,13 @@ class Settings(TypedDict, total=False):
     microk8s_channel: Annotated[str, AfterValidator(values.channel)]
     microk8s_addons: list[Text]
     token_ttl: Count
+    microk8s_force_join: bool
     probe_image: Text
+    dns_probe_names: list[Annotated[str, AfterValidator(values.domain)]]
 
-    # the lab only: how long emulated tools take, to see what a slow host does
+    # the lab only: how long its emulated tools take, and the password its sudo asks for
     lab_slow_seconds: Annotated[float, Ge(0)]
+    lab_sudo_password: Text
 
 
 SCHEMA = Schema(Settings, (*setting_checks.CHECKS, *address_checks.CHECKS))

@@ -12,14 +12,14 @@ from annotated_types import Ge, Gt, MinLen
 from thinkube_nornir.errors import ConfigError
 
 Seconds = Annotated[float, Gt(0)]
-_CLOSED = {"extra": "forbid", "allow_inf_nan": False}  # for pydantic, which is imported only when a file is read
+CLOSED = {"extra": "forbid", "allow_inf_nan": False}  # for pydantic, which is imported only when a file is read
 
 
 @dataclass(frozen=True)
 class Timeouts:
     """Seconds."""
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     connect: Seconds = 10.0
     command: Seconds = 60.0
@@ -28,7 +28,7 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class SSHSettings:
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     config_file: Path | None = None
     """An ssh_config(5) file: HostName, Port, User, IdentityFile, ProxyJump, ProxyCommand are honoured."""
@@ -41,7 +41,7 @@ class SSHSettings:
 
 @dataclass(frozen=True)
 class LoggingSettings:
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: Path = Path(".thinkube/thinkube.log")
@@ -49,7 +49,7 @@ class LoggingSettings:
 
 @dataclass(frozen=True)
 class LabSettings:
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     idle: Seconds = 1800.0
     """Seconds without a command after which the lab ends by itself."""
@@ -61,7 +61,7 @@ class LabSettings:
 class SecretSources:
     """Where secrets come from: environment first, then the file, then a command's first output line."""
 
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     file: Path | None = None
     """NAME=value lines, mode 0600, owned by the operator."""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from thinkube_nornir.config import (
-    _CLOSED,
+    CLOSED,
     Config,
     LabSettings,
     LoggingSettings,
@@ -33,7 +33,7 @@ _FIXES = {
 
 @dataclass(frozen=True)
 class _InventoryOptions:
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     host_file: Path = Path("inventory/hosts.yaml")
     group_file: Path = Path("inventory/groups.yaml")
@@ -42,7 +42,7 @@ class _InventoryOptions:
 
 @dataclass(frozen=True)
 class _InventorySection:
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     plugin: Literal["YAMLInventory"] = "YAMLInventory"
     options: _InventoryOptions = field(default_factory=_InventoryOptions)
@@ -50,7 +50,7 @@ class _InventorySection:
 
 @dataclass(frozen=True)
 class _File:
-    __pydantic_config__ = _CLOSED
+    __pydantic_config__ = CLOSED
 
     target: Literal["lab", "ssh"] = "lab"
     tasks: Path = Path("tasks")

@@ -70,9 +70,6 @@ class InventoryFile:
     """Settings whose value was refused, by host or group."""
     problems: list[Problem] = field(default_factory=list)
 
-    def at(self, name: str, *rest: str | int) -> Location:
-        return (name, *rest) if name else rest
-
 
 def read_hosts(path: Path, schema: Schema | None) -> InventoryFile:
     file = _read_named(path, schema, _HOST, "lower case letters, digits and hyphens, as in a DNS name")
@@ -119,13 +116,13 @@ def _bad_names(source: Source, names: dict[str, Any], pattern: re.Pattern[str], 
 
 
 def _read_entry(file: InventoryFile, name: str, kind: Any, value: Any, schema: Schema | None) -> None:
-    checked = check(kind, value, file.source, file.at(name), _FIXES)
+    at: Location = (name,) if name else ()
+    checked = check(kind, value, file.source, at, _FIXES)
     file.problems.extend(checked.problems)
     file.entries[name] = checked.value
     if schema is None or "data" not in checked.value:
         return
-    raw = checked.value["data"]
-    data = check(schema.settings, raw, file.source, file.at(name, "data"), _FIXES)
+    data = check(schema.settings, checked.value["data"], file.source, (*at, "data"), _FIXES)
     file.problems.extend(data.problems)
     file.entries[name]["data"] = data.value
     file.mistaken[name] = data.mistaken
