@@ -192,7 +192,7 @@ def test_an_api_that_answers_is_asked_directly(
 
 def test_a_loopback_address_means_the_host_s_own(open_door: Any) -> None:
     """`https://127.0.0.1` in a kubeconfig is that host's loopback, never the controller's."""
-    with ScriptedApi({NODE: Reply(200, {"kind": "Node"})}) as api, ScriptedApi({}) as stranger:
+    with ScriptedApi({NODE: Reply(200, {"kind": "Node"})}) as api, ScriptedApi({}, authority=api.authority) as stranger:
         door = open_door(api.kubeconfig(f"https://127.0.0.1:{stranger.port}"))
         asked = tunnel(door, api)
         assert door.use(node) == {"kind": "Node"}
@@ -312,6 +312,15 @@ def test_a_wait_that_ends_in_vain_says_what_it_saw(open_door: Any) -> None:
         open_door(api.kubeconfig()).use(lambda kube: ready(kube, 0.3))
     assert caught.value.what.startswith("waited 0.3 s for Node n1 to be Ready")
     assert "Ready=False (KubeletNotReady: no network)" in caught.value.why
+
+
+def test_a_server_that_ends_every_watch_is_not_run_over(open_door: Any) -> None:
+    """Watches that end at once are asked for again after a pause, not in a tight loop."""
+    replies = [listing("1", state(False, "1")), Reply(200, [])]
+    with ScriptedApi({NODES: replies}) as api:
+        with pytest.raises(DeadlinePassed):
+            open_door(api.kubeconfig()).use(lambda kube: ready(kube, 0.9))
+        assert api.asked.count(NODES) <= 3
 
 
 def test_a_wait_through_failures_tells_of_them(open_door: Any) -> None:

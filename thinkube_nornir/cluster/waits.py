@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -94,7 +95,6 @@ def _states(
                 yield []
             else:
                 yield from _followed(kube, served, namespace, query, limit)
-                continue  # the server wants us to list again
         except ClusterError as error:
             if not _may_pass(error):
                 raise
@@ -105,13 +105,13 @@ def _states(
 def _followed(
     kube: Cluster, kind: Kind, namespace: str, query: dict[str, str], limit: Patience
 ) -> Iterator[list[Object]]:
-    """List, then watch from there; ends when the server no longer knows that point in time."""
+    """List, then watch from there, until the patience ends or the server no longer knows that point in time (410)."""
     objects, version = kube.listing(kind, namespace, query, limit)
     known = {_place(obj): obj for obj in objects}
     yield _sorted(known)
     while limit.left > 0:
         limit.pause(0)
-        seconds = max(1, round(min(_WATCH, limit.left)))
+        seconds, began = max(1, round(min(_WATCH, limit.left))), time.monotonic()
         watch = {
             "watch": "true",
             "resourceVersion": version,
@@ -122,8 +122,6 @@ def _followed(
         for event in kube.client.stream(call, min(seconds, max(limit.left, 0.1))):
             obj: Any = event["object"]
             if event["type"] == "ERROR":
-                if obj.get("code") == _GONE:
-                    return
                 raise ClusterError(f"{call.doing} failed", status=obj.get("code"), why=str(obj.get("message")))
             version = obj["metadata"]["resourceVersion"]
             if event["type"] == "BOOKMARK":
@@ -133,6 +131,8 @@ def _followed(
             else:
                 known[_place(obj)] = obj
             yield _sorted(known)
+        if time.monotonic() - began < seconds / 2:
+            limit.pause(_PAUSE)  # a server that is about to stop ends every watch at once
 
 
 def _may_pass(error: ClusterError) -> bool:
