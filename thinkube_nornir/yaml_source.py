@@ -99,6 +99,8 @@ def _parse(source: Source, text: str) -> None:
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         line = f":{mark.line + 1}" if mark else ""
         source.problems.append(Problem(source.shown + line, f"not valid YAML: {reason}"))
+    except RecursionError:
+        source.problems.append(Problem(source.shown, "nested too deeply"))
     finally:
         loader.dispose()
 

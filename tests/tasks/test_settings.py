@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nornir.core.inventory import Inventory
 
@@ -246,3 +247,28 @@ def test_normal_forms_are_their_own_normal_form(text: str) -> None:
         except ValueError:
             continue
         assert shape(once) == once
+
+
+NAMES = st.sampled_from([*SCHEMA.settings.__annotations__, "hostname", "port", "groups", "data", "connection_options"])
+LEAF = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["x", "192.168.1.9", "10.0.0.0/8", "bcn1"])
+)
+ANYTHING = st.recursive(LEAF, lambda some: st.lists(some, max_size=3) | st.dictionaries(NAMES, some, max_size=4))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(hosts=ANYTHING, data=st.dictionaries(NAMES, ANYTHING), groups=ANYTHING, defaults=ANYTHING, config=ANYTHING)
+def test_no_content_ends_in_another_error(
+    installation: Path, hosts: Any, data: Any, groups: Any, defaults: Any, config: Any
+) -> None:
+    """Whatever stands in the files, the answer is an inventory or a list of problems, never a traceback."""
+    entry = {"bcn1": {"groups": ["baremetal", "microk8s"], "data": data}, "bcn2": hosts}
+    for name, value in (("hosts", entry), ("groups", groups), ("defaults", {"data": data, "port": defaults})):
+        Path(f"inventory/{name}.yaml").write_text(yaml.safe_dump(value))
+    Path("config.yaml").write_text(yaml.safe_dump({"ssh": config, "tokens": config, "inventory": config}))
+
+    assert all(problem for problem in problems())

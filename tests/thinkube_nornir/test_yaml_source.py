@@ -88,6 +88,7 @@ def test_plain_words_mean_what_yaml_1_2_says(tmp_path: Path, text: str, value: A
         ("a: &x {b: 1}\nc:\n  <<: *x\n", "x.yaml:3: merge keys (<<) are not supported"),
         ("? [a, b]\n: 1\n", "x.yaml:1: a key must be plain text"),
         ("a: 1\n---\nb: 2\n", "x.yaml:2: not valid YAML: "),
+        ("a: " + "[" * 3000 + "]" * 3000, "x.yaml: nested too deeply"),
         ("a: b\x01c\n", "x.yaml: not valid YAML: "),
         (b"a: 1\nb: \xff\n", "x.yaml:2: not UTF-8 text"),
     ],
