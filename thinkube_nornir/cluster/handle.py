@@ -128,14 +128,14 @@ class Cluster:
             self.client.ask(Call("GET", "/version", doing="reading the version"), patience(self.task))["gitVersion"]
         )
 
-    def kind(self, api_version: str, kind: str) -> Kind | None:
+    def kind(self, api_version: str, kind: str, within: Patience | None = None) -> Kind | None:
         """How a kind is served; None when it is not, because its CRD is not installed.
 
         Raises:
             ClusterError: a group of Kubernetes itself has no such kind, so that its name must be wrong.
         """
         known = self.kinds.get((api_version, kind))
-        return known or self._discovered(api_version, kind)
+        return known or self._discovered(api_version, kind, within or patience(self.task))
 
     def must_serve(self, api_version: str, kind: str) -> Kind:
         served = self.kind(api_version, kind)
@@ -148,10 +148,10 @@ class Cluster:
             )
         return served
 
-    def _discovered(self, api_version: str, kind: str) -> Kind | None:
+    def _discovered(self, api_version: str, kind: str, within: Patience) -> Kind | None:
         path = Kind(api_version, "", "", namespaced=False).path().rstrip("/")
         call = Call("GET", path, doing=f"looking up the kinds of {api_version}")
-        answer = self.client.request(call, patience(self.task))
+        answer = self.client.request(call, within)
         if not answer.good and answer.status != 404:
             raise refusal(answer, call.doing, self.host)
         for served in answer.json().get("resources") or []:

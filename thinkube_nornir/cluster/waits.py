@@ -90,7 +90,7 @@ def _states(
     while limit.left > 0:
         limit.pause(0)
         try:
-            served = kube.kind(api_version, kind)
+            served = kube.kind(api_version, kind, limit)
             if served is None:
                 yield []
             else:
