@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
@@ -14,12 +15,14 @@ from thinkube_nornir.errors import CommandFailed, Refused
 from thinkube_nornir.secret import redact
 
 CONNECTION = "thinkube_ssh"
+_opening = threading.Lock()
 _EVIDENCE = 2000  # characters of a failed command's output that an error shows
 
 
 def connection(task: Task) -> HostConnection:
     """The host's connection; opening it costs nothing until the first command."""
-    return cast(HostConnection, task.host.get_connection(CONNECTION, task.nornir.config))
+    with _opening:  # Nornir would open two for two steps that start at once
+        return cast(HostConnection, task.host.get_connection(CONNECTION, task.nornir.config))
 
 
 def exchange(task: Task, commands: Sequence[Command], timeout: float | None = None) -> list[Completed]:
