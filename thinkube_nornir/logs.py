@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -21,6 +22,14 @@ class _Redacting(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
+
+
+class _Private(RotatingFileHandler):
+    """Nobody but the operator can read the file, nor the one that follows it when it is full."""
+
+    def _open(self) -> TextIOWrapper:
+        os.close(os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY, 0o600))
+        return super()._open()
 
 
 @contextmanager
@@ -56,9 +65,6 @@ def log_fault(error: BaseException, path: Path) -> Path:
 
 def _handler(path: Path) -> logging.Handler:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-    handler = RotatingFileHandler(
-        path, maxBytes=_LONGEST, backupCount=_OLDER, encoding="utf-8", errors="backslashreplace"
-    )
+    handler = _Private(path, maxBytes=_LONGEST, backupCount=_OLDER, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_Redacting("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"))
     return handler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -55,12 +56,19 @@ class Project:
                     yield entry, host
 
 
-def load_catalog(path: Path) -> tuple[Config, Catalog]:
-    """For commands that need no inventory."""
-    from thinkube_nornir.config import load_config
+def load_catalog(path: Path) -> Catalog:
+    """For listing: of config.yaml only where the tasks are is read, as checking all of it costs a third of the answer.
 
-    config = load_config(path)
-    return config, catalog.load(config.tasks)
+    Raises:
+        ConfigError: config.yaml is missing or no YAML, or the tasks folder is wrong.
+    """
+    from thinkube_nornir.yaml_source import read_yaml
+
+    source = read_yaml(path, str(path))
+    if source.problems:
+        raise ConfigError(source.problems)
+    given = source.value.get("tasks", "tasks") if isinstance(source.value, dict) else "tasks"
+    return catalog.load(Path(os.path.abspath(path)).parent / str(given))  # noqa: PTH100  as config_file.py has it
 
 
 def load_hosts(path: Path, limit: str = "") -> tuple[Config, Inventory, list[Host]]:

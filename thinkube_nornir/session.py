@@ -22,6 +22,7 @@ from thinkube_nornir.ledger import StoredLedger
 from thinkube_nornir.logs import logging_to
 from thinkube_nornir.plan import Plan, make
 from thinkube_nornir.project import Project, load_project
+from thinkube_nornir.recall import concerned, recall, refuse_while_needed
 from thinkube_nornir.record import Collector, Record
 from thinkube_nornir.runner import carry_out
 from thinkube_nornir.yaml_source import shown
@@ -82,6 +83,12 @@ class Session:
     context: Context
     journal: Journal
     emulated: tuple[str, ...]
+
+    def refuse_while_needed(self) -> None:
+        """Raise ConfigError when something of ours, as journal and hosts know it, stands on what is to go."""
+        catalog, entries, inventory = self.project.catalog, self.project.entries, self.project.inventory
+        recall(self.nornir, self.context, concerned(catalog, entries, inventory, self.hosts))
+        refuse_while_needed(catalog, entries, inventory, self.hosts, self.context.ledger)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -155,7 +162,10 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
         stack.callback(_close_connections, nornir, context)
         if request.verb == "rollback":
             _look_back(project, nornir, context)
-        yield Session(request, project, plan, nornir, context, Journal(database, scope), emulated)
+        session = Session(request, project, plan, nornir, context, Journal(database, scope), emulated)
+        if request.verb == "rollback":
+            session.refuse_while_needed()
+        yield session
 
 
 def _look_back(project: Project, nornir: Nornir, context: Context) -> None:

@@ -26,8 +26,7 @@ def list_verb(selection: tuple[str, ...], config: Path, verbose: int, no_color: 
     from thinkube_nornir.project import load_catalog
 
     terminal = Terminal(verbose, False if no_color else None)
-    _, catalog = load_catalog(config)
-    entries = catalog.select(selection or ("all",))
+    entries = load_catalog(config).select(selection or ("all",))
     names = max(len(entry.name) for entry in entries)
     groups = max(len(entry.component.group) for entry in entries)
     for entry in entries:
