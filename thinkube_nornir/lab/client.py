@@ -24,7 +24,7 @@ from nornir.core.inventory import Inventory
 import thinkube_nornir
 from thinkube_nornir.config import Config, SSHSettings
 from thinkube_nornir.errors import DeadlinePassed, ThinkubeError
-from thinkube_nornir.lab.request import LabRequest, request_for
+from thinkube_nornir.lab.request import LOCK, LabRequest, request_for
 
 _START = 30.0
 _ANSWER = 10.0
@@ -242,7 +242,7 @@ def _alone(config: Config) -> Iterator[None]:
     """
     config.state.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + 2 * _START
-    with (config.state / "lab.lock").open("a") as lock:
+    with (config.state / LOCK).open("a") as lock:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -97,7 +97,7 @@ class Host:
         )
         try:
             async with asyncio.timeout(timeout):
-                stdout, stderr, status = await asyncio.gather(_all(out), _all(err), session.ended)
+                stdout, stderr, status = await asyncio.gather(_all(out), _all(err), asyncio.shield(session.ended))
         except TimeoutError:
             await session.hang_up()
             return Reply(124, stderr=f"no end after {timeout:g} s\n")
@@ -156,7 +156,7 @@ class Host:
 
     def _hear(self) -> None:
         try:
-            message, fds, _, _ = socket.recv_fds(self._channel, 4096, 4, socket.MSG_CMSG_CLOEXEC)
+            message, fds, _, _ = socket.recv_fds(self._channel, 4096, 4)
         except (BlockingIOError, InterruptedError):
             return
         except ConnectionResetError:

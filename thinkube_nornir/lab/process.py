@@ -7,6 +7,7 @@ READY_FD: what it is, or why it could not start. A second, sleeping process remo
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from thinkube_nornir.errors import ThinkubeError
-from thinkube_nornir.lab.request import LabRequest, parse
+from thinkube_nornir.lab.request import LOCK, LabRequest, parse
 from thinkube_nornir.lab.root import HostSpec
 from thinkube_nornir.lab.warden import Warden, appoint
 
@@ -41,10 +42,19 @@ def _detach(folder: Path, ready: int) -> None:
     pid = os.fork()
     if pid:
         os.close(ready)
-        os.chdir("/")
-        os.waitpid(pid, 0)
-        shutil.rmtree(folder, ignore_errors=True)
+        _clear_up(folder, pid)
         os._exit(0)
+
+
+def _clear_up(folder: Path, pid: int) -> None:
+    """When the lab process has gone remove its folder, unless another lab's is in its place by then."""
+    ours = os.open(folder, os.O_PATH)
+    os.chdir("/")
+    os.waitpid(pid, 0)
+    with (folder.parent / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists() and os.path.samestat(os.fstat(ours), folder.stat()):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _live(request: LabRequest, warden: Warden, folder: Path, ready: int) -> NoReturn:
@@ -61,7 +71,6 @@ async def _live(request: LabRequest, warden: Warden, folder: Path, ready: int) -
         _say(ready, {"error": {"what": f"the lab failed: {error!r}", "why": "", "fix": ""}})
     finally:
         warden.end()
-        shutil.rmtree(folder, ignore_errors=True)
         os._exit(0)
 
 

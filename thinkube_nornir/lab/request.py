@@ -12,6 +12,8 @@ from nornir.core.inventory import Inventory
 
 from thinkube_nornir.config import Config
 
+LOCK = "lab.lock"
+"""Beside the lab's folder; held by whoever makes or removes that."""
 _USER = "thinkube"
 """Logs in where the inventory names nobody."""
 

@@ -15,6 +15,7 @@ descriptors travel beside them:
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -62,7 +63,9 @@ class Spawner:
         tools.close()
 
     def _obey(self) -> bool:
-        message, fds, _, _ = socket.recv_fds(self._channel, 4096, _MOST_FDS, socket.MSG_CMSG_CLOEXEC)
+        message, fds, _, _ = socket.recv_fds(self._channel, 4096, _MOST_FDS)
+        for fd in fds:
+            os.set_inheritable(fd, False)  # recv_fds takes a flag for that and ignores it
         if not message:
             return False
         request = json.loads(message)
@@ -153,7 +156,14 @@ def _become(arguments: dict[str, Any], streams: list[int], *, terminal: bool) ->
 
 def _fill(*, full: bool) -> None:
     """Leave the disk no free block and no free inode, or its former size."""
-    disk = os.statvfs("/")
-    used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
-    options = f"size={used},nr_inodes={disk.f_files - disk.f_ffree}" if full else f"size={DISK_SIZE},nr_inodes=0"
-    kernel.mount("none", Path("/"), "tmpfs", kernel.REMOUNT, options)
+    while True:
+        disk = os.statvfs("/")
+        used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+        options = f"size={used},nr_inodes={disk.f_files - disk.f_ffree}" if full else f"size={DISK_SIZE},nr_inodes=0"
+        try:
+            kernel.mount("none", Path("/"), "tmpfs", kernel.REMOUNT, options)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # more was written meanwhile than the new size holds
+                raise
+        else:
+            return
