@@ -1,0 +1,57 @@
+"""The machines of the lab: what snap, MicroK8s, systemctl and the name servers do there. See thinkube_nornir.lab.emulation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tasks.lab import accounts, network, pods, resolver, snapd, systemd
+from tasks.lab.initial import prepare
+from tasks.lab.microk8s.verbs import microk8s
+from tasks.lab.pod_tools import POD_TOOLS
+from tasks.lab.snapshots import snapshot
+from thinkube_nornir.lab.emulation import Tool
+
+__all__ = ["EMULATED", "INSTALLED", "TOOLS", "prepare", "snapshot"]
+
+TOOLS: Mapping[str, Tool] = {
+    "snap": snapd.snap,
+    "microk8s": microk8s,
+    "systemctl": systemd.systemctl,
+    "resolvectl": resolver.resolvectl,
+    "getent": resolver.getent,
+    "ip": network.ip,
+    "ss": network.ss,
+    "timedatectl": network.timedatectl,
+    "hostname": network.hostname,
+    "usermod": accounts.usermod,
+    "gpasswd": accounts.gpasswd,
+    "groupdel": accounts.groupdel,
+    "id": accounts.identity,
+    **{f"pod-{name}": handler for name, handler in POD_TOOLS.items()},
+}
+INSTALLED: Mapping[str, str] = {
+    "/usr/bin/snap": "snap",
+    "/usr/bin/systemctl": "systemctl",
+    "/usr/bin/resolvectl": "resolvectl",
+    "/usr/bin/getent": "getent",
+    "/usr/sbin/ip": "ip",
+    "/usr/bin/ip": "ip",
+    "/usr/bin/ss": "ss",
+    "/usr/bin/timedatectl": "timedatectl",
+    "/usr/bin/hostname": "hostname",
+    "/usr/sbin/usermod": "usermod",
+    "/usr/bin/gpasswd": "gpasswd",
+    "/usr/sbin/groupdel": "groupdel",
+    "/usr/bin/id": "id",
+    **{f"{pods.BIN}/{name}": f"pod-{name}" for name in POD_TOOLS},
+}
+EMULATED: tuple[str, ...] = (
+    "snapd",
+    "MicroK8s",
+    "Kubernetes",
+    "CoreDNS",
+    "BIND",
+    "systemd",
+    "network links",
+    "user accounts",
+)

@@ -20,6 +20,10 @@ class PodExit:
     log: bytes
 
 
+class ImagePullError(Exception):
+    """Raised by a PodRuntime: the pod waits with reason ImagePullBackOff and this message."""
+
+
 PodRuntime = Callable[[Object, str], Awaitable[PodExit | None]]
 """Runs (pod, node name); None for a pod that keeps running. Controllers call it once a pod is bound to a Ready node."""
 

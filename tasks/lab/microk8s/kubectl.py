@@ -1,0 +1,330 @@
+"""microk8s kubectl: the small part of kubectl that scripts use, against the lab's API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import yaml
+
+from tasks.lab.microk8s.node import Node, alive
+from tasks.lab.tool import Arguments, ToolError, parse
+from thinkube_nornir.lab.emulation import Call, Reply
+from thinkube_nornir.lab.kube import Object
+
+KINDS = {
+    "node": ("v1", "Node", False),
+    "pod": ("v1", "Pod", True),
+    "service": ("v1", "Service", True),
+    "configmap": ("v1", "ConfigMap", True),
+    "endpoints": ("v1", "Endpoints", True),
+    "namespace": ("v1", "Namespace", False),
+    "persistentvolumeclaim": ("v1", "PersistentVolumeClaim", True),
+    "deployment": ("apps/v1", "Deployment", True),
+    "daemonset": ("apps/v1", "DaemonSet", True),
+    "storageclass": ("storage.k8s.io/v1", "StorageClass", False),
+}
+SHORT = {
+    "no": "node",
+    "po": "pod",
+    "svc": "service",
+    "cm": "configmap",
+    "ep": "endpoints",
+    "ns": "namespace",
+    "pvc": "persistentvolumeclaim",
+    "deploy": "deployment",
+    "ds": "daemonset",
+    "sc": "storageclass",
+}
+HEALTH = ("/readyz", "/livez", "/healthz")
+FLAGS = [
+    "-A",
+    "--all-namespaces",
+    "--client",
+    "--ignore-daemonsets",
+    "--delete-emptydir-data",
+    "--force",
+    "--ignore-not-found",
+    "--no-headers",
+    "--ignore-not-found=true",
+    "--wait=false",
+]
+VALUES = [
+    "-n",
+    "--namespace",
+    "-o",
+    "--output",
+    "--raw",
+    "-f",
+    "--filename",
+    "--timeout",
+    "-l",
+    "--selector",
+    "--grace-period",
+]
+POLL = 0.05
+
+
+async def kubectl(node: Node, argv: list[str], call: Call) -> Reply:
+    given = parse(
+        argv,
+        flags=FLAGS,
+        values=VALUES,
+        unknown=lambda option: ToolError(1, f"error: unknown flag: {option.partition('=')[0]}\n"),
+        missing=lambda option: ToolError(1, f"error: flag needs an argument: {option}\n"),
+    )
+    verb, *words = given.words or [""]
+    if verb not in (*_QUICK, *_SLOW, "apply"):
+        raise ToolError(1, f'error: unknown command "{verb}" for "kubectl"\n')
+    if verb == "version" and "--client" in given.flags:
+        return _version(node, words, given)
+    if not alive(node):
+        raise ToolError(
+            1, "The connection to the server 127.0.0.1:16443 was refused - did you specify the right host or port?\n"
+        )
+    if verb == "apply":
+        return _apply(node, given, call)
+    if verb in _SLOW:
+        return await _SLOW[verb](node, words, given)
+    return _QUICK[verb](node, words, given)
+
+
+def _output(given: Arguments) -> str:
+    return given.value("-o") or given.value("--output")
+
+
+def _namespace(given: Arguments) -> str:
+    if given.flags & {"-A", "--all-namespaces"}:
+        return ""
+    return given.value("-n") or given.value("--namespace") or "default"
+
+
+def _kind(word: str) -> tuple[str, str, bool]:
+    bare = word.lower().partition(".")[0]
+    for name in (bare, SHORT.get(bare, ""), bare.removesuffix("s"), bare.removesuffix("es")):
+        if name in KINDS:
+            return KINDS[name]
+    raise ToolError(1, f'error: the server doesn\'t have a resource type "{word}"\n')
+
+
+def _target(words: list[str]) -> list[str]:
+    """`kind/name` is the same as `kind name`."""
+    return words[0].split("/", 1) if words and "/" in words[0] else words
+
+
+def _version(node: Node, words: list[str], given: Arguments) -> Reply:
+    versions: dict[str, Any] = {"clientVersion": {"gitVersion": node.version}, "kustomizeVersion": "v5.5.0"}
+    if "--client" not in given.flags:
+        versions["serverVersion"] = {"gitVersion": node.version}
+    if _output(given) == "json":
+        return Reply(0, json.dumps(versions, indent=2) + "\n")
+    text = f"Client Version: {node.version}\nKustomize Version: v5.5.0\n"
+    return Reply(0, text + (f"Server Version: {node.version}\n" if "serverVersion" in versions else ""))
+
+
+def _get(node: Node, words: list[str], given: Arguments) -> Reply:
+    if "--raw" in given.values:
+        return _raw(node, given.value("--raw"))
+    if not words:
+        raise ToolError(1, "error: You must specify the type of resource to get.\n")
+    word, *names = _target(words)
+    version, kind, namespaced = _kind(word)
+    namespace = _namespace(given) if namespaced else ""
+    if names:
+        found = [_one(node, word, name, namespace, given) for name in names]
+        chosen = [f for f in found if f is not None]
+    else:
+        chosen = [o for o in node.api.list(version, kind, namespace) if _selected(o, given)]
+    return _shown(kind, chosen, _output(given), single=len(names) == 1 and bool(chosen))
+
+
+def _raw(node: Node, path: str) -> Reply:
+    if path.partition("?")[0] in HEALTH:
+        return Reply(0, "ok")
+    if path == "/version":
+        return Reply(0, json.dumps({"gitVersion": node.version}))
+    raise ToolError(1, "Error from server (NotFound): the server could not find the requested resource\n")
+
+
+def _one(node: Node, word: str, name: str, namespace: str, given: Arguments) -> Object | None:
+    version, kind, _ = _kind(word)
+    found = node.api.get(version, kind, name, namespace)
+    if found is None and not given.flags & {"--ignore-not-found", "--ignore-not-found=true"}:
+        group = version.rpartition("/")[0]
+        plural = f"{kind.lower()}s" + (f".{group}" if group else "")
+        raise ToolError(1, f'Error from server (NotFound): {plural} "{name}" not found\n')
+    return found
+
+
+def _selected(obj: Object, given: Arguments) -> bool:
+    wanted = given.value("-l") or given.value("--selector")
+    have = obj["metadata"].get("labels") or {}
+    return all(have.get(k) == v for k, _, v in (pair.partition("=") for pair in wanted.split(",") if pair))
+
+
+def _shown(kind: str, found: list[Object], output: str, *, single: bool) -> Reply:
+    if output in ("json", "yaml"):
+        data: Any = found[0] if single else {"apiVersion": "v1", "kind": "List", "items": found}
+        return Reply(0, json.dumps(data, indent=4) + "\n" if output == "json" else yaml.safe_dump(data))
+    if output == "name":
+        return Reply(0, "".join(f"{kind.lower()}/{o['metadata']['name']}\n" for o in found))
+    if output not in ("", "wide"):
+        raise ToolError(1, f"error: output format {output!r} is not in the lab: use json, yaml or name\n")
+    if not found:
+        return Reply(0, "", "No resources found\n")
+    return Reply(0, "NAME STATUS\n" + "".join(f"{o['metadata']['name']} {_state(o)}\n" for o in found))
+
+
+def _state(obj: Object) -> str:
+    conditions = {c["type"]: c["status"] for c in obj.get("status", {}).get("conditions") or ()}
+    if obj["kind"] == "Node":
+        words = ["Ready" if conditions.get("Ready") == "True" else "NotReady"]
+        return ",".join(words + (["SchedulingDisabled"] if obj.get("spec", {}).get("unschedulable") else []))
+    return str(obj.get("status", {}).get("phase", "-"))
+
+
+def _apply(node: Node, given: Arguments, call: Call) -> Reply:
+    source = given.value("-f") or given.value("--filename")
+    if not source:
+        raise ToolError(1, "error: must specify one of -f and -k\n")
+    if source != "-" and not call.host.files.exists(source):
+        raise ToolError(1, f'error: the path "{source}" does not exist\n')
+    text = call.stdin if source == "-" else call.host.files.read(source)
+    try:
+        objects = [o for o in yaml.safe_load_all(text) if o]
+    except yaml.YAMLError as error:
+        raise ToolError(1, f"error: error parsing STDIN: {error}\n") from None
+    if not objects:
+        raise ToolError(1, "error: no objects passed to apply\n")
+    for obj in objects:
+        if _kind(obj["kind"])[2]:
+            obj["metadata"].setdefault("namespace", _namespace(given))
+        node.api.apply(obj)
+    return Reply(0, "".join(f"{o['kind'].lower()}/{o['metadata']['name']} configured\n" for o in objects))
+
+
+def _delete(node: Node, words: list[str], given: Arguments) -> Reply:
+    word, *names = _target(words) or [""]
+    if not names:
+        raise ToolError(1, "error: resource(s) were provided, but no name was specified\n")
+    version, kind, namespaced = _kind(word)
+    namespace = _namespace(given) if namespaced else ""
+    shown = ""
+    for name in names:
+        if _one(node, word, name, namespace, given) is None:
+            continue
+        if kind == "Node":
+            node.api.remove_node(name)
+        else:
+            node.api.delete(version, kind, name, namespace)
+        shown += f'{kind.lower()} "{name}" deleted\n'
+    return Reply(0, shown)
+
+
+def _cordon(node: Node, words: list[str], given: Arguments) -> Reply:
+    return Reply(0, _set_schedulable(node, words, given, unschedulable=True))
+
+
+def _uncordon(node: Node, words: list[str], given: Arguments) -> Reply:
+    return Reply(0, _set_schedulable(node, words, given, unschedulable=False))
+
+
+def _set_schedulable(node: Node, words: list[str], given: Arguments, *, unschedulable: bool) -> str:
+    name = words[0] if words else ""
+    found = _one(node, "node", name, "", given)
+    if found is not None:
+        node.api.apply({**found, "spec": {**found.get("spec", {}), "unschedulable": unschedulable}})
+    return f"node/{name} {'cordoned' if unschedulable else 'uncordoned'}\n"
+
+
+async def _drain(node: Node, words: list[str], given: Arguments) -> Reply:
+    """Refuses without the flags that pods of daemons, and pods of nobody, need."""
+    name = words[0] if words else ""
+    shown = _set_schedulable(node, [name], given, unschedulable=True)
+    on_it = [p for p in node.api.list("v1", "Pod") if p.get("spec", {}).get("nodeName") == name]
+    daemons = [p for p in on_it if _owner(p) == "DaemonSet"]
+    evicted = [p for p in on_it if p not in daemons]
+    orphans = [p for p in evicted if not _owner(p)]
+    if daemons and "--ignore-daemonsets" not in given.flags:
+        raise _not_drained(
+            name, "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore)", daemons, shown
+        )
+    if orphans and "--force" not in given.flags:
+        raise _not_drained(name, "cannot delete Pods declare no controller (use --force to override)", orphans, shown)
+    for pod in evicted:
+        at = pod["metadata"]
+        node.api.delete("v1", "Pod", at["name"], at["namespace"])
+        shown += f"evicting pod {at['namespace']}/{at['name']}\n"
+    return Reply(0, f"{shown}node/{name} drained\n")
+
+
+def _not_drained(name: str, why: str, pods: list[Object], shown: str) -> ToolError:
+    listed = ", ".join(f"{p['metadata']['namespace']}/{p['metadata']['name']}" for p in pods)
+    return ToolError(1, f'error: unable to drain node "{name}" due to error: {why}: {listed}\n', shown)
+
+
+def _owner(pod: Object) -> str:
+    owners = pod["metadata"].get("ownerReferences") or [{}]
+    return str(owners[0].get("kind", ""))
+
+
+async def _rollout(node: Node, words: list[str], given: Arguments) -> Reply:
+    action, target = words[0] if words else "", _target(words[1:])
+    if len(target) != 2 or action not in ("status", "restart"):
+        raise ToolError(1, "error: required resource not specified\n")
+    version, kind, _ = _kind(target[0])
+    found = _one(node, target[0], target[1], _namespace(given), given)
+    if found is None:
+        return Reply()
+    if action == "status":
+        key = (version, kind, target[1], _namespace(given))
+        return await _rolled_out(node, key, _seconds(given.value("--timeout", "0s")))
+    annotations = found["spec"]["template"].setdefault("metadata", {}).setdefault("annotations", {})
+    annotations["kubectl.kubernetes.io/restartedAt"] = str(time.time())
+    node.api.apply(found)
+    return Reply(0, f"{kind.lower()}.apps/{target[1]} restarted\n")
+
+
+async def _rolled_out(node: Node, key: tuple[str, str, str, str], timeout: float) -> Reply:
+    end = time.monotonic() + timeout
+    while not complete(node.api.get(*key) or {}):
+        if timeout and time.monotonic() > end:
+            waiting = f'Waiting for "{key[2]}" rollout to finish...\n'
+            raise ToolError(1, "error: timed out waiting for the condition\n", waiting)
+        await asyncio.sleep(POLL)
+    return Reply(0, f'{"deployment" if key[1] == "Deployment" else "daemon set"} "{key[2]}" successfully rolled out\n')
+
+
+def complete(found: Object) -> bool:
+    """Whether a workload's rollout is done, by its status."""
+    status = found.get("status") or {}
+    if status.get("observedGeneration", 0) < found.get("metadata", {}).get("generation", 0):
+        return False
+    if found.get("kind") == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        return bool(status.get("numberAvailable", 0) == wanted == status.get("updatedNumberScheduled", wanted))
+    wanted = found.get("spec", {}).get("replicas", 1)
+    return all(status.get(count, 0) == wanted for count in ("availableReplicas", "updatedReplicas", "replicas"))
+
+
+def _seconds(text: str) -> float:
+    """`120s`, `2m`."""
+    try:
+        return float(text.rstrip("sm")) * (60 if text.endswith("m") else 1)
+    except ValueError:
+        raise ToolError(
+            1, f'error: invalid argument "{text}" for "--timeout" flag: invalid duration "{text}"\n'
+        ) from None
+
+
+_QUICK: dict[str, Callable[[Node, list[str], Arguments], Reply]] = {
+    "get": _get,
+    "version": _version,
+    "delete": _delete,
+    "cordon": _cordon,
+    "uncordon": _uncordon,
+}
+_SLOW: dict[str, Callable[[Node, list[str], Arguments], Awaitable[Reply]]] = {"drain": _drain, "rollout": _rollout}

@@ -1,0 +1,212 @@
+"""Pods of the lab's cluster: a pod's command really runs on its node's host; CoreDNS pods serve the ConfigMap's Corefile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.lab import coredns
+from tasks.lab.corefile import CorefileError, Server
+from tasks.lab.dns import Answer, Query, ask_server
+from tasks.lab.microk8s.node import DNS_ADDRESS, Node, alive, control_of, node_of, nodes
+from tasks.lab.resolver import look_up, upstream_servers
+from thinkube_nornir.lab.emulation import Lab, LabHost
+from thinkube_nornir.lab.kube import ImagePullError, Object, PodExit, PodRuntime
+
+BIN = "/opt/lab-pod/bin"
+"""Comes first in a pod's PATH: the programs whose answer depends on being in a pod."""
+POD_ENV = "LAB_POD"
+"""`namespace/name` in the environment of everything a pod runs."""
+REGISTRIES = ("docker.io", "registry-1.docker.io", "registry.k8s.io", "quay.io", "ghcr.io", "nvcr.io")
+FOREVER = 3600  # a pod that sleeps an hour or more keeps running, and needs no process for it
+LONGEST = 300.0
+SYSTEM = "kube-system"
+
+
+@dataclass
+class Serving:
+    """One running CoreDNS pod: the file it serves, and since when another one waits in the ConfigMap."""
+
+    text: str
+    servers: tuple[Server, ...]
+    refused: str = ""
+    seen: str = ""
+    since: float = 0.0
+
+
+def runtime(lab: Lab) -> PodRuntime:
+    async def run(pod: Object, node_name: str) -> PodExit | None:
+        node = next((n for n in nodes(lab) if n.name == node_name), None)
+        if node is None:
+            return None
+        container = pod["spec"]["containers"][0]
+        pull(node.host, str(container["image"]))
+        if (pod["metadata"].get("labels") or {}).get("k8s-app") == "kube-dns":
+            return start_coredns(node, pod)
+        command = [str(w) for w in (*(container.get("command") or ()), *(container.get("args") or ()))]
+        if not container.get("command") or keeps_running(command):
+            return None
+        return await _run(node.host, pod, command, container.get("env") or ())
+
+    return run
+
+
+def pull(host: LabHost, image: str) -> None:
+    """Raises ImagePullError: a registry nobody knows, or one whose name the node cannot resolve."""
+    first, slash, _ = image.partition("/")
+    registry = first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
+    name = "registry-1.docker.io" if registry == "docker.io" else registry
+    if registry not in REGISTRIES:
+        raise ImagePullError(f'failed to pull and unpack image "{image}": dial tcp: lookup {registry}: no such host')
+    found = look_up(host, name)
+    if not found.records:
+        raise ImagePullError(
+            f'failed to pull and unpack image "{image}": dial tcp: lookup {name}: {found.rcode.lower()}'
+        )
+
+
+def keeps_running(command: Sequence[str]) -> bool:
+    if len(command) != 2 or command[0] != "sleep":
+        return False
+    return command[1] == "infinity" or (command[1].isdigit() and int(command[1]) >= FOREVER)
+
+
+async def _run(host: LabHost, pod: Object, command: list[str], env: Sequence[dict[str, Any]]) -> PodExit:
+    at = pod["metadata"]
+    given = {e["name"]: str(e.get("value", "")) for e in env}
+    path = f"{BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    inside = {**given, "PATH": path, POD_ENV: f"{at.get('namespace', 'default')}/{at['name']}", "HOSTNAME": at["name"]}
+    limit = float(pod["spec"].get("activeDeadlineSeconds") or LONGEST)
+    reply = await host.run(command, env=inside, timeout=limit)
+    return PodExit(reply.status, _bytes(reply.stdout) + _bytes(reply.stderr))
+
+
+def _bytes(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else text
+
+
+def start_coredns(node: Node, pod: Object) -> PodExit | None:
+    """Reads the ConfigMap as it is now; a file it cannot serve ends the pod, and the kubelet tries again and again."""
+    control = control_of(node)
+    if control is None:
+        return PodExit(1, b"the cluster is gone\n")
+    text = _corefile(control)
+    version = str(pod["spec"]["containers"][0]["image"]).rpartition(":")[2]
+    try:
+        servers = coredns.start(text, version, pod_upstreams(node))
+    except CorefileError as error:
+        return PodExit(1, f"{error}\n".encode())
+    serving(control)[pod["metadata"]["name"]] = Serving(text, servers)
+    control.host.state["coredns_version"] = version
+    return None
+
+
+def serving(control: Node) -> dict[str, Serving]:
+    """The CoreDNS pods that answer, by name; those that are gone are forgotten."""
+    known: dict[str, Serving] = control.host.state.setdefault("coredns", {})
+    for name in list(known):
+        if control.api.get("v1", "Pod", name, SYSTEM) is None:
+            del known[name]
+    return known
+
+
+def _corefile(control: Node) -> str:
+    found = control.api.get("v1", "ConfigMap", "coredns", SYSTEM) or {}
+    return str((found.get("data") or {}).get("Corefile", ""))
+
+
+def pod_upstreams(node: Node) -> tuple[str, ...]:
+    """Name servers of a pod with dnsPolicy Default: the file kubelet's --resolv-conf names, else /etc/resolv.conf."""
+    path = node.loaded.get("kubelet", {}).get("--resolv-conf", "/etc/resolv.conf")
+    if path == "/run/systemd/resolve/resolv.conf":
+        return tuple(upstream_servers(node.host))
+    lines = node.host.files.read(path).decode().splitlines() if node.host.files.exists(path) else []
+    return tuple(w[1] for w in (line.split() for line in lines) if len(w) > 1 and w[0] == "nameserver")
+
+
+def _reload(node: Node, state: Serving, text: str) -> None:
+    """Plugin reload: some time after the ConfigMap changed the new file is served; one that is wrong is ignored."""
+    if text == state.text or not any(s.all("reload") for s in state.servers):
+        return
+    if text != state.seen:
+        state.seen, state.since = text, time.monotonic()
+    delay = float(node.host.settings.get("lab_reload_seconds", 0.0))
+    if time.monotonic() - state.since < delay or state.refused == text:
+        return
+    try:
+        version = node.host.state["coredns_version"]
+        state.servers, state.text = coredns.start(text, version, pod_upstreams(node)), text
+    except CorefileError:
+        state.refused = text
+
+
+def ask_coredns(node: Node, query: Query) -> Answer:
+    """What the service kube-dns answers a pod or host of this cluster."""
+    control = control_of(node)
+    if control is None or not node.runs("kubelite") or not alive(node):
+        return Answer("TIMEOUT")
+    state = next(iter(serving(control).values()), None)
+    if state is None:
+        return Answer("TIMEOUT")
+    _reload(control, state, _corefile(control))
+    around = coredns.Surroundings(
+        cluster=lambda q: cluster_answer(control, q),
+        upstream=lambda server, q: _upstream(control, server, q),
+        resolv_conf=pod_upstreams(control),
+    )
+    return coredns.answer(state.servers, query, around)
+
+
+def _upstream(control: Node, server: str, query: Query) -> Answer:
+    """A loopback server inside the CoreDNS pod is CoreDNS itself, or nobody."""
+    if server.startswith("127."):
+        return Answer("TIMEOUT")
+    return ask_server(control.host.lab, control.host, server, query)
+
+
+def ask_cluster_dns(host: LabHost, server: str, query: Query) -> Answer | None:
+    """For a look-up from a host: None when `server` is not the cluster's DNS service."""
+    if server != DNS_ADDRESS:
+        return None
+    node = node_of(host)
+    return ask_coredns(node, query) if node is not None else Answer("TIMEOUT")
+
+
+def cluster_answer(control: Node, query: Query) -> Answer:
+    """Services and pods of cluster.local, and the reverse names of services."""
+    if query.name.endswith(".in-addr.arpa"):
+        return _reverse(control, query)
+    labels = query.name.removesuffix("cluster.local").rstrip(".").split(".")
+    if labels in ([""], ["svc"], ["pod"]):
+        return Answer("NOERROR", authoritative=True)
+    if labels[-1] == "pod" and len(labels) == 3:
+        address = labels[0].replace("-", ".")
+        return Answer("NOERROR", (address,) if query.kind == "A" else (), authoritative=True)
+    if labels[-1] != "svc" or len(labels) > 3:
+        return Answer("NXDOMAIN", authoritative=True)
+    name = labels[0] if len(labels) == 3 else ""
+    services = [s for s in control.api.list("v1", "Service", labels[-2]) if not name or s["metadata"]["name"] == name]
+    if not services:
+        return Answer("NXDOMAIN", authoritative=True)
+    data = _addresses(control, services[0]) if name and query.kind == "A" else ()
+    return Answer("NOERROR", data, authoritative=True)
+
+
+def _addresses(control: Node, service: Object) -> tuple[str, ...]:
+    address = str(service["spec"].get("clusterIP", ""))
+    if address and address != "None":
+        return (address,)
+    at = service["metadata"]
+    endpoints = control.api.get("v1", "Endpoints", at["name"], at["namespace"]) or {}
+    return tuple(a["ip"] for s in endpoints.get("subsets") or () for a in s.get("addresses") or ())
+
+
+def _reverse(control: Node, query: Query) -> Answer:
+    address = ".".join(query.name.removesuffix(".in-addr.arpa").split(".")[::-1])
+    for service in control.api.list("v1", "Service"):
+        if service["spec"].get("clusterIP") == address:
+            at = service["metadata"]
+            return Answer("NOERROR", (f"{at['name']}.{at['namespace']}.svc.cluster.local",), authoritative=True)
+    return Answer("NXDOMAIN", authoritative=True)

@@ -1,0 +1,224 @@
+"""A node's own look-ups: systemd-resolved's routing of names to servers, resolvectl, getent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tasks.lab.dns import Answer, Query, ask_server, within
+from tasks.lab.state import Resolved, machine
+from tasks.lab.tool import ToolError, parse, tool
+from thinkube_nornir.lab.emulation import Call, LabHost, Reply
+
+DROP_INS = "/etc/systemd/resolved.conf.d"
+STUB = "127.0.0.53"
+
+
+def load(host: LabHost) -> None:
+    """What a start of systemd-resolved does: read resolved.conf and its drop-ins, in the order of their names."""
+    found = Resolved(fallback=[])
+    files = ["/etc/systemd/resolved.conf"]
+    files += [f"{DROP_INS}/{name}" for name in host.files.list(DROP_INS) if name.endswith(".conf")]
+    for path in files:
+        if host.files.exists(path):
+            _merge(found, host.files.read(path).decode(errors="replace"))
+    machine(host).resolved = found
+    publish(host)
+
+
+def _merge(found: Resolved, text: str) -> None:
+    """Lists add up over the files; an empty value clears what came before."""
+    section = ""
+    for line in (raw.strip() for raw in text.splitlines()):
+        if line.startswith("["):
+            section = line
+        name, equals, value = line.partition("=")
+        if section != "[Resolve]" or not equals or line.startswith(("#", ";")):
+            continue
+        words = value.split()
+        if name.strip() == "DNS":
+            found.servers = [*found.servers, *(w.split("#")[0] for w in words)] if words else []
+        elif name.strip() == "FallbackDNS":
+            found.fallback = words
+        elif name.strip() == "Domains":
+            found.routing = [*found.routing, *(w.lstrip("~") for w in words)] if words else []
+            found.search = [*found.search, *(w for w in words if not w.startswith("~"))] if words else []
+
+
+def publish(host: LabHost) -> None:
+    """The files that resolved keeps for others."""
+    search = " ".join(search_domains(host)) or "."
+    servers = "".join(f"nameserver {s}\n" for s in upstream_servers(host))
+    host.files.write(
+        "/run/systemd/resolve/stub-resolv.conf", f"nameserver {STUB}\noptions edns0 trust-ad\nsearch {search}\n"
+    )
+    host.files.write("/run/systemd/resolve/resolv.conf", f"{servers}search {search}\n")
+
+
+def search_domains(host: LabHost) -> list[str]:
+    return [*machine(host).resolved.search, *(str(d) for d in host.settings.get("dns_search_domains") or ())]
+
+
+def link_servers(host: LabHost) -> list[str]:
+    """What the network configuration gave the LAN's link."""
+    return [str(s) for s in host.settings.get("dns_servers", ())]
+
+
+def upstream_servers(host: LabHost) -> list[str]:
+    return [*machine(host).resolved.servers, *link_servers(host)]
+
+
+def resolve(host: LabHost, query: Query) -> Answer:
+    """Route a query as resolved does: servers with the best matching domain only, else all of them.
+
+    The global servers are one list of which the first that is there answers; the link's are another.
+    """
+    settings = machine(host).resolved
+    if not machine(host).units["systemd-resolved"].active:
+        return Answer("TIMEOUT")
+    if any(within(query.name, d) for d in settings.routing) and settings.servers:
+        return _first(host, settings.servers, query)
+    answers = [_first(host, servers, query) for servers in (settings.servers, link_servers(host)) if servers]
+    answers = answers or [_first(host, settings.fallback, query)]
+    return next((a for a in answers if a.records), next((a for a in answers if a.rcode != "TIMEOUT"), answers[0]))
+
+
+def _first(host: LabHost, servers: Sequence[str], query: Query) -> Answer:
+    from tasks.lab.pods import ask_cluster_dns
+
+    for server in servers:
+        found = ask_cluster_dns(host, server, query)
+        found = ask_server(host.lab, host, server, query) if found is None else found
+        if found.rcode != "TIMEOUT":
+            return found
+    return Answer("TIMEOUT")
+
+
+def look_up(host: LabHost, name: str, kind: str = "A") -> Answer:
+    """A name as a program on the host asks for it: single labels get the search domains, a final dot forbids them."""
+    bare = name.lower().rstrip(".")
+    plain = Query(bare, kind)
+    if "." in bare or name.endswith("."):
+        found = resolve(host, plain)
+        if found.records or name.endswith("."):
+            return found
+    for domain in search_domains(host):
+        found = resolve(host, Query(f"{bare}.{domain.lower()}", kind))
+        if found.records:
+            return found
+    return resolve(host, plain) if "." in bare else Answer("NXDOMAIN")
+
+
+def hosts_file(host: LabHost, name: str) -> list[str]:
+    lines = host.files.read("/etc/hosts").decode().splitlines() if host.files.exists("/etc/hosts") else []
+    fields = (line.partition("#")[0].split() for line in lines)
+    return [f[0] for f in fields if f and name.lower() in (alias.lower() for alias in f[1:])]
+
+
+@tool
+async def resolvectl(call: Call) -> Reply:
+    verb, *rest = list(call.argv[1:]) or ["status"]
+    if not machine(call.host).units["systemd-resolved"].active:
+        raise ToolError(1, "Failed to get global data: Unit dbus-org.freedesktop.resolve1.service not found.\n")
+    if verb == "query":
+        return _query(call.host, rest)
+    if verb == "flush-caches" and not rest:
+        return Reply()
+    answers = {"status": _status, "dns": _dns, "domain": _domain}
+    if verb in answers and not rest:
+        return Reply(0, answers[verb](call.host))
+    raise ToolError(1, f"Unknown command verb {verb}.\n")
+
+
+def _query(host: LabHost, rest: list[str]) -> Reply:
+    given = parse(
+        rest,
+        flags=("-4", "--legend=no", "--cache=no"),
+        values=("-t", "--type"),
+        unknown=lambda option: ToolError(1, f"resolvectl: unrecognized option '{option}'\n"),
+    )
+    kind = (given.value("-t") or given.value("--type") or "A").upper()
+    out, err = "", ""
+    for name in given.words:
+        records = hosts_file(host, name) if kind == "A" else []
+        found = Answer("NOERROR", tuple(records)) if records else look_up(host, name, kind)
+        if found.records:
+            out += _shown(name, kind, found.records)
+        else:
+            err += f"{name}: {_failure(name, found)}\n"
+    if out and "--legend=no" not in given.flags:
+        out += (
+            "\n-- Information acquired via protocol DNS in 2.4ms.\n"
+            "-- Data is authenticated: no; Data was acquired via local or encrypted transport: no\n-- Data from: network\n"
+        )
+    return Reply(1 if err else 0, out, err)
+
+
+def _shown(name: str, kind: str, records: Sequence[str]) -> str:
+    if kind != "A":
+        return "".join(f"{name} IN {kind} {r}\n" for r in records)
+    first, *more = records
+    return f"{name}: {first}\n" + "".join(f"{' ' * len(name)}  {r}\n" for r in more)
+
+
+def _failure(name: str, found: Answer) -> str:
+    if found.rcode == "NXDOMAIN":
+        return f"resolve call failed: '{name}' not found"
+    if found.rcode == "NOERROR":
+        return f"resolve call failed: Name '{name}' does not have any RR of the requested type"
+    if found.rcode == "TIMEOUT":
+        return "resolve call failed: All attempts to contact name servers or networks failed"
+    return f"resolve call failed: Could not resolve '{name}', server or network returned error {found.rcode}"
+
+
+def _status(host: LabHost) -> str:
+    settings = machine(host).resolved
+    text = "Global\n         Protocols: -LLMNR -mDNS -DNSOverTLS DNSSEC=no/unsupported\n  resolv.conf mode: stub\n"
+    if settings.servers:
+        text += f"       DNS Servers: {' '.join(settings.servers)}\n"
+    if settings.routing:
+        text += f"        DNS Domain: {' '.join(_domains(settings))}\n"
+    return f"{text}\nLink 2 ({lan_link(host)})\n    Current Scopes: DNS\n       DNS Servers: {' '.join(link_servers(host))}\n"
+
+
+def _dns(host: LabHost) -> str:
+    return f"Global: {' '.join(machine(host).resolved.servers)}\nLink 2 ({lan_link(host)}): {' '.join(link_servers(host))}\n"
+
+
+def _domain(host: LabHost) -> str:
+    return f"Global: {' '.join(_domains(machine(host).resolved))}\nLink 2 ({lan_link(host)}):\n"
+
+
+def _domains(settings: Resolved) -> list[str]:
+    return [d if d in settings.search else f"~{d}" for d in settings.routing]
+
+
+def lan_link(host: LabHost) -> str:
+    return "enp6s0" if host.settings.get("parent_host") else str(host.settings.get("network_bridge_name", "br0"))
+
+
+@tool
+async def getent(call: Call) -> Reply:
+    """`getent DATABASE KEY...`; status 2 when a key is not found, 1 for an unknown database."""
+    database, *keys = list(call.argv[1:]) or [""]
+    if database in ("hosts", "ahosts", "ahostsv4"):
+        found = [_names(call.host, database, key) for key in keys]
+    elif database in ("passwd", "group"):
+        lines = call.host.files.read(f"/etc/{database}").decode().splitlines()
+        found = [next((f"{x}\n" for x in lines if k in (x.split(":")[0], x.split(":")[2])), "") for k in keys]
+        found = found if keys else [f"{x}\n" for x in lines]
+    else:
+        raise ToolError(
+            1, f"Unknown database: {database}\nTry `getent --help' or `getent --usage' for more information.\n"
+        )
+    return Reply(0 if all(found) else 2, "".join(found))
+
+
+def _names(host: LabHost, database: str, name: str) -> str:
+    records = hosts_file(host, name) or list(look_up(host, name).records)
+    if database == "hosts":
+        return "".join(f"{r:<15} {name}\n" for r in records)
+    return "".join(
+        f"{r:<15} {kind:<6} {name if (r, kind) == (records[0], 'STREAM') else ''}".rstrip() + "\n"
+        for r in records
+        for kind in ("STREAM", "DGRAM", "RAW")
+    )

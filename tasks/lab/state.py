@@ -1,0 +1,115 @@
+"""What the emulation remembers about a host: its snaps, units, links and DNS settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from thinkube_nornir.lab.emulation import Lab, LabHost
+
+POOL_START = 200  # inventory: the first address of the load balancer pool is the primary ingress
+
+
+@dataclass
+class Snap:
+    name: str
+    version: str
+    revision: int
+    channel: str
+    publisher: str = "canonical**"
+    classic: bool = False
+    held: bool = False
+    disabled: bool = False
+
+
+@dataclass
+class Unit:
+    """A systemd unit; `active` and `enabled` are what systemctl reports."""
+
+    name: str
+    active: bool = True
+    enabled: bool = True
+    restarts: int = 0
+    description: str = ""
+
+    @property
+    def state(self) -> str:
+        return "active" if self.active else "inactive"
+
+
+@dataclass
+class Link:
+    name: str
+    addresses: list[str] = field(default_factory=list)
+    """With prefix length: `192.168.1.110/24`."""
+    kind: str = ""
+
+
+@dataclass
+class Resolved:
+    """systemd-resolved's settings as loaded at its last start."""
+
+    servers: list[str] = field(default_factory=list)
+    routing: list[str] = field(default_factory=list)
+    """Routing and search domains without `~`; `.` for everything."""
+    search: list[str] = field(default_factory=list)
+    fallback: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Machine:
+    hostname: str
+    snaps: dict[str, Snap] = field(default_factory=dict)
+    units: dict[str, Unit] = field(default_factory=dict)
+    links: dict[str, Link] = field(default_factory=dict)
+    resolved: Resolved = field(default_factory=Resolved)
+    node: Any = None
+    """MicroK8s' own memory (microk8s.node.Node) while the snap is installed."""
+
+
+def machine(host: LabHost) -> Machine:
+    if "machine" not in host.state:
+        host.state["machine"] = Machine(host_name(host))
+    return cast(Machine, host.state["machine"])
+
+
+def host_name(host: LabHost) -> str:
+    """VMs have their full name as static host name, baremetal hosts the short one."""
+    return f"{host.name}.{domain(host)}" if host.settings.get("parent_host") else host.name
+
+
+def domain(host: LabHost) -> str:
+    return str(host.settings.get("domain_name", "thinkube.com"))
+
+
+def wait_seconds(host: LabHost) -> float:
+    """How long a slow operation (a snap's installation) takes here; the lab is quick unless a setting says otherwise."""
+    return float(host.settings.get("lab_slow_seconds", 0.0))
+
+
+def addresses(host: LabHost) -> list[str]:
+    """The host's own addresses without prefix lengths, the LAN's first."""
+    found = [str(host.settings[k]) for k in ("lan_ip", "internal_ip", "zerotier_ip") if host.settings.get(k)]
+    extra = [a.split("/")[0] for link in machine(host).links.values() for a in link.addresses]
+    return list(dict.fromkeys([*found, *extra]))
+
+
+def host_at(lab: Lab, address: str) -> LabHost | None:
+    """The host that has this address on the LAN or the overlay; internal networks do not reach other hosts."""
+    for host in lab.hosts.values():
+        if address in (str(host.settings.get("lan_ip")), str(host.settings.get("zerotier_ip"))):
+            return host
+    return None
+
+
+def zerotier_prefix(host: LabHost) -> str:
+    network = str(host.settings.get("zerotier_cidr", "192.168.191.0/24"))
+    return network.split("/")[0].rsplit(".", 1)[0] + "."
+
+
+def ingress_addresses(host: LabHost) -> tuple[str, str]:
+    """Primary and second ingress in the overlay's range."""
+    prefix = zerotier_prefix(host)
+    first = int(host.settings.get("primary_ingress_ip_octet", POOL_START))
+    second = int(host.settings.get("secondary_ingress_ip_octet", POOL_START + 1))
+    return f"{prefix}{first}", f"{prefix}{second}"

@@ -1,0 +1,276 @@
+"""MicroK8s: files, arguments, addons, and its quirks on control plane and worker."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+
+from tests.tasks.lab.fake_lab import FakeKube, FakeLab, lab
+
+DATA = "/var/snap/microk8s/current"
+INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.32/stable")
+KUBELITE = "microk8s.daemon-kubelite"
+
+
+def cluster(*workers: str) -> FakeLab:
+    here = lab()
+    for host in ("tkc", *workers):
+        assert here.sh(host, *INSTALL).status == 0
+    return here
+
+
+def api(here: FakeLab, host: str = "tkc") -> FakeKube:
+    found: FakeKube = here.hosts[host].state["machine"].node.api
+    return found
+
+
+def status(here: FakeLab, host: str = "tkc") -> Any:
+    return yaml.safe_load(str(here.sh(host, "microk8s", "status", "--format", "yaml").stdout))
+
+
+def node(here: FakeLab, name: str) -> Any:
+    return json.loads(str(here.sh("tkc", "microk8s", "kubectl", "get", "node", name, "-o", "json").stdout))
+
+
+def url(here: FakeLab, *options: str, address: str = "192.168.1.110") -> str:
+    told = json.loads(str(here.sh("tkc", "microk8s", "add-node", *options, "--format", "json").stdout))
+    return str(next(u for u in told["urls"] if u.startswith(f"{address}:")))
+
+
+def put_arguments(here: FakeLab, service: str, line: str) -> None:
+    files = here.hosts["tkc"].files
+    files.write(f"{DATA}/args/{service}", files.read(f"{DATA}/args/{service}") + line.encode() + b"\n")
+
+
+def test_install_brings_up_a_ready_node_by_its_full_name() -> None:
+    """A VM registers under its full name, with its LAN address and the channel's version; dns is on."""
+    here = cluster()
+
+    seen = node(here, "tkc.example.org")
+
+    assert seen["status"]["addresses"] == [{"type": "InternalIP", "address": "192.168.1.110"}]
+    assert seen["status"]["nodeInfo"]["kubeletVersion"] == "v1.32.9"
+    assert status(here)["microk8s"]["running"] is True
+    assert {a["name"] for a in status(here)["addons"] if a["status"] == "enabled"} == {"dns", "ha-cluster", "helm", "helm3"}
+
+
+def test_a_launch_configuration_replaces_the_default_one() -> None:
+    """With /etc/microk8s.yaml in place before, its arguments are there at the first start and dns is off unless listed."""
+    here = lab()
+    text = yaml.safe_dump({"version": "0.1.0", "extraSANs": ["k8s.example.org"], "extraKubeletArgs": {"--node-ip": "192.168.100.10"}})
+    here.hosts["tkc"].files.write("/etc/microk8s.yaml", text)
+
+    here.sh("tkc", *INSTALL)
+
+    certificate = x509.load_pem_x509_certificate(here.hosts["tkc"].files.read(f"{DATA}/certs/server.crt"))
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert node(here, "tkc.example.org")["status"]["addresses"][0]["address"] == "192.168.100.10"
+    assert "k8s.example.org" in names.get_values_for_type(x509.DNSName)
+    assert "192.168.1.110" in {str(a) for a in names.get_values_for_type(x509.IPAddress)}
+    assert api(here).get("v1", "ConfigMap", "coredns", "kube-system") is None
+
+
+@pytest.mark.parametrize("text", ["version: [", "version: 0.1.0\nextraKubeletArg: {}\n", "addons: []\n"])
+def test_a_wrong_launch_configuration_leaves_the_node_down(text: str) -> None:
+    """The snap is installed, and MicroK8s says that it does not run."""
+    here = lab()
+    here.hosts["tkc"].files.write("/etc/microk8s.yaml", text)
+
+    assert here.sh("tkc", *INSTALL).status == 0
+    reply = here.sh("tkc", "microk8s", "status", "--wait-ready", "--timeout", "1")
+    assert reply.status == 1
+    assert "not running" in str(reply.stdout)
+
+
+def test_arguments_take_effect_at_the_next_start_of_kubelite() -> None:
+    """A changed file alone changes nothing; after the restart the node has the new address."""
+    here = cluster()
+    put_arguments(here, "kubelet", "--node-ip=192.168.191.110")
+    before = node(here, "tkc.example.org")["status"]["addresses"][0]["address"]
+
+    assert here.sh("tkc", "snap", "restart", KUBELITE).status == 0
+
+    assert before == "192.168.1.110"
+    assert node(here, "tkc.example.org")["status"]["addresses"][0]["address"] == "192.168.191.110"
+
+
+def test_a_node_address_the_host_does_not_have_makes_it_not_ready() -> None:
+    """kubelet refuses an address that is on no interface."""
+    here = cluster()
+    put_arguments(here, "kubelet", "--node-ip=192.168.1.99")
+
+    here.sh("tkc", "snap", "restart", KUBELITE)
+
+    assert here.sh("tkc", "microk8s", "status").status == 1
+
+
+def test_a_wrong_datastore_address_takes_the_api_down_until_it_is_put_back() -> None:
+    """dqlite must listen on its unix socket: elsewhere the API server does not find it."""
+    here = cluster()
+    files = here.hosts["tkc"].files
+    good = files.read(f"{DATA}/args/k8s-dqlite")
+    files.write(f"{DATA}/args/k8s-dqlite", "--listen=192.168.1.110:19001\n")
+
+    here.sh("tkc", "snap", "restart", "microk8s.daemon-k8s-dqlite")
+    down = here.sh("tkc", "microk8s", "kubectl", "get", "nodes")
+    faults = list(api(here).faults)
+    files.write(f"{DATA}/args/k8s-dqlite", good)
+    here.sh("tkc", "snap", "restart", "microk8s.daemon-k8s-dqlite")
+
+    assert down.status == 1
+    assert [f.status for f in faults] == [-1]
+    assert api(here).faults == []
+    assert status(here)["microk8s"]["running"] is True
+
+
+def test_enabling_dns_again_resets_a_customised_corefile() -> None:
+    """The addon's manifest is applied each time."""
+    here = cluster()
+    config = api(here).get("v1", "ConfigMap", "coredns", "kube-system")
+    assert config is not None
+    api(here).apply({**config, "data": {"Corefile": ".:53 {\n  forward . 1.1.1.1\n}\n"}})
+
+    assert here.sh("tkc", "microk8s", "enable", "dns").status == 0
+
+    again = api(here).get("v1", "ConfigMap", "coredns", "kube-system")
+    assert again is not None
+    assert "forward . /etc/resolv.conf" in again["data"]["Corefile"]
+
+
+def test_storage_is_a_deprecated_alias() -> None:
+    """It warns and enables hostpath-storage."""
+    here = cluster()
+
+    reply = here.sh("tkc", "microk8s", "enable", "storage")
+
+    assert "DEPRECATION" in str(reply.stdout)
+    assert "hostpath-storage" in {a["name"] for a in status(here)["addons"] if a["status"] == "enabled"}
+    assert api(here).get("storage.k8s.io/v1", "StorageClass", "microk8s-hostpath") is not None
+
+
+def test_an_unknown_addon_is_an_error() -> None:
+    """Exit status 1 and the tool's message."""
+    reply = cluster().sh("tkc", "microk8s", "enable", "nosuch")
+
+    assert (reply.status, reply.stderr) == (1, "Addon nosuch was not found in any repository\n")
+
+
+def test_a_worker_joins_with_the_control_planes_arguments_and_its_lan_address() -> None:
+    """Its own kubelet arguments are overwritten, its labels are a worker's, its marks are set."""
+    here = cluster("bcn1")
+
+    assert here.sh("bcn1", "microk8s", "join", url(here, "--token-ttl", "300"), "--worker").status == 0
+
+    seen = node(here, "bcn1")
+    kubelet = here.hosts["bcn1"].files.read(f"{DATA}/args/kubelet").decode()
+    assert "--node-ip=192.168.1.101" in kubelet.splitlines()
+    assert seen["metadata"]["labels"] == {
+        "microk8s.io/cluster": "true",
+        "node.kubernetes.io/microk8s-worker": "microk8s-worker",
+    }
+    assert here.hosts["bcn1"].files.exists(f"{DATA}/var/lock/clustered.lock")
+    assert here.hosts["bcn1"].files.exists(f"{DATA}/args/traefik/provider.yaml")
+    assert here.sh("bcn1", "systemctl", "is-active", "snap.microk8s.daemon-apiserver-proxy").stdout == "active\n"
+    assert here.ports[("bcn1", "127.0.0.1", 16443)] == here.ports[("tkc", "127.0.0.1", 16443)]
+
+
+@pytest.mark.parametrize("verb", ["status", "kubectl", "stop", "config"])
+def test_a_joined_worker_answers_prose_and_exits_0(verb: str) -> None:
+    """So its own status proves nothing; and stop stops nothing."""
+    here = cluster("bcn1")
+    here.sh("bcn1", "microk8s", "join", url(here), "--worker")
+
+    reply = here.sh("bcn1", "microk8s", verb)
+
+    assert reply.status == 0
+    assert "acting as a node in a cluster" in str(reply.stdout)
+    assert here.sh("bcn1", "systemctl", "is-active", "snap.microk8s.daemon-kubelite").status == 0
+
+
+def test_a_failed_join_burns_a_token_without_ttl() -> None:
+    """A newer worker is refused, and the token it came with is gone; one with a TTL is not."""
+    here = cluster()
+    here.sh("bcn1", "snap", "install", "microk8s", "--classic", "--channel=1.33/stable")
+    here.sh("tkw1", *INSTALL)
+    once, lasting = url(here), url(here, "--token-ttl", "300")
+
+    refused = [here.sh("bcn1", "microk8s", "join", u, "--worker").status for u in (once, lasting)]
+
+    assert refused == [6, 6]
+    assert here.sh("tkw1", "microk8s", "join", once, "--worker").status == 6
+    assert here.sh("tkw1", "microk8s", "join", lasting, "--worker").status == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [("110:25000", "110:25001", 5), ("110:25000", "99:25000", 1)],
+)
+def test_a_join_at_the_wrong_endpoint_fails(old: str, new: str, expected: int) -> None:
+    """A wrong port is a bad gateway, a wrong address is refused."""
+    here = cluster("bcn1")
+
+    assert here.sh("bcn1", "microk8s", "join", url(here).replace(old, new), "--worker").status == expected
+
+
+def test_a_wrong_fingerprint_ends_with_4_and_keeps_the_token() -> None:
+    """The joiner checks the certificate before it sends the token."""
+    here = cluster("bcn1")
+    good = url(here)
+
+    wrong = here.sh("bcn1", "microk8s", "join", good[:-12] + "0" * 12, "--worker")
+
+    assert wrong.status == 4
+    assert here.sh("bcn1", "microk8s", "join", good, "--worker").status == 0
+
+
+def test_leave_makes_it_a_cluster_of_its_own_and_leaves_the_node_behind() -> None:
+    """The control plane still lists it, NotReady, until remove-node."""
+    here = cluster("bcn1")
+    here.sh("bcn1", "microk8s", "join", url(here), "--worker")
+
+    assert here.sh("bcn1", "microk8s", "leave").status == 0
+    left = node(here, "bcn1")["status"]["conditions"][0]["status"]
+    removed = here.sh("tkc", "microk8s", "remove-node", "bcn1")
+
+    assert left != "True"
+    assert removed.status == 0
+    assert here.sh("tkc", "microk8s", "kubectl", "get", "node", "bcn1").status == 1
+    assert status(here, "bcn1")["microk8s"]["running"] is True
+    assert "microk8s-controlplane" in here.hosts["bcn1"].files.read(f"{DATA}/args/kubelet").decode()
+
+
+def test_removing_the_snap_leaves_a_joined_node_not_ready() -> None:
+    """The cluster object stays; files, commands and units are gone from the host."""
+    here = cluster("bcn1")
+    here.sh("bcn1", "microk8s", "join", url(here), "--worker")
+
+    here.sh("bcn1", "snap", "remove", "--purge", "microk8s")
+
+    assert node(here, "bcn1")["status"]["conditions"][0]["status"] != "True"
+    assert not here.hosts["bcn1"].files.exists("/var/snap/microk8s")
+    assert here.sh("bcn1", "microk8s", "status").status == 127
+    assert here.sh("bcn1", "systemctl", "is-active", "snap.microk8s.daemon-kubelite").status == 4
+
+
+def test_an_unknown_verb_is_an_error() -> None:
+    """`microk8s frobnicate` names the verbs there are."""
+    reply = cluster().sh("tkc", "microk8s", "frobnicate")
+
+    assert reply.status == 1
+    assert "not a valid MicroK8s subcommand" in str(reply.stdout)
+
+
+def test_an_ordinary_user_needs_the_group() -> None:
+    """Membership of group microk8s is what lets one in."""
+    here = cluster()
+    before = here.sh("tkc", "microk8s", "status", user="thinkube").status
+
+    here.sh("tkc", "usermod", "-aG", "microk8s", "thinkube")
+
+    assert before == 1
+    assert here.sh("tkc", "microk8s", "status", user="thinkube").status == 0
+    assert "sudo" in str(here.sh("tkc", "id", "-nG", "thinkube").stdout).split()
