@@ -45,6 +45,9 @@ class LiveProgress(Progress):
         if outcome not in _QUIET or self.terminal.verbose:
             self.console.print(Text(line, style=_STYLES.get(outcome, "")), soft_wrap=True)
 
+    def note(self, text: str) -> None:
+        self.console.print(Text(text), soft_wrap=True)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with self.lock:
             room = max(3, (options.height or console.size.height) - 3)

@@ -65,6 +65,11 @@ class Progress(NodeEvents, AbstractContextManager["Progress"]):
         """Called with the lock held, once for each node that ended."""
         raise NotImplementedError
 
+    def note(self, text: str) -> None:
+        """A line about the run as a whole."""
+        with self.lock:
+            self.terminal.say(text)
+
     def line(self, node: str, host: str, word: str, message: str, seconds: float) -> str:
         width = max((len(name) for name in self.outcomes), default=0)
         took = f" ({age(seconds)})" if seconds >= 1 else ""

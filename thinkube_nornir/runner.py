@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,9 +39,19 @@ class RunResult:
         return Counter(outcome_of(result) for result in self.results.values())
 
 
-def carry_out(plan: Plan, nornir: Nornir, context: Context, processors: Sequence[Processor] = ()) -> RunResult:
-    """Run every node of the plan; does not raise for what goes wrong on a host."""
-    runner = GraphRunner(plan, context)
+def carry_out(
+    plan: Plan,
+    nornir: Nornir,
+    context: Context,
+    processors: Sequence[Processor] = (),
+    say: Callable[[str], None] = log.info,
+) -> RunResult:
+    """Run every node of the plan; does not raise for what goes wrong on a host.
+
+    Args:
+        say: is told what an interruption does; called in a signal handler.
+    """
+    runner = GraphRunner(plan, context, say)
     hosts = set(plan.hosts)
     nornir = nornir.filter(filter_func=lambda host: host.name in hosts)
     # Nornir passes failed hosts over unless told otherwise; here each node decides by its own needs.
@@ -78,6 +88,7 @@ class GraphRunner:
 
     plan: Plan
     context: Context
+    say: Callable[[str], None] = log.info
     results: dict[str, Result] = field(default_factory=dict)
     stopping: bool = False
     _blocked: set[str] = field(default_factory=set)
@@ -139,7 +150,10 @@ class GraphRunner:
         """First time: start nothing more. Second time: cancel what runs."""
         if self.stopping:
             self.context.cancelled.set()
-        self.stopping = True
+            self.say("cancelling what runs")
+        else:
+            self.stopping = True
+            self.say("interrupted: running steps finish, no other starts; Ctrl-C again cancels them")
 
     def _finished(self, node: Node, result: Result) -> None:
         if node.step.token:

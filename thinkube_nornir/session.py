@@ -104,14 +104,14 @@ class Session:
         wanted = set(hosts)
         return tuple(name for name in self.project.inventory.hosts if name in wanted)
 
-    def carry_out(self, collector: Collector, processors: Sequence[Processor] = ()) -> Record:
-        """Carry the plan out once, journalled, and say what happened."""
+    def carry_out(self, collector: Collector, processors: Sequence[Processor], say: Say) -> Record:
+        """Carry the plan out once, journalled, and return what happened; `say` is told what Ctrl-C does."""
         started, clock = time.time(), time.monotonic()
         request = self.request
         run_id = self.journal.start_run(request.verb, request.selection, request.limit, dry_run=request.dry_run)
         self.context.run_id = run_id
         watching: list[Processor] = [JournalProcessor(self.journal, run_id), collector, *processors]
-        result = carry_out(self.plan, self.nornir, self.context, watching)
+        result = carry_out(self.plan, self.nornir, self.context, watching, say)
         record = Record(
             verb=request.verb,
             selection=request.selection,

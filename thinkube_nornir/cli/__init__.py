@@ -6,8 +6,6 @@ operator said no; 3 changes are pending (`plan`, `--dry-run`); 130 ended by Ctrl
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 
 import click
@@ -32,7 +30,7 @@ def cli() -> None:
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
-    """Run a command; every error becomes a line for people and an exit code."""
+    """Run a command; every error becomes a line for people and an exit code. Closed pipes click ends with 1."""
     terminal = Terminal()
     place = Place()
     try:
@@ -40,10 +38,6 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         terminal.complain("interrupted")
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:
         return _explain(error, terminal, place)
 

@@ -150,7 +150,7 @@ def _record(session: Session, terminal: Terminal) -> Record:
 
     collector = Collector()
     with progress(terminal, session.plan) as shown:
-        return session.carry_out(collector, [shown])
+        return session.carry_out(collector, [shown], shown.note)
 
 
 def _conclude(record: Record, session: Session, terminal: Terminal, diff: bool) -> None:

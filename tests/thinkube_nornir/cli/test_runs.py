@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,30 @@ def test_workers_override_the_configuration(cli: Cli, monkeypatch: pytest.Monkey
     cli("verify", "phase1", "--workers", "2")
 
     assert seen == [2]
+
+
+def test_ctrl_c_says_what_it_does(cli: Cli, project: Path) -> None:
+    """Running steps finish, the rest is not started, the exit code is 130, and resume is next."""
+    base = project / "steps" / "phase1_base" / "base.py"
+    text = base.read_text().replace("def install(task: Task) -> Result:\n", INTERRUPTING)
+    base.write_text(text)
+
+    ended = cli("run", "all", "-l", "tkc")
+
+    assert ended.code == 130
+    assert "interrupted: running steps finish, no other starts; Ctrl-C again cancels them" in ended.lines
+    assert any("verify: it_is_there: interrupted" in line for line in ended.lines)
+    assert ended.lines[-1] == "next   thinkube-nornir resume"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+INTERRUPTING = """\
+def install(task: Task) -> Result:
+    import os, signal, time
+
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.3)  # the main thread takes the signal meanwhile
+"""
 
 
 def test_output_is_ascii_where_it_must_be(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
