@@ -13,7 +13,7 @@ from thinkube_nornir.errors import ClusterError, DeadlinePassed
 from thinkube_nornir.secret import redact
 
 _WATCH = 3.0  # seconds of one watch request: how long a cancelled run or a silently dropped link may go unnoticed
-_PAUSE = 0.5  # seconds between attempts when there is nothing to watch: no CRD yet, or no connection
+_PAUSE = 0.25  # seconds between attempts when there is nothing to watch: no CRD yet, or no connection
 _GONE = 410  # the API forgot the resourceVersion, list again
 
 
