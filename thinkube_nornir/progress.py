@@ -77,7 +77,7 @@ class Progress(NodeEvents, AbstractContextManager["Progress"]):
 
 
 class PlainProgress(Progress):
-    """One line for each node that ended, and one every half minute for each that is still at work."""
+    """One line for each node that was carried out, and one every half minute for each that is still at work."""
 
     def __enter__(self) -> Self:
         self._over = threading.Event()
@@ -97,8 +97,10 @@ class PlainProgress(Progress):
             with self.lock:
                 self.terminal.say(self.line(node, host, "started", "", 0))
 
-    def tell(self, outcome: Outcome, line: str) -> None:  # noqa: ARG002 every outcome gets its line
-        self.terminal.say(line)
+    def tell(self, outcome: Outcome, line: str) -> None:
+        """What was not started is told once, in the summary, where the reasons are counted."""
+        if outcome is not Outcome.SKIPPED or self.terminal.verbose:
+            self.terminal.say(line)
 
     def tell_waits(self) -> None:
         with self.lock:

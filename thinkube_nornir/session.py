@@ -20,6 +20,7 @@ from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.journal import Journal, JournalProcessor, Run
 from thinkube_nornir.ledger import StoredLedger
 from thinkube_nornir.logs import logging_to
+from thinkube_nornir.node_log import NodeLog
 from thinkube_nornir.plan import Plan, make
 from thinkube_nornir.project import Project, load_project
 from thinkube_nornir.recall import concerned, recall, refuse_while_needed
@@ -110,7 +111,7 @@ class Session:
         request = self.request
         run_id = self.journal.start_run(request.verb, request.selection, request.limit, dry_run=request.dry_run)
         self.context.run_id = run_id
-        watching: list[Processor] = [JournalProcessor(self.journal, run_id), collector, *processors]
+        watching: list[Processor] = [JournalProcessor(self.journal, run_id), NodeLog(), collector, *processors]
         result = carry_out(self.plan, self.nornir, self.context, watching, say)
         record = Record(
             verb=request.verb,

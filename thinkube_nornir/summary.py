@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 
 from thinkube_nornir.matrix import check_matrix, component_matrix, host_table
@@ -11,6 +12,8 @@ from thinkube_nornir.record import Failure, Record, Row, by_host
 
 MOST_FAILURES = 10
 """More are counted only: `show` and the reports have them all."""
+
+MOST_REASONS = 5
 
 
 def told(row: Row) -> list[str]:
@@ -43,6 +46,14 @@ def _block(row: Row, hosts: Sequence[str], log: str) -> list[str]:
 
 def _named(name: str, text: str) -> str:
     return f"{name:<4}  " + text.strip().replace("\n", "\n      ")
+
+
+def skips(record: Record) -> list[str]:
+    """Why steps were not carried out, the most frequent reasons first."""
+    reasons = Counter(row.message for row in record.rows if row.outcome is Outcome.SKIPPED).most_common()
+    lines = [f"skipped  {count:>4}  {reason}" for reason, count in reasons[:MOST_REASONS]]
+    rest = sum(count for _, count in reasons[MOST_REASONS:])
+    return lines + ([f"skipped  {rest:>4}  for other reasons: thinkube-nornir show {record.run_id}"] if rest else [])
 
 
 def checks(record: Record, *, width: int, unicode: bool) -> list[str]:

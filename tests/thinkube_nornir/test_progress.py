@@ -11,6 +11,7 @@ from rich.console import Console
 from tests.fake_run import complete, plan
 from thinkube_nornir.errors import Unreachable
 from thinkube_nornir.live import LiveProgress
+from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.progress import PlainProgress, age, progress
 from thinkube_nornir.secret import Secret
 from thinkube_nornir.terminal import Terminal
@@ -52,6 +53,16 @@ def test_a_pipe_gets_a_line_for_each_node() -> None:
         "tkc   changed    phase5.coredns setup: install: install microk8s (1 min 15 s)",
         "tkc   failed     phase5.coredns setup: join: no route to tkc (1 min 15 s)",
     ]
+
+
+def test_what_was_not_started_is_no_line() -> None:
+    """A failed step must not be buried under a hundred that wait for it; -v shows them."""
+    quiet, told = _plain(), _plain(verbose=1)
+    for shown, _, _ in (quiet, told):
+        complete(shown, plan("join").nodes[0], result="needs install, which failed", outcome=Outcome.SKIPPED)
+
+    assert quiet[1].getvalue() == ""
+    assert "skipped" in told[1].getvalue()
 
 
 def test_a_long_wait_is_visible_in_a_pipe() -> None:

@@ -50,6 +50,19 @@ def test_a_flood_of_failures_is_counted() -> None:
     assert told[-1] == "\nand 15 more failures: thinkube-nornir show 7"
 
 
+def test_reasons_for_skipping_are_counted() -> None:
+    """Each reason once, the most frequent first; the tail of them as a number."""
+    rows = [row(f"s{n}", outcome=Outcome.SKIPPED, message="needs join, which failed") for n in range(12)]
+    rows += [row(f"t{n}", outcome=Outcome.SKIPPED, message=f"reason {n}") for n in range(6)]
+
+    told = summary.skips(record(*rows, row()))
+
+    assert told[0] == "skipped    12  needs join, which failed"
+    assert len(told) == 6
+    assert told[-1] == "skipped     2  for other reasons: thinkube-nornir show 7"
+    assert summary.skips(record(row())) == []
+
+
 def test_run_ends_with_hosts_and_components() -> None:
     """Counts per host, then how many of each component's checks hold."""
     made = record(row("install", chain="setup", outcome=Outcome.CHANGED), row(), failed(host="tkw1"))

@@ -157,7 +157,8 @@ def _conclude(record: Record, session: Session, terminal: Terminal, diff: bool) 
     """Failures, tables, one line of counts, and the next command."""
     from thinkube_nornir import summary
 
-    parts = [summary.failures(record)]
+    skips = summary.skips(record)
+    parts = [summary.failures(record), ["", *skips] if skips else []]
     if record.dry_run:
         parts.append(["", *summary.planned(record, diffs=diff)])
     elif diff:
