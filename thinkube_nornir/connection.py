@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 def prepare_connections(inventory: Inventory, config: Config, secrets: Mapping[str, Secret]) -> None:
-    """Tell every host how it is reached. Secrets used: SSH_PASSWORD (login), SUDO_PASSWORD; both may be missing."""
+    """Tell every host how it is reached. Of the secrets, THINKUBE_SSH_PASSWORD and THINKUBE_SUDO_PASSWORD, if there."""
     ConnectionPluginRegister.register(CONNECTION, ThinkubeSSH)
     for host in inventory.hosts.values():
         login = login_of(host, config, secrets)
@@ -70,7 +70,13 @@ def login_of(host: Host, config: Config, secrets: Mapping[str, Secret]) -> Login
         key_file=Path(key_file).expanduser() if key_file else None,
         jump=extras.get("jump"),
     )
-    return Login(route, config.ssh, config.timeouts.connect, secrets.get("SSH_PASSWORD"), secrets.get("SUDO_PASSWORD"))
+    return Login(
+        route,
+        config.ssh,
+        config.timeouts.connect,
+        secrets.get("THINKUBE_SSH_PASSWORD"),
+        secrets.get("THINKUBE_SUDO_PASSWORD"),
+    )
 
 
 class ThinkubeSSH:

@@ -70,7 +70,8 @@ def _fix(error: Exception) -> str:
 def _tried(login: Login) -> str:
     tried = [f"key {login.route.key_file}"] if login.route.key_file else ["the SSH agent's keys"] * login.ssh.agent
     return (
-        " and ".join(tried + ["the secret SSH_PASSWORD"] * (login.password is not None)) or "nothing: no key is named"
+        " and ".join(tried + ["the secret THINKUBE_SSH_PASSWORD"] * (login.password is not None))
+        or "nothing: no key is named"
     )
 
 
