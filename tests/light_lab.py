@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import paramiko
@@ -96,25 +96,38 @@ class Answer:
 class RunningLab:
     config: Config
     info: LabInfo
+    clients: dict[str, paramiko.SSHClient] = field(default_factory=dict)
 
     @contextmanager
     def connected(self, host: str) -> Iterator[paramiko.SSHClient]:
-        """A client that knows the lab's host keys and accepts no other."""
-        place = self.info.hosts[host]
-        client = paramiko.SSHClient()
-        client.load_host_keys(str(self.info.known_hosts))
+        """A new connection, which ends with the block."""
+        client = self._connect(host)
         try:
-            client.connect(
-                place.address, place.port, place.user,
-                key_filename=str(self.info.key_file), look_for_keys=False, allow_agent=False, timeout=10,
-            )  # fmt: skip
             yield client
         finally:
             client.close()
 
     def ssh(self, host: str, command: str, stdin: bytes = b"") -> Answer:
-        with self.connected(host) as client:
-            return run(client, command, stdin)
+        """Run a command on a connection that is kept."""
+        if host not in self.clients or not _is_alive(self.clients[host]):
+            self.clients[host] = self._connect(host)
+        return run(self.clients[host], command, stdin)
+
+    def _connect(self, host: str) -> paramiko.SSHClient:
+        """A client that knows the lab's host keys and accepts no other."""
+        place = self.info.hosts[host]
+        client = paramiko.SSHClient()
+        client.load_host_keys(str(self.info.known_hosts))
+        client.connect(
+            place.address, place.port, place.user,
+            key_filename=str(self.info.key_file), look_for_keys=False, allow_agent=False, timeout=10,
+        )  # fmt: skip
+        return client
+
+
+def _is_alive(client: paramiko.SSHClient) -> bool:
+    transport = client.get_transport()
+    return transport is not None and transport.is_active()
 
 
 def run(client: paramiko.SSHClient, command: str, stdin: bytes = b"") -> Answer:
@@ -129,7 +142,10 @@ def run(client: paramiko.SSHClient, command: str, stdin: bytes = b"") -> Answer:
 def running_lab(root: Path, *, idle: float = 300) -> Iterator[RunningLab]:
     config = project(root, idle=idle)
     try:
-        yield RunningLab(config, ensure_lab(config, inventory(), lambda _: None))
+        lab = RunningLab(config, ensure_lab(config, inventory(), lambda _: None))
+        yield lab
+        for client in lab.clients.values():
+            client.close()
     finally:
         lab_down(config)
 

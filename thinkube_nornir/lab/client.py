@@ -30,6 +30,7 @@ _START = 30.0
 _ANSWER = 10.0
 _END = 15.0
 _LOG_TAIL = 20
+"""Lines."""
 
 
 @dataclass(frozen=True)
@@ -139,36 +140,44 @@ def _start(config: Config, request: LabRequest) -> LabInfo:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     (folder / "request.json").write_text(request.text())
-    ready, theirs = os.pipe()
-    with _log(config).open("wb") as log, os.fdopen(ready, "rb", 0) as said:
-        command = [sys.executable, "-m", "thinkube_nornir.lab.process", str(folder), str(theirs)]
-        with contextlib.closing(os.fdopen(theirs, "wb")):
-            subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(),
-                pass_fds=[theirs], start_new_session=True, timeout=_START, check=False,
-            )  # fmt: skip
-        line = _line(said)
-    answer = json.loads(line or "{}")
-    if "hosts" not in answer:
-        raise _not_started(config, answer.get("error"))
-    info = lab_status(config)
+    answer = _launched(config, folder)
+    info = lab_status(config) if "hosts" in answer else None
     if info is None:
-        raise _not_started(config, None)
+        raise _not_started(config, answer.get("error"))
     return info
 
 
-def _line(said: Any) -> bytes:
-    """What the lab process has to say once it is ready; empty when it died, or took too long."""
-    ready, _, _ = select.select([said], [], [], _START)
-    return bytes(said.read(1 << 20)) if ready else b""
+def _launched(config: Config, folder: Path) -> dict[str, Any]:
+    """What the lab process said when it was ready, or could not be; empty when it died without a word.
+
+    Raises:
+        DeadlinePassed: it said nothing in time, and was killed.
+    """
+    ready, theirs = os.pipe()
+    with _log(config).open("wb") as log, os.fdopen(ready, "rb", 0) as said:
+        command = [sys.executable, "-m", "thinkube_nornir.lab.process", str(folder), str(theirs)]
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(),
+            pass_fds=[theirs], start_new_session=True,
+        ) as launcher:  # fmt: skip
+            os.close(theirs)
+        if not select.select([said], [], [], _START)[0]:
+            os.killpg(launcher.pid, signal.SIGKILL)  # the launcher is gone, but its group has its number
+            raise DeadlinePassed(
+                f"the lab was not ready after {_START:g} s", why=_log_tail(config), fix=f"read {_log(config)}"
+            )
+        return json.loads(said.read(1 << 20) or b"{}")
 
 
 def _not_started(config: Config, error: dict[str, str] | None) -> ThinkubeError:
-    tail = "\n".join(_log(config).read_text(errors="replace").splitlines()[-_LOG_TAIL:])
     if error is None:
-        error = {"what": f"the lab did not start within {_START:g} s", "why": "", "fix": f"read {_log(config)}"}
-    why = "\n".join(part for part in (error["why"], tail) if part)
+        error = {"what": "the lab ended before it was ready", "why": "", "fix": f"read {_log(config)}"}
+    why = "\n".join(part for part in (error["why"], _log_tail(config)) if part)
     return ThinkubeError(error["what"], why=why, fix=error["fix"])
+
+
+def _log_tail(config: Config) -> str:
+    return "\n".join(_log(config).read_text(errors="replace").splitlines()[-_LOG_TAIL:])
 
 
 def _environment() -> dict[str, str]:

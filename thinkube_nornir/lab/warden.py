@@ -51,7 +51,11 @@ class Warden:
 
     def complaint(self) -> str:
         """What the warden or a host said before it died."""
-        return os.read(self._complaints, 65536).decode(errors="replace").strip()
+        os.set_blocking(self._complaints, False)
+        try:
+            return os.read(self._complaints, 65536).decode(errors="replace").strip()
+        except BlockingIOError:
+            return ""
 
 
 def appoint(specs: Sequence[HostSpec], not_theirs: Sequence[int] = ()) -> Warden:

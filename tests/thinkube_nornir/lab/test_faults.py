@@ -23,7 +23,8 @@ def mended(lab: RunningLab) -> Iterator[None]:
 
 def reachable(lab: RunningLab, host: str = "tkc") -> bool:
     try:
-        return lab.ssh(host, "true").status == 0
+        with lab.connected(host) as client:
+            return run(client, "true").status == 0
     except (OSError, paramiko.SSHException, EOFError):
         return False
 
