@@ -9,7 +9,7 @@ from nornir.core.task import Result, Task
 from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS
 from tasks.node_facts import LINKS, SNAPD_WORK, snap, units
 from thinkube_nornir.cluster.kubeconfig import parse
-from thinkube_nornir.context import context
+from thinkube_nornir.context import context, setting
 from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.exchange import facts_forgotten
 from thinkube_nornir.outcome import unchanged
@@ -95,7 +95,8 @@ def addon(task: Task, name: str) -> Result:
 
 
 def invitation(task: Task, address: str) -> Secret:
-    argv = (COMMAND, "add-node", "--token-ttl", str(_TOKEN), "--format", "json")
+    ttl = str(setting(task, "token_ttl", _TOKEN))
+    argv = (COMMAND, "add-node", "--token-ttl", ttl, "--format", "json")
     done = obtain(task, "invite a worker", *argv, root=True)
     urls = [str(url) for url in json.loads(done.text)["urls"]]
     for url in urls:

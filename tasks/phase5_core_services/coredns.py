@@ -9,7 +9,6 @@ The cluster's part is done once, by the control plane's own steps; the nodes' pa
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from nornir.core.task import Result, Task
@@ -31,7 +30,7 @@ from thinkube_nornir.templates import render
 
 CONFIG_MAP = ("v1", "ConfigMap", "coredns", "kube-system")
 DEPLOYMENT = ("apps/v1", "Deployment", "coredns", "kube-system")
-ANNOTATION = "thinkube-nornir/corefile-sha256"
+ANNOTATION = "thinkube-nornir/corefile-version"
 RESTART_KEY = "restart:systemd-resolved"
 _ASIDE = "set-aside:"
 _ROLL_OUT = 120.0  # seconds
@@ -49,17 +48,17 @@ def apply_corefile(task: Task) -> Result:
 
 
 def roll_out_corefile(task: Task) -> Result:
-    """New pods for a new file: the template carries its digest, so a killed run sees what is still to be done."""
+    """New pods for a new file: their template names the file's version, so a killed run sees what is still to be done.
+
+    The version and not a digest: what was reset and written again has the old digest, and must be served again.
+    """
     if not is_control_plane(task):
         return _elsewhere(task)
-    api, digest = kube(task), hashlib.sha256(corefile(task).encode()).hexdigest()
-    template = {"metadata": {"annotations": {ANNOTATION: digest}}}
-    result = apply(
-        api,
-        _manifest(DEPLOYMENT, spec={"template": template}),
-        summary="restart CoreDNS with the new Corefile",
-        force=True,
-    )
+    api = kube(task)
+    version = (api.get(*CONFIG_MAP) or {}).get("metadata", {}).get("resourceVersion", "")
+    template = {"metadata": {"annotations": {ANNOTATION: version}}}
+    manifest = _manifest(DEPLOYMENT, spec={"template": template})
+    result = apply(api, manifest, summary="restart CoreDNS with the new Corefile", force=True)
     if context(task).dry_run:
         return result
     try:

@@ -1,0 +1,284 @@
+"""CoreDNS and node DNS: the Corefile, its roll-out and its failure, each check's fault, rollback."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tasks.phase5_core_services import coredns
+from tests.microk8s_machine import COREFILE_OF_ADDON, FakeCluster
+from thinkube_nornir.errors import CheckFailed, ThinkubeError
+from thinkube_nornir.outcome import Outcome, outcome_of
+
+COMPONENT = coredns.COMPONENT
+DROP_IN = "/etc/systemd/resolved.conf.d/10-thinkube.conf"
+OLD_DROP_IN = "/etc/systemd/resolved.conf.d/dns.conf"
+Break = Callable[[FakeCluster], object]
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    """MicroK8s is there, with the addon's own Corefile."""
+    found = FakeCluster().installed()
+    found.forget_history()
+    return found
+
+
+@pytest.fixture
+def installed(cluster: FakeCluster) -> FakeCluster:
+    for host in ("tkc", "tkw1"):
+        cluster.run(host, COMPONENT)
+    cluster.forget_history()
+    return cluster
+
+
+def _corefile(cluster: FakeCluster) -> str:
+    return _config(cluster)["Corefile"]
+
+
+def _config(cluster: FakeCluster) -> dict[str, str]:
+    found: dict[str, str] = cluster.api.get("ConfigMap", "coredns", "kube-system")["data"]
+    return found
+
+
+def _just_restarted(cluster: FakeCluster) -> None:
+    _container(cluster).update(lastState={"terminated": {"finishedAt": datetime.now(UTC).isoformat()}})
+
+
+def _container(cluster: FakeCluster) -> dict[str, object]:
+    found: dict[str, object] = cluster.api.get("Pod", "coredns-1", "kube-system")["status"]["containerStatuses"][0]
+    return found
+
+
+FAULTS: dict[str, list[tuple[str, Break]]] = {
+    "corefile_is_as_wanted": [
+        ("tkc", lambda c: _config(c).update(Corefile=COREFILE_OF_ADDON)),
+        (
+            "tkc",
+            lambda c: c.api.get("ConfigMap", "coredns", "kube-system")["data"].update(Corefile=_corefile(c) + "x\n"),
+        ),
+        ("tkc", lambda c: c.api.drop("ConfigMap", "coredns", "kube-system")),
+    ],
+    "coredns_is_available": [
+        ("tkc", lambda c: c.api.get("Deployment", "coredns", "kube-system")["status"].update(availableReplicas=0))
+    ],
+    "coredns_does_not_restart": [
+        ("tkc", lambda c: _container(c).update(state={"waiting": {"reason": "CrashLoopBackOff"}})),
+        (
+            "tkc",
+            lambda c: _container(c).update(lastState={"terminated": {"finishedAt": datetime.now(UTC).isoformat()}}),
+        ),
+        ("tkc", lambda c: c.api.get("Pod", "coredns-1", "kube-system")["status"].update(conditions=[])),
+        ("tkc", lambda c: c.api.drop("Pod", "coredns-1", "kube-system")),
+    ],
+    "pods_ask_the_cluster_dns": [
+        ("tkw1", lambda c: setattr(c, "resolv_conf", "nameserver 8.8.8.8\n")),
+        ("tkw1", lambda c: setattr(c, "resolv_conf", "nameserver 10.152.183.10\nsearch a.example.org example.com\n")),
+    ],
+    "pods_resolve_services": [
+        ("tkw1", lambda c: c.pod_answers.update({"kubernetes.default.svc.cluster.local": "SERVFAIL"})),
+        ("tkc", lambda c: c.pod_answers.update({"kubernetes.default.svc.cluster.local": "192.168.191.200"})),
+    ],
+    "pods_resolve_public_names": [
+        ("tkw1", lambda c: c.pod_answers.update({"github.com": ""})),
+        ("tkw1", lambda c: c.pod_answers.update({"github.com.": "192.168.191.200"})),
+    ],
+    "pods_ask_public_servers_for_acme_names": [
+        ("tkw1", lambda c: c.pod_answers.update({"_acme-challenge.example.org": "192.168.191.200"})),
+        ("tkw1", lambda c: c.pod_answers.update({"_acme-challenge.kn.example.org": "192.168.191.201"})),
+        ("tkw1", lambda c: c.pod_answers.update({"_acme-challenge.example.org": "SERVFAIL"})),
+    ],
+    "pods_resolve_the_domain": [
+        ("tkw1", lambda c: c.pod_answers.update({"example.org": ""})),
+        ("tkw1", lambda c: c.pod_answers.update({"thinkube-probe.example.org": "203.0.113.9"})),
+        ("tkw1", lambda c: c.pod_answers.update({"thinkube-probe.kn.example.org": "192.168.191.200"})),
+    ],
+    "no_drop_in_captures_all_names": [("tkw1", lambda c: c.machines["tkw1"].captures.add(OLD_DROP_IN))],
+    "node_routes_the_domain_to_bind": [
+        ("tkw1", lambda c: setattr(c.machines["tkw1"], "resolver", ([], []))),
+        ("tkw1", lambda c: setattr(c.machines["tkw1"], "resolver", (["192.168.191.1", "8.8.8.8"], ["~example.org"]))),
+        ("tkw1", lambda c: setattr(c.machines["tkw1"], "resolver", (["192.168.191.1"], ["example.org"]))),
+    ],
+    "node_resolves_the_domain": [
+        ("tkw1", lambda c: c.machines["tkw1"].names.update({"example.org": ""})),
+        ("tkw1", lambda c: c.machines["tkw1"].names.update({"thinkube-probe.kn.example.org": "192.168.191.200"})),
+    ],
+    "node_resolves_public_names": [
+        ("tkw1", lambda c: c.machines["tkw1"].names.update({"github.com": ""})),
+        ("tkw1", lambda c: c.machines["tkw1"].names.update({"github.com": "192.168.191.200"})),
+    ],
+}
+
+
+def test_every_check_has_a_fault() -> None:
+    """A check that nobody has seen fail is no check."""
+    assert FAULTS.keys() == {step.name for step in COMPONENT.verify.steps}
+
+
+@pytest.mark.parametrize(
+    ("check", "host", "fault"),
+    [pytest.param(c, h, f, id=f"{c}-{i}") for c, fs in FAULTS.items() for i, (h, f) in enumerate(fs)],
+)
+def test_check_fails_on_its_fault(installed: FakeCluster, check: str, host: str, fault: Break) -> None:
+    """Each check fails on the state it exists to catch, and says what was seen and what to do."""
+    fault(installed)
+
+    error = installed.run(host, COMPONENT, "verify")[check].exception
+
+    assert isinstance(error, CheckFailed)
+    assert error.why
+    assert error.fix
+
+
+@pytest.mark.parametrize("host", ["tkc", "tkw1"])
+def test_verify_holds_after_set_up_and_changes_nothing(installed: FakeCluster, host: str) -> None:
+    """Green on every node; a read-only run sends nothing that alters."""
+    results = installed.run(host, COMPONENT, "verify", read_only=True)
+
+    assert {name: str(r.exception) for name, r in results.items() if r.exception} == {}
+    assert installed.altering == []
+
+
+def test_one_pod_per_node_answers_all_checks(installed: FakeCluster) -> None:
+    """Starting a pod takes seconds: the checks of a node share one."""
+    started: list[str] = []
+    run = installed.api.pod
+
+    def counted(manifest: dict[str, Any]) -> tuple[int, str]:
+        started.append(manifest["metadata"]["name"])
+        return run(manifest)
+
+    installed.api.pod = counted
+
+    installed.run("tkw1", COMPONENT, "verify")
+
+    assert len(set(started)) == 1
+
+
+def test_precondition_asks_bind_from_a_pod(cluster: FakeCluster) -> None:
+    """BIND that pods cannot reach is found before CoreDNS sends it anything."""
+    cluster.pod_exit["bind-tkc"] = 1
+
+    error = cluster.run("tkc", COMPONENT, "preconditions")["bind_answers_pods"].exception
+
+    assert isinstance(error, CheckFailed)
+    assert "192.168.191.1" in error.what
+
+
+@pytest.mark.parametrize("host", ["tkc", "tkw1"])
+def test_second_run_changes_nothing(installed: FakeCluster, host: str) -> None:
+    """Set-up on a healthy system sends nothing that alters, to hosts or API."""
+    results = installed.run(host, COMPONENT)
+
+    assert {outcome_of(r) for r in results.values()} == {Outcome.UNCHANGED}
+    assert installed.altering == []
+
+
+@pytest.mark.parametrize("chain", ["preconditions", "setup", "rollback"])
+@pytest.mark.parametrize("state", ["cluster", "installed"])
+def test_dry_run_sends_nothing_that_alters(chain: str, state: str, request: pytest.FixtureRequest) -> None:
+    """A plan writes nothing, to hosts or API."""
+    found: FakeCluster = request.getfixturevalue(state)
+
+    for host in ("tkc", "tkw1"):
+        found.run(host, COMPONENT, chain, dry_run=True)
+
+    assert found.altering == []
+
+
+def test_corefile_separates_acme_domain_and_the_rest(installed: FakeCluster) -> None:
+    """ACME names to public servers, the domain to BIND, the rest to explicit servers: no resolv.conf, so no loop."""
+    blocks = _corefile(installed).split("\n}\n")
+    forward = {b.partition(" {")[0].splitlines()[-1]: b.partition("forward . ")[2].splitlines()[0] for b in blocks[:3]}
+
+    assert forward == {
+        "_acme-challenge.example.org:53 _acme-challenge.kn.example.org:53": "8.8.8.8 8.8.4.4",
+        "example.org:53 kn.example.org:53": "192.168.191.1",
+        ".:53": "8.8.8.8 8.8.4.4",
+    }
+
+
+def test_corefile_that_was_reset_is_written_and_rolled_out_again(installed: FakeCluster) -> None:
+    """`microk8s enable dns` resets the file: the checks that follow must meet a CoreDNS that serves the new one."""
+    _config(installed)["Corefile"] = COREFILE_OF_ADDON
+
+    results = installed.run("tkc", COMPONENT)
+
+    assert outcome_of(results["apply_corefile"]) is Outcome.CHANGED
+    assert outcome_of(results["roll_out_corefile"]) is Outcome.CHANGED
+    assert "_acme-challenge" in _corefile(installed)
+
+
+def test_failed_roll_out_puts_the_former_corefile_back(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CoreDNS that does not start with our file gets its old one back at once, and the error says so."""
+    monkeypatch.setattr(coredns, "_ROLL_OUT", 0.05)
+    cluster.api.rolls_out = False
+
+    with pytest.raises(ThinkubeError, match="does not start with our Corefile") as caught:
+        cluster.run("tkc", COMPONENT)
+
+    assert "put back" in caught.value.why
+    assert _corefile(cluster) == COREFILE_OF_ADDON
+
+
+def test_killed_between_file_and_roll_out_is_resumed(cluster: FakeCluster) -> None:
+    """The version in the Deployment says whether CoreDNS was restarted for this very file."""
+    cluster.apply("tkc", coredns.apply_corefile)
+
+    results = cluster.run("tkc", COMPONENT)
+
+    assert outcome_of(results["apply_corefile"]) is Outcome.UNCHANGED
+    assert outcome_of(results["roll_out_corefile"]) is Outcome.CHANGED
+
+
+def test_killed_between_drop_in_and_restart_is_resumed(cluster: FakeCluster) -> None:
+    """resolved is restarted while what it has loaded is not what its files say."""
+    cluster.apply("tkw1", coredns.write_routing_domain)
+
+    results = cluster.run("tkw1", COMPONENT)
+
+    assert outcome_of(results["write_routing_domain"]) is Outcome.UNCHANGED
+    assert outcome_of(results["restart_resolver"]) is Outcome.CHANGED
+
+
+def test_drop_in_that_captures_all_names_is_set_aside_and_comes_back(cluster: FakeCluster) -> None:
+    """It is not ours to delete: rollback puts it back under its name."""
+    machine = cluster.machines["tkw1"]
+    machine.captures.add(OLD_DROP_IN)
+
+    cluster.run("tkw1", COMPONENT)
+    assert machine.captures == set()
+
+    cluster.run("tkw1", COMPONENT, "rollback")
+    assert machine.captures == {OLD_DROP_IN}
+    assert machine.files == {} or DROP_IN not in machine.files
+
+
+def test_rollback_restores_corefile_deployment_and_resolver(cluster: FakeCluster) -> None:
+    """Set-up, then rollback: the objects' own content, the drop-ins and what resolved has loaded are as before."""
+    before = copy.deepcopy(cluster.api.get("Deployment", "coredns", "kube-system")["spec"])
+    known = len(cluster.ledger.changes())
+    for chain in ("setup", "rollback"):
+        for host in ("tkc", "tkw1"):
+            cluster.run(host, COMPONENT, chain)
+
+    assert _corefile(cluster) == COREFILE_OF_ADDON
+    assert cluster.api.get("Deployment", "coredns", "kube-system")["spec"] == before
+    assert cluster.machines["tkw1"].resolver == ([], [])
+    assert DROP_IN not in cluster.machines["tkw1"].files
+    assert len(cluster.ledger.changes()) == known
+
+
+@pytest.mark.parametrize("host", ["tkc", "tkw1"])
+def test_rollback_on_a_bare_host_is_silent(host: str) -> None:
+    """No cluster, no drop-in: nothing to do, and no error about an API that is not there."""
+    cluster = FakeCluster()
+
+    results = cluster.run(host, COMPONENT, "rollback")
+
+    assert {outcome_of(r) for r in results.values()} == {Outcome.UNCHANGED}
+    assert cluster.altering == []

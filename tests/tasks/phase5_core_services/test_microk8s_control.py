@@ -1,0 +1,301 @@
+"""The control plane's component: idempotence, dry run, each check's fault, rollback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tasks.node_address import RESTART_KEY
+from tasks.phase5_core_services import microk8s_control, microk8s_workers
+from tests.certificates import Authority
+from tests.fake_host import FakeFile, Reply
+from tests.microk8s_machine import FakeCluster, node
+from thinkube_nornir.command import Command
+from thinkube_nornir.errors import CheckFailed, Refused
+from thinkube_nornir.outcome import Outcome, outcome_of
+from thinkube_nornir.secret import MASK, redact
+
+COMPONENT = microk8s_control.COMPONENT
+KUBELET = "/var/snap/microk8s/current/args/kubelet"
+API_SERVER = "/var/snap/microk8s/current/args/kube-apiserver"
+TWICE = "--node-ip=192.168.1.110\n" * 2
+Break = Callable[[FakeCluster], object]
+
+
+def _control(cluster: FakeCluster) -> FakeCluster:
+    cluster.run("tkc", COMPONENT)
+    return cluster
+
+
+@pytest.fixture
+def installed() -> FakeCluster:
+    return _control(FakeCluster())
+
+
+def _unready(cluster: FakeCluster) -> None:
+    """NotReady, in whose text `Ready` occurs."""
+    conditions = [{"type": "Ready", "status": "False", "reason": "KubeletNotReady", "message": "Ready soon"}]
+    cluster.api.get("Node", "tkc.example.org")["status"]["conditions"] = conditions
+
+
+FAULTS: dict[str, list[Break]] = {
+    "snap_follows_its_channel": [
+        lambda c: setattr(c.machines["tkc"], "channel", "1.31/stable"),
+        lambda c: setattr(c.machines["tkc"], "channel", ""),
+        lambda c: c.machines["tkc"].notes.add("disabled"),
+    ],
+    "refreshes_are_held": [lambda c: c.machines["tkc"].notes.discard("held")],
+    "services_run": [
+        lambda c: c.machines["tkc"].units.update({"snap.microk8s.daemon-k8s-dqlite": "failed"}),
+        lambda c: c.machines["tkc"].units.update({"snap.microk8s.daemon-kubelite": "inactive"}),
+    ],
+    "datastore_listens": [lambda c: setattr(c.machines["tkc"], "socket", False)],
+    "microk8s_runs": [
+        lambda c: setattr(c.machines["tkc"], "running", False),
+        lambda c: setattr(c.machines["tkc"], "clustered", True),
+    ],
+    "addons_are_on": [lambda c: c.machines["tkc"].addons.discard("hostpath-storage")],
+    "arguments_are_exact": [
+        lambda c: c.machines["tkc"].set_arguments("--v=1\n", "--advertise-address=192.168.1.110\n"),
+        lambda c: c.machines["tkc"].set_arguments("--node-ip=10.0.0.1\n", "--advertise-address=192.168.1.110\n"),
+        lambda c: c.machines["tkc"].set_arguments(
+            "--node-ip=192.168.1.110\n" * 2, "--advertise-address=192.168.1.110\n"
+        ),
+        lambda c: c.machines["tkc"].set_arguments("--node-ip=192.168.1.110\n", "--advertise-address=10.0.0.1\n"),
+    ],
+    "certificate_covers_the_lan_address": [
+        lambda c: setattr(c.machines["tkc"], "certificate", Authority().issue("x", "10.0.0.1")[0]),
+        lambda c: setattr(c.machines["tkc"], "certificate", b"no certificate"),
+    ],
+    "api_is_ready": [lambda c: c.api.raw.update({"/readyz": "[-]etcd failed"})],
+    "node_is_ready": [_unready, lambda c: c.api.drop("Node", "tkc.example.org")],
+    "node_has_the_lan_address": [
+        lambda c: c.api.add(node("tkc.example.org", "192.168.100.10")),
+        lambda c: c.api.get("Node", "tkc.example.org")["status"].update(addresses=[]),
+    ],
+    "node_version_fits_the_channel": [
+        lambda c: c.api.get("Node", "tkc.example.org")["status"].update(nodeInfo={"kubeletVersion": "v1.3.3"})
+    ],
+    "workloads_are_ready": [
+        lambda c: c.api.get("DaemonSet", "calico-node", "kube-system")["status"].update(numberAvailable=0),
+        lambda c: c.api.drop("Deployment", "hostpath-provisioner", "kube-system"),
+    ],
+    "dns_service_has_endpoints": [
+        lambda c: c.api.get("Endpoints", "kube-dns", "kube-system").update(subsets=[]),
+        lambda c: c.api.get("Service", "kube-dns", "kube-system")["spec"].update(clusterIP="10.152.183.99"),
+        lambda c: c.api.drop("Service", "kube-dns", "kube-system"),
+    ],
+    "storage_class_is_default": [
+        lambda c: c.api.drop("StorageClass", "microk8s-hostpath"),
+        lambda c: c.api.get("StorageClass", "microk8s-hostpath")["metadata"].pop("annotations"),
+    ],
+    "user_is_admitted": [lambda c: c.machines["tkc"].members.clear()],
+    "kubectl_answers": [
+        lambda c: setattr(c.machines["tkc"], "kubectl", Reply(126, stderr="Permission denied")),
+        lambda c: setattr(c.machines["tkc"], "kubectl", Reply(0, '{"clientVersion": {}}')),
+    ],
+    "kubeconfig_is_private": [
+        lambda c: setattr(c.machines["tkc"], "permissions", "644 ops"),
+        lambda c: setattr(c.machines["tkc"], "permissions", "600 root"),
+    ],
+}
+
+
+def test_every_check_has_a_fault() -> None:
+    """A check that nobody has seen fail is no check."""
+    assert FAULTS.keys() == {step.name for step in COMPONENT.verify.steps}
+
+
+@pytest.mark.parametrize(
+    ("check", "fault"), [pytest.param(c, f, id=f"{c}-{i}") for c, fs in FAULTS.items() for i, f in enumerate(fs)]
+)
+def test_check_fails_on_its_fault(installed: FakeCluster, check: str, fault: Break) -> None:
+    """Each check fails on the state it exists to catch, and says what was seen and what to do."""
+    fault(installed)
+
+    error = installed.run("tkc", COMPONENT, "verify")[check].exception
+
+    assert isinstance(error, CheckFailed)
+    assert error.what
+    assert error.why
+    assert error.fix
+
+
+def test_verify_holds_after_set_up_and_changes_nothing(installed: FakeCluster) -> None:
+    """Green after set-up; a read-only run sends nothing that alters."""
+    installed.forget_history()
+
+    results = installed.run("tkc", COMPONENT, "verify", read_only=True)
+
+    assert {name: str(r.exception) for name, r in results.items() if r.exception} == {}
+    assert installed.altering == []
+
+
+def test_second_run_changes_nothing(installed: FakeCluster) -> None:
+    """Set-up on a healthy system sends nothing that alters."""
+    installed.forget_history()
+
+    results = installed.run("tkc", COMPONENT)
+
+    assert {outcome_of(r) for r in results.values()} == {Outcome.UNCHANGED}
+    assert installed.altering == []
+
+
+@pytest.mark.parametrize("chain", ["preconditions", "setup", "rollback"])
+@pytest.mark.parametrize("bare", [True, False])
+def test_dry_run_sends_nothing_that_alters(chain: str, bare: bool) -> None:
+    """A plan writes nothing, on a bare host and on an installed one."""
+    cluster = FakeCluster() if bare else _control(FakeCluster())
+    cluster.forget_history()
+
+    cluster.run("tkc", COMPONENT, chain, dry_run=True)
+
+    assert cluster.altering == []
+
+
+def test_dry_run_on_a_bare_host_promises_the_installation() -> None:
+    """What would be done is said, in the operator's words."""
+    results = FakeCluster().run("tkc", COMPONENT, dry_run=True)
+
+    assert outcome_of(results["install_snap"]) is Outcome.PLANNED
+    assert results["install_snap"].result == "install microk8s 1.32/stable"
+
+
+def test_launch_configuration_is_there_before_the_snap_and_gives_the_address() -> None:
+    """The node registers at its first start: kubelet and API server get lan_ip without a restart."""
+    cluster = _control(FakeCluster())
+
+    assert "--node-ip: 192.168.1.110" in cluster.machines["tkc"].files.text("/etc/microk8s.yaml")
+    assert not any("snap restart" in command for command in cluster.altering)
+
+
+def test_kubeconfig_is_secret_in_every_text(installed: FakeCluster) -> None:
+    """The administrator's token in the kubeconfig never shows."""
+    assert redact("said token-of-the-admin") == f"said {MASK}"
+
+
+def test_rollback_leaves_the_host_as_it_was(installed: FakeCluster) -> None:
+    """Set-up, then rollback: no snap, no file, no link, no membership; bridges and ZeroTier untouched."""
+    machine = installed.machines["tkc"]
+
+    installed.run("tkc", COMPONENT, "rollback")
+
+    assert (machine.channel, machine.members, machine.mounts, machine.leftovers) == ("", set(), [], False)
+    assert machine.links == {"lo", "br0", "ztabc"}
+    assert machine.files == {}
+    assert installed.ledger.changes() == []
+
+
+@pytest.mark.parametrize("steps", range(len(COMPONENT.setup.steps)))
+def test_rollback_works_on_half_a_set_up(steps: int) -> None:
+    """Killed after any step, rollback still leaves nothing."""
+    cluster = FakeCluster()
+    for step in COMPONENT.setup.steps[:steps]:
+        cluster.apply("tkc", step.function)
+
+    cluster.run("tkc", COMPONENT, "rollback")
+
+    assert cluster.machines["tkc"].files == {}
+    assert cluster.machines["tkc"].channel == ""
+    assert cluster.ledger.changes() == []
+
+
+def test_rollback_on_a_bare_host_is_silent() -> None:
+    """Nothing of ours, nothing to do; and a second rollback is the same."""
+    cluster = FakeCluster()
+
+    results = cluster.run("tkc", COMPONENT, "rollback")
+
+    assert {outcome_of(r) for r in results.values()} == {Outcome.UNCHANGED}
+    assert cluster.altering == []
+
+
+def _foreign(cluster: FakeCluster) -> FakeCluster:
+    """MicroK8s was here before us: another channel, another address, no storage."""
+    machine = cluster.machines["tkc"]
+    machine._install(_command("--channel=1.31/stable"))
+    machine.files[KUBELET] = FakeFile(b"--node-ip=10.0.0.1\n--v=2\n")
+    machine.files[API_SERVER] = FakeFile(b"--advertise-address=10.0.0.1\n")
+    machine.members = {"other"}
+    return cluster
+
+
+def _command(*argv: str) -> Command:
+    return Command(argv)
+
+
+def test_a_snap_that_was_there_is_told_the_address_and_restarted() -> None:
+    """Its arguments files get the one line each, the rest stays, and kubelite reads them."""
+    cluster = _control(_foreign(FakeCluster()))
+
+    assert cluster.machines["tkc"].files.text(KUBELET) == "--v=2\n--node-ip=192.168.1.110\n"
+    assert any("snap restart microk8s.daemon-kubelite" in command for command in cluster.altering)
+    assert "/etc/microk8s.yaml" not in cluster.machines["tkc"].files
+
+
+def test_restart_that_a_killed_run_missed_is_made_up_for() -> None:
+    """The arguments were written and the run was killed before the restart: the next run restarts."""
+    cluster = _control(_foreign(FakeCluster()))
+    record = cluster.ledger.ours("tkc", RESTART_KEY)
+    assert record is not None
+    cluster.ledger.undone(record)
+    cluster.forget_history()
+
+    cluster.run("tkc", COMPONENT)
+
+    assert [c for c in cluster.altering if c.startswith("snap restart")] == ["snap restart microk8s.daemon-kubelite"]
+
+
+def test_rollback_gives_a_snap_that_was_there_back_its_state() -> None:
+    """Channel, hold, addons, address and members are as before; the snap stays, and so do others' files and mounts."""
+    cluster = _control(_foreign(FakeCluster()))
+    machine = cluster.machines["tkc"]
+
+    cluster.run("tkc", COMPONENT, "rollback")
+
+    assert (machine.channel, machine.notes, machine.members) == ("1.31/stable", {"classic"}, {"other"})
+    assert machine.addons == {"dns", "helm3"}
+    assert machine.files.text(KUBELET) == "--v=2\n--node-ip=10.0.0.1\n"
+    assert machine.mounts
+    assert "cali123" in machine.links
+    assert cluster.ledger.changes() == []
+
+
+def test_rollback_refuses_while_workers_are_registered(installed: FakeCluster) -> None:
+    """Without its control plane a worker could not be drained any more."""
+    installed.run("tkw1", microk8s_workers.COMPONENT)
+
+    with pytest.raises(Refused, match=r"tkw1\.example\.org"):
+        installed.run("tkc", COMPONENT, "rollback")
+
+    assert installed.machines["tkc"].channel
+
+
+def test_rollback_refuses_when_the_api_is_down_and_workers_of_ours_are_recorded(installed: FakeCluster) -> None:
+    """An API that does not answer is not taken for one without workers."""
+    installed.run("tkw1", microk8s_workers.COMPONENT)
+    installed.api.down = "timed out"
+
+    with pytest.raises(Refused, match="tkw1"):
+        installed.run("tkc", COMPONENT, "rollback")
+
+
+PRECONDITIONS: dict[str, Break] = {
+    "lan_ip_carries_the_default_route": lambda c: setattr(c.machines["tkc"], "source", "192.168.100.10"),
+    "snapd_is_up": lambda c: c.machines["tkc"].units.update({"snapd.socket": "inactive"}),
+    "ports_are_free": lambda c: c.machines["tkc"].ports.add(16443),
+    "clock_is_right": lambda c: setattr(c.machines["tkc"], "skew", 120.0),
+}
+
+
+@pytest.mark.parametrize("check", [step.name for step in COMPONENT.preconditions.steps])
+def test_precondition_fails_on_its_fault(check: str) -> None:
+    """What would make the set-up fail half-way is said before it starts."""
+    cluster = FakeCluster()
+    PRECONDITIONS[check](cluster)
+
+    error = cluster.run("tkc", COMPONENT, "preconditions")[check].exception
+
+    assert isinstance(error, CheckFailed)
+    assert error.fix

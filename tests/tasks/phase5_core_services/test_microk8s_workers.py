@@ -1,0 +1,286 @@
+"""The workers' component: joining, being a member, each check's fault, leaving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tasks.microk8s import MEMBERSHIP_KEY
+from tasks.phase5_core_services import microk8s_control, microk8s_workers
+from tests.microk8s_machine import FakeCluster, node
+from thinkube_nornir.errors import CheckFailed, ClusterError, Refused, ThinkubeError
+from thinkube_nornir.outcome import Outcome, outcome_of
+from thinkube_nornir.secret import redact
+
+COMPONENT = microk8s_workers.COMPONENT
+NAME = "tkw1.example.org"
+Break = Callable[[FakeCluster], object]
+
+
+@pytest.fixture
+def control() -> FakeCluster:
+    """A cluster whose worker has nothing yet."""
+    cluster = FakeCluster()
+    cluster.run("tkc", microk8s_control.COMPONENT)
+    cluster.forget_history()
+    return cluster
+
+
+@pytest.fixture
+def installed() -> FakeCluster:
+    cluster = FakeCluster().installed()
+    cluster.forget_history()
+    return cluster
+
+
+def _renamed(cluster: FakeCluster) -> None:
+    """A node whose name merely begins like ours."""
+    cluster.api.drop("Node", NAME)
+    cluster.api.add(node("tkw1.example.org2", "192.168.1.111"))
+
+
+FAULTS: dict[str, list[Break]] = {
+    "snap_follows_its_channel": [lambda c: setattr(c.machines["tkw1"], "channel", "1.31/stable")],
+    "refreshes_are_held": [lambda c: c.machines["tkw1"].notes.discard("held")],
+    "user_is_admitted": [lambda c: c.machines["tkw1"].members.clear()],
+    "host_is_marked_as_worker": [lambda c: setattr(c.machines["tkw1"], "clustered", False)],
+    "services_run": [lambda c: c.machines["tkw1"].units.update({"snap.microk8s.daemon-apiserver-proxy": "failed"})],
+    "node_is_ready": [
+        lambda c: c.api.get("Node", NAME)["status"].update(conditions=[{"type": "Ready", "status": "Unknown"}]),
+        _renamed,
+    ],
+    "node_has_the_lan_address": [lambda c: c.api.add(node(NAME, "192.168.191.111"))],
+    "node_has_the_worker_label": [lambda c: c.api.add(node(NAME, "192.168.1.111"))],
+    "node_runs_the_control_planes_version": [
+        lambda c: c.api.get("Node", NAME)["status"].update(nodeInfo={"kubeletVersion": "v1.31.9"})
+    ],
+    "pod_network_is_ready": [
+        lambda c: c.api.drop("Pod", "calico-tkw1", "kube-system"),
+        lambda c: c.api.get("Pod", "calico-tkw1", "kube-system")["status"].update(conditions=[]),
+    ],
+    "pods_run_here": [lambda c: c.pod_exit.update({"probe-tkw1": 1})],
+    "pods_here_resolve_services": [lambda c: c.pod_answers.update({"kubernetes.default.svc.cluster.local": ""})],
+    "pods_reach_pods_on_other_nodes": [lambda c: c.pod_exit.update({"reach-tkw1": 1})],
+    "every_member_is_a_node": [lambda c: c.api.add(node("stranger", "192.168.1.99"))],
+}
+
+
+def test_every_check_has_a_fault() -> None:
+    """A check that nobody has seen fail is no check."""
+    assert FAULTS.keys() == {step.name for step in COMPONENT.verify.steps}
+
+
+@pytest.mark.parametrize(
+    ("check", "fault"), [pytest.param(c, f, id=f"{c}-{i}") for c, fs in FAULTS.items() for i, f in enumerate(fs)]
+)
+def test_check_fails_on_its_fault(installed: FakeCluster, check: str, fault: Break) -> None:
+    """Each check fails on the state it exists to catch, and says what was seen and what to do."""
+    fault(installed)
+
+    error = installed.run("tkw1", COMPONENT, "verify")[check].exception
+
+    assert isinstance(error, CheckFailed)
+    assert error.why
+    assert error.fix
+
+
+def test_verify_holds_after_set_up_and_changes_nothing(installed: FakeCluster) -> None:
+    """Green after set-up; a read-only run sends nothing that alters but its probe pods, which are gone."""
+    results = installed.run("tkw1", COMPONENT, "verify", read_only=True)
+
+    assert {name: str(r.exception) for name, r in results.items() if r.exception} == {}
+    assert installed.altering == []
+    assert not [place for place in installed.api.objects if place[1] == "Pod" and place[2] == "default"]
+
+
+def test_second_run_changes_nothing(installed: FakeCluster) -> None:
+    """A member stays one: no invitation, no join."""
+    results = installed.run("tkw1", COMPONENT)
+
+    assert {outcome_of(r) for r in results.values()} == {Outcome.UNCHANGED}
+    assert installed.altering == []
+
+
+@pytest.mark.parametrize("chain", ["preconditions", "setup", "rollback"])
+@pytest.mark.parametrize("state", ["bare", "installed"])
+def test_dry_run_sends_nothing_that_alters(chain: str, state: str, request: pytest.FixtureRequest) -> None:
+    """A plan writes nothing: no token is made on the control plane either."""
+    cluster: FakeCluster = request.getfixturevalue("control" if state == "bare" else "installed")
+    before = cluster.invitations
+
+    cluster.run("tkw1", COMPONENT, chain, dry_run=True)
+
+    assert cluster.altering == []
+    assert cluster.invitations == before
+
+
+def test_installing_needs_nothing_from_the_control_plane() -> None:
+    """All steps before the join declare no edge, and run while the control plane is not even there."""
+    steps = COMPONENT.setup.steps
+    join = [step.name for step in steps].index("join_cluster")
+    assert all(step.needs == () for step in (*COMPONENT.preconditions.steps, *steps[:join]))
+    assert steps[join].needs is None
+    assert steps[join].token == "join"
+
+    cluster = FakeCluster()
+    cluster.unreachable("tkc")
+    results = [cluster.apply("tkw1", step.function) for step in steps[:join]]
+
+    assert [r.exception for r in results] == [None] * join
+
+
+def test_join_goes_through_the_control_planes_lan_address_and_hides_the_token(control: FakeCluster) -> None:
+    """Of all offered URLs the one with lan_ip; the token in no argument list, result or text."""
+    results = control.run("tkw1", COMPONENT)
+
+    sent = control.machines["tkw1"].host.commands
+    joined = next(command for command in sent if "join" in command.argv)
+    assert joined.argv == ("xargs", "/snap/bin/microk8s", "join", "--worker")
+    assert joined.stdin == b"192.168.1.110:25000/good1token/check"
+    assert "good1token" not in str(results["join_cluster"].result)
+    assert "good1token" not in redact("said good1token/check")
+
+
+def test_join_needs_an_invitation_through_lan_ip(control: FakeCluster) -> None:
+    """A control plane that offers other addresses only is refused: that address would become the cluster's."""
+    control.machines["tkc"].host.answers["/snap/bin/microk8s add-node"] = '{"urls": ["10.0.0.1:25000/a/b"]}'
+
+    with pytest.raises(ThinkubeError, match="not through 192"):
+        control.run("tkw1", COMPONENT)
+
+
+def test_unreachable_api_is_not_taken_for_an_unknown_node(installed: FakeCluster) -> None:
+    """A worker whose API does not answer neither leaves nor joins."""
+    installed.api.down = "timed out"
+
+    with pytest.raises(ClusterError, match="no answer"):
+        installed.run("tkw1", COMPONENT)
+
+    assert installed.altering == []
+
+
+def test_unreachable_control_plane_is_named(installed: FakeCluster) -> None:
+    """The error is the control plane's, not the worker's own Unreachable."""
+    installed.unreachable("tkc")
+    context = installed.context(
+        "tkw1",
+    )
+    context.clusters.clear()
+    step = next(s for s in COMPONENT.setup.steps if s.name == "join_cluster")
+
+    error = installed.machines["tkw1"].host.apply(step.function, context=context).exception
+
+    assert isinstance(error, ClusterError)
+    assert error.what == "the control plane tkc is unreachable"
+
+
+def test_worker_that_the_api_forgot_leaves_and_joins_again(installed: FakeCluster) -> None:
+    """The API answers that it knows no such node: leave first, then join."""
+    installed.api.drop("Node", NAME)
+
+    installed.run("tkw1", COMPONENT)
+
+    assert [c for c in installed.altering if "leave" in c or "join" in c] == [
+        "/snap/bin/microk8s leave",
+        "xargs /snap/bin/microk8s join --worker",
+    ]
+
+
+def test_worker_of_another_cluster_is_refused(installed: FakeCluster) -> None:
+    """It is not ours to take it out of there."""
+    installed.api.drop("Node", NAME)
+    installed.ledger.undone(installed.ledger.ours("tkw1", MEMBERSHIP_KEY))  # type: ignore[arg-type]
+    path = "cat /var/snap/microk8s/current/args/traefik"
+    installed.machines["tkw1"].host.answers[path] = "- address: 10.9.9.9:16443\n"
+
+    with pytest.raises(Refused, match="another cluster"):
+        installed.run("tkw1", COMPONENT)
+
+
+def test_stale_registration_is_refused_unless_forced(control: FakeCluster) -> None:
+    """The name is taken in the cluster by a node that this host is not; force removes it first."""
+    control.api.add(node(NAME, "192.168.1.200"))
+    with pytest.raises(Refused, match="registered already"):
+        control.run("tkw1", COMPONENT)
+
+    control.machines["tkw1"].host.settings["microk8s_force_join"] = True
+    control.run("tkw1", COMPONENT)
+
+    assert f"/snap/bin/microk8s remove-node {NAME} --force" in control.altering
+    assert control.api.get("Node", NAME)["status"]["addresses"][0]["address"] == "192.168.1.111"
+
+
+def test_half_a_join_of_ours_is_repeated(control: FakeCluster) -> None:
+    """Killed while joining: the node is registered, the host no worker yet, and the record is ours."""
+    control.api.add(node(NAME, "192.168.1.111"))
+    control.ledger.intend(host="tkw1", component="c", key=MEMBERSHIP_KEY, summary="join", before={})
+
+    control.run("tkw1", COMPONENT)
+
+    assert control.machines["tkw1"].clustered
+
+
+def test_member_with_another_address_is_refused(installed: FakeCluster) -> None:
+    """A worker's address cannot be changed once it joined."""
+    installed.api.add(node(NAME, "192.168.191.111"))
+
+    with pytest.raises(Refused, match=r"192\.168\.191\.111"):
+        installed.run("tkw1", COMPONENT)
+
+
+def test_another_channel_than_the_control_planes_is_refused(control: FakeCluster) -> None:
+    """Worker and control plane must run the same minor version."""
+    control.machines["tkw1"].host.settings["microk8s_channel"] = "1.33/stable"
+
+    with pytest.raises(CheckFailed, match=r"1\.33"):
+        control.run("tkw1", COMPONENT)
+
+    assert control.invitations == 0
+
+
+def test_rollback_drains_leaves_and_removes_the_registered_name(installed: FakeCluster) -> None:
+    """In this order, by the full name under which it is registered; then nothing of ours is left."""
+    installed.run("tkw1", COMPONENT, "rollback")
+
+    assert installed.machines["tkc"].host.altering == [
+        f"/snap/bin/microk8s kubectl drain {NAME} --ignore-daemonsets --delete-emptydir-data --force --timeout=120s",
+        f"/snap/bin/microk8s remove-node {NAME}",
+    ]
+    machine = installed.machines["tkw1"]
+    assert (machine.channel, machine.members, machine.clustered) == ("", set(), False)
+    assert machine.links == {"lo", "br0", "ztabc"}
+    assert installed.ledger.changes(host="tkw1") == []
+
+
+def test_rollback_on_a_bare_host_is_silent(control: FakeCluster) -> None:
+    """Nothing of ours, nothing to do, and nobody else's node is touched."""
+    results = control.run("tkw1", COMPONENT, "rollback")
+
+    assert {outcome_of(r) for r in results.values()} == {Outcome.UNCHANGED}
+    assert control.altering == []
+
+
+def test_rollback_without_an_api_removes_the_rest_and_says_so(installed: FakeCluster) -> None:
+    """The worker is taken down; its registration is kept on record until the control plane can be told."""
+    installed.api.down = "timed out"
+
+    results = installed.run("tkw1", COMPONENT, "rollback")
+
+    assert outcome_of(results["drain_node"]) is Outcome.SKIPPED
+    assert outcome_of(results["remove_registration"]) is Outcome.SKIPPED
+    assert installed.machines["tkw1"].channel == ""
+    installed.api.down = ""
+    installed.run("tkw1", COMPONENT, "rollback")
+    assert installed.ledger.changes(host="tkw1") == []
+    assert not [place for place in installed.api.objects if place[3] == NAME]
+
+
+def test_rollback_after_the_control_plane_has_gone_is_complete(installed: FakeCluster) -> None:
+    """Its host answers and has no MicroK8s: no cluster is left that could know the node."""
+    installed.machines["tkc"].channel = ""
+    installed.api.down = "connection refused"
+
+    installed.run("tkw1", COMPONENT, "rollback")
+
+    assert installed.ledger.changes(host="tkw1") == []
