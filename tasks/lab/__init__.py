@@ -1,4 +1,4 @@
-"""The machines of the lab: what snap, MicroK8s, systemctl and the name servers do there. See thinkube_nornir.lab.emulation."""
+"""The machines of the lab: what snap, MicroK8s, systemctl and the name servers do there."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def answer(servers: Sequence[Server], query: Query, around: Surroundings) -> Ans
 
 
 def _rewritten(server: Server, query: Query) -> Query:
-    """`rewrite [stop|continue] name [exact|prefix|suffix|substring|regex] FROM TO`; the first that fits, if it stops."""
+    """`rewrite [stop|continue] name [exact|prefix|suffix|substring|regex] FROM TO`; the first that fits ends it."""
     name = query.name
     for directive in server.all("rewrite"):
         words = list(directive.arguments)

@@ -30,7 +30,33 @@ NOT_MODELLED = frozenset(
         "whoami",
     ]
 )
-QUIET = frozenset(["bind", "bufsize", "cancel", "chaos", "debug", "dnstap", "geoip", "health", "header", "local", "log", "loadbalance", "metadata", "minimal", "nsid", "pprof", "prometheus", "ready", "root", "tls", "trace", "tsig", "errors"])  # fmt: skip
+QUIET = frozenset(
+    [
+        "bind",
+        "bufsize",
+        "cancel",
+        "chaos",
+        "debug",
+        "dnstap",
+        "geoip",
+        "health",
+        "header",
+        "local",
+        "log",
+        "loadbalance",
+        "metadata",
+        "minimal",
+        "nsid",
+        "pprof",
+        "prometheus",
+        "ready",
+        "root",
+        "tls",
+        "trace",
+        "tsig",
+        "errors",
+    ]
+)
 """Plugins that do not alter which answer a lab pod gets."""
 MODELLED = frozenset(["cache", "forward", "hosts", "kubernetes", "loop", "reload", "rewrite", "template"])
 MOST_UPSTREAMS = 15
@@ -266,9 +292,7 @@ def _address(target: str) -> str:
     bare = target.removeprefix("dns://").removeprefix("tls://").partition("%")[0]
     host, _, port = bare.rpartition(":") if bare.count(":") == 1 else (bare, "", "")
     try:
-        if port and not port.isdigit():
-            raise ValueError(port)
-        return str(ipaddress.ip_address(host.strip("[]")))
+        return str(ipaddress.ip_address(host.strip("[]") if port.isdigit() or not port else target))
     except ValueError:
         raise CorefileError(f'plugin/forward: not an IP address or file: "{target}"') from None
 

@@ -85,7 +85,7 @@ class Zone:
 
 
 def zones_of_phase4(lab: Lab) -> list[Zone]:
-    """What phase 4 wrote on the DNS host: every host in the overlay, apex and `*` to the ingress, `*.kn` to the second."""
+    """What phase 4 wrote on the DNS host: every host, apex and `*` to the ingress, `*.kn` to the second one."""
     server = dns_host(lab)
     if server is None:
         return []

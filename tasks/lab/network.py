@@ -147,7 +147,7 @@ def _line(entry: dict[str, Any]) -> str:
 
 def listening(host: LabHost) -> list[tuple[str, int]]:
     """(address, port) of every TCP listener: SSH, resolved's stub, BIND, MicroK8s."""
-    found = [("0.0.0.0", 22)]
+    found = [("*", 22)]
     units = machine(host).units
     if units["systemd-resolved"].active:
         found.append(("127.0.0.53%lo", 53))

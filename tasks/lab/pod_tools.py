@@ -42,7 +42,7 @@ def _pod(call: Call) -> tuple[Node, str]:
 
 @tool
 async def nslookup(call: Call) -> Reply:
-    """busybox 1.36: `nslookup [-type=TYPE] NAME`; the search list is for names without a dot only. Status 1 on NXDOMAIN."""
+    """busybox 1.36: `nslookup [-type=TYPE] NAME`; the search list is for names without a dot; status 1 on NXDOMAIN."""
     node, namespace = _pod(call)
     words = [w for w in call.argv[1:] if not w.startswith("-")]
     options = [w for w in call.argv[1:] if w.startswith("-")]

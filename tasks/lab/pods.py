@@ -1,4 +1,4 @@
-"""Pods of the lab's cluster: a pod's command really runs on its node's host; CoreDNS pods serve the ConfigMap's Corefile."""
+"""Pods of the lab: a command really runs on the node's host; a CoreDNS pod serves the ConfigMap's Corefile."""
 
 from __future__ import annotations
 
@@ -93,12 +93,14 @@ def start_coredns(node: Node, pod: Object) -> PodExit | None:
     if control is None:
         return PodExit(1, b"the cluster is gone\n")
     text = _corefile(control)
+    name = pod["metadata"]["name"]
+    serving(control).pop(name, None)  # a container that starts again serves nothing until it has started
     version = str(pod["spec"]["containers"][0]["image"]).rpartition(":")[2]
     try:
         servers = coredns.start(text, version, pod_upstreams(node))
     except CorefileError as error:
         return PodExit(1, f"{error}\n".encode())
-    serving(control)[pod["metadata"]["name"]] = Serving(text, servers)
+    serving(control)[name] = Serving(text, servers)
     control.host.state["coredns_version"] = version
     return None
 

@@ -148,7 +148,8 @@ def _query(host: LabHost, rest: list[str]) -> Reply:
     if out and "--legend=no" not in given.flags:
         out += (
             "\n-- Information acquired via protocol DNS in 2.4ms.\n"
-            "-- Data is authenticated: no; Data was acquired via local or encrypted transport: no\n-- Data from: network\n"
+            "-- Data is authenticated: no; Data was acquired via local or encrypted transport: no\n"
+            "-- Data from: network\n"
         )
     return Reply(1 if err else 0, out, err)
 
@@ -177,11 +178,13 @@ def _status(host: LabHost) -> str:
         text += f"       DNS Servers: {' '.join(settings.servers)}\n"
     if settings.routing:
         text += f"        DNS Domain: {' '.join(_domains(settings))}\n"
-    return f"{text}\nLink 2 ({lan_link(host)})\n    Current Scopes: DNS\n       DNS Servers: {' '.join(link_servers(host))}\n"
+    text += f"\nLink 2 ({lan_link(host)})\n    Current Scopes: DNS\n"
+    return text + f"       DNS Servers: {' '.join(link_servers(host))}\n"
 
 
 def _dns(host: LabHost) -> str:
-    return f"Global: {' '.join(machine(host).resolved.servers)}\nLink 2 ({lan_link(host)}): {' '.join(link_servers(host))}\n"
+    link = f"Link 2 ({lan_link(host)}): {' '.join(link_servers(host))}"
+    return f"Global: {' '.join(machine(host).resolved.servers)}\n{link}\n"
 
 
 def _domain(host: LabHost) -> str:

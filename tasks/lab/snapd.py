@@ -1,9 +1,15 @@
 """snap: install, hold, remove and the rest, for MicroK8s and for snaps that only have to be there."""
 
+# ruff: noqa: ARG001
+# The handlers of one table share a signature.
+
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
 
 from tasks.lab import systemd
 from tasks.lab.microk8s import install as microk8s
@@ -16,6 +22,7 @@ PATCHES = {28: 15, 29: 15, 30: 14, 31: 13, 32: 9, 33: 5, 34: 1, 35: 0}
 DEFAULT_TRACK = "1.32"
 RISKS = ("stable", "candidate", "beta", "edge")
 PLAIN_TRACK = "latest"
+RETRY = 10  # the status of a command that cannot be carried out now
 
 
 def unknown(verb: str) -> ToolError:
@@ -30,7 +37,9 @@ async def snap(call: Call) -> Reply:
     if verb in PRIVILEGED and call.user != "root":
         raise ToolError(1, "error: access denied (try with sudo)\n")
     if not machine(call.host).units["snapd"].active:
-        raise ToolError(1, "error: cannot communicate with server: Get \"http://localhost/v2/snaps\": dial unix /run/snapd.socket: connect: connection refused\n")  # fmt: skip
+        raise ToolError(
+            1, "error: cannot communicate with server: dial unix /run/snapd.socket: connect: connection refused\n"
+        )
     return await VERBS[verb](call.host, rest)
 
 
@@ -41,6 +50,22 @@ def _parse(rest: list[str], flags: tuple[str, ...] = (), values: tuple[str, ...]
         values=values,
         unknown=lambda option: ToolError(1, f"error: unknown flag `{option.lstrip('-').partition('=')[0]}'\n"),
     )
+
+
+async def _change(host: LabHost, name: str, kind: str, work: Coroutine[Any, Any, None]) -> None:
+    """snapd does the work: a `snap` that is killed meanwhile does not stop it, and a second change has to wait.
+
+    Raises:
+        ToolError: another change of this snap is in progress.
+    """
+    changes: dict[str, tuple[str, asyncio.Task[None]]] = host.state.setdefault("snap changes", {})
+    if name in changes:
+        work.close()
+        raise ToolError(RETRY, f'error: snap "{name}" has "{changes[name][0]}" change in progress\n')
+    task = asyncio.ensure_future(work)
+    changes[name] = (kind, task)
+    task.add_done_callback(lambda _: changes.pop(name))
+    await asyncio.shield(task)
 
 
 def _installed(now: Machine, name: str) -> Snap:
@@ -59,15 +84,11 @@ def channel_of(name: str, wanted: str) -> str:
     if track in RISKS and not risk:
         track, risk = "", track
     track = track or (DEFAULT_TRACK if name == "microk8s" else PLAIN_TRACK)
-    known = {f"1.{m}" for m in MINORS} if name == "microk8s" else {PLAIN_TRACK}
+    known = sorted(f"1.{m}" for m in MINORS) if name == "microk8s" else [PLAIN_TRACK]
     if track not in known or (risk or "stable") not in RISKS:
-        raise ToolError(
-            1,
-            f'error: requested a non-existing branch on {DEFAULT_TRACK}/stable for snap "{name}": {wanted.split("/")[-1]}\n'
-            if wanted.count("/") > 1
-            else f'error: snap "{name}" is not available on {wanted} but is available to install on the following channels:\n\n'
-            + "".join(f"       {t}/stable\n" for t in sorted(known)),
-        )
+        offered = "".join(f"       {t}/stable\n" for t in known)
+        told = f'snap "{name}" is not available on {wanted} but is available to install on the following channels'
+        raise ToolError(1, f"error: {told}:\n\n{offered}")
     return f"{track}/{risk or 'stable'}"
 
 
@@ -98,13 +119,17 @@ async def _install(host: LabHost, rest: list[str]) -> Reply:
             "       usually confined to, which may put your system at risk.\n\n"
             "       If you understand and want to proceed repeat the command including --classic.\n",
         )
-    await asyncio.sleep(wait_seconds(host))
     version, revision = release(name, channel)
-    now.snaps[name] = Snap(name, version, revision, channel, classic="--classic" in given.flags)
-    if name == "microk8s":
-        await microk8s.install(host, version)
-    shown = f"{name} ({channel}) {version} from Canonical** installed\n"
-    return Reply(0, shown)
+    snap = Snap(name, version, revision, channel, classic="--classic" in given.flags)
+    await _change(host, name, "install-snap", _do_install(host, snap))
+    return Reply(0, f"{name} ({channel}) {version} from Canonical** installed\n")
+
+
+async def _do_install(host: LabHost, snap: Snap) -> None:
+    await asyncio.sleep(wait_seconds(host))
+    if snap.name == "microk8s":
+        await microk8s.install(host, snap.version)
+    machine(host).snaps[snap.name] = snap
 
 
 def _notes(snap: Snap) -> str:
@@ -135,7 +160,8 @@ async def _info(host: LabHost, rest: list[str]) -> Reply:
     text = f"name:      {name}\nsummary:   Kubernetes for workstations and appliances\npublisher: Canonical**\n"
     if name in machine(host).snaps:
         snap = machine(host).snaps[name]
-        text += f"tracking:     {snap.channel}\ninstalled:          {snap.version}    ({snap.revision}) 180MB {_notes(snap)}\n"
+        text += f"tracking:     {snap.channel}\n"
+        text += f"installed:          {snap.version}    ({snap.revision}) 180MB {_notes(snap)}\n"
     if name != "microk8s":
         raise ToolError(1, f'error: no snap found for "{name}"\n')
     lines = [
@@ -165,11 +191,16 @@ async def _to_channel(host: LabHost, snap: Snap, channel: str) -> Reply:
     version, revision = release(snap.name, channel)
     if (version, channel) == (snap.version, snap.channel):
         return Reply(0, "", f'snap "{snap.name}" has no updates available\n')
-    await asyncio.sleep(wait_seconds(host))
-    snap.version, snap.revision, snap.channel = version, revision, channel
-    if snap.name == "microk8s":
-        await microk8s.refresh(host, version)
+    new = replace(snap, version=version, revision=revision, channel=channel)
+    await _change(host, snap.name, "refresh-snap", _do_refresh(host, new))
     return Reply(0, f"{snap.name} ({channel}) {version} from Canonical** refreshed\n")
+
+
+async def _do_refresh(host: LabHost, snap: Snap) -> None:
+    await asyncio.sleep(wait_seconds(host))
+    machine(host).snaps[snap.name] = snap
+    if snap.name == "microk8s":
+        await microk8s.refresh(host, snap.version)
 
 
 async def _remove(host: LabHost, rest: list[str]) -> Reply:
@@ -182,14 +213,18 @@ async def _remove(host: LabHost, rest: list[str]) -> Reply:
         if name not in now.snaps:
             told += f'snap "{name}" is not installed\n'
             continue
-        await asyncio.sleep(wait_seconds(host))
-        if name == "microk8s":
-            await microk8s.remove(host)
-        if "--purge" not in given.flags:
-            host.files.write(f"/var/lib/snapd/snapshots/1_{name}_{now.snaps[name].version}.zip", b"PK")
-        del now.snaps[name]
+        await _change(host, name, "remove-snap", _do_remove(host, name, keep="--purge" not in given.flags))
         shown += f"{name} removed\n"
     return Reply(0, shown, told)
+
+
+async def _do_remove(host: LabHost, name: str, *, keep: bool) -> None:
+    await asyncio.sleep(wait_seconds(host))
+    if name == "microk8s":
+        await microk8s.remove(host)
+    snap = machine(host).snaps.pop(name)
+    if keep:
+        host.files.write(f"/var/lib/snapd/snapshots/1_{name}_{snap.version}.zip", b"PK")
 
 
 def _service_units(host: LabHost, word: str) -> list[str]:

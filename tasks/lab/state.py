@@ -83,7 +83,7 @@ def domain(host: LabHost) -> str:
 
 
 def wait_seconds(host: LabHost) -> float:
-    """How long a slow operation (a snap's installation) takes here; the lab is quick unless a setting says otherwise."""
+    """How long a slow operation (a snap's installation) takes; the lab is quick unless a setting says otherwise."""
     return float(host.settings.get("lab_slow_seconds", 0.0))
 
 

@@ -1,5 +1,8 @@
 """systemctl, for the units the lab knows: snapd, systemd-resolved, BIND, MicroK8s' services."""
 
+# ruff: noqa: ARG001
+# The handlers of one table share a signature.
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable

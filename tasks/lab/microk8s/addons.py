@@ -52,7 +52,8 @@ def _known(node: Node, words: list[str], verb: str) -> list[str]:
     if not words:
         raise ToolError(
             1,
-            f"Usage: microk8s {verb} [OPTIONS] ADDONS...\nTry 'microk8s {verb} --help' for help.\n\nError: Missing argument 'ADDONS...'.\n",
+            f"Usage: microk8s {verb} [OPTIONS] ADDONS...\nTry 'microk8s {verb} --help' for help.\n\n"
+            "Error: Missing argument 'ADDONS...'.\n",
         )
     for word in words:
         name = word.partition(":")[0].removeprefix("core/")
@@ -78,7 +79,10 @@ async def _enable(node: Node, word: str) -> str:
 
 
 def _enable_storage(node: Node, *, alias: bool) -> str:
-    warning = "DEPRECATION WARNING: 'storage' is deprecated and will soon be removed. Please use 'hostpath-storage' instead.\n\n"
+    warning = (
+        "DEPRECATION WARNING: 'storage' is deprecated and will soon be removed. "
+        "Please use 'hostpath-storage' instead.\n\n"
+    )
     for manifest in manifests.hostpath():
         node.api.apply(manifest)
     node.addons.add("hostpath-storage")
@@ -96,7 +100,9 @@ async def enable_dns(node: Node, argument: str) -> str:
     for manifest in manifests.dns(forward, node.minor):
         node.api.apply(manifest)
     node.addons.add("dns")
-    shown += f"Applying manifest\nserviceaccount/coredns created\nconfigmap/coredns created\ndeployment.apps/coredns created\nservice/kube-dns created\nCoreDNS service deployed with IP address {DNS_ADDRESS}\n"  # fmt: skip
+    shown += "Applying manifest\nserviceaccount/coredns created\nconfigmap/coredns created\n"
+    shown += "deployment.apps/coredns created\nservice/kube-dns created\n"
+    shown += f"CoreDNS service deployed with IP address {DNS_ADDRESS}\n"
     now = read_arguments(node.host, "kubelet")
     wanted = {"--cluster-domain": "cluster.local", "--cluster-dns": DNS_ADDRESS}
     if any(now.get(k) != v for k, v in wanted.items()):
@@ -122,7 +128,8 @@ def _forward(node: Node, argument: str) -> tuple[str, str]:
     set_before = read_arguments(node.host, "kubelet").get("--resolv-conf")
     path = set_before or next((p for p in RESOLV_CONFS if _usable(node, p)), None)
     if path is None:
-        return "Enabling DNS\nNo valid resolv.conf file could be found\nFalling back to 8.8.8.8 8.8.4.4 as upstream nameservers\n", "8.8.8.8 8.8.4.4"  # fmt: skip
+        told = "No valid resolv.conf file could be found\nFalling back to 8.8.8.8 8.8.4.4 as upstream nameservers\n"
+        return f"Enabling DNS\n{told}", "8.8.8.8 8.8.4.4"
     if not set_before:
         set_argument(node.host, "kubelet", "--resolv-conf", path)
     return f"Enabling DNS\nUsing host configuration from {path}\n", "/etc/resolv.conf"

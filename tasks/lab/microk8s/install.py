@@ -31,8 +31,22 @@ from thinkube_nornir.lab.emulation import LabHost
 from thinkube_nornir.lab.kube import KubeApi
 
 LAUNCH = "/etc/microk8s.yaml"
-COMMANDS = ("kubectl", "helm", "helm3", "status", "enable", "disable", "config", "start", "stop", "add-node", "join", "leave",
-            "remove-node", "refresh-certs")  # fmt: skip
+COMMANDS = (
+    "kubectl",
+    "helm",
+    "helm3",
+    "status",
+    "enable",
+    "disable",
+    "config",
+    "start",
+    "stop",
+    "add-node",
+    "join",
+    "leave",
+    "remove-node",
+    "refresh-certs",
+)
 EXTRA = {
     "extraKubeletArgs": "kubelet",
     "extraKubeAPIServerArgs": "kube-apiserver",
@@ -74,12 +88,15 @@ API_SERVER = """--cert-dir=${SNAP_DATA}/certs
 DEFAULT_ARGUMENTS = {
     "kubelet": KUBELET,
     "kube-apiserver": API_SERVER,
-    "kube-proxy": "--kubeconfig=${SNAP_DATA}/credentials/proxy.config\n--cluster-cidr=10.1.0.0/16\n--healthz-bind-address=127.0.0.1\n",
-    "kube-controller-manager": "--kubeconfig=${SNAP_DATA}/credentials/controller.config\n--use-service-account-credentials\n",
+    "kube-proxy": "--kubeconfig=${SNAP_DATA}/credentials/proxy.config\n--cluster-cidr=10.1.0.0/16\n"
+    "--healthz-bind-address=127.0.0.1\n",
+    "kube-controller-manager": "--kubeconfig=${SNAP_DATA}/credentials/controller.config\n"
+    "--use-service-account-credentials\n",
     "kube-scheduler": "--kubeconfig=${SNAP_DATA}/credentials/scheduler.config\n",
     "k8s-dqlite": "--storage-dir=${SNAP_DATA}/var/kubernetes/backend/\n"
     "--listen=unix://${SNAP_DATA}/var/kubernetes/backend/kine.sock:12379\n",
-    "cluster-agent": "--bind=0.0.0.0:25000\n--keyfile=${SNAP_DATA}/certs/server.key\n--certfile=${SNAP_DATA}/certs/server.crt\n",
+    "cluster-agent": "--bind=0.0.0.0:25000\n"
+    "--keyfile=${SNAP_DATA}/certs/server.key\n--certfile=${SNAP_DATA}/certs/server.crt\n",
     "containerd": "--config ${SNAP_DATA}/args/containerd.toml\n--root ${SNAP_COMMON}/var/lib/containerd\n",
     "containerd-env": "ulimit -n 65536 || true\nulimit -l 16834 || true\n",
     "containerd-template.toml": "version = 2\noom_score = 0\n",

@@ -82,7 +82,7 @@ def _shown(form: str, token: str, check: str, urls: list[str]) -> str:
     if form == "yaml":
         return yaml.safe_dump(told, indent=2) + "\n"
     if form in ("token", "token-check"):
-        return (token if form == "token" else told["token"]) + "\n"  # type: ignore[operator]
+        return (token if form == "token" else f"{token}/{check}") + "\n"
     commands = "".join(f"microk8s join {url}\n" for url in urls)
     if form == "short":
         return commands
@@ -245,7 +245,8 @@ def remove_node(node: Node, argv: list[str]) -> str:
     if found is None:
         raise ToolError(1, "", f"Node {wanted} does not exist in Kubernetes.\n")
     if found["metadata"]["name"] == node.name and "--force" not in given.flags:
-        raise ToolError(1, "", f"Removal failed. Node {wanted} is registered with dqlite. Please, run first 'microk8s leave' on the departing node. \n")  # fmt: skip
+        told = f"Removal failed. Node {wanted} is registered with dqlite. "
+        raise ToolError(1, "", told + "Please, run first 'microk8s leave' on the departing node. \n")
     node.api.remove_node(found["metadata"]["name"])
     return ""
 

@@ -1,5 +1,8 @@
 """What MicroK8s' services do when they start and stop: load arguments, register the node, take the API down."""
 
+# ruff: noqa: ARG001
+# The handlers of one table share a signature.
+
 from __future__ import annotations
 
 from ipaddress import ip_address

@@ -1,5 +1,8 @@
 """The microk8s command: its verbs, and what a joined worker says instead."""
 
+# ruff: noqa: ARG001
+# The handlers of one table share a signature.
+
 from __future__ import annotations
 
 import asyncio
@@ -41,13 +44,17 @@ async def microk8s(call: Call) -> Reply:
     if node is None:
         raise ToolError(1, "cannot find the snap's data\n")
     if verb in ("", "help", "--help", "-h"):
-        return Reply(int(not verb), "Available subcommands are:\n" + "".join(f"\t{v}\n" for v in sorted(VERBS)))
+        return Reply(int(not verb), _help())
     if verb not in VERBS:
-        raise ToolError(1, "", f"'{verb}' is not a valid MicroK8s subcommand.\nAvailable subcommands are:\n" + "".join(f"\t{v}\n" for v in sorted(VERBS)))  # fmt: skip
+        raise ToolError(1, "", f"'{verb}' is not a valid MicroK8s subcommand.\n{_help()}")
     _may_use(call)
     if node.worker and verb in ON_WORKER:
         return Reply(0, ON_WORKER[verb])
     return await VERBS[verb](node, rest, call)
+
+
+def _help() -> str:
+    return "Available subcommands are:\n" + "".join(f"\t{v}\n" for v in sorted(VERBS))
 
 
 def _may_use(call: Call) -> None:
@@ -104,7 +111,8 @@ def _yaml(node: Node, running: bool) -> str:
     text = f"microk8s:\n  running: {running}\n"
     if not running:
         return f"{text}  message: {NOT_RUNNING}\n"
-    text += f"high-availability:\n  enabled: False\n  nodes:\n    - address: {node.address()}:19001\n      role: voter\naddons:\n"
+    text += "high-availability:\n  enabled: False\n  nodes:\n"
+    text += f"    - address: {node.address()}:19001\n      role: voter\naddons:\n"
     for addon in _sorted(node):
         text += f"  - name: {addon.name}\n    description: ({addon.repository}) {addon.description}\n"
         text += (
@@ -203,11 +211,12 @@ async def _refresh_certs(node: Node, argv: list[str], call: Call) -> Reply:
     )
     wanted = given.value("--cert") or given.value("-e")
     if wanted not in ("ca.crt", "server.crt"):
-        raise ToolError(2, "Usage: microk8s refresh-certs [OPTIONS]\n\nError: Missing option '-e' / '--cert'. Choose from:\n\tserver.crt,\n\tca.crt\n")  # fmt: skip
+        choices = "Error: Missing option '-e' / '--cert'. Choose from:\n\tserver.crt,\n\tca.crt\n"
+        raise ToolError(2, f"Usage: microk8s refresh-certs [OPTIONS]\n\n{choices}")
     refresh = certificates.refresh_server if wanted == "server.crt" else certificates.refresh_ca
     refresh(call.host)
     await services.started(call.host, "kubelite")
-    return Reply(0, f"Creating new certificates\nTaking a backup of the current certificates under {certificates.DATA}/certs-backup/\nRestarting service kubelite.\n")  # fmt: skip
+    return Reply(0, "Creating new certificates\nRestarting service kubelite.\n")
 
 
 async def _kubectl(node: Node, argv: list[str], call: Call) -> Reply:

@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from tasks import lab as emulation
-from thinkube_nornir.lab.emulation import Call, Reply
+from thinkube_nornir.lab.emulation import Call, HostFiles, Lab, LabHost, Reply
 from thinkube_nornir.lab.kube import Fault, Object, PodExit, PodRuntime
 
 COMMON = {
@@ -67,11 +67,11 @@ class FakeFiles:
 
 class FakeLabHost:
     def __init__(self, lab: FakeLab, name: str, settings: Mapping[str, Any], groups: set[str]) -> None:
-        self.lab: FakeLab = lab
+        self.lab: Lab = lab
         self.name = name
-        self.settings: dict[str, Any] = dict(settings)
+        self.settings: Mapping[str, Any] = dict(settings)
         self.groups = frozenset(groups)
-        self.files = FakeFiles()
+        self.files: HostFiles = FakeFiles()
         self.state: dict[str, Any] = {}
         self.installed: dict[str, str] = {}
 
@@ -92,18 +92,19 @@ class FakeLab:
     def __init__(self) -> None:
         self.state: dict[str, Any] = {"kube_api": FakeKube}
         self.ports: dict[tuple[str, str, int], tuple[str, int]] = {}
-        self.hosts: dict[str, FakeLabHost] = {}
+        self.fakes: dict[str, FakeLabHost] = {}
         for name, (lan, internal, overlay, parent, groups) in HOSTS.items():
             own: dict[str, Any] = {"lan_ip": f"192.168.1.{lan}", "zerotier_ip": f"192.168.191.{overlay}"}
             own |= {"parent_host": parent, "internal_ip": f"192.168.100.{internal}"} if parent else {}
-            self.hosts[name] = FakeLabHost(self, name, {**COMMON, **own}, groups)
+            self.fakes[name] = FakeLabHost(self, name, {**COMMON, **own}, groups)
+        self.hosts: Mapping[str, LabHost] = self.fakes
 
     def sh(self, host: str, *argv: str, user: str = "root", stdin: str = "") -> Reply:
         """Call a tool the host has, by name or path, as its lab would; stdout and stderr come back as text."""
         return asyncio.run(self.call(host, *argv, user=user, stdin=stdin))
 
     async def call(self, host: str, *argv: str, user: str = "root", stdin: str = "") -> Reply:
-        here = self.hosts[host]
+        here = self.fakes[host]
         paths = [argv[0]] if "/" in argv[0] else [f"{d}/{argv[0]}" for d in ("/usr/bin", "/usr/sbin", "/snap/bin")]
         path = next((p for p in paths if p in here.installed and here.files.exists(p)), None)
         if path is None:
@@ -121,7 +122,7 @@ def _text(text: bytes | str) -> str:
 def lab() -> FakeLab:
     """A prepared lab."""
     made = FakeLab()
-    for host in made.hosts.values():
+    for host in made.fakes.values():
         for path, tool in emulation.INSTALLED.items():
             host.install(path, tool)
     asyncio.run(emulation.prepare(made))
@@ -135,7 +136,7 @@ class FakeKube:
         self.version, self.runtime = version, runtime
         self.faults: list[Fault] = []
         self.objects: dict[tuple[str, str, str, str], Object] = {}
-        self.ran: dict[str, PodExit | None | Exception] = {}
+        self.ran: dict[str, PodExit | None] = {}
         self.port = 0
         self.serving = False
 
@@ -155,7 +156,12 @@ class FakeKube:
 
     def add_node(self, name: str, *, address: str, labels: dict[str, str] | None = None, version: str = "") -> Object:
         status = {"addresses": [{"type": "InternalIP", "address": address}], "nodeInfo": {"kubeletVersion": version}}
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels or {}}, "status": status}
+        node = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": name, "labels": labels or {}},
+            "status": status,
+        }
         self.objects[("v1", "Node", "", name)] = node
         self.set_node_ready(name, True)
         return node
@@ -191,5 +197,3 @@ class FakeKube:
             if self.get("v1", "Pod", f"{at['name']}-0", at["namespace"]) is None:
                 self.apply(pod)
                 self.ran[at["name"]] = await self.runtime(pod, nodes[0]) if self.runtime else None
-
-

@@ -55,13 +55,20 @@ def test_install_brings_up_a_ready_node_by_its_full_name() -> None:
     assert seen["status"]["addresses"] == [{"type": "InternalIP", "address": "192.168.1.110"}]
     assert seen["status"]["nodeInfo"]["kubeletVersion"] == "v1.32.9"
     assert status(here)["microk8s"]["running"] is True
-    assert {a["name"] for a in status(here)["addons"] if a["status"] == "enabled"} == {"dns", "ha-cluster", "helm", "helm3"}
+    assert {a["name"] for a in status(here)["addons"] if a["status"] == "enabled"} == {
+        "dns",
+        "ha-cluster",
+        "helm",
+        "helm3",
+    }
 
 
 def test_a_launch_configuration_replaces_the_default_one() -> None:
-    """With /etc/microk8s.yaml in place before, its arguments are there at the first start and dns is off unless listed."""
+    """With /etc/microk8s.yaml in place before, its arguments count at the first start; dns is off unless listed."""
     here = lab()
-    text = yaml.safe_dump({"version": "0.1.0", "extraSANs": ["k8s.example.org"], "extraKubeletArgs": {"--node-ip": "192.168.100.10"}})
+    text = yaml.safe_dump(
+        {"version": "0.1.0", "extraSANs": ["k8s.example.org"], "extraKubeletArgs": {"--node-ip": "192.168.100.10"}}
+    )
     here.hosts["tkc"].files.write("/etc/microk8s.yaml", text)
 
     here.sh("tkc", *INSTALL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.tasks.lab.fake_lab import lab
@@ -81,3 +83,21 @@ def test_changes_need_root() -> None:
 def test_an_unknown_verb_is_an_error() -> None:
     """A verb the lab does not know never succeeds silently."""
     assert lab().sh("tkc", "snap", "frobnicate").status == 1
+
+
+def test_a_killed_snap_does_not_stop_the_installation() -> None:
+    """snapd goes on by itself; meanwhile a second change is told to come back later."""
+
+    async def story() -> tuple[int, int]:
+        here = lab_in_loop
+        first = asyncio.ensure_future(here.call("tkc", *INSTALL))
+        await asyncio.sleep(0)
+        first.cancel()
+        second = await here.call("tkc", *INSTALL)
+        _, work = here.hosts["tkc"].state["snap changes"]["microk8s"]
+        await work
+        return second.status, (await here.call("tkc", "snap", "list", "microk8s")).status
+
+    lab_in_loop = lab()
+
+    assert asyncio.run(story()) == (10, 0)

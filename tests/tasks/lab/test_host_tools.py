@@ -1,0 +1,119 @@
+"""systemctl, ip, ss, getent and friends on a host of the lab."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tasks.lab import snapshot
+from tests.tasks.lab.fake_lab import lab
+
+INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.32/stable")
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "stdout"),
+    [
+        (("is-active", "snapd"), 0, "active\n"),
+        (("is-active", "snapd.service", "systemd-resolved"), 0, "active\nactive\n"),
+        (("is-active", "nosuch"), 4, "inactive\n"),
+        (("is-enabled", "nosuch"), 4, "not-found\n"),
+        (("is-system-running",), 0, "running\n"),
+        (("show", "-p", "LoadState", "--value", "nosuch"), 0, "not-found\n"),
+        (("show", "-p", "ActiveState,SubState", "snapd"), 0, "ActiveState=active\nSubState=running\n"),
+        (("restart", "nosuch"), 5, ""),
+        (("status", "nosuch"), 4, ""),
+        (("frobnicate",), 1, ""),
+        (("is-active", "--nosuch", "snapd"), 1, ""),
+    ],
+)
+def test_systemctl_answers_with_the_real_statuses(argv: tuple[str, ...], status: int, stdout: str) -> None:
+    """Known units, unknown units, unknown verbs and options."""
+    reply = lab().sh("tkc", "systemctl", *argv)
+
+    assert (reply.status, reply.stdout) == (status, stdout)
+
+
+def test_a_stopped_unit_is_inactive_with_3() -> None:
+    """And an ordinary user may not stop it."""
+    here = lab()
+    refused = here.sh("tkc", "systemctl", "stop", "systemd-resolved", user="thinkube").status
+
+    here.sh("tkc", "systemctl", "stop", "systemd-resolved")
+
+    assert refused == 1
+    assert here.sh("tkc", "systemctl", "is-active", "systemd-resolved").status == 3
+
+
+def test_ip_shows_the_inventorys_addresses() -> None:
+    """The LAN is on the bridge of a baremetal host and on the second card of a VM; both route by it."""
+    here = lab()
+    vm = json.loads(str(here.sh("tkc", "ip", "-j", "addr", "show").stdout))
+    metal = json.loads(str(here.sh("bcn1", "ip", "-json", "address", "show", "dev", "br0").stdout))
+    route = json.loads(str(here.sh("tkc", "ip", "-j", "route", "get", "8.8.8.8").stdout))[0]
+
+    assert {i["ifname"]: [a["local"] for a in i["addr_info"]] for i in vm}["enp6s0"] == ["192.168.1.110"]
+    assert metal[0]["addr_info"][0] == {
+        "family": "inet",
+        "local": "192.168.1.101",
+        "prefixlen": 24,
+        "scope": "global",
+        "label": "br0",
+    }
+    assert (route["dev"], route["prefsrc"], route["gateway"]) == ("enp6s0", "192.168.1.110", "192.168.1.1")
+    assert here.sh("tkc", "ip", "-j", "route", "get", "nonsense").status == 1
+    assert here.sh("tkc", "ip", "frobnicate").status != 0
+
+
+def test_ss_lists_what_listens() -> None:
+    """MicroK8s' ports appear with it."""
+    here = lab()
+    before = str(here.sh("tkc", "ss", "-ltn", "-H").stdout)
+    here.sh("tkc", *INSTALL)
+
+    after = str(here.sh("tkc", "ss", "-ltn", "-H").stdout)
+
+    assert ":16443" not in before
+    assert all(port in after for port in (":22", ":16443", ":25000", ":19001", ":10250"))
+
+
+def test_hosts_know_each_other_by_their_lan_addresses() -> None:
+    """No host's own name leads to 127.0.1.1."""
+    here = lab()
+
+    assert here.sh("tkc", "getent", "hosts", "tkc.example.org").stdout == "192.168.1.110   tkc.example.org\n"
+    assert here.sh("bcn1", "getent", "ahosts", "tkw1").status == 0
+    assert here.sh("tkc", "hostname").stdout == "tkc.example.org\n"
+    assert here.sh("bcn1", "hostname").stdout == "bcn1\n"
+
+
+def test_usermod_without_append_replaces_the_groups() -> None:
+    """As the real one does: that is how a user loses sudo."""
+    here = lab()
+    here.sh("tkc", *INSTALL)
+
+    here.sh("tkc", "usermod", "-G", "microk8s", "thinkube")
+
+    assert here.sh("tkc", "id", "-nG", "thinkube").stdout == "thinkube microk8s\n"
+    assert here.sh("tkc", "usermod", "-aG", "nosuch", "thinkube").status == 6
+    assert here.sh("tkc", "gpasswd", "-d", "thinkube", "microk8s").status == 0
+    assert here.sh("tkc", "gpasswd", "-d", "thinkube", "microk8s").status == 3
+
+
+def test_a_removed_microk8s_leaves_its_group_and_calicos_link() -> None:
+    """Everything else is as before, and both leftovers can be removed."""
+    here = lab()
+    before = snapshot(here)
+    here.sh("tkc", *INSTALL)
+    during = snapshot(here)
+
+    here.sh("tkc", "snap", "remove", "--purge", "microk8s")
+    left = snapshot(here)["tkc"]
+    here.sh("tkc", "ip", "link", "delete", "vxlan.calico")
+    here.sh("tkc", "groupdel", "microk8s")
+
+    assert during["tkc"]["microk8s"]["nodes"] == {"tkc.example.org": True}
+    assert set(left["links"]) - set(before["tkc"]["links"]) == {"vxlan.calico"}
+    assert set(left["groups"]) - set(before["tkc"]["groups"]) == {"microk8s"}
+    assert snapshot(here) == before

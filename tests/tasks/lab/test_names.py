@@ -1,0 +1,188 @@
+"""Look-ups from nodes and pods: BIND's zones, resolved's routing, CoreDNS behind the cluster's DNS service."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tasks.lab.dns import Query, ask_bind
+from tasks.lab.microk8s.node import node_of
+from tasks.lab.pod_tools import look_up_in_pod, pod_resolv_conf
+from tests.tasks.lab.fake_lab import FakeKube, FakeLab, lab
+from thinkube_nornir.lab.kube import ImagePullError, PodExit
+
+INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.32/stable")
+DROP_IN = "/etc/systemd/resolved.conf.d/10-thinkube.conf"
+TO_BIND = "[Resolve]\nDNS=192.168.191.1\nDomains=~example.org\n"
+
+
+def cluster() -> tuple[FakeLab, FakeKube]:
+    here = lab()
+    here.sh("tkc", *INSTALL)
+    node = node_of(here.hosts["tkc"])
+    assert node is not None
+    api: Any = node.api
+    return here, api
+
+
+def set_corefile(api: FakeKube, text: str) -> None:
+    found = api.get("v1", "ConfigMap", "coredns", "kube-system")
+    assert found is not None
+    api.apply({**found, "data": {"Corefile": text}})
+
+
+def in_pod(here: FakeLab, name: str, kind: str = "A") -> tuple[str, tuple[str, ...]]:
+    node = node_of(here.hosts["tkc"])
+    assert node is not None
+    asked, found = look_up_in_pod(node, "default", name, kind)
+    return asked, found.records
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "rcode", "records"),
+    [
+        ("example.org", "A", "NOERROR", ("192.168.191.200",)),
+        ("dns.example.org", "A", "NOERROR", ("192.168.191.1",)),
+        ("tkw1.example.org", "A", "NOERROR", ("192.168.191.111",)),
+        ("x-1.example.org", "A", "NOERROR", ("192.168.191.200",)),
+        ("a.b.example.org", "A", "NOERROR", ("192.168.191.200",)),
+        ("x-1.kn.example.org", "A", "NOERROR", ("192.168.191.201",)),
+        ("kn.example.org", "A", "NOERROR", ()),
+        ("_acme-challenge.example.org", "TXT", "NOERROR", ()),
+        ("x.tkc.example.org", "A", "NXDOMAIN", ()),
+        ("nosuch.invalid", "A", "NXDOMAIN", ()),
+    ],
+)
+def test_bind_answers_the_zones_of_phase_4(name: str, kind: str, rcode: str, records: tuple[str, ...]) -> None:
+    """Apex and wildcard to the ingress; a wildcard covers no name below one that exists, and hides ACME's records."""
+    found = ask_bind(lab(), Query(name, kind))
+
+    assert (found.rcode, found.records) == (rcode, records)
+
+
+def test_a_node_resolves_the_domain_only_after_resolved_was_restarted() -> None:
+    """The drop-in counts at the next start; other names still work then."""
+    here = lab()
+    here.hosts["tkc"].files.write(DROP_IN, TO_BIND)
+    before = here.sh("tkc", "getent", "hosts", "x.example.org").status
+
+    here.sh("tkc", "systemctl", "restart", "systemd-resolved")
+
+    assert before == 2
+    assert here.sh("tkc", "getent", "hosts", "x.example.org").stdout == "192.168.191.200 x.example.org\n"
+    assert "203.0.113." in str(here.sh("tkc", "resolvectl", "query", "github.com").stdout)
+
+
+def test_a_search_domain_breaks_public_names_in_pods() -> None:
+    """A domain without `~` becomes a search suffix; with ndots:5 the wildcard answers for every public name."""
+    here, api = cluster()
+    set_corefile(api, ".:53 {\n reload\n forward . 192.168.191.1\n}\n")
+    here.sh("tkc", "kubectl")
+    good = in_pod(here, "github.com")
+    here.hosts["tkc"].files.write(DROP_IN, "[Resolve]\nDNS=192.168.191.1\nDomains=example.org\n")
+
+    here.sh("tkc", "systemctl", "restart", "systemd-resolved")
+
+    node = here.hosts["tkc"]
+    assert good[0] == "github.com"
+    assert "example.org" in pod_resolv_conf(node, "default").splitlines()[0].split()
+    assert in_pod(here, "github.com") == ("github.com.example.org", ("192.168.191.200",))
+    assert in_pod(here, "github.com.")[0] == "github.com"
+
+
+def test_a_public_server_first_in_the_same_list_hides_the_domain() -> None:
+    """The servers of one list are not tried in turn: the first that answers, answers NXDOMAIN too."""
+    here = lab()
+    here.hosts["tkc"].files.write(DROP_IN, "[Resolve]\nDNS=8.8.8.8 192.168.191.1\nDomains=~example.org\n")
+    here.sh("tkc", "systemctl", "restart", "systemd-resolved")
+
+    assert here.sh("tkc", "resolvectl", "query", "x.example.org").status == 1
+
+
+def test_a_stopped_bind_is_noticed() -> None:
+    """Look-ups of the domain time out, and nothing else does."""
+    here = lab()
+    here.hosts["tkc"].files.write(DROP_IN, TO_BIND)
+    here.sh("tkc", "systemctl", "restart", "systemd-resolved")
+    here.sh("dns1", "systemctl", "stop", "named")
+
+    reply = here.sh("tkc", "resolvectl", "query", "x.example.org")
+
+    assert reply.status == 1
+    assert "attempts to contact name servers" in str(reply.stderr)
+    assert here.sh("tkc", "getent", "hosts", "github.com").status == 0
+
+
+def test_pods_resolve_through_the_served_corefile() -> None:
+    """A change of the ConfigMap is taken by plugin reload; a wrong file is ignored and the old one serves on."""
+    here, api = cluster()
+    stock = in_pod(here, "x.example.org")
+    good = ".:53 {\n reload\n kubernetes cluster.local\n forward example.org 192.168.191.1\n forward . 8.8.8.8\n}\n"
+
+    set_corefile(api, good)
+    first = in_pod(here, "x.example.org")
+    set_corefile(api, ".:53 {\n nosuch\n}\n")
+
+    assert stock == ("x.example.org", ())
+    assert first == ("x.example.org", ("192.168.191.200",))
+    assert in_pod(here, "x.example.org") == first
+    assert in_pod(here, "kubernetes.default")[1] == ("10.152.183.1",)
+    assert in_pod(here, "kube-dns.kube-system.svc.cluster.local")[1] == ("10.152.183.10",)
+
+
+def test_coredns_ends_with_a_wrong_file_when_it_starts() -> None:
+    """After a restart of the pod nobody answers."""
+    here, api = cluster()
+    set_corefile(api, ".:53 {\n nosuch\n}\n")
+
+    api.delete("v1", "Pod", "coredns-0", "kube-system")
+    asyncio.run(api.settle())
+
+    ended = api.ran["coredns"]
+    assert ended is not None
+    assert (ended.code, b"Unknown directive 'nosuch'" in ended.log) == (1, True)
+    assert in_pod(here, "github.com")[1] == ()
+
+
+def run_pod(here: FakeLab, api: FakeKube, image: str, *command: str) -> Any:
+    container = {"image": image, "command": list(command)}
+    pod = {"metadata": {"name": "probe", "namespace": "default"}, "spec": {"containers": [container]}}
+    assert api.runtime is not None
+
+    async def run() -> PodExit | None:
+        return await runtime(pod, "tkc.example.org")
+
+    runtime = api.runtime
+    return asyncio.run(run())
+
+
+def test_a_pods_command_runs_with_the_pods_own_names() -> None:
+    """Its resolv.conf names the DNS service; nslookup prints as busybox does and fails on NXDOMAIN."""
+    here, api = cluster()
+
+    resolv = run_pod(here, api, "busybox:1.36", "cat", "/etc/resolv.conf")
+    found = run_pod(here, api, "busybox:1.36", "nslookup", "kubernetes.default.svc.cluster.local")
+    missing = run_pod(here, api, "busybox:1.36", "nslookup", "nosuch.invalid")
+
+    assert b"nameserver 10.152.183.10\n" in resolv.log
+    assert found.code == 0
+    assert found.log == (
+        b"Server:\t\t10.152.183.10\nAddress:\t10.152.183.10:53\n\n"
+        b"Name:\tkubernetes.default.svc.cluster.local\nAddress: 10.152.183.1\n\n"
+    )
+    assert missing.code == 1
+    assert b"** server can't find nosuch.invalid: NXDOMAIN" in missing.log
+    assert run_pod(here, api, "busybox", "sleep", "infinity") is None
+
+
+def test_an_image_of_an_unknown_registry_cannot_be_pulled() -> None:
+    """The pod waits with the reason; so does one whose node cannot resolve the registry."""
+    here, api = cluster()
+
+    with pytest.raises(ImagePullError, match="no such host"):
+        run_pod(here, api, "registry.invalid/busybox", "true")
+    here.sh("tkc", "systemctl", "stop", "systemd-resolved")
+    with pytest.raises(ImagePullError):
+        run_pod(here, api, "busybox", "true")
