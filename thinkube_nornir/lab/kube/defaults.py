@@ -1,0 +1,175 @@
+"""What the API server fills in where an object is silent."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from thinkube_nornir.lab.kube.objects import Object, name_of
+
+_TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
+
+def fill_in(obj: Object) -> None:
+    """Set the defaults of a built-in kind in `obj`; a kind without any is left alone."""
+    if fill := _BY_KIND.get(obj["kind"]):
+        fill(obj)
+
+
+def _set(target: Object, **values: Any) -> None:
+    for name, value in values.items():
+        if target.get(name) is None:
+            target[name] = value
+
+
+def _pod_spec(spec: Object) -> None:
+    _set(
+        spec,
+        restartPolicy="Always",
+        dnsPolicy="ClusterFirst",
+        terminationGracePeriodSeconds=30,
+        schedulerName="default-scheduler",
+        securityContext={},
+    )
+    for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+        _container(container)
+    for volume in spec.get("volumes") or []:
+        for source in ("configMap", "secret", "projected"):
+            if source in volume:
+                _set(volume[source], defaultMode=420)
+    if spec.get("serviceAccountName"):
+        _set(spec, serviceAccount=spec["serviceAccountName"])
+
+
+def _container(container: Object) -> None:
+    image = str(container.get("image") or "")
+    moving = "@" not in image and (":" not in image.rpartition("/")[2] or image.endswith(":latest"))
+    _set(
+        container,
+        imagePullPolicy="Always" if moving else "IfNotPresent",
+        terminationMessagePath="/dev/termination-log",
+        terminationMessagePolicy="File",
+        resources={},
+    )
+    for port in container.get("ports") or []:
+        _set(port, protocol="TCP")
+
+
+def _pod(pod: Object) -> None:
+    spec = pod.setdefault("spec", {})
+    _set(
+        spec, serviceAccountName="default", enableServiceLinks=True, priority=0, preemptionPolicy="PreemptLowerPriority"
+    )
+    _pod_spec(spec)
+    tolerations = spec.setdefault("tolerations", [])
+    for taint in _TOLERATED:
+        if not any(t.get("key") in (None, taint) and t.get("effect") in (None, "NoExecute") for t in tolerations):
+            tolerations.append({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
+    _set(pod.setdefault("status", {}), phase="Pending", qosClass="BestEffort")
+
+
+def _workload(**defaults: Any) -> Callable[[Object], None]:
+    def fill(obj: Object) -> None:
+        spec = obj.setdefault("spec", {})
+        _set(spec, **defaults)
+        _set(spec.setdefault("template", {}), metadata={})
+        _pod_spec(spec["template"].setdefault("spec", {}))
+
+    return fill
+
+
+def _deployment(obj: Object) -> None:
+    _workload(replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600)(obj)
+    _set(obj["spec"], strategy={})
+    strategy = obj["spec"]["strategy"]
+    _set(strategy, type="RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        _set(strategy, rollingUpdate={})
+        _set(strategy["rollingUpdate"], maxSurge="25%", maxUnavailable="25%")
+
+
+def _daemon_set(obj: Object) -> None:
+    _workload(revisionHistoryLimit=10)(obj)
+    _set(obj["spec"], updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}})
+
+
+def _job(obj: Object) -> None:
+    _workload(parallelism=1, completions=1, backoffLimit=6, completionMode="NonIndexed", suspend=False)(obj)
+
+
+def _service(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    _set(spec, type="ClusterIP", sessionAffinity="None")
+    if spec["type"] != "ExternalName":
+        _set(spec, internalTrafficPolicy="Cluster")
+    if spec["type"] in ("LoadBalancer", "NodePort"):
+        _set(spec, externalTrafficPolicy="Cluster")
+    if spec["type"] == "LoadBalancer":
+        _set(spec, allocateLoadBalancerNodePorts=True)
+    for port in spec.get("ports") or []:
+        _set(port, protocol="TCP", targetPort=port.get("port"))
+    _set(obj, status={"loadBalancer": {}})
+
+
+def _secret(obj: Object) -> None:
+    _set(obj, type="Opaque")
+    for name, text in (obj.pop("stringData", None) or {}).items():
+        obj.setdefault("data", {})[name] = base64.b64encode(text.encode()).decode()
+
+
+def _namespace(obj: Object) -> None:
+    _set(obj, spec={}, status={})
+    _set(obj["spec"], finalizers=["kubernetes"])
+    _set(obj["status"], phase="Active")
+    _set(obj["metadata"], labels={})
+    obj["metadata"]["labels"]["kubernetes.io/metadata.name"] = name_of(obj)
+
+
+def _claim(obj: Object) -> None:
+    _set(obj.setdefault("spec", {}), volumeMode="Filesystem")
+    _set(obj.setdefault("status", {}), phase="Pending")
+
+
+def _volume(obj: Object) -> None:
+    _set(obj.setdefault("spec", {}), volumeMode="Filesystem", persistentVolumeReclaimPolicy="Retain")
+    _set(obj.setdefault("status", {}), phase="Available")
+
+
+def _storage_class(obj: Object) -> None:
+    _set(obj, reclaimPolicy="Delete", volumeBindingMode="Immediate")
+
+
+def _definition(obj: Object) -> None:
+    spec = obj.get("spec") or {}
+    names = spec.get("names") or {}
+    if kind := names.get("kind"):
+        _set(names, singular=str(kind).lower(), listKind=f"{kind}List")
+    _set(spec, conversion={"strategy": "None"})
+
+
+def _node(obj: Object) -> None:
+    _set(obj, spec={}, status={})
+
+
+def _ingress(obj: Object) -> None:
+    _set(obj, status={"loadBalancer": {}})
+
+
+_BY_KIND: Mapping[str, Callable[[Object], None]] = {
+    "Pod": _pod,
+    "Deployment": _deployment,
+    "ReplicaSet": _workload(replicas=1),
+    "StatefulSet": _workload(replicas=1, revisionHistoryLimit=10, podManagementPolicy="OrderedReady"),
+    "DaemonSet": _daemon_set,
+    "Job": _job,
+    "Service": _service,
+    "Secret": _secret,
+    "Namespace": _namespace,
+    "Node": _node,
+    "PersistentVolumeClaim": _claim,
+    "PersistentVolume": _volume,
+    "StorageClass": _storage_class,
+    "CustomResourceDefinition": _definition,
+    "Ingress": _ingress,
+}

@@ -1,0 +1,196 @@
+"""The kubelets of all nodes: start bound pods by the runtime, tell how they are, and end them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from thinkube_nornir.lab.kube.controllers import Controller
+from thinkube_nornir.lab.kube.deletion import Deletion
+from thinkube_nornir.lab.kube.logs import Logs
+from thinkube_nornir.lab.kube.objects import (
+    Key,
+    Object,
+    dig,
+    is_true,
+    key_of,
+    name_of,
+    namespace_of,
+    now,
+    terminating,
+    uid_of,
+    with_condition,
+)
+from thinkube_nornir.lab.kube.scheduler import ENDED
+
+
+@dataclass(frozen=True)
+class PodExit:
+    """How a pod's only container ended."""
+
+    code: int
+    log: bytes
+
+
+class ImagePullError(Exception):
+    """Raised by a PodRuntime: the pod waits with reason ImagePullBackOff and this message."""
+
+
+PodRuntime = Callable[[Object, str], Awaitable[PodExit | None]]
+"""Runs (pod, node name); None for a pod that keeps running. Controllers call it once a pod is bound to a Ready node.
+
+Raises ImagePullError for an image that cannot be had; any other exception is a container that cannot start
+(CrashLoopBackOff). Both stay as they are until the pod is deleted.
+"""
+
+
+class Kubelet(Controller):
+    kind = ("v1", "Pod")
+    watches = (("v1", "Node"), ("v1", "PersistentVolumeClaim"))
+
+    def __init__(self, runtime: PodRuntime | None, logs: Logs) -> None:
+        self._runtime = runtime
+        self._logs = logs
+        self._running: dict[str, asyncio.Task[None]] = {}
+        """What the runtime does now, by the pod's uid; also of pods that were started and keep running."""
+        self._addresses: dict[str, str] = {}
+
+    async def stop(self) -> None:
+        """Cancel what the runtime still does."""
+        busy = [task for task in self._running.values() if not task.done()]
+        for task in busy:
+            task.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
+        self._running = {uid: task for uid, task in self._running.items() if not task.cancelled()}
+
+    def concerned(self, changed: Object) -> Iterable[Key]:
+        pods = self.cluster.store.list("pods")
+        if changed["kind"] == "Node":
+            return [key_of(pod) for pod in pods if pod["spec"].get("nodeName") == name_of(changed)]
+        return [
+            key_of(pod) for pod in pods if namespace_of(pod) == namespace_of(changed) and pod["spec"].get("volumes")
+        ]
+
+    def reconcile(self, obj: Object) -> None:
+        node = self.cluster.get("v1", "Node", obj["spec"].get("nodeName") or "")
+        if node is None or not is_true(node, "Ready"):
+            return
+        if terminating(obj):
+            self.cluster.remove(obj, how=Deletion(grace=0))
+        elif uid_of(obj) in self._running:
+            self._recover(obj)
+        elif obj["status"].get("phase") == "Pending" and self._volumes_bound(obj):
+            self._start(obj, node)
+
+    def gone(self, obj: Object) -> None:
+        self._logs.forget(obj)
+        self._addresses.pop(uid_of(obj), None)
+        if task := self._running.pop(uid_of(obj), None):
+            task.cancel()
+
+    def _recover(self, pod: Object) -> None:
+        """After its node was away, a pod that still runs is ready again."""
+        task = self._running[uid_of(pod)]
+        if task.done() and pod["status"].get("phase") == "Running" and not is_true(pod, "Ready"):
+            ready = dig(pod, "status", "containerStatuses", default=[{}])[0].get("ready")
+            if ready:
+                self.cluster.set_condition(pod, "Ready", True)
+
+    def _volumes_bound(self, pod: Object) -> bool:
+        names = [dig(volume, "persistentVolumeClaim", "claimName") for volume in pod["spec"].get("volumes") or []]
+        claims = [
+            self.cluster.get("v1", "PersistentVolumeClaim", name, namespace_of(pod))
+            for name in names
+            if name is not None
+        ]
+        return all(claim is not None and dig(claim, "status", "phase") == "Bound" for claim in claims)
+
+    def _start(self, pod: Object, node: Object) -> None:
+        task = asyncio.get_running_loop().create_task(self._run(pod, node))
+        self._running[uid_of(pod)] = task
+        task.add_done_callback(self._note_failure)
+
+    def _note_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.cluster.queue.failed(error)
+
+    async def _run(self, pod: Object, node: Object) -> None:
+        self._tell(pod, node, "Pending", {"waiting": {"reason": "ContainerCreating"}}, ready=False)
+        try:
+            ended = await self._runtime(pod, name_of(node)) if self._runtime else None
+        except ImagePullError as error:
+            self._tell(pod, node, "Pending", _waiting("ImagePullBackOff", str(error)), ready=False)
+            return
+        except Exception as error:
+            self._tell(pod, node, "Running", _waiting("CrashLoopBackOff", str(error)), ready=False)
+            return
+        if ended is None:
+            self._logs.begin(pod)
+            self._tell(pod, node, "Running", {"running": {"startedAt": now()}}, ready=True)
+        else:
+            self._logs.end(pod, ended.log)
+            phase = "Failed" if ended.code else "Succeeded"
+            self._tell(pod, node, phase, {"terminated": _terminated(ended)}, ready=False)
+
+    def _tell(self, pod: Object, node: Object, phase: str, state: Object, *, ready: bool) -> None:
+        """Write the pod's status, unless it is gone."""
+        present = self.cluster.get("v1", "Pod", name_of(pod), namespace_of(pod))
+        if present is None or uid_of(present) != uid_of(pod):
+            return
+        set_status = partial(self.cluster.set_status, present, manager="kubelet")
+        address = self._addresses.setdefault(uid_of(pod), self._free_address(pod, node))
+        started = dig(present, "status", "startTime", default=now())
+        set_status(
+            phase=phase,
+            hostIP=_internal_ip(node),
+            hostIPs=[{"ip": _internal_ip(node)}],
+            podIP=address,
+            podIPs=[{"ip": address}],
+            startTime=started,
+            containerStatuses=[_container(container, state, ready) for container in pod["spec"]["containers"]],
+            conditions=_conditions(present, phase, ready),
+        )
+
+    def _free_address(self, pod: Object, node: Object) -> str:
+        if pod["spec"].get("hostNetwork"):
+            return _internal_ip(node)
+        taken = set(self._addresses.values())
+        free = (f"10.1.{high}.{low}" for high in range(1, 255) for low in range(1, 255))
+        return next(address for address in free if address not in taken)
+
+
+def _internal_ip(node: Object) -> str:
+    addresses = dig(node, "status", "addresses", default=[])
+    return next((str(a["address"]) for a in addresses if a["type"] == "InternalIP"), "")
+
+
+def _waiting(reason: str, message: str) -> Object:
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+def _terminated(ended: PodExit) -> Object:
+    reason = "Error" if ended.code else "Completed"
+    return {"exitCode": ended.code, "reason": reason, "startedAt": now(), "finishedAt": now()}
+
+
+def _container(container: Object, state: Object, ready: bool) -> Object:
+    return {
+        "name": container["name"],
+        "image": container["image"],
+        "imageID": "",
+        "ready": ready,
+        "started": "running" in state,
+        "restartCount": 0,
+        "state": state,
+    }
+
+
+def _conditions(pod: Object, phase: str, ready: bool) -> list[Object]:
+    conditions = dig(pod, "status", "conditions", default=[])
+    why = "" if ready else "PodCompleted" if phase in ENDED else "ContainersNotReady"
+    conditions = with_condition(conditions, "PodScheduled", True)
+    conditions = with_condition(conditions, "Initialized", True, "PodCompleted" if phase in ENDED else "")
+    conditions = with_condition(conditions, "ContainersReady", ready, why)
+    return with_condition(conditions, "Ready", ready, why)

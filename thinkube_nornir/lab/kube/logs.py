@@ -1,0 +1,72 @@
+"""Pod logs: what a runtime hands back, and who waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+from thinkube_nornir.lab.kube.objects import Object, dig, name_of, uid_of
+from thinkube_nornir.lab.kube.status import ApiError
+
+
+@dataclass
+class _Log:
+    content: bytes = b""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Logs:
+    """Logs by the pod's uid; they go when the pod does."""
+
+    def __init__(self) -> None:
+        self._logs: dict[str, _Log] = {}
+
+    def begin(self, pod: Object) -> None:
+        self._logs.setdefault(uid_of(pod), _Log())
+
+    def end(self, pod: Object, content: bytes) -> None:
+        log = self._logs.setdefault(uid_of(pod), _Log())
+        log.content += content
+        log.ended.set()
+
+    def forget(self, pod: Object) -> None:
+        log = self._logs.pop(uid_of(pod), None)
+        if log is not None:
+            log.ended.set()
+
+    def read(self, pod: Object, query: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """The log so far; with `follow`, also what comes until the pod ends.
+
+        Raises:
+            ApiError: 400, the pod has not started or has no such container.
+        """
+        containers = [container["name"] for container in pod["spec"]["containers"]]
+        container = query.get("container") or containers[0]
+        if container not in containers:
+            raise ApiError(400, f"container {container} is not valid for pod {name_of(pod)}")
+        log = self._logs.get(uid_of(pod))
+        if log is None:
+            statuses = dig(pod, "status", "containerStatuses", default=[{}])
+            reason = dig(statuses[0], "state", "waiting", "reason", default="ContainerCreating")
+            raise ApiError(400, f'container "{container}" in pod "{name_of(pod)}" is waiting to start: {reason}')
+        return _chunks(log, query)
+
+
+async def _chunks(log: _Log, query: Mapping[str, str]) -> AsyncIterator[bytes]:
+    sent = len(log.content)
+    yield _tail(log.content, query.get("tailLines"))
+    if query.get("follow") == "true":
+        await log.ended.wait()
+        yield log.content[sent:]
+
+
+def _tail(content: bytes, lines: str | None) -> bytes:
+    """
+    >>> _tail(b"a\\nb\\nc\\n", "2")
+    b'b\\nc\\n'
+    """
+    if lines is None:
+        return content
+    count = int(lines)
+    return b"".join(content.splitlines(keepends=True)[-count:]) if count else b""
