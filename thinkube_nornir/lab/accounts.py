@@ -13,6 +13,9 @@ from thinkube_nornir.lab.emulation import Call, LabHost, Reply, Tool
 
 PASSWORD_SETTING = "lab_sudo_password"  # noqa: S105 - a setting's name
 _HASH = "/run/lab/sudo"
+_ORDINARY = "1000"
+"""What a caller without sudo is told of itself, so that programs that ask whether they are root find out that they
+are not. What is told of an account by name is the number its files have."""
 
 SUDO = """\
 #!/bin/sh
@@ -74,6 +77,8 @@ async def _id(call: Call) -> Reply:
         return Reply(1, stderr=f"id: '{user}': no such user\n")
     uid, gid = fields[2], fields[3]
     groups = _groups_of(call.host, user, gid)
+    if not names and user != "root":
+        uid = gid = _ORDINARY
     if set(flags) - set("ugGnr") or len(names) > 1:
         return Reply(1, stderr=f"id: invalid option -- '{flags}'\nTry 'id --help' for more information.\n")
     name = "n" in flags

@@ -166,7 +166,8 @@ def _launched(config: Config, folder: Path) -> dict[str, Any]:
             raise DeadlinePassed(
                 f"the lab was not ready after {_START:g} s", why=_log_tail(config), fix=f"read {_log(config)}"
             )
-        return json.loads(said.read(1 << 20) or b"{}")
+        answer: dict[str, Any] = json.loads(said.read(1 << 20) or b"{}")
+        return answer
 
 
 def _not_started(config: Config, error: dict[str, str] | None) -> ThinkubeError:

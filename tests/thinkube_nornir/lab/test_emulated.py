@@ -137,6 +137,13 @@ def test_account_tools_answer_with_the_real_tools_status(lab: RunningLab, comman
     assert lab.ssh("tkw1", "cat /etc/group /etc/passwd").stdout == before
 
 
+def test_only_sudo_makes_a_caller_root(lab: RunningLab) -> None:
+    """`id -u` is 0 with sudo alone, and an account's number is that of the files it owns."""
+    command = "id -u; sudo id -u; touch x; chown ops x; id -u ops; stat -c %u x"
+
+    assert lab.ssh("tkc", command).text.split() == ["1000", "0", "0", "0"]
+
+
 def test_who_am_i_depends_on_sudo(lab: RunningLab) -> None:
     """Though there is one uid, names tell who is at work."""
     assert lab.ssh("tkc", "whoami; id -un; sudo whoami; sudo id -un; sudo -u ops whoami").text.split() == [

@@ -23,7 +23,8 @@ def test_what_is_made_and_removed_leaves_no_difference(lab: RunningLab) -> None:
     lab.ssh(
         "tkc",
         "set -e; cp -a /etc/passwd /root/kept; echo x >> /etc/passwd; mkdir /etc/new; echo y > /etc/new/file;"
-        "ln -s a ~/link; chmod 600 /etc/group; echo z > /usr/local/bin/tool; cp /usr/bin/env /usr/bin/env2; rm /usr/bin/env",
+        "ln -s a ~/link; chmod 600 /etc/group; echo z > /usr/local/bin/tool;"
+        "cp /usr/bin/env /usr/bin/env2; rm /usr/bin/env",
     )
     during = files(lab, "tkc")
     lab.ssh(
