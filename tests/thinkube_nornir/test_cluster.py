@@ -1,0 +1,504 @@
+"""The cluster door's writes and waits, against the lab's API and, when KUBEBUILDER_ASSETS names one, a real API."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nornir.core.task import Result
+
+from tests.cluster_door import Door
+from tests.kube_servers import ASSETS, LabServer, real_server
+from thinkube_nornir.cluster import (
+    Cluster,
+    apply,
+    delete,
+    node_ready,
+    probe_pod,
+    restore,
+    rolled_out,
+    run_pod,
+    wait,
+    wait_all,
+)
+from thinkube_nornir.cluster.messages import Call
+from thinkube_nornir.cluster.objects import cleaned
+from thinkube_nornir.cluster.patience import patience
+from thinkube_nornir.errors import ClusterError, DeadlinePassed, Refused
+from thinkube_nornir.lab.kube import PodExit
+from thinkube_nornir.outcome import Outcome, outcome_of
+
+_numbers = itertools.count(1)
+
+
+async def runtime(pod: dict[str, Any], node: str) -> PodExit | None:
+    """Containers of the lab: `exit N` ends with N, anything else keeps running."""
+    match pod["spec"]["containers"][0].get("command"):
+        case ["exit", code]:
+            return PodExit(int(code), f"on {node}\n".encode())
+    return None
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[LabServer]:
+    server = LabServer(runtime)
+    server.do(lambda: server.api.add_node("n1", address="192.0.2.11"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if not os.environ.get(ASSETS):
+        pytest.skip(f"{ASSETS} names no folder with kube-apiserver and etcd")
+    with real_server(Path(os.environ[ASSETS]), tmp_path_factory.mktemp("real")) as text:
+        yield text
+
+
+@pytest.fixture(params=["lab", "real"])
+def door(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Door]:
+    server = request.getfixturevalue(request.param)
+    yield from _door(server.kubeconfig if isinstance(server, LabServer) else server, tmp_path)
+
+
+@pytest.fixture
+def lab_door(lab: LabServer, tmp_path: Path) -> Iterator[Door]:
+    """For what needs controllers, nodes or pods."""
+    yield from _door(lab.kubeconfig, tmp_path)
+
+
+def _door(text: str, folder: Path) -> Iterator[Door]:
+    door = Door(folder, text, command=20)
+    yield door
+    door.close()
+
+
+@pytest.fixture
+def name() -> str:
+    """Of an object that no other test has."""
+    return f"object-{next(_numbers)}"
+
+
+def config_map(name: str, **data: str) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def secret(name: str, **data: str) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
+
+
+def place(manifest: dict[str, Any]) -> tuple[str, str, str, str]:
+    metadata = manifest["metadata"]
+    return manifest["apiVersion"], manifest["kind"], metadata["name"], metadata.get("namespace", "")
+
+
+def live(door: Door, manifest: dict[str, Any]) -> Any:
+    return door.use(lambda kube: kube.get(*place(manifest)))
+
+
+def applied(door: Door, manifest: dict[str, Any], **more: Any) -> Result:
+    return door.use(lambda kube: apply(kube, manifest, **more))
+
+
+def restored(door: Door, manifest: dict[str, Any]) -> Result:
+    return door.use(lambda kube: restore(kube, *place(manifest)))
+
+
+def deleted(door: Door, manifest: dict[str, Any], **more: Any) -> Result:
+    return door.use(lambda kube: delete(kube, *place(manifest), **more))
+
+
+def others_apply(door: Door, manifest: dict[str, Any], manager: str = "addon") -> None:
+    """What someone else does with kubectl."""
+
+    def sent(kube: Cluster) -> None:
+        path = kube.must_serve(manifest["apiVersion"], manifest["kind"]).path("default", manifest["metadata"]["name"])
+        query = {"fieldManager": manager, "force": "true"}
+        call = Call("PATCH", path, query, manifest, "application/apply-patch+yaml", "their apply")
+        kube.client.ask(call, patience(kube.task))
+
+    door.use(sent)
+
+
+def others_delete(door: Door, manifest: dict[str, Any]) -> None:
+    def sent(kube: Cluster) -> None:
+        path = kube.must_serve(manifest["apiVersion"], manifest["kind"]).path("default", manifest["metadata"]["name"])
+        kube.client.ask(Call("DELETE", path, doing="their delete"), patience(kube.task))
+
+    door.use(sent)
+
+
+def test_apply_creates_and_then_finds_nothing_to_do(door: Door, name: str) -> None:
+    """A second run changes nothing, and the object's version shows it."""
+    first = applied(door, config_map(name, a="1"))
+    version = live(door, config_map(name))["metadata"]["resourceVersion"]
+    second = applied(door, config_map(name, a="1"))
+
+    assert (outcome_of(first), outcome_of(second)) == (Outcome.CHANGED, Outcome.UNCHANGED)
+    assert first.result == f"create ConfigMap default/{name}"
+    assert "+  a: '1'\n" in first.diff
+    assert live(door, config_map(name))["metadata"]["resourceVersion"] == version
+
+
+def test_apply_changes_what_differs_and_drops_what_we_no_longer_want(door: Door, name: str) -> None:
+    applied(door, config_map(name, a="1", b="2"))
+
+    result = applied(door, config_map(name, a="3"))
+
+    assert live(door, config_map(name))["data"] == {"a": "3"}
+    assert "-  a: '1'\n" in result.diff
+    assert "-  b: '2'\n" in result.diff
+
+
+def test_a_dry_run_promises_and_writes_nothing(door: Door, name: str) -> None:
+    """Neither the cluster nor the ledger know of it."""
+    applied(door, config_map(name, a="1"))
+    before, known = live(door, config_map(name)), door.ledger.changes()
+    door.context.dry_run = True
+
+    changed, created = applied(door, config_map(name, a="2")), applied(door, config_map(f"{name}-new"))
+    gone, back = deleted(door, config_map(name)), restored(door, config_map(name))
+
+    assert {outcome_of(result) for result in (changed, created, gone, back)} == {Outcome.PLANNED}
+    assert "+  a: '2'\n" in changed.diff
+    assert live(door, config_map(name)) == before
+    assert live(door, config_map(f"{name}-new")) is None
+    assert door.ledger.changes() == known
+
+
+def test_a_dry_run_plans_into_a_namespace_that_is_only_planned(door: Door, name: str) -> None:
+    """The API cannot check it yet; without a dry run a missing namespace is an error."""
+    manifest = config_map(name)
+    manifest["metadata"]["namespace"] = "not-there-yet"
+
+    with pytest.raises(ClusterError) as caught:
+        applied(door, manifest)
+    door.context.dry_run = True
+
+    assert caught.value.status == 404
+    assert outcome_of(applied(door, manifest)) is Outcome.PLANNED
+    assert door.ledger.changes() == []
+
+
+def test_a_verify_run_changes_nothing(door: Door, name: str) -> None:
+    applied(door, config_map(name, a="1"))
+    door.context.read_only = True
+
+    assert outcome_of(applied(door, config_map(name, a="1"))) is Outcome.UNCHANGED
+    with pytest.raises(Refused):
+        applied(door, config_map(name, a="2"))
+    with pytest.raises(Refused):
+        deleted(door, config_map(name))
+    with pytest.raises(Refused):
+        restored(door, config_map(name))
+    assert live(door, config_map(name))["data"] == {"a": "1"}
+
+
+def test_fields_of_others_are_not_taken_by_accident(door: Door, name: str) -> None:
+    """The refusal names the manager and the field, and the ledger holds nothing that never was."""
+    others_apply(door, config_map(name, Corefile="theirs"))
+
+    with pytest.raises(Refused) as caught:
+        applied(door, config_map(name, Corefile="ours"))
+
+    assert ".data.Corefile belongs to addon" in caught.value.why
+    assert door.ledger.changes() == []
+
+
+def test_what_was_taken_by_force_is_given_back(door: Door, name: str) -> None:
+    """After restore the object is as it was, and its manager owns again what we took."""
+    theirs = config_map(name, Corefile="theirs", more="kept")
+    theirs["metadata"] |= {"labels": {"l": "theirs"}, "annotations": {"x": "theirs"}}
+    others_apply(door, theirs)
+    before = live(door, theirs)
+    ours = config_map(name, Corefile="ours", new="ours")
+    ours["metadata"] |= {"labels": {"l": "ours", "m": "ours"}}
+
+    taken = applied(door, ours, force=True)
+    back = restored(door, theirs)
+
+    assert (outcome_of(taken), outcome_of(back)) == (Outcome.CHANGED, Outcome.CHANGED)
+    assert cleaned(live(door, theirs)) == cleaned(before)
+    owners = {entry["manager"]: entry["fieldsV1"] for entry in live(door, theirs)["metadata"]["managedFields"]}
+    assert owners == {entry["manager"]: entry["fieldsV1"] for entry in before["metadata"]["managedFields"]}
+    assert outcome_of(restored(door, theirs)) is Outcome.UNCHANGED
+    assert door.ledger.changes() == []
+
+
+def test_what_others_changed_since_stays(door: Door, name: str) -> None:
+    others_apply(door, config_map(name, Corefile="theirs"))
+    applied(door, config_map(name, Corefile="ours"), force=True)
+    others_apply(door, config_map(name, later="theirs"), "someone")
+
+    restored(door, config_map(name))
+
+    assert live(door, config_map(name))["data"] == {"Corefile": "theirs", "later": "theirs"}
+
+
+def test_what_others_took_back_is_left_alone(door: Door, name: str) -> None:
+    """An addon that was enabled anew has reset the object: there is nothing of ours to take back."""
+    others_apply(door, config_map(name, Corefile="theirs"))
+    applied(door, config_map(name, Corefile="ours"), force=True)
+    others_apply(door, config_map(name, Corefile="theirs anew"))
+
+    result = restored(door, config_map(name))
+
+    assert outcome_of(result) is Outcome.UNCHANGED
+    assert live(door, config_map(name))["data"] == {"Corefile": "theirs anew"}
+    assert door.ledger.changes() == []
+
+
+def test_what_we_created_is_deleted(door: Door, name: str) -> None:
+    applied(door, config_map(name, a="1"))
+    applied(door, config_map(name, a="2"))
+
+    result = restored(door, config_map(name))
+
+    assert outcome_of(result) is Outcome.CHANGED
+    assert live(door, config_map(name)) is None
+    assert outcome_of(restored(door, config_map(name))) is Outcome.UNCHANGED
+
+
+def test_an_object_that_others_made_in_the_meantime_is_not_deleted(door: Door, name: str) -> None:
+    """Ours went, theirs has the same name."""
+    applied(door, config_map(name, a="1"))
+    others_delete(door, config_map(name))
+    others_apply(door, config_map(name, a="theirs"))
+
+    result = restored(door, config_map(name))
+
+    assert "addon" in result.result
+    assert live(door, config_map(name))["data"] == {"a": "theirs"}
+
+
+def test_a_run_killed_before_the_effect_owns_nothing(door: Door, name: str) -> None:
+    """An intention without an effect: rollback leaves what others made."""
+    others_apply(door, config_map(name, a="theirs"))
+    door.ledger.intend(
+        host="tkc", component="c", key=f"object:v1/ConfigMap/default/{name}", summary="", before={"object": None}
+    )
+
+    assert outcome_of(restored(door, config_map(name))) is Outcome.UNCHANGED
+    assert live(door, config_map(name)) is not None
+
+
+def test_a_run_killed_after_the_effect_is_completed(door: Door, name: str) -> None:
+    """The next run finds the object as wanted, and what was intended becomes done."""
+    applied(door, config_map(name, a="1"))
+    key = f"object:v1/ConfigMap/default/{name}"
+    door.ledger.intend(host="tkc", component="c", key=key, summary="", before={"object": "ignored"})
+
+    assert outcome_of(applied(door, config_map(name, a="1"))) is Outcome.UNCHANGED
+    known = door.ledger.ours("tkc", key)
+    assert known is not None
+    assert (known.state, known.before) == ("done", {"object": None})
+
+
+def test_a_restore_killed_half_way_is_completed(door: Door, name: str) -> None:
+    """The fields are back and their owners not yet: a second rollback gives them back."""
+    others_apply(door, config_map(name, a="theirs"))
+    before = live(door, config_map(name))
+    applied(door, config_map(name, a="ours"), force=True)
+
+    def half(kube: Cluster) -> None:
+        now = kube.get(*place(config_map(name)))
+        assert now is not None
+        path = kube.must_serve("v1", "ConfigMap").path("default", name)
+        call = Call("PUT", path, {"fieldManager": "thinkube-nornir"}, now | {"data": {"a": "theirs"}})
+        kube.client.ask(call, patience(kube.task))
+
+    door.use(half)
+    restored(door, config_map(name))
+
+    assert cleaned(live(door, config_map(name))) == cleaned(before)
+    assert [e["manager"] for e in live(door, config_map(name))["metadata"]["managedFields"]] == ["addon"]
+
+
+def test_an_unknown_field_is_an_error(door: Door, name: str) -> None:
+    """Strict validation: a typing error in a manifest is not dropped silently."""
+    with pytest.raises(ClusterError) as caught:
+        applied(door, config_map(name) | {"dataa": {"a": "1"}})
+
+    assert "dataa" in caught.value.why
+    assert live(door, config_map(name)) is None
+
+
+def test_delete_waits_and_restore_creates_again(door: Door, name: str) -> None:
+    others_apply(door, config_map(name, a="theirs"))
+
+    assert outcome_of(deleted(door, config_map(name))) is Outcome.CHANGED
+    assert live(door, config_map(name)) is None
+    assert outcome_of(deleted(door, config_map(name))) is Outcome.UNCHANGED
+    assert outcome_of(restored(door, config_map(name))) is Outcome.CHANGED
+    assert live(door, config_map(name))["data"] == {"a": "theirs"}
+
+
+def test_deleting_our_own_object_leaves_nothing_to_restore(door: Door, name: str) -> None:
+    applied(door, config_map(name))
+
+    deleted(door, config_map(name))
+
+    assert door.ledger.changes() == []
+
+
+def test_a_deletion_without_undo_is_not_kept(door: Door, name: str) -> None:
+    others_apply(door, secret(name, token="theirs"))
+
+    deleted(door, secret(name), undo=False)
+
+    assert live(door, secret(name)) is None
+    assert door.ledger.changes() == []
+
+
+def test_a_deletion_that_hangs_names_the_finalizers(door: Door, name: str) -> None:
+    manifest = config_map(name)
+    manifest["metadata"]["finalizers"] = ["example.com/hold"]
+    applied(door, manifest)
+
+    with pytest.raises(DeadlinePassed) as caught:
+        deleted(door, manifest, timeout=0.5)
+
+    assert "example.com/hold" in caught.value.why
+    assert name in caught.value.what
+
+
+def test_a_secret_is_created_without_being_shown(door: Door, name: str) -> None:
+    """Neither the diff nor the ledger hold its values, also not when it changes."""
+    first = applied(door, secret(name, token="first-value"))
+    second = applied(door, secret(name, token="other-value"))
+
+    told = f"{first.diff}{second.diff}{door.ledger.changes()}"
+    for hidden in ("first-value", "other-value", "Zmlyc3QtdmFsdWU=", "b3RoZXItdmFsdWU="):
+        assert hidden not in told
+    assert "token" in second.diff
+    assert outcome_of(applied(door, secret(name, token="other-value"))) is Outcome.UNCHANGED
+
+
+def test_a_secret_of_others_is_never_overwritten(door: Door, name: str) -> None:
+    """Its content could not be kept for rollback, because no secret may be in the journal."""
+    others_apply(door, secret(name, token="theirs"))
+
+    with pytest.raises(Refused, match="not ours"):
+        applied(door, secret(name, token="ours!"), force=True)
+
+    assert outcome_of(applied(door, secret(name, token="theirs"))) is Outcome.UNCHANGED
+
+
+def test_a_wait_sees_a_change_as_it_happens(door: Door, name: str) -> None:
+    applied(door, config_map(name, a="1"))
+    threading.Timer(0.2, applied, (door, config_map(name, a="2"))).start()
+
+    seen = door.use(
+        lambda kube: wait(
+            kube,
+            *place(config_map(name)),
+            condition=lambda obj: obj is not None and obj["data"]["a"] == "2",
+            what="the change",
+            timeout=20,
+        )
+    )
+
+    assert seen is not None
+    assert seen["data"] == {"a": "2"}
+
+
+def test_a_wait_for_several_sees_them_come_and_go(door: Door, name: str) -> None:
+    def labelled(part: str) -> dict[str, Any]:
+        manifest = config_map(f"{name}-{part}")
+        manifest["metadata"]["labels"] = {"set": name}
+        return manifest
+
+    def names(kube: Cluster, *wanted: str) -> list[str]:
+        found = wait_all(
+            kube,
+            *("v1", "ConfigMap", "default"),
+            label_selector=f"set={name}",
+            condition=lambda objects: [o["metadata"]["name"] for o in objects] == list(wanted),
+            what="the set",
+            timeout=20,
+        )
+        return [obj["metadata"]["name"] for obj in found]
+
+    def come_and_go() -> None:
+        applied(door, labelled("b"))
+        deleted(door, labelled("a"))
+
+    applied(door, labelled("a"))
+    threading.Timer(0.2, come_and_go).start()
+
+    assert door.use(lambda kube: names(kube, f"{name}-a", f"{name}-b"))
+    assert door.use(lambda kube: names(kube, f"{name}-b"))
+
+
+def test_lists_carry_what_their_objects_are(door: Door, name: str) -> None:
+    applied(door, config_map(name, a="1"))
+
+    found = door.use(lambda kube: kube.list("v1", "ConfigMap", "default", field_selector=f"metadata.name={name}"))
+
+    assert [(obj["kind"], obj["data"]) for obj in found] == [("ConfigMap", {"a": "1"})]
+
+
+def test_the_api_tells_its_health_and_version(door: Door) -> None:
+    assert door.use(lambda kube: kube.raw("/readyz")) == "ok"
+    assert door.use(lambda kube: kube.version()).startswith("v1.")
+
+
+def deployment(name: str) -> dict[str, Any]:
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": template},
+    }
+
+
+def test_a_deployment_rolls_out(lab_door: Door, name: str) -> None:
+    applied(lab_door, deployment(name))
+
+    done = lab_door.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=20))
+
+    assert done is not None
+    assert done["status"]["availableReplicas"] == 2
+    assert outcome_of(applied(lab_door, deployment(name))) is Outcome.UNCHANGED
+
+
+def test_a_node_becomes_ready(lab: LabServer, lab_door: Door) -> None:
+    lab.do(lambda: lab.api.add_node("n2", address="192.0.2.12"))
+    lab.do(lambda: lab.api.set_node_ready("n2", False, "KubeletNotReady"))
+
+    with pytest.raises(DeadlinePassed) as caught:
+        lab_door.use(lambda kube: node_ready(kube, "n2", timeout=0.5))
+    assert "KubeletNotReady" in caught.value.why
+
+    threading.Timer(0.2, lab.do, (lambda: lab.api.set_node_ready("n2", True),)).start()
+    assert lab_door.use(lambda kube: node_ready(kube, "n2", timeout=20))
+    lab.do(lambda: lab.api.remove_node("n2"))
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_probe_pod_runs_and_is_gone(lab: LabServer, lab_door: Door, code: int) -> None:
+    """Also in a verify run, which may create nothing else; a failing command is an answer, not an error."""
+    lab_door.context.read_only = True
+
+    ran = lab_door.use(lambda kube: run_pod(kube, probe_pod("dns", "i", ["exit", str(code)], node="n1"), timeout=20))
+
+    assert (ran.exit_code, ran.log) == (code, "on n1\n")
+    pods = lab.do(lambda: lab.api.list("v1", "Pod", "default"))
+    assert [pod for pod in pods if pod["metadata"]["name"].startswith("dns-")] == []
+
+
+def test_a_probe_pod_that_never_ends_is_ended(lab: LabServer, lab_door: Door) -> None:
+    with pytest.raises(DeadlinePassed, match="probe pod default/slow-"):
+        lab_door.use(lambda kube: run_pod(kube, probe_pod("slow", "i", ["run"], node="n1"), timeout=0.5))
+
+    pods = lab.do(lambda: lab.api.list("v1", "Pod", "default"))
+    assert [pod for pod in pods if pod["metadata"]["name"].startswith("slow-")] == []
