@@ -39,9 +39,18 @@ def parse_group(done: Completed) -> Group | None:
     return Group(frozenset(done.text.rpartition(":")[2].split(",")) - {""})
 
 
-def parse_home(done: Completed) -> str | None:
-    """The home folder in a line of passwd(5); None when there is no such user."""
-    return done.text.split(":")[5] if done.status == 0 else None
+@dataclass(frozen=True)
+class Account:
+    uid: str
+    home: str
+
+
+def parse_account(done: Completed) -> Account | None:
+    """A line of passwd(5); None when there is no such user."""
+    if done.status != 0:
+        return None
+    _, _, uid, _, _, home, *_ = done.text.split(":")
+    return Account(uid, home)
 
 
 def parse_addresses(done: Completed) -> Mapping[str, tuple[str, ...]]:
@@ -97,8 +106,8 @@ def group(name: str) -> Fact[Group | None]:
     return Fact(f"group {name}", ("getent", "group", name), parse_group, accept=(0, 2))
 
 
-def home(user: str) -> Fact[str | None]:
-    return Fact(f"home of {user}", ("getent", "passwd", user), parse_home, accept=(0, 2))
+def account(user: str) -> Fact[Account | None]:
+    return Fact(f"account {user}", ("getent", "passwd", user), parse_account, accept=(0, 2))
 
 
 def units(*names: str) -> Fact[Mapping[str, str]]:
@@ -123,8 +132,8 @@ def parse_global(done: Completed) -> tuple[str, ...]:
 
 
 def permissions(path: str) -> Fact[str]:
-    """`600 thinkube`; empty when there is no such file."""
-    return Fact(f"permissions of {path}", ("stat", "--format=%a %U", path), lambda d: d.text, root=True, accept=(0, 1))
+    """Mode and owner by number, because several names may share one: `600 1000`; empty when there is no such file."""
+    return Fact(f"permissions of {path}", ("stat", "--format=%a %u", path), lambda d: d.text, root=True, accept=(0, 1))
 
 
 HOSTNAME: Fact[str] = Fact("host name", ("hostname",), lambda done: done.text.strip().lower())

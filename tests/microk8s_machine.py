@@ -170,8 +170,8 @@ class Machine:
             f"cat {DATA}/certs/server.crt": lambda _: self.certificate if self.channel else Reply(1),
             f"test -e {DATA}/var/lock/clustered.lock": lambda _: Reply(0 if self.clustered else 1),
             f"test -e {DATA}/var/kubernetes/backend/kine.sock": lambda _: Reply(0 if self.socket else 1),
-            "stat '--format=%a %U'": lambda c: (
-                self.permissions or ("600 ops" if c.argv[-1] in self.files else Reply(1))
+            "stat '--format=%a %u'": lambda c: (
+                self.permissions or ("600 1000" if c.argv[-1] in self.files else Reply(1))
             ),
             "/home/ops/.local/bin/kubectl": lambda _: self.kubectl,
             "/snap/bin/microk8s status": self._status,
@@ -194,7 +194,7 @@ class Machine:
 
     def _stat(self, command: Command) -> Reply:
         there = command.argv[-1] in self.files
-        return Reply(0, self.permissions or "600 ops") if there else Reply(1)
+        return Reply(0, self.permissions or "600 1000") if there else Reply(1)
 
     def _snap_list(self, _: Command) -> Reply:
         row = f"microk8s v1.32.3 8000 {self.channel} canonical {','.join(sorted(self.notes)) or '-'}\n"

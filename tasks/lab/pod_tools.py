@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.lab.dns import Answer, Query
+from tasks.lab.dns import Answer, Query, ask_server
 from tasks.lab.microk8s.node import DNS_ADDRESS, Node, control_of, node_of
 from tasks.lab.pods import POD_ENV, ask_coredns
 from tasks.lab.resolver import search_domains
@@ -42,18 +42,22 @@ def _pod(call: Call) -> tuple[Node, str]:
 
 @tool
 async def nslookup(call: Call) -> Reply:
-    """busybox 1.36: `nslookup [-type=TYPE] NAME`; the search list is for names without a dot; status 1 on NXDOMAIN."""
+    """busybox 1.36: `nslookup [-type=TYPE] NAME [SERVER]`; names with a dot skip the search list."""
     node, namespace = _pod(call)
     words = [w for w in call.argv[1:] if not w.startswith("-")]
     options = [w for w in call.argv[1:] if w.startswith("-")]
-    if len(words) != 1 or any(not w.startswith(("-type=", "-querytype=", "-q=")) for w in options):
+    if len(words) not in (1, 2) or any(not w.startswith(("-type=", "-querytype=", "-q=")) for w in options):
         raise ToolError(1, USAGE)
     kind = options[-1].partition("=")[2].upper() if options else "A"
     bare = words[0].rstrip(".")
-    asked, found = look_up_in_pod(node, namespace, f"{bare}." if "." in bare else words[0], kind)
+    if len(words) == 2:
+        asked, found = bare, ask_server(node.host.lab, node.host, words[1], Query(bare.lower(), kind))
+    else:
+        asked, found = look_up_in_pod(node, namespace, f"{bare}." if "." in bare else words[0], kind)
     if found.rcode == "TIMEOUT":
         return Reply(1, ";; connection timed out; no servers could be reached\n\n")
-    head = f"Server:\t\t{DNS_ADDRESS}\nAddress:\t{DNS_ADDRESS}:53\n\n"
+    server = words[1] if len(words) == 2 else DNS_ADDRESS
+    head = f"Server:\t\t{server}\nAddress:\t{server}:53\n\n"
     if found.rcode != "NOERROR":
         return Reply(1, f"{head}** server can't find {asked}: {found.rcode}\n\n")
     if not found.records:

@@ -12,7 +12,7 @@ from tasks.microk8s import SNAP, units_of
 from tasks.microk8s_facts import CERTIFICATE, CLUSTERED, DATASTORE_SOCKET, STATUS, arguments
 from tasks.microk8s_node import MICROK8S_GROUP
 from tasks.node_address import ARGUMENTS, given
-from tasks.node_facts import HOSTNAME, home, permissions, units
+from tasks.node_facts import HOSTNAME, Account, account, permissions, units
 from thinkube_nornir.cluster import is_rolled_out, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import setting
@@ -35,9 +35,9 @@ def workloads(task: Task) -> list[tuple[str, str]]:
     return always + storage
 
 
-def home_folder(task: Task) -> str:
+def user_account(task: Task) -> Account:
     user = setting(task, "system_username")
-    found = read(task, home(user))
+    found = read(task, account(user))
     if found is None:
         raise ThinkubeError(f"there is no user {user}", fix="create it (phase 1), or correct system_username")
     return found
@@ -45,11 +45,11 @@ def home_folder(task: Task) -> str:
 
 def wrappers(task: Task) -> dict[str, str]:
     """Path to the MicroK8s program it calls."""
-    return {f"{home_folder(task)}/.local/bin/{name}": program for name, program in PROGRAMS.items()}
+    return {f"{user_account(task).home}/.local/bin/{name}": program for name, program in PROGRAMS.items()}
 
 
 def kubeconfig_path(task: Task) -> str:
-    return f"{home_folder(task)}/.kube/thinkube.config"
+    return f"{user_account(task).home}/.kube/thinkube.config"
 
 
 def microk8s_runs(task: Task) -> Result:
@@ -158,14 +158,10 @@ def kubectl_answers(task: Task) -> Result:
 
 
 def kubeconfig_is_private(task: Task) -> Result:
-    user, path = setting(task, "system_username"), kubeconfig_path(task)
+    path, wanted = kubeconfig_path(task), f"600 {user_account(task).uid}"
     found = read(task, permissions(path))
-    expect(
-        found == f"600 {user}",
-        f"{path} is not 600 {user}",
-        why=f"it is {found or 'absent'}",
-        fix="run the set-up again",
-    )
+    what = f"{path} is not the user's alone"
+    expect(found == wanted, what, why=f"expected {wanted}, it is {found or 'absent'}", fix="run the set-up again")
     return unchanged(task, f"{path} is {found}")
 
 
@@ -191,5 +187,5 @@ def certificate_covers_the_lan_address(task: Task) -> Result:
 
 def facts(task: Task) -> tuple[Fact[Any], ...]:
     user = setting(task, "system_username")
-    plain = (SNAP, STATUS, CLUSTERED, DATASTORE_SOCKET, CERTIFICATE, HOSTNAME, MICROK8S_GROUP, home(user))
+    plain = (SNAP, STATUS, CLUSTERED, DATASTORE_SOCKET, CERTIFICATE, HOSTNAME, MICROK8S_GROUP, account(user))
     return (*plain, units(*units_of(worker=False)), *map(arguments, ARGUMENTS))

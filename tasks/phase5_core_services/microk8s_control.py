@@ -18,7 +18,7 @@ from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s import MEMBERSHIP_KEY, SNAP, ours
 from tasks.microk8s_facts import STATUS, arguments
 from tasks.node_address import ARGUMENTS, restore_node_address, set_node_address
-from tasks.node_facts import HOSTNAME, SNAPD_WORK, home
+from tasks.node_facts import HOSTNAME, SNAPD_WORK, account
 from tasks.phase5_core_services import _control_checks as checks
 from tasks.phase5_core_services._control_checks import CLUSTER_DNS, addons, kubeconfig_path, workloads, wrappers
 from thinkube_nornir.cluster import is_rolled_out, rolled_out
@@ -90,7 +90,7 @@ def refuse_while_workers_are_registered(task: Task) -> Result:
 
 
 def remove_tools(task: Task) -> Result:
-    found = read(task, home(setting(task, "system_username")))
+    found = read(task, account(setting(task, "system_username")))
     if found is None:
         return unchanged(task, "the user has gone, and the tools with it")
     return restore(task, kubeconfig_path(task), *wrappers(task))
@@ -108,7 +108,7 @@ def restore_launch_configuration(task: Task) -> Result:
 
 def _setup_facts(task: Task) -> tuple[Fact[Any], ...]:
     user = setting(task, "system_username")
-    return (SNAP, SNAPD_WORK, STATUS, node.MICROK8S_GROUP, home(user), *map(arguments, ARGUMENTS))
+    return (SNAP, SNAPD_WORK, STATUS, node.MICROK8S_GROUP, account(user), *map(arguments, ARGUMENTS))
 
 
 COMPONENT = Component(

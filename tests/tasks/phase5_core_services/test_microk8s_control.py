@@ -96,8 +96,8 @@ FAULTS: dict[str, list[Break]] = {
         lambda c: setattr(c.machines["tkc"], "kubectl", Reply(0, '{"clientVersion": {}}')),
     ],
     "kubeconfig_is_private": [
-        lambda c: setattr(c.machines["tkc"], "permissions", "644 ops"),
-        lambda c: setattr(c.machines["tkc"], "permissions", "600 root"),
+        lambda c: setattr(c.machines["tkc"], "permissions", "644 1000"),
+        lambda c: setattr(c.machines["tkc"], "permissions", "600 0"),
     ],
 }
 

@@ -115,6 +115,17 @@ def test_dry_run_sends_nothing_that_alters(chain: str, state: str, request: pyte
     assert cluster.invitations == before
 
 
+def test_dry_run_promises_the_join_without_an_invitation(control: FakeCluster) -> None:
+    """With the snap there and the node not yet, a plan says that it would join, and makes no token for it."""
+    for step in COMPONENT.setup.steps[:3]:
+        control.apply("tkw1", step.function)
+
+    result = control.run("tkw1", COMPONENT, dry_run=True)["join_cluster"]
+
+    assert outcome_of(result) is Outcome.PLANNED
+    assert control.invitations == 0
+
+
 def test_installing_needs_nothing_from_the_control_plane() -> None:
     """All steps before the join declare no edge, and run while the control plane is not even there."""
     steps = COMPONENT.setup.steps
