@@ -95,6 +95,7 @@ def start_sshd(folder: Path, *options: str, port: int | None = None) -> Server:
         "PermitRootLogin yes",
         "MaxStartups 200",
         "LogLevel VERBOSE",
+        "SetEnv SHLVL=1",  # keeps bash from reading the tester's own ~/.bashrc, which may take a second
     ]
     (folder / "sshd_config").write_text("\n".join([*options, *lines]) + "\n")
     if os.getuid() == 0:

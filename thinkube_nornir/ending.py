@@ -7,7 +7,7 @@ import time
 from thinkube_nornir.command import Command
 from thinkube_nornir.shell import Shell
 
-# Arguments: process of the shell and its start time (another start time: the number was given to somebody else), cookie.
+# Arguments: process of the shell, its start time (with another one the number is somebody else's by now), cookie.
 # The shell stops first, so that it starts nothing more; found are its descendants, whoever carries the cookie (children
 # that left the session), and their descendants. They get a second to end by themselves. Runs as root: process 1 and
 # ourselves are never in the list, whatever we were told.

@@ -13,40 +13,39 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-import select
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from thinkube_nornir.command import Command, Completed
 from thinkube_nornir.errors import Cancelled, ThinkubeError, Unreachable
 from thinkube_nornir.secret import Secret
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_CHUNK = 1 << 18
 _SLICE = 0.25  # seconds between two looks at `cancelled`
 
 
 class Channel(Protocol):
-    """The part of paramiko's Channel that a shell uses."""
+    """What a shell runs on: paramiko's channel in ssh_transport.py, a local process in tests."""
 
-    def fileno(self) -> int:
-        """Readable when there is something to read, on either stream, or the end."""
+    def listen(self, bell: threading.Event) -> None:
+        """Set `bell` whenever there is something to read, or the end."""
         ...
 
-    def settimeout(self, seconds: float) -> None:
-        """How long sendall may wait."""
+    def read(self) -> tuple[bytes, bytes]:
+        """What came on stdout and stderr; never waits."""
         ...
 
-    def recv_ready(self) -> bool: ...
-    def recv(self, size: int) -> bytes: ...
-    def recv_stderr_ready(self) -> bool: ...
-    def recv_stderr(self, size: int) -> bytes: ...
-    def sendall(self, data: bytes) -> None: ...
+    def send(self, data: bytes, timeout: float) -> None:
+        """Raises TimeoutError, or another OSError when the link is gone."""
+        ...
 
-    eof_received: Any
-    closed: Any
+    @property
+    def ended(self) -> bool:
+        """Nothing comes any more but what can be read already."""
+        ...
 
     def close(self) -> None: ...
 
@@ -95,13 +94,13 @@ class Shell:
         self._process: tuple[str, str] | None = None
         self._out = _Stream(bytearray())
         self._err = _Stream(bytearray())
-        self._poll = select.poll()
-        self._poll.register(channel.fileno(), select.POLLIN)
+        self._bell = threading.Event()
+        channel.listen(self._bell)
         self._prelude = self._bootstrap(home)
 
     @property
     def usable(self) -> bool:
-        return not (self._channel.eof_received or self._channel.closed)
+        return not self._channel.ended
 
     def answer_sudo(self, prompt: str, ready: str, password: Secret | None, deadline: float) -> None:
         """Wait until sudo has started the shell; give the password when it asks, once, and on stdin only.
@@ -119,7 +118,7 @@ class Shell:
                     self.close()
                     raise _sudo_refused(given=asked)
                 asked = True
-                self._channel.sendall(password.reveal().encode() + b"\n")
+                self._channel.send(password.reveal().encode() + b"\n", deadline - time.monotonic())
             try:
                 self._receive(deadline, sudo)
             except Lost:
@@ -153,8 +152,8 @@ class Shell:
         self.cookie = secrets.token_hex(8)
         prelude, self._prelude = self._prelude, b""
         try:
-            self._channel.settimeout(max(0.1, deadline - time.monotonic()))
-            self._channel.sendall(prelude + f"export THINKUBE_COMMAND={self.cookie}\n".encode() + script)
+            cookie = f"export THINKUBE_COMMAND={self.cookie}\n".encode()
+            self._channel.send(prelude + cookie + script, max(0.1, deadline - time.monotonic()))
         except TimeoutError:
             raise TimedOut(command, b"the host does not take the command in") from None
         except OSError as error:
@@ -181,7 +180,8 @@ class Shell:
         return f"""unset thinkube_m thinkube_s LANGUAGE; thinkube_m={marker}
 f() {{ thinkube_s=$?; echo "$thinkube_m$thinkube_s"; echo "$thinkube_m" >&2; }}
 {"" if home else "cd /; "}umask 022; export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/snap/bin"
-read -r thinkube_s </proc/$$/stat; set -- ${{thinkube_s##*) }}; echo "${{20}}"; echo "$thinkube_m$$"; echo "$thinkube_m" >&2
+read -r thinkube_s </proc/$$/stat; set -- ${{thinkube_s##*) }}
+echo "${{20}}"; echo "$thinkube_m$$"; echo "$thinkube_m" >&2
 """.encode()
 
     def _frame(self, command: Command, deadline: float, cancelled: Callable[[], bool]) -> tuple[int, bytes, bytes]:
@@ -201,13 +201,12 @@ read -r thinkube_s </proc/$$/stat; set -- ${{thinkube_s##*) }}; echo "${{20}}"; 
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimedOut(command, bytes(self._out.data[-500:] + self._err.data[-500:]))
-        if not self._poll.poll(min(left, _SLICE) * 1000):
-            return
-        ended = not self.usable  # asked before reading: what came before the end is still there
-        while self._channel.recv_ready():
-            self._out.data += self._channel.recv(_CHUNK)
-        while self._channel.recv_stderr_ready():
-            self._err.data += self._channel.recv_stderr(_CHUNK)
+        self._bell.wait(min(left, _SLICE))
+        self._bell.clear()
+        ended = self._channel.ended  # asked before reading: what came before the end is still there
+        stdout, stderr = self._channel.read()
+        self._out.data += stdout
+        self._err.data += stderr
         if ended and not self._complete():
             raise Lost
 
@@ -247,9 +246,9 @@ def _sudo_refused(*, given: bool) -> Unreachable:
         return Unreachable(
             "sudo does not accept the password",
             why="it asked a second time; we do not try again, so that no account is locked",
-            fix="correct the secret SUDO_PASSWORD",
+            fix="correct the secret THINKUBE_SUDO_PASSWORD",
         )
-    return Unreachable("sudo asks for a password and none is given", fix="set the secret SUDO_PASSWORD")
+    return Unreachable("sudo asks for a password and none is given", fix="set the secret THINKUBE_SUDO_PASSWORD")
 
 
 def _sudo_failed(said: str) -> Unreachable:

@@ -98,14 +98,14 @@ class ShellPool:
 
     def _open(self, root: bool, deadline: float) -> Shell | None:
         """A new shell, or None when the host opens no further session."""
-        from thinkube_nornir.ssh_transport import SHELL, open_shell
+        from thinkube_nornir.ssh_transport import SHELL, ShellChannel, open_shell
 
         prompt, ready = secrets.token_hex(8), secrets.token_hex(8)
         command = _ROOT_SHELL.format(prompt=prompt, ready=ready) if root else SHELL
         channel = open_shell(self._link.transport, command, deadline - time.monotonic())
         if channel is None:
             return None
-        shell = Shell(channel, home=not root)
+        shell = Shell(ShellChannel(channel), home=not root)
         if root:
             shell.answer_sudo(prompt, ready, self._login.sudo_password, deadline)
         return shell

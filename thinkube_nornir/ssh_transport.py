@@ -7,9 +7,9 @@ loopback: the PTY and login shell (bashrc, motd), and netmiko's 0.1 s pause befo
 from __future__ import annotations
 
 import functools
-import select
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from thinkube_nornir.ssh_route import Login, Route
 
 DEVICE = "thinkube_ssh"
 SHELL = "exec /bin/sh"
+_CHUNK = 1 << 18
 _WINDOW = 16 << 20  # bytes a host may send before we answer; paramiko's 2 MiB costs round trips on a long link
 
 
@@ -88,7 +89,7 @@ class Link:
             self._release()
             raise
         self._connection = plugin.connection
-        self.first_channel: paramiko.Channel = self._connection.remote_conn
+        self.first_channel = ShellChannel(self._connection.remote_conn)
         self.transport = _transport(self._connection.remote_conn_pre)
         self.transport.set_keepalive(int(login.ssh.keepalive))
 
@@ -103,6 +104,47 @@ class Link:
     def _release(self) -> None:
         if self._jump is not None:
             _jumps.release(self._jump)
+
+
+class _Bell:
+    """What paramiko's buffers call an event, for both streams of a channel. They clear it when one of them is empty;
+    that must not hide what just came on the other, so only the reader clears it."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self.set = event.set
+
+    def clear(self) -> None:
+        """Left to the reader."""
+
+
+class ShellChannel:
+    """shell.Channel on a paramiko channel."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+
+    def listen(self, bell: threading.Event) -> None:
+        for buffer in (self._channel.in_buffer, self._channel.in_stderr_buffer):
+            buffer.set_event(_Bell(bell))  # type: ignore[arg-type]
+
+    def read(self) -> tuple[bytes, bytes]:
+        stdout, stderr = bytearray(), bytearray()
+        while self._channel.recv_ready():
+            stdout += self._channel.recv(_CHUNK)
+        while self._channel.recv_stderr_ready():
+            stderr += self._channel.recv_stderr(_CHUNK)
+        return bytes(stdout), bytes(stderr)
+
+    def send(self, data: bytes, timeout: float) -> None:
+        self._channel.settimeout(timeout)
+        self._channel.sendall(data)
+
+    @property
+    def ended(self) -> bool:
+        return bool(self._channel.eof_received or self._channel.closed)
+
+    def close(self) -> None:
+        self._channel.close()
 
 
 class _Jumps:
@@ -242,39 +284,30 @@ def forward(transport: paramiko.Transport, login: Login, address: str, port: int
             fix="see that it listens there, and that sshd on the host has AllowTcpForwarding",
         ) from error
     ours, theirs = socket.socketpair()
-    threading.Thread(target=_pump, args=(channel, theirs), name="forward", daemon=True).start()
+    threading.Thread(target=_relay, args=(channel, theirs), name="forward", daemon=True).start()
     return ours
 
 
-def _pump(channel: paramiko.Channel, stream: socket.socket) -> None:
+def _relay(channel: paramiko.Channel, stream: socket.socket) -> None:
     """Both ways until both have ended."""
-    poll = select.poll()
-    poll.register(channel.fileno(), select.POLLIN)
-    poll.register(stream.fileno(), select.POLLIN)
-    sources: dict[int, tuple[Any, Any]] = {channel.fileno(): (channel, stream), stream.fileno(): (stream, channel)}
+    back = threading.Thread(target=_pump, args=(stream, channel), name="forward back", daemon=True)
+    back.start()
+    _pump(channel, stream)
+    back.join()
+    stream.close()
+    channel.close()
+
+
+def _pump(source: Any, sink: Any) -> None:
+    """One way, until its end. When the other side is gone there is no way back either."""
     try:
-        while sources:
-            for number, _ in poll.poll():
-                source, sink = sources[number]
-                data = source.recv(1 << 16)
-                if data:
-                    sink.sendall(data)
-                else:
-                    poll.unregister(number)
-                    del sources[number]
-                    _end(sink)
-    except OSError:
-        pass  # one side is gone, so the other has nothing to wait for
-    finally:
-        stream.close()
-        channel.close()
-
-
-def _end(sink: Any) -> None:
-    if isinstance(sink, socket.socket):
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
-    else:
-        sink.shutdown_write()
+    except OSError:
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 def show_host_key(login: Login) -> HostKey:

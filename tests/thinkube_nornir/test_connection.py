@@ -38,6 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def host(server: Server) -> Iterator[SSHHost]:
     server.know("127.0.0.1")
     with server.host() as host:
+        text(host, "true")  # connected: deadlines below are the commands'
         yield host
 
 
@@ -78,7 +79,7 @@ def test_terminal_is_not_allocated(host: SSHHost) -> None:
 
 
 def test_deadline_ends_every_process_of_the_command(host: SSHHost, tmp_path: Path) -> None:
-    """Children, background jobs and those that left the session are gone when the error is raised; nothing more starts."""
+    """Children, background jobs and those that left the session are gone with the error; nothing more starts."""
     pids = tmp_path / "pids"
     jobs = "sleep 99 & echo $!; sleep 99 & echo $!; setsid sleep 98 & echo $!"
     script = f"{{ echo $$; {jobs}; }} >{pids}; echo seen; wait"
@@ -191,8 +192,8 @@ def test_changed_host_key_gets_no_login(server: Server) -> None:
 
 def assert_no_login(server: Server, before: str) -> None:
     said = server.log.removeprefix(before)
-    assert getpass.getuser() not in said
-    assert not any(word in said for word in ("publickey", "password", "userauth", "Starting session"))
+    assert "Connection from" in said
+    assert not any(word in said for word in ("Postponed", "Accepted", "Failed", "Invalid user", "Starting session"))
 
 
 def test_refused_login_says_what_was_tried(server: Server) -> None:
