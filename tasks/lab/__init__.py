@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tasks.lab import accounts, network, pods, resolver, snapd, systemd
+from tasks.lab import network, pods, resolver, snapd, systemd
 from tasks.lab.initial import prepare
 from tasks.lab.microk8s.verbs import microk8s
 from tasks.lab.pod_tools import POD_TOOLS
@@ -23,10 +23,6 @@ TOOLS: Mapping[str, Tool] = {
     "ss": network.ss,
     "timedatectl": network.timedatectl,
     "hostname": network.hostname,
-    "usermod": accounts.usermod,
-    "gpasswd": accounts.gpasswd,
-    "groupdel": accounts.groupdel,
-    "id": accounts.identity,
     **{f"pod-{name}": handler for name, handler in POD_TOOLS.items()},
 }
 INSTALLED: Mapping[str, str] = {
@@ -39,10 +35,6 @@ INSTALLED: Mapping[str, str] = {
     "/usr/bin/ss": "ss",
     "/usr/bin/timedatectl": "timedatectl",
     "/usr/bin/hostname": "hostname",
-    "/usr/sbin/usermod": "usermod",
-    "/usr/bin/gpasswd": "gpasswd",
-    "/usr/sbin/groupdel": "groupdel",
-    "/usr/bin/id": "id",
     **{f"{pods.BIN}/{name}": f"pod-{name}" for name in POD_TOOLS},
 }
 EMULATED: tuple[str, ...] = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tasks.lab.dns import Answer, Query, ask_server
+from tasks.lab.dns import Answer, Query
 from tasks.lab.microk8s.node import DNS_ADDRESS, Node, control_of, node_of
-from tasks.lab.pods import POD_ENV, ask_coredns
+from tasks.lab.pods import POD_ENV, ask_as_pod
 from tasks.lab.resolver import search_domains
 from tasks.lab.tool import ToolError, parse, tool
 from thinkube_nornir.lab.emulation import Call, LabHost, Reply
@@ -20,17 +20,19 @@ def pod_resolv_conf(host: LabHost, namespace: str) -> str:
     return f"search {' '.join(search)}\nnameserver {DNS_ADDRESS}\noptions ndots:{NDOTS}\n"
 
 
-def look_up_in_pod(node: Node, namespace: str, name: str, kind: str = "A") -> tuple[str, Answer]:
+def look_up_in_pod(
+    node: Node, namespace: str, name: str, kind: str = "A", server: str = DNS_ADDRESS
+) -> tuple[str, Answer]:
     """The name that was answered, after the search list: ndots:5 puts it before the plain name."""
     plain = name.lower().rstrip(".")
     search = pod_resolv_conf(node.host, namespace).splitlines()[0].split()[1:]
     suffixed = [f"{plain}.{domain.lower()}" for domain in search]
     order = [plain, *suffixed] if plain.count(".") >= NDOTS else [*suffixed, plain]
     for candidate in [plain] if name.endswith(".") else order:
-        found = ask_coredns(node, Query(candidate, kind))
+        found = ask_as_pod(node, server, Query(candidate, kind))
         if found.records or found.rcode == "TIMEOUT":
             return candidate, found
-    return plain, ask_coredns(node, Query(plain, kind))
+    return plain, ask_as_pod(node, server, Query(plain, kind))
 
 
 def _pod(call: Call) -> tuple[Node, str]:
@@ -50,13 +52,10 @@ async def nslookup(call: Call) -> Reply:
         raise ToolError(1, USAGE)
     kind = options[-1].partition("=")[2].upper() if options else "A"
     bare = words[0].rstrip(".")
-    if len(words) == 2:
-        asked, found = bare, ask_server(node.host.lab, node.host, words[1], Query(bare.lower(), kind))
-    else:
-        asked, found = look_up_in_pod(node, namespace, f"{bare}." if "." in bare else words[0], kind)
+    server = words[1] if words[1:] else DNS_ADDRESS
+    asked, found = look_up_in_pod(node, namespace, f"{bare}." if "." in bare else words[0], kind, server)
     if found.rcode == "TIMEOUT":
         return Reply(1, ";; connection timed out; no servers could be reached\n\n")
-    server = words[1] if len(words) == 2 else DNS_ADDRESS
     head = f"Server:\t\t{server}\nAddress:\t{server}:53\n\n"
     if found.rcode != "NOERROR":
         return Reply(1, f"{head}** server can't find {asked}: {found.rcode}\n\n")

@@ -44,7 +44,8 @@ def runtime(lab: Lab) -> PodRuntime:
         container = pod["spec"]["containers"][0]
         pull(node.host, str(container["image"]))
         if (pod["metadata"].get("labels") or {}).get("k8s-app") == "kube-dns":
-            return start_coredns(node, pod)
+            start_coredns(node, pod)
+            return None
         command = [str(w) for w in (*(container.get("command") or ()), *(container.get("args") or ()))]
         if not container.get("command") or keeps_running(command):
             return None
@@ -87,22 +88,22 @@ def _bytes(text: bytes | str) -> bytes:
     return text.encode() if isinstance(text, str) else text
 
 
-def start_coredns(node: Node, pod: Object) -> PodExit | None:
-    """Reads the ConfigMap as it is now; a file it cannot serve ends the pod, and the kubelet tries again and again."""
+def start_coredns(node: Node, pod: Object) -> None:
+    """Reads the ConfigMap as it is now.
+
+    Raises:
+        CorefileError: it cannot serve this file; for the kubelet a container that does not start.
+    """
     control = control_of(node)
     if control is None:
-        return PodExit(1, b"the cluster is gone\n")
+        raise CorefileError("no connection to the cluster's API")
     text = _corefile(control)
     name = pod["metadata"]["name"]
     serving(control).pop(name, None)  # a container that starts again serves nothing until it has started
     version = str(pod["spec"]["containers"][0]["image"]).rpartition(":")[2]
-    try:
-        servers = coredns.start(text, version, pod_upstreams(node))
-    except CorefileError as error:
-        return PodExit(1, f"{error}\n".encode())
+    servers = coredns.start(text, version, pod_upstreams(node))
     serving(control)[name] = Serving(text, servers)
     control.host.state["coredns_version"] = version
-    return None
 
 
 def serving(control: Node) -> dict[str, Serving]:
@@ -159,6 +160,18 @@ def ask_coredns(node: Node, query: Query) -> Answer:
         resolv_conf=pod_upstreams(control),
     )
     return coredns.answer(state.servers, query, around)
+
+
+def ask_as_pod(node: Node, server: str, query: Query) -> Answer:
+    """Ask a name server by its address from a pod of this node; a pod of CoreDNS answers at its own, too."""
+    control = control_of(node)
+    if control is None or server == DNS_ADDRESS:
+        return ask_coredns(node, query)
+    for name in serving(control):
+        pod = control.api.get("v1", "Pod", name, SYSTEM) or {}
+        if (pod.get("status") or {}).get("podIP") == server:
+            return ask_coredns(node, query)
+    return ask_server(node.host.lab, node.host, server, query)
 
 
 def _upstream(control: Node, server: str, query: Query) -> Answer:

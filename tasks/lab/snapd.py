@@ -52,13 +52,18 @@ def _parse(rest: list[str], flags: tuple[str, ...] = (), values: tuple[str, ...]
     )
 
 
+def _in_progress(host: LabHost) -> dict[str, tuple[str, asyncio.Task[None]]]:
+    changes: dict[str, tuple[str, asyncio.Task[None]]] = host.state.setdefault("snap changes", {})
+    return changes
+
+
 async def _change(host: LabHost, name: str, kind: str, work: Coroutine[Any, Any, None]) -> None:
     """snapd does the work: a `snap` that is killed meanwhile does not stop it, and a second change has to wait.
 
     Raises:
         ToolError: another change of this snap is in progress.
     """
-    changes: dict[str, tuple[str, asyncio.Task[None]]] = host.state.setdefault("snap changes", {})
+    changes = _in_progress(host)
     if name in changes:
         work.close()
         raise ToolError(RETRY, f'error: snap "{name}" has "{changes[name][0]}" change in progress\n')
@@ -288,6 +293,14 @@ async def _wait(host: LabHost, rest: list[str]) -> Reply:
     return Reply()
 
 
+async def _changes(host: LabHost, rest: list[str]) -> Reply:
+    """Only the changes that are in progress: finished ones are forgotten at once."""
+    rows = [f"1    Doing   today at 10:00 UTC  -       {kind} {n}\n" for n, (kind, _) in _in_progress(host).items()]
+    if not rows:
+        return Reply(1, "", "error: no changes found\n")
+    return Reply(0, "ID   Status  Spawn               Ready   Summary\n" + "".join(rows))
+
+
 async def _version(host: LabHost, rest: list[str]) -> Reply:
     return Reply(0, "snap    2.66.1+24.04\nsnapd   2.66.1+24.04\nseries  16\nubuntu  24.04\n")
 
@@ -320,6 +333,7 @@ VERBS = {
     "stop": _stop,
     "restart": _restart,
     "wait": _wait,
+    "changes": _changes,
     "version": _version,
     "saved": _saved,
     "forget": _forget,

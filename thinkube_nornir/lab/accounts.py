@@ -116,18 +116,18 @@ async def _usermod(call: Call) -> Reply:
 
 async def _gpasswd(call: Call) -> Reply:
     match call.argv[1:]:
-        case ["-a" | "-d" as verb, user, group]:
-            pass
+        case ["-a" | "--add" | "-d" | "--delete" as option, user, group]:
+            verb = option.lstrip("-")[0]
         case _:
             return Reply(2, stderr="Usage: gpasswd [option] GROUP\n(the lab knows: gpasswd -a|-d USER GROUP)\n")
     fields = _entry(call.host, "/etc/group", group)
     if fields is None:
         return Reply(3, stderr=f"gpasswd: group '{group}' does not exist in /etc/group\n")
-    if verb == "-d" and user not in fields[3].split(","):
+    if verb == "d" and user not in fields[3].split(","):
         return Reply(3, stderr=f"gpasswd: user '{user}' is not a member of '{group}'\n")
-    if verb == "-a" and _entry(call.host, "/etc/passwd", user) is None:
+    if verb == "a" and _entry(call.host, "/etc/passwd", user) is None:
         return Reply(3, stderr=f"gpasswd: user '{user}' does not exist\n")
-    if verb == "-a":
+    if verb == "a":
         _set_members(call.host, group, add=user)
         return Reply(stdout=f"Adding user {user} to group {group}\n")
     _set_members(call.host, group, drop=user)

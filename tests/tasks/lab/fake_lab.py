@@ -8,9 +8,11 @@ from copy import deepcopy
 from typing import Any
 
 from tasks import lab as emulation
-from thinkube_nornir.lab.emulation import Call, HostFiles, Lab, LabHost, Reply
-from thinkube_nornir.lab.kube import Fault, Object, PodExit, PodRuntime
+from thinkube_nornir.lab import accounts
+from thinkube_nornir.lab.emulation import Call, HostFiles, Lab, LabHost, Reply, Tool
+from thinkube_nornir.lab.kube import Fault, Object, PodRuntime
 
+TOOLS: Mapping[str, Tool] = {**accounts.TOOLS, **emulation.TOOLS}
 COMMON = {
     "domain_name": "example.org",
     "system_username": "thinkube",
@@ -84,7 +86,7 @@ class FakeLabHost:
         path = f"/opt/lab-pod/bin/{argv[0]}"
         if path in self.installed:
             call = Call(self, (path, *argv[1:]), env=dict(env or {}))
-            return await emulation.TOOLS[self.installed[path]](call)
+            return await TOOLS[self.installed[path]](call)
         return Reply(0, " ".join(argv[1:]) + "\n") if argv[0] == "echo" else Reply(127, "", f"{argv[0]}: not found\n")
 
 
@@ -109,8 +111,8 @@ class FakeLab:
         path = next((p for p in paths if p in here.installed and here.files.exists(p)), None)
         if path is None:
             return Reply(127, "", f"{argv[0]}: command not found\n")
-        reply = await emulation.TOOLS[here.installed[path]](Call(here, (path, *argv[1:]), stdin.encode(), user=user))
-        for api in FakeKube.of(self):
+        reply = await TOOLS[here.installed[path]](Call(here, (path, *argv[1:]), stdin.encode(), user=user))
+        for api in (a for a in FakeKube.of(self) if isinstance(a, FakeKube)):
             await api.settle()
         return Reply(reply.status, _text(reply.stdout), _text(reply.stderr))
 
@@ -123,7 +125,8 @@ def lab() -> FakeLab:
     """A prepared lab."""
     made = FakeLab()
     for host in made.fakes.values():
-        for path, tool in emulation.INSTALLED.items():
+        here = {f"{folder}/{tool}": tool for tool, folder in accounts.PLACES.items()}
+        for path, tool in {**here, **emulation.INSTALLED}.items():
             host.install(path, tool)
     asyncio.run(emulation.prepare(made))
     return made
@@ -136,7 +139,8 @@ class FakeKube:
         self.version, self.runtime = version, runtime
         self.faults: list[Fault] = []
         self.objects: dict[tuple[str, str, str, str], Object] = {}
-        self.ran: dict[str, PodExit | None] = {}
+        self.ended: dict[str, str] = {}
+        """Why a pod's container did not start."""
         self.port = 0
         self.serving = False
 
@@ -196,4 +200,10 @@ class FakeKube:
             pod["metadata"] |= {"name": f"{at['name']}-0", "namespace": at["namespace"]}
             if self.get("v1", "Pod", f"{at['name']}-0", at["namespace"]) is None:
                 self.apply(pod)
-                self.ran[at["name"]] = await self.runtime(pod, nodes[0]) if self.runtime else None
+                await self._run(pod, nodes[0])
+
+    async def _run(self, pod: Object, node: str) -> None:
+        try:
+            assert self.runtime is None or await self.runtime(pod, node) is None
+        except Exception as error:  # any error of a runtime is, for a kubelet, a container that does not start
+            self.ended[pod["metadata"]["name"]] = str(error)

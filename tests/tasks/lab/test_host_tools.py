@@ -88,19 +88,6 @@ def test_hosts_know_each_other_by_their_lan_addresses() -> None:
     assert here.sh("bcn1", "hostname").stdout == "bcn1\n"
 
 
-def test_usermod_without_append_replaces_the_groups() -> None:
-    """As the real one does: that is how a user loses sudo."""
-    here = lab()
-    here.sh("tkc", *INSTALL)
-
-    here.sh("tkc", "usermod", "-G", "microk8s", "thinkube")
-
-    assert here.sh("tkc", "id", "-nG", "thinkube").stdout == "thinkube microk8s\n"
-    assert here.sh("tkc", "usermod", "-aG", "nosuch", "thinkube").status == 6
-    assert here.sh("tkc", "gpasswd", "-d", "thinkube", "microk8s").status == 0
-    assert here.sh("tkc", "gpasswd", "-d", "thinkube", "microk8s").status == 3
-
-
 def test_a_removed_microk8s_leaves_its_group_and_calicos_link() -> None:
     """Everything else is as before, and both leftovers can be removed."""
     here = lab()

@@ -94,6 +94,7 @@ def test_a_killed_snap_does_not_stop_the_installation() -> None:
         await asyncio.sleep(0)
         first.cancel()
         second = await here.call("tkc", *INSTALL)
+        assert "install-snap microk8s" in str((await here.call("tkc", "snap", "changes")).stdout)
         _, work = here.hosts["tkc"].state["snap changes"]["microk8s"]
         await work
         return second.status, (await here.call("tkc", "snap", "list", "microk8s")).status
