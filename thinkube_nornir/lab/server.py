@@ -24,7 +24,7 @@ from thinkube_nornir.lab.link import Link
 from thinkube_nornir.lab.request import LabRequest
 from thinkube_nornir.lab.ssh import server_options
 from thinkube_nornir.lab.tools import ToolServer
-from thinkube_nornir.lab.warden import Warden
+from thinkube_nornir.lab.warden import REFUSED, Warden
 
 PORTS = (2222, 22022, 42222)
 _BLOCK = 256
@@ -65,7 +65,10 @@ class LightLab:
         try:
             await asyncio.gather(*(self._open(host) for host in self.machines.values()))
         except ConnectionResetError as error:
-            raise ThinkubeError(str(error), why=self._warden.complaint()) from None
+            why, refused, advice = self._warden.complaint().partition(REFUSED.splitlines()[0])
+            raise ThinkubeError(
+                "the lab could not make its hosts", why=why or str(error), fix=refused + advice
+            ) from None
         await self.emulation.prepare(self)
         await self._link()
         keys = self._serve()
