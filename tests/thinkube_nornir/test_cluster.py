@@ -237,9 +237,11 @@ def test_what_others_changed_since_stays(door: Door, name: str) -> None:
     applied(door, config_map(name, Corefile="ours"), force=True)
     others_apply(door, config_map(name, later="theirs"), "someone")
 
-    restored(door, config_map(name))
+    result = restored(door, config_map(name))
 
     assert live(door, config_map(name))["data"] == {"Corefile": "theirs", "later": "theirs"}
+    assert "-  Corefile: ours\n+  Corefile: theirs\n" in result.diff
+    assert "-  later" not in result.diff
 
 
 def test_what_others_took_back_is_left_alone(door: Door, name: str) -> None:
@@ -379,6 +381,17 @@ def test_a_secret_is_created_without_being_shown(door: Door, name: str) -> None:
         assert hidden not in told
     assert "token" in second.diff
     assert outcome_of(applied(door, secret(name, token="other-value"))) is Outcome.UNCHANGED
+
+
+def test_a_secret_stays_out_of_a_journal_that_was_lost(door: Door, name: str) -> None:
+    """Our manager's name on a Secret shows that we made it: it may change, and rollback deletes it."""
+    applied(door, secret(name, token="first-value"))
+    for change in door.ledger.changes():
+        door.ledger.undone(change)
+
+    applied(door, secret(name, token="other-value"))
+
+    assert [change.before for change in door.ledger.changes()] == [{"object": None}]
 
 
 def test_a_secret_of_others_is_never_overwritten(door: Door, name: str) -> None:

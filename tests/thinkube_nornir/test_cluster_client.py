@@ -114,6 +114,21 @@ def test_a_manifest_with_an_unknown_field_fails_at_once(open_door: Any) -> None:
     assert "the object is not valid" in caught.value.why
 
 
+@pytest.mark.parametrize(
+    ("failed", "states"),
+    [(failure(422, "invalid"), []), (DROP, ["intended"])],
+    ids=["refused: it never was", "lost: it may be there"],
+)
+def test_the_ledger_keeps_what_may_have_happened(open_door: Any, failed: Reply, states: list[str]) -> None:
+    """What the API clearly refused is not ours; what got no answer stays an intention."""
+    manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
+    with ScriptedApi({NODE: failure(404, "no"), APPLY: [Reply(200, manifest), failed]}) as api:
+        door = open_door(api.kubeconfig(), command=0.5)
+        with pytest.raises(ClusterError):
+            door.use(lambda kube: apply(kube, manifest))
+    assert [change.state for change in door.ledger.changes()] == states
+
+
 def test_nothing_there_is_none(open_door: Any) -> None:
     with ScriptedApi({NODE: failure(404, "not found")}) as api:
         assert open_door(api.kubeconfig()).use(node) is None
