@@ -8,7 +8,6 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import yaml
-from cryptography import x509
 
 from thinkube_nornir.command import Completed, Fact
 
@@ -56,6 +55,8 @@ def parse_present(done: Completed) -> bool:
 
 def parse_certificate(done: Completed) -> frozenset[Address]:
     """The addresses a PEM certificate is valid for; none when there is no certificate."""
+    from cryptography import x509  # components are listed without it
+
     try:
         names = x509.load_pem_x509_certificate(done.stdout).extensions.get_extension_for_class(
             x509.SubjectAlternativeName

@@ -5,14 +5,15 @@ from __future__ import annotations
 import traceback
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError, UndefinedError
 from nornir.core.task import Task
-from nornir_jinja2.plugins.tasks import template_file  # type: ignore[import-untyped]
 
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import ThinkubeError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, UndefinedError
 
 
 def render(task: Task, template: str, **values: Any) -> str:
@@ -21,6 +22,9 @@ def render(task: Task, template: str, **values: Any) -> str:
     Raises:
         ThinkubeError: there is no such template, it is malformed, or it uses a name that nobody gave.
     """
+    from jinja2 import TemplateNotFound, TemplateSyntaxError, UndefinedError  # components are listed without them
+    from nornir_jinja2.plugins.tasks import template_file  # type: ignore[import-untyped]
+
     folder = context(task).config.templates
     try:
         result = template_file(task, template, jinja_env=_environment(folder), **values)
@@ -39,6 +43,8 @@ def render(task: Task, template: str, **values: Any) -> str:
 
 @lru_cache
 def _environment(folder: Path) -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     return Environment(
         loader=FileSystemLoader(folder),
         undefined=StrictUndefined,

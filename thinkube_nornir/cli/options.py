@@ -27,6 +27,13 @@ def _remember(ctx: click.Context, _: click.Parameter, path: Path) -> Path:
     return path
 
 
+def _names_hosts(_: click.Context, __: click.Parameter, limit: str | None) -> str:
+    """No limit is all hosts; an empty one is more likely an unset shell variable, and must not become all hosts."""
+    if limit is not None and not limit.strip():
+        raise click.BadParameter("is empty: name hosts or groups, or leave it out for all")
+    return limit or ""
+
+
 _CONFIG = click.option(
     "-c",
     "--config",
@@ -40,7 +47,11 @@ _VERBOSE = click.option("-v", "--verbose", count=True, help="Say more; -vv also 
 _NO_COLOR = click.option("--no-color", is_flag=True, help="No colours (NO_COLOR does the same).")
 _COMMON = (_CONFIG, _VERBOSE, _NO_COLOR)
 _LIMIT = click.option(
-    "-l", "--limit", default="", metavar="HOSTS", help="Hosts and groups, comma between; ! excludes: workers,!tkw1."
+    "-l",
+    "--limit",
+    metavar="HOSTS",
+    callback=_names_hosts,
+    help="Hosts and groups, comma between; ! excludes: workers,!tkw1.",
 )
 _WORKERS = click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Steps at once, over all hosts.")
 _REPORT = click.option(

@@ -57,6 +57,15 @@ def test_every_verb_has_help(cli: Cli) -> None:
     assert max(map(len, listed)) <= 80
 
 
+@pytest.mark.parametrize("verb", ["plan", "run", "verify", "rollback", "inventory"])
+def test_an_empty_limit_is_not_all_hosts(cli: Cli, verb: str) -> None:
+    """`-l "$UNSET"` is refused: it must not widen a run to every host."""
+    done = cli(verb, *([] if verb == "inventory" else ["phase1"]), "-l", "")
+
+    assert done.code == 2
+    assert "leave it out for all" in done.err
+
+
 def test_list_names_components_in_order(cli: Cli) -> None:
     """Name, group and title, what is needed first; with -v the steps as well."""
     assert cli("list").lines == [
