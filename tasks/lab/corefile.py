@@ -6,57 +6,15 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-NOT_MODELLED = frozenset(
-    [
-        "acl",
-        "any",
-        "auto",
-        "autopath",
-        "azure",
-        "clouddns",
-        "dnssec",
-        "dns64",
-        "erratic",
-        "etcd",
-        "file",
-        "grpc",
-        "import",
-        "k8s_external",
-        "route53",
-        "secondary",
-        "sign",
-        "transfer",
-        "view",
-        "whoami",
-    ]
-)
-QUIET = frozenset(
-    [
-        "bind",
-        "bufsize",
-        "cancel",
-        "chaos",
-        "debug",
-        "dnstap",
-        "geoip",
-        "health",
-        "header",
-        "local",
-        "log",
-        "loadbalance",
-        "metadata",
-        "minimal",
-        "nsid",
-        "pprof",
-        "prometheus",
-        "ready",
-        "root",
-        "tls",
-        "trace",
-        "tsig",
-        "errors",
-    ]
-)
+NOT_MODELLED = frozenset((
+    "acl", "any", "auto", "autopath", "azure", "clouddns", "dnssec", "dns64", "erratic", "etcd", "file", "grpc",
+    "import", "k8s_external", "route53", "secondary", "sign", "transfer", "view", "whoami",
+))  # fmt: skip
+QUIET = frozenset((
+    "bind", "bufsize", "cancel", "chaos", "debug", "dnstap", "geoip", "health", "header", "local", "log",
+    "loadbalance", "metadata", "minimal", "nsid", "pprof", "prometheus", "ready", "root", "tls", "trace",
+    "tsig", "errors",
+))  # fmt: skip
 """Plugins that do not alter which answer a lab pod gets."""
 MODELLED = frozenset(["cache", "forward", "hosts", "kubernetes", "loop", "reload", "rewrite", "template"])
 MOST_UPSTREAMS = 15

@@ -83,7 +83,7 @@ def resolve(host: LabHost, query: Query) -> Answer:
 
 
 def _first(host: LabHost, servers: Sequence[str], query: Query) -> Answer:
-    from tasks.lab.pods import ask_cluster_dns
+    from tasks.lab.pods import ask_cluster_dns  # which imports this module: pods end in their node's look-ups
 
     for server in servers:
         found = ask_cluster_dns(host, server, query)

@@ -6,22 +6,17 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
 from tasks.lab import systemd
+from tasks.lab.channels import MINORS, RISKS, channel_of, release
 from tasks.lab.microk8s import install as microk8s
 from tasks.lab.state import Machine, Snap, machine, wait_seconds
 from tasks.lab.tool import Arguments, ToolError, parse, tool
 from thinkube_nornir.lab.emulation import Call, LabHost, Reply
 
-MINORS = range(28, 36)
-PATCHES = {28: 15, 29: 15, 30: 14, 31: 13, 32: 9, 33: 5, 34: 1, 35: 0}
-DEFAULT_TRACK = "1.32"
-RISKS = ("stable", "candidate", "beta", "edge")
-PLAIN_TRACK = "latest"
 RETRY = 10  # the status of a command that cannot be carried out now
 
 
@@ -77,33 +72,6 @@ def _installed(now: Machine, name: str) -> Snap:
     if name not in now.snaps:
         raise ToolError(1, f'error: snap "{name}" is not installed\n')
     return now.snaps[name]
-
-
-def channel_of(name: str, wanted: str) -> str:
-    """A full channel, `1.32/stable`.
-
-    Raises:
-        ToolError: the snap has no such channel.
-    """
-    track, _, risk = wanted.partition("/")
-    if track in RISKS and not risk:
-        track, risk = "", track
-    track = track or (DEFAULT_TRACK if name == "microk8s" else PLAIN_TRACK)
-    known = sorted(f"1.{m}" for m in MINORS) if name == "microk8s" else [PLAIN_TRACK]
-    if track not in known or (risk or "stable") not in RISKS:
-        offered = "".join(f"       {t}/stable\n" for t in known)
-        told = f'snap "{name}" is not available on {wanted} but is available to install on the following channels'
-        raise ToolError(1, f"error: {told}:\n\n{offered}")
-    return f"{track}/{risk or 'stable'}"
-
-
-def release(name: str, channel: str) -> tuple[str, int]:
-    """Version and revision that a channel holds."""
-    minor = re.match(r"1\.(\d+)/", channel)
-    if name != "microk8s" or minor is None:
-        return "1.0", 1
-    number = int(minor[1])
-    return f"v1.{number}.{PATCHES[number]}", 7000 + 100 * (number - 28)
 
 
 async def _install(host: LabHost, rest: list[str]) -> Reply:
@@ -313,15 +281,6 @@ async def _saved(host: LabHost, rest: list[str]) -> Reply:
     return Reply(0, "Set  Snap  Age  Version  Rev  Size  Notes\n" + "".join(rows))
 
 
-async def _forget(host: LabHost, rest: list[str]) -> Reply:
-    if not rest or not any(n.startswith(f"{rest[0]}_") for n in host.files.list("/var/lib/snapd/snapshots")):
-        raise ToolError(1, f"error: cannot forget snapshot set {rest[0] if rest else ''}\n")
-    for name in host.files.list("/var/lib/snapd/snapshots"):
-        if name.startswith(f"{rest[0]}_"):
-            host.files.remove(f"/var/lib/snapd/snapshots/{name}")
-    return Reply(0, f"Snapshot #{rest[0]} forgotten.\n")
-
-
 VERBS = {
     "install": _install,
     "list": _list,
@@ -336,6 +295,5 @@ VERBS = {
     "changes": _changes,
     "version": _version,
     "saved": _saved,
-    "forget": _forget,
 }
-PRIVILEGED = {"install", "refresh", "remove", "start", "stop", "restart", "forget"}
+PRIVILEGED = {"install", "refresh", "remove", "start", "stop", "restart"}

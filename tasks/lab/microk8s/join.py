@@ -166,8 +166,6 @@ def _admit(node: Node, control: Node, token: str, shown: str) -> None:
         raise ToolError(
             6, "", f"{shown}Connection failed. The node runs {node.version}, the cluster {control.version} (500).\n"
         )
-    if node.minor != control.minor:
-        raise ToolError(1, "", f"{shown}Joining cluster failed: {node.version} does not match {control.version}.\n")
 
 
 async def _become_worker(node: Node, control: Node, address: str) -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,7 @@ from typing import Any
 import yaml
 
 from tasks.lab.microk8s.node import Node, alive
+from tasks.lab.microk8s.rollout import rolled_out, seconds
 from tasks.lab.tool import Arguments, ToolError, parse
 from thinkube_nornir.lab.emulation import Call, Reply
 from thinkube_nornir.lab.kube import Object
@@ -68,7 +68,6 @@ VALUES = [
     "--selector",
     "--grace-period",
 ]
-POLL = 0.05
 
 
 async def kubectl(node: Node, argv: list[str], call: Call) -> Reply:
@@ -284,43 +283,11 @@ async def _rollout(node: Node, words: list[str], given: Arguments) -> Reply:
         return Reply()
     if action == "status":
         key = (version, kind, target[1], _namespace(given))
-        return await _rolled_out(node, key, _seconds(given.value("--timeout", "0s")))
+        return await rolled_out(node, key, seconds(given.value("--timeout", "0s")))
     annotations = found["spec"]["template"].setdefault("metadata", {}).setdefault("annotations", {})
     annotations["kubectl.kubernetes.io/restartedAt"] = str(time.time())
     node.api.apply(found)
     return Reply(0, f"{kind.lower()}.apps/{target[1]} restarted\n")
-
-
-async def _rolled_out(node: Node, key: tuple[str, str, str, str], timeout: float) -> Reply:
-    end = time.monotonic() + timeout
-    while not complete(node.api.get(*key) or {}):
-        if timeout and time.monotonic() > end:
-            waiting = f'Waiting for "{key[2]}" rollout to finish...\n'
-            raise ToolError(1, "error: timed out waiting for the condition\n", waiting)
-        await asyncio.sleep(POLL)
-    return Reply(0, f'{"deployment" if key[1] == "Deployment" else "daemon set"} "{key[2]}" successfully rolled out\n')
-
-
-def complete(found: Object) -> bool:
-    """Whether a workload's rollout is done, by its status."""
-    status = found.get("status") or {}
-    if status.get("observedGeneration", 0) < found.get("metadata", {}).get("generation", 0):
-        return False
-    if found.get("kind") == "DaemonSet":
-        wanted = status.get("desiredNumberScheduled", 0)
-        return bool(status.get("numberAvailable", 0) == wanted == status.get("updatedNumberScheduled", wanted))
-    wanted = found.get("spec", {}).get("replicas", 1)
-    return all(status.get(count, 0) == wanted for count in ("availableReplicas", "updatedReplicas", "replicas"))
-
-
-def _seconds(text: str) -> float:
-    """`120s`, `2m`."""
-    try:
-        return float(text.rstrip("sm")) * (60 if text.endswith("m") else 1)
-    except ValueError:
-        raise ToolError(
-            1, f'error: invalid argument "{text}" for "--timeout" flag: invalid duration "{text}"\n'
-        ) from None
 
 
 _QUICK: dict[str, Callable[[Node, list[str], Arguments], Reply]] = {

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tasks.lab.microk8s.kubectl import complete
 from tasks.lab.microk8s.node import node_of, nodes
+from tasks.lab.microk8s.rollout import complete
 from tests.tasks.lab.fake_lab import FakeLab, lab
 from thinkube_nornir.lab.kube import KubeApi
 

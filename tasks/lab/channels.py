@@ -1,0 +1,40 @@
+"""The store's channels: which a snap has, and which version each holds."""
+
+from __future__ import annotations
+
+import re
+
+from tasks.lab.tool import ToolError
+
+MINORS = range(28, 36)
+PATCHES = {28: 15, 29: 15, 30: 14, 31: 13, 32: 9, 33: 5, 34: 1, 35: 0}
+DEFAULT_TRACK = "1.32"
+RISKS = ("stable", "candidate", "beta", "edge")
+PLAIN_TRACK = "latest"
+
+
+def channel_of(name: str, wanted: str) -> str:
+    """A full channel, `1.32/stable`.
+
+    Raises:
+        ToolError: the snap has no such channel.
+    """
+    track, _, risk = wanted.partition("/")
+    if track in RISKS and not risk:
+        track, risk = "", track
+    track = track or (DEFAULT_TRACK if name == "microk8s" else PLAIN_TRACK)
+    known = sorted(f"1.{m}" for m in MINORS) if name == "microk8s" else [PLAIN_TRACK]
+    if track not in known or (risk or "stable") not in RISKS:
+        offered = "".join(f"       {t}/stable\n" for t in known)
+        told = f'snap "{name}" is not available on {wanted} but is available to install on the following channels'
+        raise ToolError(1, f"error: {told}:\n\n{offered}")
+    return f"{track}/{risk or 'stable'}"
+
+
+def release(name: str, channel: str) -> tuple[str, int]:
+    """Version and revision that a channel holds."""
+    minor = re.match(r"1\.(\d+)/", channel)
+    if name != "microk8s" or minor is None:
+        return "1.0", 1
+    number = int(minor[1])
+    return f"v1.{number}.{PATCHES[number]}", 7000 + 100 * (number - 28)
