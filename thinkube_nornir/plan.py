@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -231,11 +232,19 @@ class _Graph:
 
 
 def _sorted(nodes: list[Node]) -> tuple[Node, ...]:
-    by_id = {node.id: node for node in nodes}
+    """In an order in which they could run one by one; where needs leave it open, as they were made."""
+    place = {node.id: number for number, node in enumerate(nodes)}
     sorter = TopologicalSorter({node.id: node.needs | node.after for node in nodes})
     try:
-        return tuple(by_id[name] for name in sorter.static_order())
+        sorter.prepare()
     except CycleError as error:
-        raise ConfigError(
-            [Problem("tasks", f"steps wait for each other in a circle: {' -> '.join(error.args[1])}")]
-        ) from None
+        circle = " -> ".join(error.args[1])
+        raise ConfigError([Problem("tasks", f"steps wait for each other in a circle: {circle}")]) from None
+    ready: list[int] = []
+    order: list[Node] = []
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            heapq.heappush(ready, place[name])
+        order.append(nodes[heapq.heappop(ready)])
+        sorter.done(order[-1].id)
+    return tuple(order)

@@ -77,7 +77,7 @@ class Progress(NodeEvents, AbstractContextManager["Progress"]):
 
 
 class PlainProgress(Progress):
-    """One line for each node that was carried out, and one every half minute for each that is still at work."""
+    """One line for each change and failure, and one every half minute for each step that is still at work."""
 
     def __enter__(self) -> Self:
         self._over = threading.Event()
@@ -98,8 +98,8 @@ class PlainProgress(Progress):
                 self.terminal.say(self.line(node, host, "started", "", 0))
 
     def tell(self, outcome: Outcome, line: str) -> None:
-        """What was not started is told once, in the summary, where the reasons are counted."""
-        if outcome is not Outcome.SKIPPED or self.terminal.verbose:
+        """What is as it should be is counted in the summary, and so is what was not started, with the reasons."""
+        if outcome not in (Outcome.UNCHANGED, Outcome.SKIPPED) or self.terminal.verbose:
             self.terminal.say(line)
 
     def tell_waits(self) -> None:

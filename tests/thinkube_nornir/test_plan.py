@@ -104,6 +104,14 @@ def test_verify_has_no_order_between_components() -> None:
     assert all(not node.needs for node in full("verify").nodes)
 
 
+def test_nodes_stay_with_their_component_where_needs_leave_it_open() -> None:
+    """The order of a report is that of the catalog, not an accident of sorting."""
+    parts = [(node.component, node.host) for node in full("verify").nodes]
+
+    assert list(dict.fromkeys(parts)) == [("p5.control", "c1"), ("p5.workers", "w1"), ("p5.workers", "w2")]
+    assert parts == sorted(parts)
+
+
 def test_rollback_goes_backward() -> None:
     """What needs a component is rolled back on all hosts before the component itself."""
     assert needs(full("rollback"), "p5.control/rollback/remove@c1") == {

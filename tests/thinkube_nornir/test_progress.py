@@ -38,7 +38,7 @@ def _plain(verbose: int = 0) -> tuple[PlainProgress, io.StringIO, Clock]:
     return PlainProgress(Terminal(verbose, out=out), plan("install", "join", hosts=("tkc", "tkw1")), clock), out, clock
 
 
-def test_a_pipe_gets_a_line_for_each_node() -> None:
+def test_a_pipe_gets_a_line_for_each_change_and_failure() -> None:
     """Host, outcome, what ran and what it said stand on one line; duration when it took a second or more."""
     shown, out, clock = _plain()
     first, second = plan("install", "join").nodes
@@ -63,6 +63,16 @@ def test_what_was_not_started_is_no_line() -> None:
 
     assert quiet[1].getvalue() == ""
     assert "skipped" in told[1].getvalue()
+
+
+def test_what_is_as_it_should_be_is_no_line() -> None:
+    """A run with nothing to do says so once, in its summary; -v shows each step."""
+    quiet, told = _plain(), _plain(verbose=1)
+    for shown, _, _ in (quiet, told):
+        complete(shown, plan("join").nodes[0], result="is joined")
+
+    assert quiet[1].getvalue() == ""
+    assert "is joined" in told[1].getvalue()
 
 
 def test_a_long_wait_is_visible_in_a_pipe() -> None:
