@@ -1,4 +1,4 @@
-"""A shell of this machine behind shell.Channel: tries framing and scripts on every POSIX shell there is, without SSH."""
+"""A shell of this machine behind shell.Channel: framing and scripts on every POSIX shell there is, without SSH."""
 
 from __future__ import annotations
 

@@ -34,10 +34,12 @@ done
 
 # Temporary names start with a dot and hold no suffix that a folder's reader (sudoers.d, netplan) would take up.
 _REPLACE = r"""
-replace() {  # stdin becomes $path: mode $1, owner $2 (empty: as created)
+replace() {  # stdin becomes $path: mode $1, owner $2 (empty: as created), SHA-256 $3
   temporary=$(mktemp "${path%/*}/.thinkube.XXXXXX") || exit 1
   trap 'rm -f "$temporary"' EXIT
-  cat >"$temporary" && { [ -z "$2" ] || chown "$2" "$temporary"; } && chmod "$1" "$temporary" &&
+  cat >"$temporary" && now=$(sha256sum <"$temporary") || exit 1
+  [ "${now%% *}" = "$3" ] || { echo "the content did not arrive whole: no space left for it?" >&2; exit 1; }
+  { [ -z "$2" ] || chown "$2" "$temporary"; } && chmod "$1" "$temporary" &&
     sync "$temporary" && mv -fT "$temporary" "$path" || exit 1
   trap - EXIT
 }
@@ -55,7 +57,7 @@ parents() {
     parents "${1%/*}" && mkdir -m "$directory_mode" "$1" && { [ -z "$owner" ] || chown "$owner" "$1"; }; }
 }
 parents "${path%/*}" || exit 1
-replace "$mode" "$owner"
+replace "$mode" "$owner" "$5"
 """
 )
 
@@ -85,8 +87,8 @@ case $kind in
     ln -sfn "$target" "${path%/*}/.thinkube.$$" && chown -h "$owner" "${path%/*}/.thinkube.$$" &&
       mv -fT "${path%/*}/.thinkube.$$" "$path" || exit 1 ;;
   *)
-    [ -d "${path%/*}" ] || { echo "${path%/*} is gone" >&2; exit 1; }
-    replace "$mode" "$owner" ;;
+    [ -d "${path%/*}/" ] || { echo "${path%/*} is gone" >&2; exit 1; }
+    replace "$mode" "$owner" "$1" ;;
 esac
 """
     + FORGET

@@ -44,6 +44,7 @@ class HostLock:
         self._mutex = threading.Lock()
         self._holder: Shell | None = None
         self._without = False
+        self._me = f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"
 
     def take(self, shell: Shell, deadline: float, cancelled: Callable[[], bool]) -> None:
         """Make sure that one of our shells holds it; `shell` takes it when none does.
@@ -56,7 +57,7 @@ class HostLock:
             if self._without or (self._holder is not None and self._holder.usable):
                 return
             command = Command(("flock", FILE))
-            shell.send_script(_TAKE.format(file=FILE, me=quoted(_me()).decode()).encode(), command, deadline)
+            shell.send_script(_TAKE.format(file=FILE, me=quoted(self._me).decode()).encode(), command, deadline)
             answer = shell.answer(command, deadline, cancelled)
             if answer.status == _HELD:
                 raise Refused(
@@ -70,7 +71,3 @@ class HostLock:
                 self._without = True
                 return
             self._holder = shell
-
-
-def _me() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"

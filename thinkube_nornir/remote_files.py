@@ -224,5 +224,6 @@ def _named(paths: Iterable[str]) -> str:
 
 
 def _must_be_absolute(path: str) -> None:
-    if not path.startswith("/") or str(PurePosixPath(path)) != path:
+    plain = PurePosixPath(path)
+    if not path.startswith("/") or path == "/" or str(plain) != path or ".." in plain.parts:
         raise ThinkubeError(f"{path!r} is not a plain absolute path", fix="write it from / without . , .. or a final /")

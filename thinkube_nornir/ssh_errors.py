@@ -38,7 +38,7 @@ def unreachable(login: Login, error: Exception) -> ThinkubeError:
             f"the host key of {route.known_name} is not the one we know",
             why=f"expected {_named(error.expected_key)}, it showed {_named(error.key)}; nothing was sent to it",
             fix="find out why: a reinstalled host, or another in its place; "
-            f"then: thinkube-nornir trust --replace -l {route.name}",
+            f"then: thinkube-nornir trust -l {route.name}",
         )
     if isinstance(error, paramiko.AuthenticationException):
         return Unreachable(

@@ -186,7 +186,7 @@ def test_changed_host_key_gets_no_login(server: Server) -> None:
 
     assert "is not the one we know" in caught.value.what
     assert caught.value.why.count("SHA256:") == 2
-    assert "trust --replace" in caught.value.fix
+    assert "thinkube-nornir trust" in caught.value.fix
     assert_no_login(server, before)
 
 
