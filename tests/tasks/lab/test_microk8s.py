@@ -281,3 +281,16 @@ def test_an_ordinary_user_needs_the_group() -> None:
     assert before == 1
     assert here.sh("tkc", "microk8s", "status", user="thinkube").status == 0
     assert "sudo" in str(here.sh("tkc", "id", "-nG", "thinkube").stdout).split()
+
+
+def test_a_control_plane_installed_anew_does_not_know_its_former_workers() -> None:
+    """The worker still believes to be in a cluster, and a restart of its services registers it nowhere."""
+    here = cluster("bcn1")
+    here.sh("bcn1", "microk8s", "join", url(here), "--worker")
+    here.sh("tkc", "snap", "remove", "--purge", "microk8s")
+    here.sh("tkc", *INSTALL)
+
+    here.sh("bcn1", "snap", "restart", "microk8s.daemon-kubelite")
+
+    assert here.hosts["bcn1"].files.exists(f"{DATA}/var/lock/clustered.lock")
+    assert here.sh("tkc", "microk8s", "kubectl", "get", "node", "bcn1").status == 1
