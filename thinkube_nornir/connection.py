@@ -131,7 +131,7 @@ class SSHHost:
 
     def forward(self, address: str, port: int) -> socket.socket:
         """See HostConnection."""
-        from thinkube_nornir.ssh_transport import forward
+        from thinkube_nornir.ssh_channel import forward
 
         timeout = self._login.connect_timeout
         self._connected(time.monotonic() + timeout)

@@ -98,7 +98,7 @@ class ShellPool:
 
     def _open(self, root: bool, deadline: float) -> Shell | None:
         """A new shell, or None when the host opens no further session."""
-        from thinkube_nornir.ssh_transport import SHELL, ShellChannel, open_shell
+        from thinkube_nornir.ssh_channel import SHELL, ShellChannel, open_shell
 
         prompt, ready = secrets.token_hex(8), secrets.token_hex(8)
         command = _ROOT_SHELL.format(prompt=prompt, ready=ready) if root else SHELL

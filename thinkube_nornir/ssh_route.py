@@ -60,14 +60,22 @@ def route_to(
     ssh: SSHSettings,
     key_file: Path | None = None,
     jump: str | None = None,
+    passed: tuple[str, ...] = (),
 ) -> Route:
     """The route to an inventory host. The inventory wins over ssh_config, as the command line wins with ssh(1).
 
     Args:
         key_file: of this host alone; else ssh_config's IdentityFile, else config.yaml's.
         jump: as ssh_config's ProxyJump, `user@host:port`, several with commas; `none` for no jump at all.
+        passed: names of the hosts this one is a jump host for.
+
+    Raises:
+        ThinkubeError: ssh_config cannot be read, or hosts jump over each other in a circle.
     """
     alias = hostname or name
+    if alias in passed:
+        circle = " -> ".join((*passed, alias))
+        raise ThinkubeError(f"jump hosts in a circle: {circle}", fix=f"correct ProxyJump in {ssh.config_file}")
     options = _options(ssh.config_file, alias)
     jumps = jump or options.get("proxyjump", "none")
     return Route(
@@ -76,17 +84,17 @@ def route_to(
         port or int(options.get("port", "22")),
         username or options.get("user") or getuser(),
         key_file or _identity(options) or ssh.key_file,
-        None if jumps.lower() == "none" else _jump(jumps, ssh),
+        None if jumps.lower() == "none" else _jump(jumps, ssh, (*passed, alias)),
         "" if jump else options.get("proxycommand", ""),
     )
 
 
-def _jump(jumps: str, ssh: SSHSettings) -> Route:
+def _jump(jumps: str, ssh: SSHSettings, passed: tuple[str, ...]) -> Route:
     """The last of the hops, reached through those before it."""
     before, _, last = jumps.strip().rpartition(",")
     user, _, address = last.strip().rpartition("@")
     host, port = _split_port(address)
-    route = route_to(host, host, port=port, username=user or None, ssh=ssh, jump=before or None)
+    route = route_to(host, host, port=port, username=user or None, ssh=ssh, jump=before or None, passed=passed)
     return Route(f"jump host {host}", route.hostname, route.port, route.username, route.key_file, route.via)
 
 
