@@ -9,6 +9,7 @@ CronJobs' pods, admission webhooks, eviction of pods from nodes that stay NotRea
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ from thinkube_nornir.lab.kube.daemonsets import DaemonSets
 from thinkube_nornir.lab.kube.deletion import Deletion
 from thinkube_nornir.lab.kube.deployments import Deployments
 from thinkube_nornir.lab.kube.endpoints import Endpoints, Slices
-from thinkube_nornir.lab.kube.http import Fault, Server
+from thinkube_nornir.lab.kube.http import Fault, Server, end
 from thinkube_nornir.lab.kube.jobs import Jobs
 from thinkube_nornir.lab.kube.kubelet import ImagePullError, Kubelet, PodExit, PodRuntime
 from thinkube_nornir.lab.kube.logs import Logs
@@ -120,8 +121,15 @@ class KubeApi(Cluster):
         self._rest.close()
         await self._kubelet.stop()
         if self._runner is not None:
-            await self._runner.cleanup()
+            await end(self._runner)
             self._runner = None
+
+    async def settled(self) -> None:
+        """Wait until no controller has anything to do and no runtime is at work."""
+        await self.queue.idle()
+        while busy := self._kubelet.busy:
+            await asyncio.wait(busy)
+            await self.queue.idle()
 
     @property
     def port(self) -> int:

@@ -70,11 +70,17 @@ def _conflict(disputed: list[tuple[Manager, Path]]) -> ApiError:
 
 
 def _given_up(managers: list[Manager], who: Manager, wanted: set[Path]) -> list[Path]:
-    """What `who` applied before and applies no longer, and nobody else owns, deepest first."""
+    """What `who` applied before and applies no longer, and nobody else owns; items come before their fields."""
     mine = next((manager.paths for manager in managers if manager.id == who.id), set())
     kept = set(wanted).union(*(manager.paths for manager in managers if manager.id != who.id))
-    gone = [path for path in mine - wanted if not any(other[: len(path)] == path for other in kept)]
-    return sorted(gone, key=len, reverse=True)
+    gone = {path for path in mine - wanted if not any(other[: len(path)] == path for other in kept)}
+    return sorted((path for path in gone if not _names_kept_item(path, gone)), key=len)
+
+
+def _names_kept_item(path: Path, gone: set[Path]) -> bool:
+    """Whether the path is a key field of a list item that stays."""
+    item = path[:-1]
+    return bool(item) and item[-1].startswith("k:") and item not in gone and path[-1][2:] in json.loads(item[-1][2:])
 
 
 def _without(obj: Object, paths: list[Path]) -> Object:

@@ -70,21 +70,23 @@ class Queue:
         """What controllers failed with; empty when all is well."""
         self._work: dict[object, Callable[[], None]] = {}
         self._scheduled = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until there is no work."""
+        await self._idle.wait()
 
     def add(self, token: object, work: Callable[[], None]) -> None:
         """Do `work` soon, unless work of this token waits already."""
         self._work.setdefault(token, work)
+        self._idle.clear()
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._step)
 
-    def clear(self) -> None:
-        self._work.clear()
-
     def _step(self) -> None:
         self._scheduled = False
-        if not self._work:
-            return
         work = self._work.pop(next(iter(self._work)))
         try:
             work()
@@ -96,6 +98,8 @@ class Queue:
         if self._work and not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._step)
+        elif not self._work:
+            self._idle.set()
 
     def failed(self, error: BaseException) -> None:
         self.errors.append(error)

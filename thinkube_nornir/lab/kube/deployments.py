@@ -83,18 +83,21 @@ class Deployments(Controller):
         """One step: grow the new set as far as surge allows, shrink the old ones as far as availability allows."""
         wanted = obj["spec"]["replicas"]
         surge, unavailable = _bounds(obj["spec"])
-        present = sum(dig(s, "status", "replicas", default=0) for s in old)
+        present = sum(max(s["spec"]["replicas"], dig(s, "status", "replicas", default=0)) for s in old)
         room = wanted + surge - present - new["spec"]["replicas"]
         if new["spec"]["replicas"] > wanted:
             self._scale(new, wanted)
         elif room > 0:
             self._scale(new, min(wanted, new["spec"]["replicas"] + room))
-        ready = sum(_ready(s) for s in [new, *old])
-        spare = max(ready - (wanted - unavailable), 0)
-        for one in old:
-            unready = max(one["spec"]["replicas"] - _ready(one), 0)
-            drop = min(one["spec"]["replicas"], unready + spare)
-            spare -= max(drop - unready, 0)
+        self._shrink(new, old, least=wanted - unavailable)
+
+    def _shrink(self, new: Object, old: list[Object], *, least: int) -> None:
+        """Counts what was asked for and not what is: the status may not have followed the last step yet."""
+        coming = max(new["spec"]["replicas"] - _ready(new), 0)
+        spare = sum(s["spec"]["replicas"] for s in [new, *old]) - least - coming
+        for one in sorted(old, key=_revision):
+            drop = max(min(one["spec"]["replicas"], spare), 0)
+            spare -= drop
             self._scale(one, one["spec"]["replicas"] - drop)
 
     def _scale(self, one: Object, replicas: int) -> None:

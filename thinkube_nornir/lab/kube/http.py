@@ -127,6 +127,16 @@ class Server:
         return None
 
 
+async def end(runner: web.AppRunner) -> None:
+    """Stop serving, and cut the connections that clients keep open: TLS would wait 30 s for their farewell."""
+    connections = runner.server.connections if runner.server else []
+    transports = [connection.transport for connection in connections if connection.transport]
+    await runner.cleanup()
+    for transport in transports:
+        transport.abort()
+    await asyncio.sleep(0)  # the loop drops aborted transports at its next turn
+
+
 def _failure(error: ApiError) -> web.Response:
     headers = {"Retry-After": "1"} if error.code in (429, 503) else {}
     return web.json_response(error.status, status=error.code, headers=headers)

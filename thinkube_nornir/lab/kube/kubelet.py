@@ -57,9 +57,14 @@ class Kubelet(Controller):
         """What the runtime does now, by the pod's uid; also of pods that were started and keep running."""
         self._addresses: dict[str, str] = {}
 
+    @property
+    def busy(self) -> list[asyncio.Task[None]]:
+        """Pods that the runtime is at."""
+        return [task for task in self._running.values() if not task.done()]
+
     async def stop(self) -> None:
         """Cancel what the runtime still does."""
-        busy = [task for task in self._running.values() if not task.done()]
+        busy = self.busy
         for task in busy:
             task.cancel()
         await asyncio.gather(*busy, return_exceptions=True)
