@@ -207,11 +207,8 @@ echo "${{20}}"; echo "$thinkube_m$$"; echo "$thinkube_m" >&2
         stdout, stderr = self._channel.read()
         self._out.data += stdout
         self._err.data += stderr
-        if ended and not self._complete():
+        if ended and not (stdout or stderr):
             raise Lost
-
-    def _complete(self) -> bool:
-        return self._marker in self._out.data and self._marker in self._err.data
 
 
 def _line(command: Command) -> bytes:

@@ -34,18 +34,20 @@ class ShellChannel:
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
+        self._bell = threading.Event()
 
     def listen(self, bell: threading.Event) -> None:
+        self._bell = bell
         for buffer in (self._channel.in_buffer, self._channel.in_stderr_buffer):
             buffer.set_event(_Bell(bell))  # type: ignore[arg-type]
 
     def read(self) -> tuple[bytes, bytes]:
-        stdout, stderr = bytearray(), bytearray()
-        while self._channel.recv_ready():
-            stdout += self._channel.recv(_CHUNK)
-        while self._channel.recv_stderr_ready():
-            stderr += self._channel.recv_stderr(_CHUNK)
-        return bytes(stdout), bytes(stderr)
+        """At most a chunk of each, so that endless output cannot keep the reader from its deadline."""
+        stdout = self._channel.recv(_CHUNK) if self._channel.recv_ready() else b""
+        stderr = self._channel.recv_stderr(_CHUNK) if self._channel.recv_stderr_ready() else b""
+        if stdout or stderr:
+            self._bell.set()  # there may be more
+        return stdout, stderr
 
     def send(self, data: bytes, timeout: float) -> None:
         self._channel.settimeout(timeout)

@@ -96,6 +96,12 @@ def test_deadline_ends_every_process_of_the_command(host: SSHHost, tmp_path: Pat
     assert text(host, "echo still usable") == "still usable"
 
 
+def test_endless_output_does_not_outlast_the_deadline(host: SSHHost) -> None:
+    """A program that writes faster than we read is ended as any other."""
+    with pytest.raises(DeadlinePassed):
+        host.execute([Command(("yes",))], timeout=1)
+
+
 def test_cancelling_ends_the_command(host: SSHHost, tmp_path: Path) -> None:
     """When the run is ended, the command is too."""
     pid = tmp_path / "pid"
