@@ -123,7 +123,7 @@ def _pump(source: Any, sink: Any) -> None:
         while data := source.recv(1 << 16):
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
-    except OSError:
+    except (OSError, EOFError):  # paramiko says EOFError when the connection has gone
         for end in (source, sink):
-            with suppress(OSError):
+            with suppress(OSError, EOFError):
                 end.shutdown(socket.SHUT_RDWR)
