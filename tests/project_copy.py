@@ -1,0 +1,26 @@
+"""A copy of the project to run commands in: its own configuration, inventory and lab; tasks and templates are linked."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from thinkube_nornir.config import load_config
+from thinkube_nornir.lab.client import lab_down
+
+ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def copied_project(folder: Path) -> Iterator[Path]:
+    """Ends the lab that commands in it may have started."""
+    shutil.copy(ROOT / "config.yaml", folder)
+    shutil.copytree(ROOT / "inventory", folder / "inventory")
+    for name in ("tasks", "templates"):
+        (folder / name).symlink_to(ROOT / name)
+    try:
+        yield folder
+    finally:
+        lab_down(load_config(folder / "config.yaml"))

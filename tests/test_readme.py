@@ -1,0 +1,86 @@
+"""README tells the truth: its commands run, its list of components is whole, CI runs the same test command."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.project_copy import copied_project
+from thinkube_nornir import catalog
+from thinkube_nornir.cli import run_command_line
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+SET_UP = [line for block in BLOCKS for line in block.splitlines() if line.startswith("python3 -m venv")]
+EXAMPLES = [
+    line.partition("#")[0].strip()
+    for block in BLOCKS
+    for line in block.splitlines()
+    if line.startswith("python -m thinkube_nornir")
+]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with copied_project(tmp_path_factory.mktemp("readme")) as folder:
+        yield folder
+
+
+def test_two_commands_do_all_the_set_up() -> None:
+    """One line each: the main job, and the tests."""
+    assert len(SET_UP) == 2
+    assert SET_UP[0].endswith("python -m thinkube_nornir run phase5")
+    assert SET_UP[1].endswith("python -m pytest")
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    """CI finds the line by its form; this holds the form."""
+    found = subprocess.run(
+        ["grep", "-m1", "^python3 -m venv .*pytest", "README.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert found.stdout.strip() == SET_UP[1]
+    assert "^python3 -m venv .*pytest" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_every_component_is_listed() -> None:
+    """A component that README does not name is unknown to newcomers."""
+    for entry in catalog.load(ROOT / "tasks").entries:
+        assert f"`{entry.name}`" in README, entry.name
+        assert f"`{entry.component.group}`" in README, entry.component.group
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Local links of README and docs/ name files that exist."""
+    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+@pytest.mark.lab
+def test_every_example_runs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In README's order, on a lab of their own; each ends with the exit code that README gives it."""
+    monkeypatch.chdir(project)
+
+    codes = {example: run_command_line(shlex.split(example)[3:]) for example in EXAMPLES}
+
+    assert codes == {
+        **dict.fromkeys(EXAMPLES, 0),
+        "python -m thinkube_nornir plan phase5": 3,  # changes are pending
+        "python -m thinkube_nornir resume": 2,  # nothing was left unfinished
+    }
+    assert (project / "verify.xml").exists()
+
+
+def test_the_package_runs_as_a_module() -> None:
+    """`python -m thinkube_nornir`, as README writes it."""
+    done = subprocess.run([sys.executable, "-m", "thinkube_nornir", "--version"], cwd=ROOT, capture_output=True, check=True)
+
+    assert done.stdout.strip()
