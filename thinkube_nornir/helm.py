@@ -1,0 +1,326 @@
+"""The only door to Helm releases: read, install or upgrade, recover, take back, with whichever helm the host has.
+
+    helm = ("/snap/bin/microk8s.helm3",)                    the distribution's own, run as root on the task's host
+    cert_manager = Release("cert-manager", "cert-manager", "cert-manager", "v1.16.1", "https://charts.jetstack.io", {...})
+    install_or_upgrade(task, helm, cert_manager)            unchanged when chart, version and values are as wanted
+    deviations(task, helm, cert_manager)                    for a check: what is not as wanted, one statement each
+    uninstall(task, helm, "cert-manager", "cert-manager")   only ours; one that was there before gets its revision back
+
+Charts come by `--repo`, so that no repository entry is left on the host. Values go by stdin.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from nornir.core.task import Result, Task
+
+from thinkube_nornir.command import Completed, Fact
+from thinkube_nornir.context import context, time_left
+from thinkube_nornir.errors import Cancelled, CommandFailed, Refused
+from thinkube_nornir.exchange import facts_forgotten
+from thinkube_nornir.ledger import Change
+from thinkube_nornir.outcome import all_of, unchanged
+from thinkube_nornir.remote import change, read, undo, wait_until
+from thinkube_nornir.secret import Secret, redact
+
+Helm = tuple[str, ...]
+
+_PATIENCE = 120.0  # seconds in which a chart repository that does not answer is asked again
+_PAUSE = 2.0  # seconds before the second attempt; doubled for each further one
+_LONGEST_PAUSE = 30.0
+_SPARE = 60.0  # seconds a helm command may take beyond what it waits for
+_PASSING = re.compile(
+    r"cannot be reached|failed to (fetch|download|do request)|dial tcp|i/o timeout|TLS handshake timeout"
+    r"|connection (refused|reset)|no such host|unexpected EOF|\b50[0234]\b|too many requests",
+    re.IGNORECASE,
+)
+_FIXES = (
+    (r"not found in .*(repository|index)|no chart version found", "correct the version in the inventory"),
+    (r"Additional property|values don't meet", "correct the values: the chart does not know them"),
+    (r"timed out|deadline exceeded", "see why its pods do not become ready: kubectl -n {namespace} get pods,events"),
+    (_PASSING.pattern, "see that the host reaches the chart repository, or name a mirror or a folder"),
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release as it should be.
+
+    Args:
+        chart: its name in the repository, `ingress-nginx`.
+        repo: `https://...`, `oci://...`, or an absolute path on the host that holds `<chart>-<version>.tgz`.
+        values: ours alone; the chart's defaults are not repeated. A Secret in them is shown to nobody.
+        timeout: seconds its objects may take to become ready.
+    """
+
+    name: str
+    namespace: str
+    chart: str
+    version: str
+    repo: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    timeout: float = 600.0
+
+    @property
+    def source(self) -> tuple[str, ...]:
+        """The arguments that name the chart."""
+        if self.repo.startswith("/"):
+            return (f"{self.repo.rstrip('/')}/{self.chart}-{self.version}.tgz",)
+        if self.repo.startswith("oci://"):
+            return (f"{self.repo.rstrip('/')}/{self.chart}", "--version", self.version)
+        return (self.chart, "--repo", self.repo, "--version", self.version)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A release as `helm list` shows it."""
+
+    name: str
+    namespace: str
+    revision: int
+    status: str
+    """`deployed`, `failed`, `pending-install`, `pending-upgrade`, `pending-rollback`, `uninstalling`."""
+    chart: str
+    """With its version: `cert-manager-v1.16.1`."""
+
+    def is_of(self, release: Release) -> bool:
+        """Whether it is this chart in this version; helm takes versions with and without a `v`."""
+        version = self.chart.removeprefix(f"{release.chart}-")
+        return version != self.chart and version.removeprefix("v") == release.version.removeprefix("v")
+
+
+def releases(helm: Helm) -> Fact[tuple[Installed, ...]]:
+    """Those of all namespaces, in any state."""
+    argv = (*helm, "list", "--all", "--all-namespaces", "--max", "0", "--output", "json")
+    return Fact("helm releases", argv, _parse_list, root=True)
+
+
+def values_of(helm: Helm, name: str, namespace: str) -> Fact[dict[str, Any]]:
+    """What the release was installed with; nothing when there is none."""
+    argv = (*helm, "get", "values", name, "--namespace", namespace, "--output", "json")
+    return Fact(f"values of {namespace}/{name}", argv, _parse_values, root=True, accept=(0, 1))
+
+
+def history(helm: Helm, name: str, namespace: str) -> Fact[dict[int, str]]:
+    """Each revision that is kept, and its status."""
+    argv = (*helm, "history", name, "--namespace", namespace, "--output", "json")
+    return Fact(f"history of {namespace}/{name}", argv, _parse_history, root=True)
+
+
+def installed(task: Task, helm: Helm, name: str, namespace: str) -> Installed | None:
+    found = read(task, releases(helm))
+    return next((r for r in found if (r.name, r.namespace) == (name, namespace)), None)
+
+
+def deviations(task: Task, helm: Helm, release: Release) -> tuple[str, ...]:
+    """What is not as wanted, one statement each; empty when the release is deployed, in its version, with its values."""
+    values = values_of(helm, release.name, release.namespace)
+    read(task, releases(helm), values)
+    there = installed(task, helm, release.name, release.namespace)
+    if there is None:
+        return (f"there is no release {release.namespace}/{release.name}",)
+    wanted = f"{release.chart}-{release.version}"
+    statements = {
+        f"its status is {there.status}": there.status != "deployed",
+        f"its chart is {there.chart}, not {wanted}": not there.is_of(release),
+        f"its values are not the wanted ones:\n{_diff(read(task, values), release)}": (
+            read(task, values) != _plain(release.values)
+        ),
+    }
+    return tuple(text for text, holds in statements.items() if holds)
+
+
+def install_or_upgrade(task: Task, helm: Helm, release: Release) -> Result:
+    """Have the release in this version with these values, its objects ready; a failed upgrade is rolled back by helm.
+
+    What a killed run left pending or failed is cleared away first. A chart repository that does not answer is asked
+    again for two minutes.
+
+    Raises:
+        Refused: somebody else's release of that name is not deployed: failed, or in the middle of something.
+        CommandFailed: helm could not; `why` has its words.
+    """
+    if not deviations(task, helm, release):
+        return unchanged(task, f"release {release.name} is {release.chart} {release.version} with the wanted values")
+    shown = _diff(read(task, values_of(helm, release.name, release.namespace)), release)
+    results = _recovered(task, helm, release)
+    there = installed(task, helm, release.name, release.namespace)
+    results.append(_retried(task, release, lambda: _upgrade(task, helm, release, there)))
+    results[-1].diff = shown
+    return all_of(task, *results)
+
+
+def uninstall(task: Task, helm: Helm, name: str, namespace: str, *, timeout: float = 300.0) -> Result:
+    """Take back what install_or_upgrade did: remove the release, or give it back the revision that it had before us."""
+    ours = context(task).ledger.ours(task.host.name, key(name, namespace))
+    if ours is None:
+        return unchanged(task, f"release {name} is not ours")
+    there = installed(task, helm, name, namespace)
+    if there is not None and _is_at_work(there):
+        _await_idle(task, name, timeout)
+        there = installed(task, helm, name, namespace)
+    if there is None or there.revision == ours.before["revision"]:
+        undo(task, ours.key, f"forget release {name}", root=True)
+        return unchanged(task, _as_before(ours, name))
+    summary, argv = _way_back(helm, there, ours, timeout)
+    return undo(task, ours.key, summary, *argv, root=True, timeout=timeout + _SPARE)
+
+
+def key(name: str, namespace: str) -> str:
+    """Under which a release is ours."""
+    return f"helm:{namespace}/{name}"
+
+
+def _way_back(helm: Helm, there: Installed, ours: Change, timeout: float) -> tuple[str, tuple[str, ...]]:
+    former = ours.before["revision"]
+    waiting = ("--namespace", there.namespace, "--wait", "--timeout", f"{timeout:.0f}s")
+    if former is None:
+        return f"uninstall release {there.name}", (*helm, "uninstall", there.name, *waiting)
+    summary = f"put release {there.name} back to {ours.before['chart']}, revision {former}"
+    return summary, (*helm, "rollback", there.name, str(former), *waiting)
+
+
+def _as_before(ours: Change, name: str) -> str:
+    if ours.before["revision"] is None:
+        return f"release {name} is not there"
+    return f"release {name}, {ours.before['chart']} before us, is as it was, or somebody else removed it"
+
+
+def _upgrade(task: Task, helm: Helm, release: Release, there: Installed | None) -> Result:
+    """With --reset-values: without any of our own, helm would keep those of the former revision."""
+    limits = ("--atomic", "--wait", "--timeout", f"{release.timeout:.0f}s")
+    argv = (*helm, "upgrade", release.name, *release.source, "--install", "--namespace", release.namespace)
+    verb = "install" if there is None else "upgrade"
+    return change(
+        task,
+        f"{verb} release {release.name}: {release.chart} {release.version}",
+        *(*argv, "--reset-values", "--values", "-", "--history-max", "0", *limits),
+        stdin=json.dumps(_plain(release.values)).encode(),
+        root=True,
+        key=key(release.name, release.namespace),
+        before={"revision": there and there.revision, "chart": there and there.chart},
+        timeout=release.timeout + _SPARE,
+    )
+
+
+def _recovered(task: Task, helm: Helm, release: Release) -> list[Result]:
+    """Bring a release that is not deployed into a state from which helm upgrades it."""
+    name, namespace = release.name, release.namespace
+    there = installed(task, helm, name, namespace)
+    if there is None or there.status == "deployed":
+        return []
+    _must_be_ours(task, there)
+    if _is_at_work(there):
+        _await_idle(task, name, release.timeout)
+        there = installed(task, helm, name, namespace)
+    if there is None or there.status == "deployed":
+        return []
+    kept = read(task, history(helm, name, namespace))
+    good = [revision for revision, status in kept.items() if status in ("deployed", "superseded")]
+    if good and there.status == "failed":
+        return []
+    if good:
+        argv = ("rollback", name, str(max(good)), "--namespace", namespace)
+        return [change(task, f"end what release {name} left {there.status}", *helm, *argv, root=True)]
+    argv = ("uninstall", name, "--namespace", namespace, "--wait", "--timeout", f"{release.timeout:.0f}s")
+    limit = release.timeout + _SPARE
+    return [change(task, f"remove release {name}, {there.status}", *helm, *argv, root=True, timeout=limit)]
+
+
+def _must_be_ours(task: Task, there: Installed) -> None:
+    if context(task).ledger.ours(task.host.name, key(there.name, there.namespace)) is None:
+        raise Refused(
+            f"release {there.namespace}/{there.name} is not ours and not deployed",
+            why=f"its status is {there.status}",
+            fix=f"see `helm -n {there.namespace} history {there.name}`; repair or uninstall it, then run again",
+        )
+
+
+def _is_at_work(there: Installed) -> bool:
+    return there.status.startswith("pending-") or there.status == "uninstalling"
+
+
+def _await_idle(task: Task, name: str, timeout: float) -> None:
+    """A killed run may have left helm at work on the host; otherwise nobody ends what is pending."""
+    with facts_forgotten(task):
+        what = f"helm to end its work on release {name}"
+        wait_until(task, _processes(name), lambda found: not found, what=what, timeout=timeout)
+
+
+def _processes(name: str) -> Fact[tuple[str, ...]]:
+    pattern = rf"helm3? .*(install|upgrade|rollback) .*\b{re.escape(name)}\b"
+    argv = ("pgrep", "--full", "--list-full", "--", pattern)
+    return Fact(f"helm at work on {name}", argv, lambda done: tuple(done.text.splitlines()), root=True, accept=(0, 1))
+
+
+def _retried(task: Task, release: Release, attempt: Callable[[], Result]) -> Result:
+    end, pause = time.monotonic() + time_left(task, _PATIENCE), _PAUSE
+    while True:
+        try:
+            return attempt()
+        except CommandFailed as error:
+            if not _PASSING.search(error.why) or time.monotonic() + pause >= end:
+                error.fix = _fix(error.why, release) or error.fix
+                raise
+        if context(task).cancelled.wait(pause):
+            raise Cancelled(f"the run was ended while asking for chart {release.chart} again")
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _fix(why: str, release: Release) -> str:
+    found = (fix for pattern, fix in _FIXES if re.search(pattern, why, re.IGNORECASE))
+    return next(found, "").format(namespace=release.namespace)
+
+
+def _diff(former: Mapping[str, Any], release: Release) -> str:
+    lines = difflib.unified_diff(
+        _lines(former),
+        _lines(_plain(release.values)),
+        f"values of {release.namespace}/{release.name}",
+        f"values of {release.namespace}/{release.name}",
+    )
+    return redact("".join(lines))
+
+
+def _lines(values: Mapping[str, Any]) -> list[str]:
+    if not values:
+        return []
+    return yaml.safe_dump(dict(values), sort_keys=True, allow_unicode=True, width=1000).splitlines(keepends=True)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON brings them back, secrets revealed."""
+    return dict(json.loads(json.dumps(values, default=_revealed)))
+
+
+def _revealed(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise TypeError(f"a release's values cannot hold {type(value).__name__}")
+
+
+def _parse_list(done: Completed) -> tuple[Installed, ...]:
+    fields = ("name", "namespace", "revision", "status", "chart")
+    rows = [{name: row[name] for name in fields} for row in json.loads(done.text) or ()]
+    return tuple(Installed(**{**row, "revision": int(row["revision"])}) for row in rows)
+
+
+def _parse_values(done: Completed) -> dict[str, Any]:
+    if done.status == 0:
+        return dict(json.loads(done.text) or {})
+    told = done.stderr.decode(errors="backslashreplace").strip()
+    if "release: not found" not in told:
+        raise ValueError(told or f"exit status {done.status}")
+    return {}
+
+
+def _parse_history(done: Completed) -> dict[int, str]:
+    return {int(row["revision"]): str(row["status"]) for row in json.loads(done.text) or ()}
