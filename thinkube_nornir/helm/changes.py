@@ -1,37 +1,22 @@
-"""The only door to Helm releases: read, install or upgrade, recover, take back, with whichever helm the host has.
-
-    helm = ("/snap/bin/microk8s.helm3",)                    the distribution's own, run as root on the task's host
-    cert_manager = Release("cert-manager", "cert-manager", "cert-manager", "v1.16.1", "https://charts.jetstack.io", {...})
-    install_or_upgrade(task, helm, cert_manager)            unchanged when chart, version and values are as wanted
-    deviations(task, helm, cert_manager)                    for a check: what is not as wanted, one statement each
-    uninstall(task, helm, "cert-manager", "cert-manager")   only ours; one that was there before gets its revision back
-
-Charts come by `--repo`, so that no repository entry is left on the host. Values go by stdin.
-"""
+"""What is done to releases, and what of it is ours."""
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
-import yaml
 from nornir.core.task import Result, Task
 
-from thinkube_nornir.command import Completed, Fact
+from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, time_left
 from thinkube_nornir.errors import Cancelled, CommandFailed, Refused
 from thinkube_nornir.exchange import facts_forgotten
+from thinkube_nornir.helm.releases import Helm, Installed, Release, diff, history, installed, plain, releases, values_of
 from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, undo, wait_until
-from thinkube_nornir.secret import Secret, redact
-
-Helm = tuple[str, ...]
 
 _PATIENCE = 120.0  # seconds in which a chart repository that does not answer is asked again
 _PAUSE = 2.0  # seconds before the second attempt; doubled for each further one
@@ -50,78 +35,8 @@ _FIXES = (
 )
 
 
-@dataclass(frozen=True)
-class Release:
-    """A release as it should be.
-
-    Args:
-        chart: its name in the repository, `ingress-nginx`.
-        repo: `https://...`, `oci://...`, or an absolute path on the host that holds `<chart>-<version>.tgz`.
-        values: ours alone; the chart's defaults are not repeated. A Secret in them is shown to nobody.
-        timeout: seconds its objects may take to become ready.
-    """
-
-    name: str
-    namespace: str
-    chart: str
-    version: str
-    repo: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-    timeout: float = 600.0
-
-    @property
-    def source(self) -> tuple[str, ...]:
-        """The arguments that name the chart."""
-        if self.repo.startswith("/"):
-            return (f"{self.repo.rstrip('/')}/{self.chart}-{self.version}.tgz",)
-        if self.repo.startswith("oci://"):
-            return (f"{self.repo.rstrip('/')}/{self.chart}", "--version", self.version)
-        return (self.chart, "--repo", self.repo, "--version", self.version)
-
-
-@dataclass(frozen=True)
-class Installed:
-    """A release as `helm list` shows it."""
-
-    name: str
-    namespace: str
-    revision: int
-    status: str
-    """`deployed`, `failed`, `pending-install`, `pending-upgrade`, `pending-rollback`, `uninstalling`."""
-    chart: str
-    """With its version: `cert-manager-v1.16.1`."""
-
-    def is_of(self, release: Release) -> bool:
-        """Whether it is this chart in this version; helm takes versions with and without a `v`."""
-        version = self.chart.removeprefix(f"{release.chart}-")
-        return version != self.chart and version.removeprefix("v") == release.version.removeprefix("v")
-
-
-def releases(helm: Helm) -> Fact[tuple[Installed, ...]]:
-    """Those of all namespaces, in any state."""
-    argv = (*helm, "list", "--all", "--all-namespaces", "--max", "0", "--output", "json")
-    return Fact("helm releases", argv, _parse_list, root=True)
-
-
-def values_of(helm: Helm, name: str, namespace: str) -> Fact[dict[str, Any]]:
-    """What the release was installed with; nothing when there is none."""
-    argv = (*helm, "get", "values", name, "--namespace", namespace, "--output", "json")
-    return Fact(f"values of {namespace}/{name}", argv, _parse_values, root=True, accept=(0, 1))
-
-
-def history(helm: Helm, name: str, namespace: str) -> Fact[dict[int, str]]:
-    """Each revision that is kept, and its status."""
-    argv = (*helm, "history", name, "--namespace", namespace, "--output", "json")
-    return Fact(f"history of {namespace}/{name}", argv, _parse_history, root=True)
-
-
-def installed(task: Task, helm: Helm, name: str, namespace: str) -> Installed | None:
-    found = read(task, releases(helm))
-    return next((r for r in found if (r.name, r.namespace) == (name, namespace)), None)
-
-
 def deviations(task: Task, helm: Helm, release: Release) -> tuple[str, ...]:
-    """What is not as wanted, one statement each; empty when the release is deployed, in its version, with its values."""
+    """What is not as wanted, one statement each; empty when it is deployed, in its version, with its values."""
     values = values_of(helm, release.name, release.namespace)
     read(task, releases(helm), values)
     there = installed(task, helm, release.name, release.namespace)
@@ -131,8 +46,8 @@ def deviations(task: Task, helm: Helm, release: Release) -> tuple[str, ...]:
     statements = {
         f"its status is {there.status}": there.status != "deployed",
         f"its chart is {there.chart}, not {wanted}": not there.is_of(release),
-        f"its values are not the wanted ones:\n{_diff(read(task, values), release)}": (
-            read(task, values) != _plain(release.values)
+        f"its values are not the wanted ones:\n{diff(read(task, values), release)}": (
+            read(task, values) != plain(release.values)
         ),
     }
     return tuple(text for text, holds in statements.items() if holds)
@@ -150,7 +65,7 @@ def install_or_upgrade(task: Task, helm: Helm, release: Release) -> Result:
     """
     if not deviations(task, helm, release):
         return unchanged(task, f"release {release.name} is {release.chart} {release.version} with the wanted values")
-    shown = _diff(read(task, values_of(helm, release.name, release.namespace)), release)
+    shown = diff(read(task, values_of(helm, release.name, release.namespace)), release)
     results = _recovered(task, helm, release)
     there = installed(task, helm, release.name, release.namespace)
     results.append(_retried(task, release, lambda: _upgrade(task, helm, release, there)))
@@ -203,7 +118,7 @@ def _upgrade(task: Task, helm: Helm, release: Release, there: Installed | None) 
         task,
         f"{verb} release {release.name}: {release.chart} {release.version}",
         *(*argv, "--reset-values", "--values", "-", "--history-max", "0", *limits),
-        stdin=json.dumps(_plain(release.values)).encode(),
+        stdin=json.dumps(plain(release.values)).encode(),
         root=True,
         key=key(release.name, release.namespace),
         before={"revision": there and there.revision, "chart": there and there.chart},
@@ -230,9 +145,9 @@ def _recovered(task: Task, helm: Helm, release: Release) -> list[Result]:
     if good:
         argv = ("rollback", name, str(max(good)), "--namespace", namespace)
         return [change(task, f"end what release {name} left {there.status}", *helm, *argv, root=True)]
-    argv = ("uninstall", name, "--namespace", namespace, "--wait", "--timeout", f"{release.timeout:.0f}s")
+    removal = ("uninstall", name, "--namespace", namespace, "--wait", "--timeout", f"{release.timeout:.0f}s")
     limit = release.timeout + _SPARE
-    return [change(task, f"remove release {name}, {there.status}", *helm, *argv, root=True, timeout=limit)]
+    return [change(task, f"remove release {name}, {there.status}", *helm, *removal, root=True, timeout=limit)]
 
 
 def _must_be_ours(task: Task, there: Installed) -> None:
@@ -278,49 +193,3 @@ def _retried(task: Task, release: Release, attempt: Callable[[], Result]) -> Res
 def _fix(why: str, release: Release) -> str:
     found = (fix for pattern, fix in _FIXES if re.search(pattern, why, re.IGNORECASE))
     return next(found, "").format(namespace=release.namespace)
-
-
-def _diff(former: Mapping[str, Any], release: Release) -> str:
-    lines = difflib.unified_diff(
-        _lines(former),
-        _lines(_plain(release.values)),
-        f"values of {release.namespace}/{release.name}",
-        f"values of {release.namespace}/{release.name}",
-    )
-    return redact("".join(lines))
-
-
-def _lines(values: Mapping[str, Any]) -> list[str]:
-    if not values:
-        return []
-    return yaml.safe_dump(dict(values), sort_keys=True, allow_unicode=True, width=1000).splitlines(keepends=True)
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON brings them back, secrets revealed."""
-    return dict(json.loads(json.dumps(values, default=_revealed)))
-
-
-def _revealed(value: object) -> str:
-    if isinstance(value, Secret):
-        return value.reveal()
-    raise TypeError(f"a release's values cannot hold {type(value).__name__}")
-
-
-def _parse_list(done: Completed) -> tuple[Installed, ...]:
-    fields = ("name", "namespace", "revision", "status", "chart")
-    rows = [{name: row[name] for name in fields} for row in json.loads(done.text) or ()]
-    return tuple(Installed(**{**row, "revision": int(row["revision"])}) for row in rows)
-
-
-def _parse_values(done: Completed) -> dict[str, Any]:
-    if done.status == 0:
-        return dict(json.loads(done.text) or {})
-    told = done.stderr.decode(errors="backslashreplace").strip()
-    if "release: not found" not in told:
-        raise ValueError(told or f"exit status {done.status}")
-    return {}
-
-
-def _parse_history(done: Completed) -> dict[int, str]:
-    return {int(row["revision"]): str(row["status"]) for row in json.loads(done.text) or ()}
