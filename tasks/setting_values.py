@@ -44,6 +44,17 @@ def domain(text: str) -> str:
     return _matching(rf"({_LABEL}\.)+{_LABEL}", text, "must be a domain name in lower case such as home.example")
 
 
+def label(text: str) -> str:
+    """The name of a namespace, or of what is called like one."""
+    return _matching(_LABEL, text, "must be a name of small letters, digits and dashes, 63 at most, such as ingress")
+
+
+def chart_version(text: str) -> str:
+    return _matching(
+        r"v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?", text, "must be a chart's full version such as 4.13.3"
+    )
+
+
 def user(text: str) -> str:
     return _matching(r"[a-z_][a-z0-9_-]{0,31}", text, "must be a user name such as thinkube")
 

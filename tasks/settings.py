@@ -12,7 +12,7 @@ from annotated_types import Ge, Le, MinLen
 from pydantic import AfterValidator, ConfigDict, with_config
 from typing_extensions import TypedDict
 
-from tasks import address_checks, setting_checks
+from tasks import address_checks, ingress_settings, setting_checks
 from tasks import setting_values as values
 from thinkube_nornir.schema import Schema
 
@@ -24,6 +24,7 @@ Slot = Annotated[str, AfterValidator(values.pci_slot)]
 Octet = Annotated[int, Ge(1), Le(254)]
 Count = Annotated[int, Ge(1)]
 Text = Annotated[str, MinLen(1)]
+Label = Annotated[str, AfterValidator(values.label)]
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -52,6 +53,13 @@ class Settings(TypedDict, total=False):
     metallb_ip_end_octet: Octet
     primary_ingress_ip_octet: Octet
     secondary_ingress_ip_octet: Octet
+
+    # ingress: what stands where is the control plane's
+    ingress_namespace: Label
+    ingress_kn_namespace: Label
+    primary_ingress_class: Label
+    secondary_ingress_class: Label
+    ingress_nginx_chart_version: Annotated[str, AfterValidator(values.chart_version)]
 
     # a host's addresses
     lan_ip: Address
@@ -93,4 +101,4 @@ class Settings(TypedDict, total=False):
     lab_sudo_password: Text
 
 
-SCHEMA = Schema(Settings, (*setting_checks.CHECKS, *address_checks.CHECKS))
+SCHEMA = Schema(Settings, (*setting_checks.CHECKS, *address_checks.CHECKS, *ingress_settings.CHECKS))

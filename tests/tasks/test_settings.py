@@ -121,6 +121,13 @@ CASES = [
     ),
     ("defaults.yaml", "data", "secondary_ingress_ip_octet: 201", "secondary_ingress_ip_octet: 200", "both ingresses"),
     ("defaults.yaml", "data", "zerotier_cidr: 192.168.191.0/24", "zerotier_cidr: 192.168.191.0/25", "leads out of"),
+    # ingress
+    ("groups.yaml", "microk8s_control_plane", "nginx-kn", "nginx", "primary_ingress_class and secondary_ingress_class"),
+    ("groups.yaml", "microk8s_control_plane", "ingress-kn", "ingress", "ingress_namespace and ingress_kn_namespace"),
+    ("groups.yaml", "microk8s_control_plane", "nginx-kn", "public", "secondary_ingress_class public is taken"),
+    ("groups.yaml", "microk8s_control_plane", "ingress-kn", "kube-system", "kube-system is taken by another part"),
+    ("groups.yaml", "microk8s_control_plane", "nginx-kn", "Nginx_kn", "must be a name of small letters"),
+    ("groups.yaml", "microk8s_control_plane", "4.13.3", '"4.13"', "must be a chart's full version"),
     # groups
     (
         "hosts.yaml",
