@@ -81,7 +81,7 @@ def test_terminal_is_not_allocated(host: SSHHost) -> None:
 def test_deadline_ends_every_process_of_the_command(host: SSHHost, tmp_path: Path) -> None:
     """Children, background jobs and those that left the session are gone with the error; nothing more starts."""
     pids = tmp_path / "pids"
-    jobs = "sleep 99 & echo $!; sleep 99 & echo $!; setsid sleep 98 & echo $!"
+    jobs = "sleep 99 & echo $!; setsid sleep 98 & echo $!; sh -c 'setsid sleep 97 & echo $!'; echo $PPID"
     script = f"{{ echo $$; {jobs}; }} >{pids}; echo seen; wait"
     later = tmp_path / "later"
 
@@ -90,7 +90,7 @@ def test_deadline_ends_every_process_of_the_command(host: SSHHost, tmp_path: Pat
 
     assert "sleep 99" in caught.value.what
     assert "seen" in caught.value.why
-    assert len(pids.read_text().split()) == 4
+    assert len(pids.read_text().split()) == 5
     assert [pid for pid in pids.read_text().split() if alive(pid)] == []
     assert not later.exists()
     assert text(host, "echo still usable") == "still usable"

@@ -58,7 +58,7 @@ def users() -> Iterator[dict[str, User]]:
 
 
 RULES = {
-    "asked": "{0} ALL=(ALL) ALL\nDefaults:{0} use_pty\n",
+    "asked": "{0} ALL=(ALL) ALL\nDefaults:{0} use_pty, timestamp_type=global\n",
     "free": "{0} ALL=(ALL) NOPASSWD: ALL\n",
     "none": "",
 }
@@ -171,13 +171,13 @@ def test_second_controller_is_refused_by_name(server: Server, users: dict[str, U
     with pytest.raises(Refused) as caught:
         second.execute([root("true", alters=True)], timeout=TIMEOUT)
     assert f"process {os.getpid()}" in caught.value.why
-    first.execute([root("sh", "-c", "sleep 5 >/dev/null 2>&1 &", alters=True)], timeout=TIMEOUT)
+    daemon = root("sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!", alters=True)
+    pid = first.execute([daemon], timeout=TIMEOUT)[0].text
     first.close()
 
-    gone = threading.Event()
-    while second.execute([root("flock", "-n", FILE, "true")], timeout=TIMEOUT)[0].status:
-        gone.wait(0.05)
-    second.execute([root("true", alters=True)], timeout=TIMEOUT)
+    free = root("flock", "-w", "20", FILE, "true")
+    assert second.execute([free], timeout=30)[0].status == 0, "a daemon that the first one started keeps the lock"
+    second.execute([root("true", alters=True), root("kill", pid, alters=True)], timeout=TIMEOUT)
     second.close()
 
 
