@@ -100,16 +100,16 @@ class Record:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """Green only when every planned node has a result, none failed, and every check ran and held."""
+        """Green only when every planned node has a result, none failed, and every check ran and held.
+
+        A dry run is green when nothing is left to change: checks that would write are not rehearsed.
+        """
         if self.interrupted:
             return "interrupted"
         if not self.rows or self.counts["failed"] or self.counts["missing"]:
             return "failed"
         if self.dry_run:
-            return "pending" if self.counts["planned"] else self._settled()
-        return self._settled()
-
-    def _settled(self) -> Verdict:
+            return "pending" if self.counts["planned"] else "green"
         return "green" if all(row.good for row in self.rows if row.is_check) else "failed"
 
     @property

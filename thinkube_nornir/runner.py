@@ -21,7 +21,7 @@ from nornir.core.task import AggregatedResult, MultiResult, Result, Task
 
 from thinkube_nornir.component import StepFunction
 from thinkube_nornir.context import Context, StepTask
-from thinkube_nornir.errors import Cancelled, ConfigError, ThinkubeError, Unreachable
+from thinkube_nornir.errors import Cancelled, ConfigError, NotRehearsed, ThinkubeError, Unreachable
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped
 from thinkube_nornir.plan import Node, Plan
 
@@ -184,10 +184,11 @@ class GraphRunner:
         finished.put((node, result))
 
     def _function(self, node: Node) -> StepFunction:
-        reason = self._obstacle(node)
+        if obstacle := self._obstacle(node):
+            self._blocked.add(node.id)
+        reason = obstacle or self._not_rehearsed(node)
         if not reason:
             return lambda task: self._timed(node, task)
-        self._blocked.add(node.id)
         return lambda task: _lasting(skipped(task, reason), 0.0)
 
     def _obstacle(self, node: Node) -> str:
@@ -199,9 +200,12 @@ class GraphRunner:
         for need in sorted(node.needs):
             if need in self._blocked or outcome_of(self.results[need]) is Outcome.FAILED:
                 return f"needs {self._root(need)}, which failed"
-        if self.context.dry_run and node.chain == "verify" and (planned := self._promised(node)):
-            return f"not run: {_changes(planned)} only planned"
         return ""
+
+    def _not_rehearsed(self, node: Node) -> str:
+        """Why a check is left out in a dry run, which stands in nobody's way; empty when it is not."""
+        planned = self._promised(node) if self.context.dry_run and node.chain == "verify" else 0
+        return f"not run: {_changes(planned)} only planned" if planned else ""
 
     def _root(self, need: str) -> str:
         """The failed node behind a chain of nodes that were not started because of it."""
@@ -238,6 +242,8 @@ class GraphRunner:
 
     def _unforeseeable(self, node: Node, task: Task, error: ThinkubeError) -> Result | None:
         """In a dry run, a step cannot look at what an earlier promise would have made; that is no failure."""
+        if isinstance(error, NotRehearsed):
+            return skipped(task, error.what)
         planned = self._promised(node)
         if not self.context.dry_run or not planned or isinstance(error, Unreachable | ConfigError | Cancelled):
             return None

@@ -24,7 +24,7 @@ from tasks.probes import (
 )
 from thinkube_nornir.cluster import condition_true, is_rolled_out, probe_pod, run_pod, seen
 from thinkube_nornir.command import Fact
-from thinkube_nornir.context import context, setting
+from thinkube_nornir.context import setting
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import read
 from thinkube_nornir.templates import render
@@ -55,8 +55,6 @@ def bind_answers_pods(task: Task) -> Result:
     """As CoreDNS will ask it: from a pod, whose way to the overlay needs source NAT on the node."""
     if not is_control_plane(task):
         return unchanged(task, _ONCE)
-    if context(task).dry_run:
-        return unchanged(task, "not asked: a dry run starts no pods")
     server, domain, node = bind_address(task), setting(task, "domain_name"), name_of(registered_node(task))
     argv = ["nslookup", domain, server]
     done = run_pod(kube(task), probe_pod(f"bind-{task.host.name}", probe_image(task), argv, node=node))

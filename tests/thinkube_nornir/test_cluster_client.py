@@ -16,7 +16,7 @@ from tests.certificates import Authority, kubeconfig
 from tests.cluster_door import Door
 from tests.scripted_api import TOKEN, Reply, ScriptedApi, failure
 from thinkube_nornir.cluster import Cluster, apply, probe_pod, run_pod, wait
-from thinkube_nornir.errors import Cancelled, ClusterError, DeadlinePassed, Refused, Unreachable
+from thinkube_nornir.errors import Cancelled, ClusterError, DeadlinePassed, NotRehearsed, Unreachable
 
 NODE = "GET /api/v1/nodes/n1"
 NODES = "GET /api/v1/nodes"
@@ -424,6 +424,6 @@ def test_a_dry_run_starts_no_probe(open_door: Any) -> None:
     with ScriptedApi({}) as api:
         door = open_door(api.kubeconfig())
         door.context.dry_run = True
-        with pytest.raises(Refused):
+        with pytest.raises(NotRehearsed):
             door.use(probe)
         assert not [line for line in api.asked if line.startswith("POST")]

@@ -19,7 +19,7 @@ from thinkube_nornir.catalog import Entry
 from thinkube_nornir.component import StepFunction, chain, step
 from thinkube_nornir.context import Context
 from thinkube_nornir.context import context as context_of
-from thinkube_nornir.errors import Cancelled, CheckFailed, CommandFailed, Unreachable
+from thinkube_nornir.errors import Cancelled, CheckFailed, CommandFailed, NotRehearsed, Unreachable
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped, unchanged
 from thinkube_nornir.runner import RunResult
 
@@ -218,6 +218,28 @@ def test_a_dry_run_does_not_run_checks_after_a_promise() -> None:
     assert outcomes(result)["install@h1"] is Outcome.PLANNED
     assert outcomes(result)["runs@h1"] is Outcome.SKIPPED
     assert "changes are only planned" in str(result.results["p.a/verify/runs@h1"].result)
+
+
+def test_a_dry_run_goes_on_past_checks_it_leaves_out() -> None:
+    """What needs a component that is only planned is planned as well: a plan of empty hosts shows all of it."""
+    made = entry("p.a", setup=chain(altering("install")), verify=chain(quiet("runs")))
+    later = entry("p.b", needs=("p.a",), setup=chain(altering("configure")), verify=chain(quiet("answers")))
+
+    result, _ = carry_out(made, later, dry_run=True)
+
+    assert outcomes(result)["configure@h1"] is Outcome.PLANNED
+    assert "only planned" in str(result.results["p.b/verify/answers@h1"].result)
+
+
+def test_a_look_that_writes_is_left_out_of_a_dry_run() -> None:
+    """A probe pod is a write: its check is skipped, and is no failure even where nothing was promised."""
+    probe = failing("pods_run", NotRehearsed("a dry run starts no probe pod"))
+    made = entry("p.a", setup=chain(quiet("install")), verify=chain(probe))
+
+    result, _ = carry_out(made, entry("p.b", needs=("p.a",), setup=chain(altering("configure"))), dry_run=True)
+
+    assert outcomes(result)["pods_run@h1"] is Outcome.SKIPPED
+    assert outcomes(result)["configure@h1"] is Outcome.PLANNED
 
 
 def test_a_dry_run_goes_on_past_what_it_cannot_foresee() -> None:

@@ -19,7 +19,7 @@ from thinkube_nornir.cluster.ownership import MANAGER
 from thinkube_nornir.cluster.patience import patience, patience_for_cleanup
 from thinkube_nornir.cluster.waits import seen, wait
 from thinkube_nornir.context import context
-from thinkube_nornir.errors import ClusterError, DeadlinePassed, Refused, ThinkubeError
+from thinkube_nornir.errors import ClusterError, DeadlinePassed, NotRehearsed, ThinkubeError
 from thinkube_nornir.secret import redact
 
 log = logging.getLogger(__name__)
@@ -65,10 +65,10 @@ def run_pod(kube: Cluster, manifest: Object, *, timeout: float = 180.0) -> PodRu
     Raises:
         ClusterError: it could not run: no such image, rejected, evicted; `why` has phase, reason and events.
         DeadlinePassed: it did not end in time; `why` likewise.
-        Refused: in a dry run, which creates nothing.
+        NotRehearsed: in a dry run, which creates nothing.
     """
     if context(kube.task).dry_run:
-        raise Refused("a dry run starts no probe pod", fix="run verify to make this check")
+        raise NotRehearsed("a dry run starts no probe pod", fix="run verify to make this check")
     pod = _created(kube, _limited(manifest, timeout))
     try:
         _sweep(kube, pod)
