@@ -109,3 +109,5 @@ class File:
     """None for the owner's primary group."""
     directory_mode: int = 0o755
     """Of missing parent directories, which then are ours and are removed with the file."""
+    secret: bool = False
+    """It holds keys or passwords, also in its former states: a diff tells only that it changes."""

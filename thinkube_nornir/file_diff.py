@@ -19,6 +19,8 @@ def diff_of(file: File, kind: str, former: bytes, mode: str) -> str:
     head = f"mode of {file.path}: {mode} -> {file.mode:o}\n" if moded else ""
     if kind == "file" and former == file.content:
         return head
+    if file.secret:
+        return f"{head}{file.path}: holds secrets, {len(former)} -> {len(file.content)} bytes\n"
     source = "/dev/null" if kind == "absent" else file.path
     try:
         old, new = former.decode(), file.content.decode()

@@ -66,7 +66,7 @@ def write_kubeconfig(task: Task) -> Result:
     """Into a file of our own: ~/.kube/config may hold other clusters."""
     content = DISTRIBUTION.kubeconfig(task).encode()
     user = setting(task, "system_username")
-    return put(task, File(kubeconfig_path(task), content, 0o600, owner=user, directory_mode=0o700))
+    return put(task, File(kubeconfig_path(task), content, 0o600, owner=user, directory_mode=0o700, secret=True))
 
 
 def refuse_while_workers_are_registered(task: Task) -> Result:

@@ -99,6 +99,17 @@ def test_dry_run_writes_nothing(host: LocalDoor, tmp_path: Path) -> None:
     assert listing(tmp_path) == []
 
 
+def test_diff_of_a_secret_file_shows_nothing_of_it(host: LocalDoor, tmp_path: Path) -> None:
+    """Neither the new keys nor the former ones, which nobody has made known as secrets."""
+    path = tmp_path / "kubeconfig"
+    path.write_text("key: AAAA\n")
+
+    result = write(host, File(str(path), b"key: BBBB\n", owner=None, secret=True), dry_run=True)
+
+    assert result.changed
+    assert not any(word in result.diff for word in ("AAAA", "BBBB"))
+
+
 def test_mode_alone_is_a_difference(host: LocalDoor, tmp_path: Path) -> None:
     """A file with the right content and the wrong mode is put right."""
     path = tmp_path / "x"
