@@ -37,7 +37,7 @@ def check_matrix(rows: Sequence[Row], *, width: int, unicode: bool = True, first
 
     A blank cell: this check is not for this host. Rows of other chains than `verify` are left out.
     """
-    checks = [row for row in rows if row.chain == "verify"]
+    checks = _together([row for row in rows if row.chain == "verify"])
     mark = marks(unicode)
     keys = {f"{row.component} {row.step}": row for row in checks}
     return _Grid(
@@ -72,6 +72,12 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]], *, width: int | N
     numeric = [bool(lines) and all(line[i].isdigit() for line in lines) for i in range(len(head))]
     made = ("  ".join(_pad(c, w, n) for c, w, n in zip(line, widths, numeric, strict=True)).rstrip() for line in every)
     return [line if width is None else _cut(line, width) for line in made]
+
+
+def _together(rows: Sequence[Row]) -> list[Row]:
+    """Rows of one component side by side; a plan's order has those of independent components mixed."""
+    order = list(dict.fromkeys(row.component for row in rows))
+    return sorted(rows, key=lambda row: order.index(row.component))
 
 
 def _hosts(rows: Sequence[Row], first: Sequence[str]) -> list[str]:

@@ -28,6 +28,15 @@ def test_matrix_shows_each_check_on_each_host() -> None:
     ]
 
 
+def test_matrix_keeps_a_components_checks_together() -> None:
+    """Independent components come mixed in a plan's order; in the matrix each has one section."""
+    mixed = [row("a"), row("b", component="phase5.microk8s_workers"), row("c")]
+
+    assert [line.split()[0] for line in check_matrix(mixed, width=80)[1:]] == [
+        "phase5.coredns", "a", "c", "phase5.microk8s_workers", "b",
+    ]  # fmt: skip
+
+
 def test_matrix_is_ascii_where_it_must_be() -> None:
     """A stream that cannot say ✓ gets words that every encoding has."""
     rows = [row(), failed(host="tkw1"), row(host="tkw2", outcome=None)]
