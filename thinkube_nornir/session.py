@@ -161,21 +161,10 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
         )
         nornir = Nornir(inventory=project.inventory, data=GlobalState(dry_run=request.dry_run))
         stack.callback(_close_connections, nornir, context)
-        if request.verb == "rollback":
-            _look_back(project, nornir, context)
         session = Session(request, project, plan, nornir, context, Journal(database, scope), emulated)
         if request.verb == "rollback":
             session.refuse_while_needed()
         yield session
-
-
-def _look_back(project: Project, nornir: Nornir, context: Context) -> None:
-    """Learn from the hosts what is ours there, and refuse when something of ours needs what is to go."""
-    from thinkube_nornir.recall import concerned, recall, refuse_while_needed
-
-    asked = (project.catalog, project.entries, project.inventory, project.hosts)
-    recall(nornir, context, concerned(*asked))
-    refuse_while_needed(*asked, context.ledger)
 
 
 def _at_target(project: Project, say: Say) -> tuple[Project, str, tuple[str, ...]]:
