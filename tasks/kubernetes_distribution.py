@@ -34,8 +34,25 @@ class Distribution(Protocol):
     def kubeconfig(self, task: Task) -> str:
         """On a control plane: an administrator's kubeconfig; what is secret in it is known to be."""
 
-    def addon(self, task: Task, name: str) -> Result:
-        """On a control plane: have an addon on; one that is on is not touched."""
+    def addon_is_on(self, task: Task, name: str) -> bool:
+        """On a control plane."""
+
+    def addon(self, task: Task, name: str, argument: str = "", *, apart: bool = False) -> Result:
+        """On a control plane: have an addon on; one that is on is not touched.
+
+        Args:
+            argument: for the addon, when it is turned on.
+            apart: it can be taken back alone, also when the whole distribution is ours.
+        """
+
+    def without_addon(self, task: Task, name: str) -> Result:
+        """Off again, if `addon` turned it on, and recorded it apart from the distribution."""
+
+    def addon_off(self, task: Task, name: str) -> Result:
+        """On a control plane: have an addon off."""
+
+    def addon_on_again(self, task: Task, name: str) -> Result:
+        """On again, if `addon_off` turned it off."""
 
     def health(self, task: Task) -> tuple[str, ...]:
         """What is wrong with its services on this host, one statement each; empty when nothing is."""

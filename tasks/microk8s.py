@@ -87,11 +87,29 @@ def await_ready(task: Task) -> Result:
     return unchanged(task, "MicroK8s is ready")
 
 
-def addon(task: Task, name: str) -> Result:
-    if read(task, STATUS).addons.get(name):
+def addon_is_on(task: Task, name: str) -> bool:
+    return bool(read(task, STATUS).addons.get(name))
+
+
+def addon(task: Task, name: str, argument: str = "", *, apart: bool = False) -> Result:
+    """What asks for something on the terminal gets it as its argument, or would wait for ever."""
+    if addon_is_on(task, name):
         return unchanged(task, f"addon {name} is on")
-    key = None if ours(task, SNAP_KEY) else f"addon:{name}"
-    return change(task, f"enable addon {name}", COMMAND, "enable", name, root=True, key=key, timeout=_READY)
+    key = None if ours(task, SNAP_KEY) and not apart else f"addon:{name}"
+    wanted = f"{name}:{argument}" if argument else name
+    return change(task, f"enable addon {wanted}", COMMAND, "enable", wanted, root=True, key=key, timeout=_READY)
+
+
+def addon_off(task: Task, name: str) -> Result:
+    if not addon_is_on(task, name):
+        return unchanged(task, f"addon {name} is off")
+    argv = (COMMAND, "disable", name)
+    return change(task, f"disable addon {name}", *argv, root=True, key=f"addon-off:{name}", timeout=_READY)
+
+
+def addon_on_again(task: Task, name: str) -> Result:
+    argv = (COMMAND, "enable", name) if read(task, SNAP) else ()
+    return undo(task, f"addon-off:{name}", f"enable addon {name} again", *argv, root=True, timeout=_READY)
 
 
 def invitation(task: Task, address: str) -> Secret:
