@@ -1,0 +1,144 @@
+"""MetalLB: the load balancer that gives services addresses in the overlay and answers ARP for them.
+
+Only the control plane's node may announce: it owns the ingress addresses in the overlay itself, so with another node
+two machines would answer, and a node without ZeroTier none.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from nornir.core.task import Result, Task
+
+from tasks.control_plane import Object, kube, registered_node
+from tasks.kubernetes_distribution import DISTRIBUTION
+from tasks.phase6_extended_services._controllers import controllers
+from thinkube_nornir.cluster import Cluster, apply, is_rolled_out, restore, rolled_out
+from thinkube_nornir.context import component_of, context, setting
+from thinkube_nornir.errors import Refused
+from thinkube_nornir.outcome import all_of, skipped, unchanged
+
+ADDON = "metallb"
+NAMESPACE = "metallb-system"
+POOL = ("metallb.io/v1beta1", "IPAddressPool", "default-addresspool", NAMESPACE)
+ADVERTISEMENT = ("metallb.io/v1beta1", "L2Advertisement", "default-advertise-all-pools", NAMESPACE)
+WORKLOADS = (("Deployment", "controller"), ("DaemonSet", "speaker"))
+HOSTNAME_LABEL = "kubernetes.io/hostname"
+_ROLL_OUT = 300.0  # seconds
+
+
+def pool_range(task: Task) -> str:
+    """
+    Returns:
+        `192.168.191.200-192.168.191.205`
+    """
+    return "-".join(_ends(task))
+
+
+def announcing_node(task: Task) -> str:
+    """The control plane's node, by the label that chooses it."""
+    return str(registered_node(task)["metadata"]["labels"][HOSTNAME_LABEL])
+
+
+def load_balancer_services(api: Cluster) -> list[Object]:
+    return [s for s in api.list("v1", "Service") if s["spec"].get("type") == "LoadBalancer"]
+
+
+def place(obj: Object) -> str:
+    """
+    >>> place({"metadata": {"name": "web", "namespace": "shop"}})
+    'shop/web'
+    """
+    return f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
+
+
+def addresses_of(service: Object) -> list[str]:
+    found = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    return [str(entry["ip"]) for entry in found if entry.get("ip")]
+
+
+def turn_metallb_on(task: Task) -> Result:
+    """Enabling it again would replace the pool with the addon's own, so one that is on is left on."""
+    return DISTRIBUTION.addon(task, ADDON, pool_range(task), apart=True)
+
+
+def set_pool(task: Task) -> Result:
+    """
+    Raises:
+        Refused: services of others would lose the addresses that people reach them at.
+    """
+    api = kube(task)
+    outside = _outside(task, api)
+    if outside:
+        raise Refused(
+            f"services of others have addresses outside the pool {pool_range(task)}",
+            why="\n".join(outside),
+            fix="widen the pool in the inventory (metallb_ip_start_octet, metallb_ip_end_octet), or move them first",
+        )
+    return apply(api, _manifest(POOL, {"addresses": [pool_range(task)]}), force=True)
+
+
+def announce_from_control_plane(task: Task) -> Result:
+    api = kube(task)
+    if context(task).dry_run and api.kind(*ADVERTISEMENT[:2]) is None:
+        return skipped(task, "MetalLB is not there yet")
+    chosen = {"matchLabels": {HOSTNAME_LABEL: announcing_node(task)}}
+    spec = {"ipAddressPools": [POOL[2]], "nodeSelectors": [chosen]}
+    return apply(api, _manifest(ADVERTISEMENT, spec), force=True)
+
+
+def await_metallb(task: Task) -> Result:
+    api = kube(task)
+    for kind, name in WORKLOADS:
+        if is_rolled_out(api.get("apps/v1", kind, name, NAMESPACE)):
+            continue
+        if context(task).dry_run:
+            return skipped(task, f"a dry run does not wait for {kind} {name}")
+        rolled_out(api, kind, name, NAMESPACE, timeout=_ROLL_OUT)
+    return unchanged(task, f"{' and '.join(name for _, name in WORKLOADS)} are rolled out")
+
+
+def give_metallb_back(task: Task) -> Result:
+    """As it was before us; it stays as long as a service has its address from it."""
+    ledger = context(task).ledger
+    keys = {f"addon:{ADDON}", *(f"object:{v}/{k}/{space}/{name}" for v, k, name, space in (POOL, ADVERTISEMENT))}
+    mine = {record.key for record in ledger.changes(host=task.host.name, component=component_of(task))}
+    if not keys & mine:
+        return unchanged(task, "MetalLB is not ours")
+    api = kube(task)
+    gone = {(c.namespace, c.workload) for c in controllers(task)}
+    left = [s for s in load_balancer_services(api) if (s["metadata"]["namespace"], s["metadata"]["name"]) not in gone]
+    if left:
+        told = ", ".join(place(service) for service in left)
+        return unchanged(task, f"MetalLB was left as it is: it gives {told} its address")
+    return all_of(
+        task,
+        restore(api, *ADVERTISEMENT),
+        restore(api, *POOL),
+        DISTRIBUTION.without_addon(task, ADDON),
+    )
+
+
+def _ends(task: Task) -> tuple[str, str]:
+    network = ip_network(setting(task, "zerotier_cidr"))
+    octets = setting(task, "metallb_ip_start_octet"), setting(task, "metallb_ip_end_octet")
+    first, last = (str(network.network_address + int(octet)) for octet in octets)
+    return first, last
+
+
+def _outside(task: Task, api: Cluster) -> list[str]:
+    first, last = map(ip_address, _ends(task))
+    ours = {f"{c.namespace}/{c.workload}" for c in controllers(task)}
+    given = [(place(s), address) for s in load_balancer_services(api) for address in addresses_of(s)]
+    return [f"{name} has {a}" for name, a in given if name not in ours and not _within(a, first, last)]
+
+
+def _within(address: str, first: Any, last: Any) -> bool:
+    found = ip_address(address)
+    return found.version == first.version and bool(first <= found <= last)
+
+
+def _manifest(at: tuple[str, str, str, str], spec: Object) -> Object:
+    version, kind, name, namespace = at
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
