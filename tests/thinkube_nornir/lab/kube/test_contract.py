@@ -185,15 +185,16 @@ def test_fields_no_longer_applied_are_removed_unless_shared(anywhere: client.Api
 
 
 def test_an_update_takes_over_what_it_changes(anywhere: client.ApiClient, name: str) -> None:
-    """After an edit by hand, applying the old value again is a conflict with the editor."""
+    """After an edit by hand the field is the editor's alone, and applying the old value again is a conflict."""
     applied(anywhere, config_map(name, a="1"), "us")
     core = use(client.CoreV1Api, anywhere)
-    core.patch_namespaced_config_map(name, "default", {"data": {"a": "2"}}, field_manager="editor")
+    edited = core.patch_namespaced_config_map(name, "default", {"data": {"a": "2"}}, field_manager="editor")
 
     with pytest.raises(ApiException) as caught:
         applied(anywhere, config_map(name, a="1"), "us")
 
     assert 'conflict with "editor"' in refusal(caught)[1]["details"]["causes"][0]["message"]
+    assert [entry.manager for entry in edited.metadata.managed_fields] == ["editor"]
 
 
 def test_containers_are_merged_by_name(anywhere: client.ApiClient, name: str) -> None:
@@ -338,9 +339,12 @@ def test_a_finalizer_holds_a_deleted_object(anywhere: client.ApiClient, name: st
 def test_a_service_keeps_its_address(anywhere: client.ApiClient, name: str) -> None:
     """An address is given, kept over a replace without it, and cannot be moved."""
     core = use(client.CoreV1Api, anywhere)
-    made = core.create_namespaced_service("default", {"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}})
+    spec = {"ports": [{"port": 80}]}
+    core.create_namespaced_service("default", {"metadata": {"name": f"{name}-before"}, "spec": spec})
+    made = core.create_namespaced_service("default", {"metadata": {"name": name}, "spec": spec})
+    core.delete_namespaced_service(f"{name}-before", "default")
     given = made.spec.cluster_ip
-    core.patch_namespaced_service(name, "default", {"spec": {"ports": [{"port": 80, "name": "web"}]}})
+    core.replace_namespaced_service(name, "default", {"metadata": {"name": name}, "spec": {"ports": [{"port": 81}]}})
 
     with pytest.raises(ApiException) as caught:
         core.patch_namespaced_service(name, "default", {"spec": {"clusterIP": f"{given}1"}})

@@ -283,7 +283,10 @@ def test_cordoned_and_tainted_nodes_get_no_pods(lab: Lab, api: client.ApiClient)
     lab.settle()
 
     placed = {p.metadata.name: p.spec.node_name for p in core.list_namespaced_pod("default").items}
+    message = core.read_namespaced_pod("plain", "default").status.conditions[0].message
     assert placed == {"plain": None, "tolerant": "n2"}
+    taint = "1 node(s) had untolerated taint {only: x}"
+    assert message == f"0/2 nodes are available: {taint}, 1 node(s) were unschedulable."
 
 
 def test_a_claim_waits_for_its_first_consumer(lab: Lab, api: client.ApiClient) -> None:
@@ -304,6 +307,10 @@ def test_a_claim_waits_for_its_first_consumer(lab: Lab, api: client.ApiClient) -
     assert core.read_namespaced_persistent_volume_claim("data", "default").status.phase == "Pending"
 
     volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
+    core.create_namespaced_pod("default", pod("early", volumes=volumes, nodeName="n1"))
+    lab.settle()
+    assert core.read_namespaced_pod("early", "default").status.phase == "Pending"
+    core.delete_namespaced_pod("early", "default")
     core.create_namespaced_pod("default", pod("user", volumes=volumes))
     lab.settle()
     assert core.read_namespaced_persistent_volume_claim("data", "default").status.phase == "Bound"
