@@ -91,10 +91,12 @@ class Fact(Generic[T]):
     root: bool = False
     accept: tuple[int, ...] | None = (0,)
     """Exit statuses that the parser understands; None for any."""
+    stdin: bytes = b""
+    """What the command reads."""
 
     @property
     def command(self) -> Command:
-        return Command(self.argv, root=self.root)
+        return Command(self.argv, self.stdin, root=self.root)
 
 
 @dataclass(frozen=True)
