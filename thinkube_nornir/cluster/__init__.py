@@ -7,6 +7,7 @@
     restore(kube, "v1", "ConfigMap", "coredns", "kube-system")
     rolled_out(kube, "Deployment", "coredns", "kube-system", timeout=120)
     run_pod(kube, probe_pod("dns", image, ["nslookup", name], node="tkw1"))
+    with probe_server(kube, "web", image, ["httpd", "-f"], ways=ingresses) as name: ...
 
 Objects are plain dicts, as the API speaks them. Every error is a ThinkubeError that names the host.
 """
@@ -14,7 +15,8 @@ Objects are plain dicts, as the API speaks them. Every error is a ThinkubeError 
 from thinkube_nornir.cluster.changes import apply, delete, restore
 from thinkube_nornir.cluster.handle import Cluster, cluster
 from thinkube_nornir.cluster.messages import Object
-from thinkube_nornir.cluster.pods import PodRun, probe_pod, run_pod
+from thinkube_nornir.cluster.pods import LABELS, PodRun, probe_pod, run_pod
+from thinkube_nornir.cluster.probe_servers import probe_server
 from thinkube_nornir.cluster.waits import (
     condition_true,
     is_rolled_out,
@@ -26,6 +28,7 @@ from thinkube_nornir.cluster.waits import (
 )
 
 __all__ = [
+    "LABELS",
     "Cluster",
     "Object",
     "PodRun",
@@ -36,6 +39,7 @@ __all__ = [
     "is_rolled_out",
     "node_ready",
     "probe_pod",
+    "probe_server",
     "restore",
     "rolled_out",
     "run_pod",
