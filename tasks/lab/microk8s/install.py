@@ -206,7 +206,7 @@ def _command_paths() -> list[str]:
 def _write_files(node: Node) -> None:
     host = node.host
     for path in ("/snap/bin/microk8s", *_command_paths()):
-        host.install(path, "microk8s", stdin=path.endswith("kubectl"))
+        host.install(path, "microk8s", stdin=path.endswith(("kubectl", "helm", "helm3")))
     reset_arguments(host, tuple(DEFAULT_ARGUMENTS))
     host.files.write(f"{DATA}/args/certs.d/docker.io/hosts.toml", 'server = "https://registry-1.docker.io"\n')
     host.files.write(f"{DATA}/args/cni-network/cni.yaml", cni(manifests.calico()))

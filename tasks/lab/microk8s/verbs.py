@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from tasks.lab import accounts
+from tasks.lab.helm import helm
 from tasks.lab.microk8s import addons, certificates, join, services
 from tasks.lab.microk8s.kubectl import kubectl
 from tasks.lab.microk8s.node import DATA, LOCKS, Node, node_of, ready
@@ -226,12 +227,7 @@ async def _kubectl(node: Node, argv: list[str], call: Call) -> Reply:
 
 
 async def _helm(node: Node, argv: list[str], call: Call) -> Reply:
-    if argv[:1] == ["version"]:
-        short = "--short" in argv
-        return Reply(
-            0, "v3.16.4+g7877b45\n" if short else 'version.BuildInfo{Version:"v3.16.4", GoVersion:"go1.22.7"}\n'
-        )
-    raise ToolError(1, f'Error: unknown command "{argv[0] if argv else ""}" for "helm" in the lab\n')
+    return await helm(node, argv, call)
 
 
 VERBS: dict[str, Callable[[Node, list[str], Call], Awaitable[Reply]]] = {

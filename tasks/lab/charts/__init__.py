@@ -1,0 +1,7 @@
+"""The charts that the lab's helm can install, by name."""
+
+from __future__ import annotations
+
+from tasks.lab.charts.chart import Chart
+
+CHARTS: dict[str, Chart] = {}

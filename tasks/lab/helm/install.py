@@ -1,0 +1,211 @@
+"""helm upgrade --install, rollback and uninstall."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import yaml
+
+from tasks.lab.charts import CHARTS
+from tasks.lab.charts.chart import Chart
+from tasks.lab.helm import objects, store
+from tasks.lab.helm.command import error, namespace, number, seconds
+from tasks.lab.helm.store import PENDING, Revision
+from tasks.lab.microk8s.node import Node
+from tasks.lab.tool import Arguments, ToolError
+from thinkube_nornir.lab.emulation import Call, Reply
+from thinkube_nornir.lab.kube import ApiError, Object
+
+_LATE = "context deadline exceeded"
+
+
+async def upgrade(node: Node, words: list[str], given: Arguments, call: Call) -> Reply:
+    number(words, 2, "helm upgrade")
+    name, space = words[0], namespace(given)
+    faults = node.host.lab.state.get("helm_faults") or []
+    if faults:
+        raise ToolError(1, faults.pop(0) + "\n")
+    former = store.last(node.api, name, space)
+    if former is None and not given.flags & {"--install", "-i"}:
+        raise error(f'UPGRADE FAILED: "{name}" has no deployed releases')
+    chart, version = _chart(call, words[1], given)
+    prefix = "UPGRADE FAILED: " if former else ""
+    if former is not None and former.status in PENDING:
+        raise error("UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress")
+    values = _values(call, given)
+    if wrong := chart.unknown_values(values):
+        told = "values don't meet the specifications of the schema(s) in the following chart(s)"
+        raise error(f"{prefix}{told}:\n{chart.name}:\n" + "\n".join(wrong))
+    rendered = chart.render(chart.rendering(name, space, version, values))
+    wanted = objects.owned(rendered, name, space, node.api)
+    objects.check_ownership(node.api, wanted, name, space)
+    count = former.revision + 1 if former else 1
+    status = "pending-upgrade" if former else "pending-install"
+    identity = (chart.name, version, chart.versions[version])
+    return await _carry_out(
+        node, Revision(name, space, count, status, *identity, "Preparing", values, wanted), given, chart, former
+    )
+
+
+async def _carry_out(node: Node, revision: Revision, given: Arguments, chart: Chart, former: Revision | None) -> Reply:
+    name, space = revision.name, revision.namespace
+    prefix = "UPGRADE FAILED: " if former else ""
+    try:
+        store.save(node.api, revision)
+        _attach(node, chart)
+        await objects.apply(node.api, revision.manifest, former.manifest if former else [])
+    except ApiError as refused:
+        if store.last(node.api, name, space):
+            store.marked(node.api, revision, "failed", refused.message)
+        raise error(f"{prefix}create: failed to create: {refused.message}") from None
+    waits = given.flags & {"--wait", "--atomic"}
+    if waits and not await objects.ready(node.api, revision.manifest, seconds(given)):
+        store.marked(node.api, revision, "failed", f'Release "{name}" failed: {_LATE}')
+        if "--atomic" in given.flags:
+            raise error(prefix + await _taken_back(node, revision, former))
+        raise error(f"{prefix}{_LATE}")
+    _supersede(node, revision)
+    store.marked(node.api, revision, "deployed", "Upgrade complete" if former else "Install complete")
+    head = (
+        f'Release "{name}" has been upgraded. Happy Helming!\n'
+        if former
+        else f'Release "{name}" does not exist. Installing it now.\n'
+    )
+    told = f"NAME: {name}\nNAMESPACE: {space}\nSTATUS: deployed\nREVISION: {revision.revision}\n"
+    return Reply(0, head + told)
+
+
+def _supersede(node: Node, revision: Revision) -> None:
+    for old in store.revisions(node.api, revision.name, revision.namespace):
+        if old.status == "deployed" and old.revision != revision.revision:
+            store.marked(node.api, old, "superseded", old.description)
+
+
+async def _taken_back(node: Node, failed: Revision, former: Revision | None) -> str:
+    """What --atomic does after a failure, and says."""
+    name = failed.name
+    if former is None:
+        objects.remove(node.api, failed.manifest)
+        store.forget(node.api, name, failed.namespace)
+        return f"release {name} failed, and has been uninstalled due to atomic being set: {_LATE}"
+    good = _deployed(node, failed)
+    if good is not None:
+        await _again(node, good, failed)
+    return f"release {name} failed, and has been rolled back due to atomic being set: {_LATE}"
+
+
+def _deployed(node: Node, revision: Revision) -> Revision | None:
+    found = store.revisions(node.api, revision.name, revision.namespace)
+    return next((r for r in reversed(found) if r.status in ("deployed", "superseded")), None)
+
+
+async def _again(node: Node, good: Revision, latest: Revision) -> Revision:
+    """A former revision as a new one."""
+    count, told = latest.revision + 1, f"Rollback to {good.revision}"
+    what = (good.chart, good.version, good.app_version, told, good.values, good.manifest)
+    revision = store.save(node.api, Revision(good.name, good.namespace, count, "pending-rollback", *what))
+    await objects.apply(node.api, revision.manifest, latest.manifest)
+    if latest.status in PENDING:
+        store.marked(node.api, latest, "failed", latest.description)
+    _supersede(node, revision)
+    return store.marked(node.api, revision, "deployed", told)
+
+
+def _chart(call: Call, reference: str, given: Arguments) -> tuple[Chart, str]:
+    """The chart and its version.
+
+    Raises:
+        ToolError: as helm says it: no such repository, chart, version or file.
+    """
+    repo, version = given.value("--repo"), given.value("--version")
+    if reference.startswith("/"):
+        return _from_file(call, reference)
+    if reference.startswith("oci://"):
+        repo, _, reference = reference.rpartition("/")
+    elif not repo:
+        raise error(f"non-absolute URLs should be in form of repo_name/path_to_chart, got: {reference}")
+    published = [chart for chart in CHARTS.values() if chart.repo.rstrip("/") == repo.rstrip("/")]
+    if not published:
+        host = repo.partition("://")[2].partition("/")[0]
+        cause = f'Get "{repo}/index.yaml": dial tcp: lookup {host}: no such host'
+        raise error(f'looks like "{repo}" is not a valid chart repository or cannot be reached: {cause}')
+    found = next((chart for chart in published if chart.name == reference), None)
+    exact = None if found is None else _version(found, version)
+    if found is None or exact is None:
+        wanted = f'chart "{reference}" version "{version}"' if version else f'chart "{reference}"'
+        raise error(f"{wanted} not found in {repo} repository")
+    return found, exact
+
+
+def _version(chart: Chart, wanted: str) -> str | None:
+    """With or without a leading v; the newest when none is named."""
+    if not wanted:
+        return next(iter(chart.versions))
+    return next((v for v in chart.versions if v.removeprefix("v") == wanted.removeprefix("v")), None)
+
+
+def _from_file(call: Call, path: str) -> tuple[Chart, str]:
+    file = path.rpartition("/")[2]
+    for chart in CHARTS.values():
+        for version in chart.versions:
+            if file == f"{chart.name}-{version}.tgz" and call.host.files.exists(path):
+                return chart, version
+    raise error(f'path "{path}" not found')
+
+
+def _values(call: Call, given: Arguments) -> Object:
+    merged: Object = {}
+    for path in [*given.values.get("-f", []), *given.values.get("--values", [])]:
+        text = call.stdin if path == "-" else call.host.files.read(path)
+        try:
+            read = yaml.safe_load(text) or {}
+        except yaml.YAMLError as mistake:
+            raise error(f"failed to parse {path}: error converting YAML to JSON: yaml: {mistake}") from None
+        if not isinstance(read, dict):
+            raise error(f"failed to parse {path}: error unmarshaling JSON: cannot unmarshal into Go value of type map")
+        merged |= read
+    return merged
+
+
+def _attach(node: Node, chart: Chart) -> None:
+    """The chart's controllers, once for each API."""
+    api, known = cast("tuple[object, set[str]]", node.host.state.get("charts", (None, set())))
+    if api is not node.api:
+        known = set()
+    if chart.name not in known:
+        for controller in chart.controllers(node):
+            node.api.add_controller(controller)
+    node.host.state["charts"] = (node.api, known | {chart.name})
+
+
+async def uninstall(node: Node, words: list[str], given: Arguments, _call: Call) -> Reply:
+    number(words, 1, "helm uninstall")
+    name, space = words[0], namespace(given)
+    revision = store.last(node.api, name, space)
+    if revision is None:
+        raise error(f"uninstall: Release not loaded: {name}: release: not found")
+    revision = store.marked(node.api, revision, "uninstalling", "Deletion in progress (or silently failed)")
+    kept = objects.remove(node.api, revision.manifest)
+    left = [obj for obj in revision.manifest if obj not in kept]
+    if "--wait" in given.flags and not await objects.gone(node.api, left, seconds(given)):
+        raise error(_LATE)
+    store.forget(node.api, name, space)
+    named = "".join(f"[{obj['kind']}] {obj['metadata']['name']}\n" for obj in kept)
+    told = f"These resources were kept due to the resource policy:\n{named}\n" if kept else ""
+    return Reply(0, f'{told}release "{name}" uninstalled\n')
+
+
+async def rollback(node: Node, words: list[str], given: Arguments, _call: Call) -> Reply:
+    name, space = words[0] if words else "", namespace(given)
+    found = store.revisions(node.api, name, space)
+    if not found:
+        raise error("release: not found")
+    wanted = int(words[1]) if len(words) > 1 and words[1].isdigit() else found[-1].revision - 1
+    good = next((r for r in found if r.revision == wanted), None)
+    if good is None:
+        raise error(f"release has no {wanted} version")
+    revision = await _again(node, good, found[-1])
+    if "--wait" in given.flags and not await objects.ready(node.api, revision.manifest, seconds(given)):
+        store.marked(node.api, revision, "failed", f'Rollback "{name}" failed: {_LATE}')
+        raise error(_LATE)
+    return Reply(0, "Rollback was a success! Happy Helming!\n")

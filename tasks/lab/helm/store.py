@@ -1,0 +1,67 @@
+"""Where helm keeps its releases: a Secret of the release's namespace for each revision."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from thinkube_nornir.lab.kube import KubeApi, Object
+
+TYPE = "helm.sh/release.v1"
+PENDING = ("pending-install", "pending-upgrade", "pending-rollback")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One revision of a release, as `helm history` knows it."""
+
+    name: str
+    namespace: str
+    revision: int
+    status: str
+    chart: str
+    version: str
+    app_version: str
+    description: str
+    values: Object = field(default_factory=dict)
+    manifest: list[Object] = field(default_factory=list)
+    updated: str = field(default_factory=lambda: datetime.now(UTC).isoformat(sep=" "))
+
+    def row(self) -> dict[str, Any]:
+        """As `list` and `history` print it."""
+        chart = f"{self.chart}-{self.version}"
+        return {"updated": self.updated, "status": self.status, "chart": chart, "app_version": self.app_version}
+
+
+def save(api: KubeApi, revision: Revision) -> Revision:
+    """Raises ApiError 404: the namespace is not there."""
+    name = f"sh.helm.release.v1.{revision.name}.v{revision.revision}"
+    labels = {"name": revision.name, "owner": "helm", "status": revision.status, "version": str(revision.revision)}
+    data = base64.b64encode(json.dumps(asdict(revision)).encode()).decode()
+    metadata = {"name": name, "namespace": revision.namespace, "labels": labels}
+    secret = {"apiVersion": "v1", "kind": "Secret", "type": TYPE, "metadata": metadata, "data": {"release": data}}
+    api.apply(secret, manager="helm")
+    return revision
+
+
+def marked(api: KubeApi, revision: Revision, status: str, description: str) -> Revision:
+    return save(api, replace(revision, status=status, description=description))
+
+
+def revisions(api: KubeApi, name: str = "", namespace: str = "") -> list[Revision]:
+    """Oldest first; of all releases, or of the one of this name."""
+    secrets = [s for s in api.list("v1", "Secret", namespace) if s.get("type") == TYPE]
+    found = [Revision(**json.loads(base64.b64decode(s["data"]["release"]))) for s in secrets]
+    return sorted((r for r in found if name in ("", r.name)), key=lambda r: (r.namespace, r.name, r.revision))
+
+
+def last(api: KubeApi, name: str, namespace: str) -> Revision | None:
+    return next(reversed(revisions(api, name, namespace)), None)
+
+
+def forget(api: KubeApi, name: str, namespace: str) -> None:
+    for revision in revisions(api, name, namespace):
+        api.delete("v1", "Secret", f"sh.helm.release.v1.{name}.v{revision.revision}", namespace)
