@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from itertools import combinations
 
-from thinkube_nornir.schema import HostSettings, Mistake
+from thinkube_nornir.settings.schema import HostSettings, Mistake
 
 Hosts = Mapping[str, HostSettings]
 

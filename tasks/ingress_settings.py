@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from thinkube_nornir.schema import HostSettings, Mistake
+from thinkube_nornir.settings.schema import HostSettings, Mistake
 
 Hosts = Mapping[str, HostSettings]
 

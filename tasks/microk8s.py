@@ -11,9 +11,9 @@ from tasks.node_facts import LINKS, SNAPD_WORK, snap, units
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.errors import ThinkubeError
-from thinkube_nornir.exchange import facts_forgotten
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import change, obtain, read, run, undo, wait_until
+from thinkube_nornir.remote.exchange import facts_forgotten
 from thinkube_nornir.secret import Secret
 
 SNAP = snap("microk8s")

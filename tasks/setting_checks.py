@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from tasks.setting_values import size_bytes
-from thinkube_nornir.schema import HostSettings, Mistake
+from thinkube_nornir.settings.schema import HostSettings, Mistake
 
 Hosts = Mapping[str, HostSettings]
 

@@ -55,6 +55,14 @@ def chart_version(text: str) -> str:
     )
 
 
+def image(text: str) -> str:
+    """A container image with a tag that stays what it is, or with a digest."""
+    _, _, tag = text.rpartition("/")[2].partition(":")
+    if tag in ("", "latest") and "@sha256:" not in text:
+        raise ValueError("must be an image with a tag other than latest, such as docker.io/library/busybox:1.36.1")
+    return text
+
+
 def user(text: str) -> str:
     return _matching(r"[a-z_][a-z0-9_-]{0,31}", text, "must be a user name such as thinkube")
 

@@ -12,9 +12,9 @@ from annotated_types import Ge, Le, MinLen
 from pydantic import AfterValidator, ConfigDict, with_config
 from typing_extensions import TypedDict
 
-from tasks import address_checks, ingress_settings, setting_checks
+from tasks import address_checks, gpu_settings, ingress_settings, setting_checks
 from tasks import setting_values as values
-from thinkube_nornir.schema import Schema
+from thinkube_nornir.settings.schema import Schema
 
 Address = Annotated[str, AfterValidator(values.address)]
 Network = Annotated[str, AfterValidator(values.network)]
@@ -85,8 +85,16 @@ class Settings(TypedDict, total=False):
     pci_slot: Slot
     configure_gpu_passthrough: bool
     assigned_pci_slots: list[Slot]
+    kept_pci_slots: list[Slot]
     host_gpu_type: Literal["amd", "intel", "nvidia"]
     host_gpu_index: Annotated[int, Ge(0)]
+    gpu_count: Annotated[int, Ge(0)]
+    gpu_driver: Literal["auto", "host", "operator"]
+    gpu_minimum_capability: Annotated[float, Ge(1)]
+    gpu_operator_version: Annotated[str, AfterValidator(values.chart_version)]
+    gpu_operator_namespace: Annotated[str, AfterValidator(values.label)]
+    gpu_time_slicing: dict[Text, Count]
+    cuda_test_image: Annotated[str, AfterValidator(values.image)]
 
     # MicroK8s
     microk8s_channel: Annotated[str, AfterValidator(values.channel)]
@@ -101,4 +109,6 @@ class Settings(TypedDict, total=False):
     lab_sudo_password: Text
 
 
-SCHEMA = Schema(Settings, (*setting_checks.CHECKS, *address_checks.CHECKS, *ingress_settings.CHECKS))
+SCHEMA = Schema(
+    Settings, (*setting_checks.CHECKS, *address_checks.CHECKS, *ingress_settings.CHECKS, *gpu_settings.CHECKS)
+)

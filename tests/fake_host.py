@@ -27,8 +27,8 @@ from thinkube_nornir.command import Command, Completed, Fact
 from thinkube_nornir.component import StepFunction
 from thinkube_nornir.config import Config
 from thinkube_nornir.context import Context, StepTask
-from thinkube_nornir.exchange import CONNECTION
 from thinkube_nornir.ledger import Change
+from thinkube_nornir.remote.exchange import CONNECTION
 from thinkube_nornir.secret import Secret
 
 __all__ = ["FakeFile", "FakeHost", "MemoryLedger", "Reply"]

@@ -11,7 +11,7 @@ from nornir.core.task import Result, Task
 from thinkube_nornir.component import ChainName, Step
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.plan import Node, Plan
-from thinkube_nornir.record import Failure, NodeEvents, Record, Row
+from thinkube_nornir.reporting.record import Failure, NodeEvents, Record, Row
 
 
 def row(

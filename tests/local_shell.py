@@ -13,7 +13,7 @@ from typing import IO
 import pytest
 
 from thinkube_nornir.command import Command, Completed
-from thinkube_nornir.shell import Shell
+from thinkube_nornir.remote.shell import Shell
 
 SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "ash"]}
 each_shell = pytest.mark.parametrize("kind", SHELLS)

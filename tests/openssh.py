@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from thinkube_nornir.config import SSHSettings
-from thinkube_nornir.connection import SSHHost
+from thinkube_nornir.remote.connection import SSHHost
+from thinkube_nornir.remote.ssh_route import Login, Route
 from thinkube_nornir.secret import Secret
-from thinkube_nornir.ssh_route import Login, Route
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 needs_sshd = pytest.mark.skipif(SSHD is None, reason="OpenSSH's sshd is not installed")

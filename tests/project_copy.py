@@ -1,4 +1,4 @@
-"""A copy of the project to run commands in: its own configuration, inventory and lab; tasks and templates are linked."""
+"""A copy of the project to run commands in, with its own configuration, inventory and lab; the rest is linked."""
 
 from __future__ import annotations
 

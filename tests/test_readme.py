@@ -81,6 +81,8 @@ def test_every_example_runs(project: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_package_runs_as_a_module() -> None:
     """`python -m thinkube_nornir`, as README writes it."""
-    done = subprocess.run([sys.executable, "-m", "thinkube_nornir", "--version"], cwd=ROOT, capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "thinkube_nornir", "--version"], cwd=ROOT, capture_output=True, check=True
+    )
 
     assert done.stdout.strip()

@@ -99,7 +99,7 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: every mistake in it, with its line.
     """
-    from thinkube_nornir.config_file import read_config
+    from thinkube_nornir.settings.config_file import read_config
 
     config, problems = read_config(path)
     if problems:

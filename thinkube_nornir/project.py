@@ -17,7 +17,7 @@ from thinkube_nornir.secret import Secret
 if TYPE_CHECKING:
     from nornir.core.inventory import Host, Inventory
 
-    from thinkube_nornir.schema import Schema
+    from thinkube_nornir.settings.schema import Schema
 
 LOGIN_SECRETS = ("THINKUBE_SSH_PASSWORD", "THINKUBE_SUDO_PASSWORD")
 """Asked for in any case, and not missed where keys and sudo without password do."""
@@ -62,7 +62,7 @@ def load_catalog(path: Path) -> Catalog:
     Raises:
         ConfigError: config.yaml is missing or no YAML, or the tasks folder is wrong.
     """
-    from thinkube_nornir.yaml_source import read_yaml
+    from thinkube_nornir.settings.yaml_source import read_yaml
 
     source = read_yaml(path, str(path))
     if source.problems:
@@ -73,9 +73,9 @@ def load_catalog(path: Path) -> Catalog:
 
 def load_hosts(path: Path, limit: str = "") -> tuple[Config, Inventory, list[Host]]:
     """The inventory and its selected hosts, whatever components want of them."""
-    from thinkube_nornir.inventory import load_installation
-    from thinkube_nornir.schema import load_schema
-    from thinkube_nornir.selection import select_hosts
+    from thinkube_nornir.settings.inventory import load_installation
+    from thinkube_nornir.settings.schema import load_schema
+    from thinkube_nornir.settings.selection import select_hosts
 
     config, inventory = load_installation(path, lambda config: load_schema(catalog.load(config.tasks).package))
     return config, inventory, [inventory.hosts[name] for name in select_hosts(inventory, limit or None)]
@@ -90,9 +90,9 @@ def load_project(path: Path, selection: Sequence[str], limit: str = "", *, secre
     Raises:
         ConfigError: every mistake found.
     """
-    from thinkube_nornir.inventory import load_installation
-    from thinkube_nornir.schema import load_schema
-    from thinkube_nornir.selection import select_hosts
+    from thinkube_nornir.settings.inventory import load_installation
+    from thinkube_nornir.settings.schema import load_schema
+    from thinkube_nornir.settings.selection import select_hosts
 
     problems = _Problems()
     catalogs: list[Catalog] = []
@@ -114,7 +114,7 @@ def load_project(path: Path, selection: Sequence[str], limit: str = "", *, secre
 
 
 def _secrets(project: Project) -> Mapping[str, Secret]:
-    from thinkube_nornir.secret_sources import load_secrets
+    from thinkube_nornir.settings.secret_sources import load_secrets
 
     names = {name for entry in project.needed for name in entry.component.secrets}
     return load_secrets(project.config, sorted(names), optional=LOGIN_SECRETS)

@@ -12,10 +12,10 @@ from thinkube_nornir.catalog import Catalog, Entry
 from thinkube_nornir.component import Step
 from thinkube_nornir.context import Context
 from thinkube_nornir.errors import ConfigError, Problem
-from thinkube_nornir.host_part import adopt_host_part
 from thinkube_nornir.ledger import Ledger
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.plan import Node, Plan
+from thinkube_nornir.remote.host_part import adopt_host_part
 from thinkube_nornir.runner import carry_out
 
 _ENGINE = "engine"

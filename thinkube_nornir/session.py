@@ -19,14 +19,14 @@ from thinkube_nornir.database import Database
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.journal import Journal, JournalProcessor, Run
 from thinkube_nornir.ledger import StoredLedger
-from thinkube_nornir.logs import logging_to
-from thinkube_nornir.node_log import NodeLog
 from thinkube_nornir.plan import Plan, make
 from thinkube_nornir.project import Project, load_project
 from thinkube_nornir.recall import concerned, recall, refuse_while_needed
-from thinkube_nornir.record import Collector, Record
+from thinkube_nornir.reporting.logs import logging_to
+from thinkube_nornir.reporting.node_log import NodeLog
+from thinkube_nornir.reporting.record import Collector, Record
 from thinkube_nornir.runner import carry_out
-from thinkube_nornir.yaml_source import shown
+from thinkube_nornir.settings.yaml_source import shown
 
 if TYPE_CHECKING:
     from nornir.core.processor import Processor
@@ -139,7 +139,7 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
     Raises:
         ConfigError: the request or the files are wrong, or another run holds the lock.
     """
-    from thinkube_nornir.connection import prepare_connections  # not for `history`, which opens none
+    from thinkube_nornir.remote.connection import prepare_connections  # not for `history`, which opens none
 
     project = request.project()
     plan = request.plan(project)

@@ -16,7 +16,7 @@ from nornir.core.inventory import Inventory
 from tasks import setting_values as values
 from tasks.settings import SCHEMA
 from thinkube_nornir.errors import ConfigError
-from thinkube_nornir.inventory import load_installation
+from thinkube_nornir.settings.inventory import load_installation
 
 ROOT = Path(__file__).parents[2]
 

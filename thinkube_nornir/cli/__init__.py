@@ -14,7 +14,7 @@ from thinkube_nornir.cli.group import VERBS, VerbGroup
 from thinkube_nornir.cli.options import Place
 from thinkube_nornir.cli.program import program
 from thinkube_nornir.errors import ConfigError, ThinkubeError
-from thinkube_nornir.terminal import Terminal
+from thinkube_nornir.reporting.terminal import Terminal
 
 __all__ = ["VERBS", "cli", "run_command_line"]
 
@@ -60,7 +60,7 @@ def _explain(error: Exception, terminal: Terminal, place: Place) -> int:
 
 
 def _explain_fault(error: Exception, terminal: Terminal, place: Place) -> int:
-    from thinkube_nornir.logs import log_fault  # only a fault needs it
+    from thinkube_nornir.reporting.logs import log_fault  # only a fault needs it
 
     path = log_fault(error, place.config.parent / ".thinkube" / "thinkube.log")
     told = str(error).partition("\n")[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from thinkube_nornir.cli import options
-from thinkube_nornir.terminal import Terminal
+from thinkube_nornir.reporting.terminal import Terminal
 
 
 @click.group("lab")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thinkube_nornir.cli import options
-from thinkube_nornir.terminal import Terminal
+from thinkube_nornir.reporting.terminal import Terminal
 
 if TYPE_CHECKING:
     from nornir.core.inventory import Host

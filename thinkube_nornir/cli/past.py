@@ -11,7 +11,7 @@ import click
 
 from thinkube_nornir.cli import options
 from thinkube_nornir.errors import ConfigError, Problem
-from thinkube_nornir.terminal import Terminal
+from thinkube_nornir.reporting.terminal import Terminal
 
 if TYPE_CHECKING:
     from thinkube_nornir.journal import NodeRecord, Run
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many runs.")
 def history_verb(config: Path, verbose: int, no_color: bool, number: int) -> int:
     """List the latest runs, newest first."""
-    from thinkube_nornir.matrix import table
+    from thinkube_nornir.reporting.matrix import table
     from thinkube_nornir.session import open_journal
 
     terminal = Terminal(verbose, False if no_color else None)

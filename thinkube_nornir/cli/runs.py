@@ -11,10 +11,10 @@ import click
 from thinkube_nornir.cli import options
 from thinkube_nornir.cli.program import command
 from thinkube_nornir.errors import ConfigError, Problem
-from thinkube_nornir.terminal import Terminal
+from thinkube_nornir.reporting.terminal import Terminal
 
 if TYPE_CHECKING:
-    from thinkube_nornir.record import Record
+    from thinkube_nornir.reporting.record import Record
     from thinkube_nornir.session import Session
 
 
@@ -115,7 +115,8 @@ def _carry_out(
     diff: bool = False,
     agreed: Agreed = _no_question,
 ) -> int:
-    from thinkube_nornir import report, session
+    from thinkube_nornir import session
+    from thinkube_nornir.reporting import report
 
     for path in reports:
         report.writer(path)
@@ -145,8 +146,8 @@ def _announce(session: Session, terminal: Terminal) -> None:
 
 
 def _record(session: Session, terminal: Terminal) -> Record:
-    from thinkube_nornir.progress import progress
-    from thinkube_nornir.record import Collector
+    from thinkube_nornir.reporting.progress import progress
+    from thinkube_nornir.reporting.record import Collector
 
     collector = Collector()
     with progress(terminal, session.plan) as shown:
@@ -155,7 +156,7 @@ def _record(session: Session, terminal: Terminal) -> Record:
 
 def _conclude(record: Record, session: Session, terminal: Terminal, diff: bool) -> None:
     """Failures, tables, one line of counts, and the next command."""
-    from thinkube_nornir import summary
+    from thinkube_nornir.reporting import summary
 
     skips = summary.skips(record)
     parts = [summary.failures(record), ["", *skips] if skips else []]

@@ -10,11 +10,11 @@ import click
 
 from thinkube_nornir.cli import options
 from thinkube_nornir.errors import ConfigError, Problem
-from thinkube_nornir.terminal import Terminal
+from thinkube_nornir.reporting.terminal import Terminal
 
 if TYPE_CHECKING:
     from thinkube_nornir.config import Config
-    from thinkube_nornir.host_keys import Scanned
+    from thinkube_nornir.remote.host_keys import Scanned
 
 _ADVICE = "compare with each host's console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
 
@@ -30,7 +30,7 @@ _ADVICE = "compare with each host's console: ssh-keygen -lf /etc/ssh/ssh_host_ed
 )
 def trust_verb(config: Path, verbose: int, no_color: bool, limit: str, expected: tuple[str, ...]) -> int:
     """Show the hosts' SSH keys, and enrol those that you recognise."""
-    from thinkube_nornir.host_keys import enrol
+    from thinkube_nornir.remote.host_keys import enrol
 
     terminal = Terminal(verbose, False if no_color else None)
     fingerprints = _parse(expected)
@@ -66,9 +66,9 @@ def _parse(expected: Sequence[str]) -> dict[str, str]:
 
 
 def _scan(path: Path, limit: str, fingerprints: Mapping[str, str]) -> tuple[Config, list[Scanned]]:
-    from thinkube_nornir.connection import login_of
-    from thinkube_nornir.host_keys import scan
     from thinkube_nornir.project import load_hosts
+    from thinkube_nornir.remote.connection import login_of
+    from thinkube_nornir.remote.host_keys import scan
 
     config, _, hosts = load_hosts(path, limit)
     if config.target == "lab":
@@ -83,7 +83,7 @@ def _scan(path: Path, limit: str, fingerprints: Mapping[str, str]) -> tuple[Conf
 
 
 def _show(rows: Sequence[Scanned], terminal: Terminal) -> None:
-    from thinkube_nornir.matrix import table
+    from thinkube_nornir.reporting.matrix import table
 
     for line in table(("host", "state", "key"), [(row.host, row.state, _told(row)) for row in rows]):
         terminal.say(line)

@@ -16,9 +16,9 @@ from thinkube_nornir.cluster.patience import patience
 from thinkube_nornir.cluster.waits import wait
 from thinkube_nornir.context import component_of, context
 from thinkube_nornir.errors import ClusterError, Refused
-from thinkube_nornir.exchange import must_not_be_read_only
 from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import changed, unchanged
+from thinkube_nornir.remote.exchange import must_not_be_read_only
 from thinkube_nornir.secret import redact
 
 _ATTEMPTS = 5  # replacing an object that someone else writes at the same moment

@@ -16,7 +16,7 @@ from thinkube_nornir.cluster.messages import Call, Object, refusal
 from thinkube_nornir.cluster.patience import Patience, patience
 from thinkube_nornir.context import context, on
 from thinkube_nornir.errors import ClusterError
-from thinkube_nornir.exchange import connection
+from thinkube_nornir.remote.exchange import connection
 
 if TYPE_CHECKING:
     from thinkube_nornir.cluster.client import Client

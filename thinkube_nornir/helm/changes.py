@@ -12,11 +12,11 @@ from nornir.core.task import Result, Task
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, time_left
 from thinkube_nornir.errors import Cancelled, CommandFailed, Refused
-from thinkube_nornir.exchange import facts_forgotten
 from thinkube_nornir.helm.releases import Helm, Installed, Release, diff, history, installed, plain, releases, values_of
 from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, undo, wait_until
+from thinkube_nornir.remote.exchange import facts_forgotten
 
 _PATIENCE = 120.0  # seconds in which a chart repository that does not answer is asked again
 _PAUSE = 2.0  # seconds before the second attempt; doubled for each further one

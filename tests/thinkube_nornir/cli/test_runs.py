@@ -11,7 +11,7 @@ import pytest
 from tests.small_project import break_join
 from tests.thinkube_nornir.cli.conftest import Cli
 from thinkube_nornir import lock, runner
-from thinkube_nornir.terminal import Terminal
+from thinkube_nornir.reporting.terminal import Terminal
 
 
 def test_plan_promises_and_ends_with_three(cli: Cli, project: Path) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.thinkube_nornir.cli.conftest import Cli
-from thinkube_nornir import host_keys
 from thinkube_nornir.errors import Unreachable
-from thinkube_nornir.host_keys import HostKey, Scanned, load_known_hosts
-from thinkube_nornir.ssh_route import Login
-from thinkube_nornir.terminal import Terminal
+from thinkube_nornir.remote import host_keys
+from thinkube_nornir.remote.host_keys import HostKey, Scanned, load_known_hosts
+from thinkube_nornir.remote.ssh_route import Login
+from thinkube_nornir.reporting.terminal import Terminal
 
 KEY, OTHER = HostKey("ssh-ed25519", b"key"), HostKey("ssh-ed25519", b"other")
 

@@ -11,7 +11,7 @@ from thinkube_nornir.component import Chain, Component, chain
 from thinkube_nornir.context import setting
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read
-from thinkube_nornir.remote_files import put
+from thinkube_nornir.remote.files import put
 from thinkube_nornir.templates import render
 
 LINES = ("alpha = 1", "beta = 2", "gamma = 3")

@@ -1,0 +1,222 @@
+"""put and restore with real shells and real files; FakeFiles answers the same way (test_remote.py)."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from nornir.core.task import Result
+
+from tests.fake_host import FakeHost
+from tests.local_shell import SHELLS, LocalHost
+from thinkube_nornir.command import Command, Completed, File
+from thinkube_nornir.errors import CommandFailed, Refused, ThinkubeError
+from thinkube_nornir.outcome import Outcome, outcome_of
+from thinkube_nornir.remote import change, put, restore, undo
+from thinkube_nornir.remote.host_part import load_host_part
+
+
+class LocalDoor(FakeHost):
+    """The door with a shell of this machine behind it; root's folder of records is below `part`."""
+
+    def __init__(self, kind: str, part: Path) -> None:
+        super().__init__()
+        self.part = part
+        self.local = LocalHost(kind, {"HOME": str(part.parent)})
+
+    def execute(
+        self, commands: Sequence[Command], *, timeout: float, cancelled: Callable[[], bool] = lambda: False
+    ) -> list[Completed]:
+        moved = [
+            Command(tuple(word.replace("/var/lib/thinkube-nornir", str(self.part)) for word in c.argv), c.stdin)
+            for c in commands
+        ]
+        self.trips.append([str(command) for command in commands])
+        return self.local.execute(moved, timeout=timeout, cancelled=cancelled)
+
+
+@pytest.fixture(params=list(SHELLS))
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalDoor]:
+    host = LocalDoor(request.param, tmp_path / ".thinkube-nornir")
+    yield host
+    host.local.close()
+
+
+def write(host: LocalDoor, *files: File, dry_run: bool = False) -> Result:
+    return host.apply(lambda task: put(task, *files), dry_run=dry_run)
+
+
+def back(host: LocalDoor, *paths: Path) -> Result:
+    return host.apply(lambda task: restore(task, *map(str, paths)))
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_put_and_restore_leave_the_host_as_it_was(host: LocalDoor, tmp_path: Path) -> None:
+    """Content, mode and names come back to the byte; new files, the folders we made for them and the records go."""
+    there, new = tmp_path / "it's there", tmp_path / "a" / "b c" / "new"
+    there.write_bytes(b"old\0\xff\n")
+    there.chmod(0o640)
+    before = listing(tmp_path)
+
+    result = write(host, File(str(there), b"new", 0o600, owner=None), File(str(new), b"", 0o755, owner=None))
+
+    assert outcome_of(result) is Outcome.CHANGED
+    assert len(host.trips) == 2
+    assert (there.read_bytes(), stat.S_IMODE(there.stat().st_mode)) == (b"new", 0o600)
+    assert (new.read_bytes(), stat.S_IMODE(new.stat().st_mode)) == (b"", 0o755)
+    assert len(list(host.part.glob("*.json"))) == 2
+    assert stat.S_IMODE(host.part.stat().st_mode) == 0o700
+
+    back(host, there, new)
+    assert listing(tmp_path) == before
+    assert (there.read_bytes(), stat.S_IMODE(there.stat().st_mode)) == (b"old\0\xff\n", 0o640)
+    assert outcome_of(back(host, there, new)) is Outcome.UNCHANGED
+
+
+def test_second_put_is_one_look(host: LocalDoor, tmp_path: Path) -> None:
+    """Unchanged files cost one round trip and keep their inode."""
+    path = tmp_path / "x"
+    write(host, File(str(path), b"same", owner=None))
+    inode = path.stat().st_ino
+    host.trips.clear()
+
+    assert outcome_of(write(host, File(str(path), b"same", owner=None))) is Outcome.UNCHANGED
+    assert len(host.trips) == 1
+    assert path.stat().st_ino == inode
+
+
+def test_dry_run_writes_nothing(host: LocalDoor, tmp_path: Path) -> None:
+    """A planned file is only looked for."""
+    result = write(host, File(str(tmp_path / "x"), b"new\n", owner=None), dry_run=True)
+
+    assert outcome_of(result) is Outcome.PLANNED
+    assert "+new\n" in result.diff
+    assert listing(tmp_path) == []
+
+
+def test_diff_of_a_secret_file_shows_nothing_of_it(host: LocalDoor, tmp_path: Path) -> None:
+    """Neither the new keys nor the former ones, which nobody has made known as secrets."""
+    path = tmp_path / "kubeconfig"
+    path.write_text("key: AAAA\n")
+
+    result = write(host, File(str(path), b"key: BBBB\n", owner=None, secret=True), dry_run=True)
+
+    assert result.changed
+    assert not any(word in result.diff for word in ("AAAA", "BBBB"))
+
+
+def test_mode_alone_is_a_difference(host: LocalDoor, tmp_path: Path) -> None:
+    """A file with the right content and the wrong mode is put right."""
+    path = tmp_path / "x"
+    path.write_text("same")
+    path.chmod(0o644)
+
+    result = write(host, File(str(path), b"same", 0o600, owner=None))
+
+    assert result.diff == f"mode of {path}: 644 -> 600\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_symlink_is_replaced_and_comes_back(host: LocalDoor, tmp_path: Path) -> None:
+    """We never write through a link; its target stays as it is, and the link returns with restore."""
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("theirs")
+    link.symlink_to("target")
+
+    write(host, File(str(link), b"ours", owner=None))
+    assert (link.is_symlink(), link.read_text(), target.read_text()) == (False, "ours", "theirs")
+
+    back(host, link)
+    assert (link.readlink(), target.read_text()) == (Path("target"), "theirs")
+
+
+def test_directory_in_the_way_is_refused(host: LocalDoor, tmp_path: Path) -> None:
+    """What is not a file is left alone, and nothing becomes ours."""
+    (tmp_path / "x").mkdir()
+
+    assert isinstance(write(host, File(str(tmp_path / "x"), b"", owner=None)).exception, Refused)
+    assert host.ledger.changes() == []
+
+
+def test_file_changed_by_somebody_else_is_not_rolled_back(host: LocalDoor, tmp_path: Path) -> None:
+    """restore refuses when the content is neither ours nor the former one, and leaves it."""
+    path = tmp_path / "x"
+    path.write_text("old")
+    for content in (b"first", b"second"):
+        write(host, File(str(path), content, owner=None))
+    path.write_text("theirs")
+
+    error = back(host, path).exception
+    assert isinstance(error, Refused)
+    assert "what is there now" in error.why
+    assert path.read_text() == "theirs"
+
+    path.write_bytes(b"first")  # ours once: a killed run may leave either
+    assert outcome_of(back(host, path)) is Outcome.CHANGED
+    assert path.read_text() == "old"
+
+
+def test_folder_with_other_files_stays(host: LocalDoor, tmp_path: Path) -> None:
+    """Of the folders we made only the empty ones go."""
+    path = tmp_path / "a" / "b" / "x"
+    write(host, File(str(path), b"", owner=None))
+    (tmp_path / "a" / "theirs").write_text("")
+
+    back(host, path)
+
+    assert listing(tmp_path) == ["a", "a/theirs"]
+
+
+def test_failed_write_leaves_the_old_file_and_no_temporary_one(host: LocalDoor, tmp_path: Path) -> None:
+    """When the content cannot be stored, the file is as it was, and the error says why."""
+    path = tmp_path / "x"
+    path.write_text("old")
+    limit = Command(("sh", "-c", "true"))
+    host.local.shell.send_script(b"ulimit -f 1;f\n", limit, 1e12)
+    host.local.shell.answer(limit, 1e12, lambda: False)
+
+    error = write(host, File(str(path), b"x" * 1_000_000, owner=None)).exception
+
+    assert isinstance(error, CommandFailed)
+    assert path.read_text() == "old"
+    assert [name for name in listing(tmp_path) if ".thinkube." in name] == []
+
+
+def test_change_that_cannot_be_recorded_is_not_made(host: LocalDoor, tmp_path: Path) -> None:
+    """Without its record on the host the effect does not happen."""
+    host.part.write_text("a file where the folder should be")
+    argv = ("touch", str(tmp_path / "effect"))
+
+    result = host.apply(lambda task: change(task, "touch it", *argv, key="touch", before={}))
+
+    assert isinstance(result.exception, CommandFailed)
+    assert "nothing was changed" in result.exception.why
+    assert not (tmp_path / "effect").exists()
+
+
+def test_record_and_stdin_both_reach_their_ends(host: LocalDoor, tmp_path: Path) -> None:
+    """The record's line is taken from stdin and the program gets all the rest; undo removes the record."""
+    data = bytes(range(256)) * 100
+    path = tmp_path / "effect"
+
+    host.apply(lambda t: change(t, "save", "sh", "-c", f"cat >'{path}'", stdin=data, key="k", before={"a": "ü"}))
+    records = host.apply(lambda task: Result(task.host, result=load_host_part(task))).result
+
+    assert path.read_bytes() == data
+    assert [(r.key, r.before["a"], r.component) for r in records] == [("k", "ü", "test.component")]
+    host.apply(lambda task: undo(task, "k", "take back", "rm", str(path)))
+    assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("path", ["relative", "/a/../b", "/a/", "/a//b", "/"])
+def test_only_plain_absolute_paths(path: str) -> None:
+    """A path that could mean two things is refused before anything is sent."""
+    host = FakeHost()
+
+    assert isinstance(host.apply(lambda task: put(task, File(path, b""))).exception, ThinkubeError)
+    assert host.trips == []

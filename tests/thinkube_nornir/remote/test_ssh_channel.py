@@ -1,0 +1,28 @@
+"""Forwarded streams end quietly, however the connection ended."""
+
+from __future__ import annotations
+
+import socket
+from typing import NoReturn
+
+from thinkube_nornir.remote.ssh_channel import _pump
+
+
+class Gone:
+    """A paramiko channel whose connection was closed."""
+
+    def sendall(self, data: bytes) -> None: ...
+
+    def shutdown(self, how: int) -> NoReturn:
+        raise EOFError
+
+
+def test_a_closed_connection_ends_a_forward_without_a_traceback() -> None:
+    """The thread that pumps must not print an error after the run's last line."""
+    ours, theirs = socket.socketpair()
+    ours.close()
+
+    _pump(theirs, Gone())
+
+    assert theirs.recv(1) == b""
+    theirs.close()

@@ -1,0 +1,242 @@
+"""The Nornir connection plugin `thinkube_ssh`: a host's connection with its pool of persistent shells.
+
+    prepare_connections(nornir.inventory, config, secrets)      once, before the first step
+    task.host.get_connection("thinkube_ssh", ...)               what the doors do
+
+Opening costs nothing; the first command connects, through nornir-netmiko (ssh_transport.py). A host may name in
+`connection_options.thinkube_ssh.extras`: `key_file` and `jump` (as ssh_config's ProxyJump). Two steps on one host use
+two shells. A command past its deadline is ended from another shell, and its own shell is not used again.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nornir.core.configuration import Config as NornirConfig
+from nornir.core.inventory import ConnectionOptions, Host, Inventory
+from nornir.core.plugins.connections import ConnectionPluginRegister
+
+from thinkube_nornir.command import Command, Completed
+from thinkube_nornir.config import Config
+from thinkube_nornir.errors import Cancelled, DeadlinePassed, Unreachable
+from thinkube_nornir.remote.ending import end_processes
+from thinkube_nornir.remote.exchange import CONNECTION
+from thinkube_nornir.remote.host_lock import HostLock
+from thinkube_nornir.remote.shell import Lost, Shell, TimedOut
+from thinkube_nornir.remote.shell_pool import ShellPool
+from thinkube_nornir.remote.ssh_route import Login, route_to
+from thinkube_nornir.secret import Secret, redact
+
+if TYPE_CHECKING:
+    from thinkube_nornir.remote.ssh_transport import Link
+
+_END_TIMEOUT = 5.0  # seconds that ending a timed-out command's processes may take
+_RECONNECTS = 3
+_PAUSE = 0.5  # seconds between two tries
+
+_log = logging.getLogger(__name__)
+
+
+def prepare_connections(inventory: Inventory, config: Config, secrets: Mapping[str, Secret]) -> None:
+    """Tell every host how it is reached. Of the secrets, THINKUBE_SSH_PASSWORD and THINKUBE_SUDO_PASSWORD, if there."""
+    ConnectionPluginRegister.register(CONNECTION, ThinkubeSSH)
+    for host in inventory.hosts.values():
+        login = login_of(host, config, secrets)
+        host.connection_options[CONNECTION] = ConnectionOptions(extras={"login": login})
+
+
+def login_of(host: Host, config: Config, secrets: Mapping[str, Secret]) -> Login:
+    """How a host is reached: inventory, then ssh_config, then config.yaml."""
+    given = host.get_connection_parameters(CONNECTION)
+    extras = dict(given.extras or {})
+    if "login" in extras:
+        return extras["login"]  # type: ignore[no-any-return]
+    key_file = extras.get("key_file")
+    route = route_to(
+        host.name,
+        given.hostname,
+        port=given.port,
+        username=given.username,
+        ssh=config.ssh,
+        key_file=Path(key_file).expanduser() if key_file else None,
+        jump=extras.get("jump"),
+    )
+    return Login(
+        route,
+        config.ssh,
+        config.timeouts.connect,
+        secrets.get("THINKUBE_SSH_PASSWORD"),
+        secrets.get("THINKUBE_SUDO_PASSWORD"),
+    )
+
+
+class ThinkubeSSH:
+    """Nornir's view of it."""
+
+    connection: SSHHost
+
+    def open(
+        self,
+        hostname: str | None,
+        username: str | None,  # noqa: ARG002 - Nornir's form; prepare_connections has put all into `extras`
+        password: str | None,  # noqa: ARG002
+        port: int | None,  # noqa: ARG002
+        platform: str | None,  # noqa: ARG002
+        extras: dict[str, Any] | None = None,
+        configuration: NornirConfig | None = None,  # noqa: ARG002
+    ) -> None:
+        if not extras or "login" not in extras:
+            raise TypeError(f"{hostname}: call prepare_connections() before the first step")
+        self.connection = SSHHost(extras["login"])
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+class SSHHost:
+    """One host: connects when needed, reconnects when the link was lost, lends shells. See HostConnection."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+        self._lock = threading.Lock()
+        self._link: Link | None = None
+        self._pool: ShellPool | None = None
+        self._host_lock = HostLock(login.route.name)
+
+    def execute(
+        self, commands: Sequence[Command], *, timeout: float, cancelled: Callable[[], bool] = lambda: False
+    ) -> list[Completed]:
+        """What alters is never sent twice; reads are, once, after a lost link."""
+        deadline = time.monotonic() + timeout
+        alters = any(command.alters for command in commands)
+        attempt = self._one_by_one if alters else self._together
+        try:
+            return self._attempt(attempt, commands, deadline, cancelled, timeout)
+        except Lost as lost:
+            if alters:
+                raise _lost(commands, "it may or may not be done: run again, the facts will tell") from lost
+        try:
+            return self._attempt(attempt, commands, deadline, cancelled, timeout)
+        except Lost as lost:
+            raise _lost(commands, "see that the host is up, and run again") from lost
+
+    def forward(self, address: str, port: int) -> socket.socket:
+        """See HostConnection."""
+        from thinkube_nornir.remote.ssh_channel import forward
+
+        timeout = self._login.connect_timeout
+        self._connected(time.monotonic() + timeout)
+        link = self._link
+        if link is None:
+            raise _lost([Command(("forward", f"{address}:{port}"))], "run again")
+        return forward(link.transport, self._login, address, port)
+
+    def close(self) -> None:
+        with self._lock:
+            pool, link, self._pool, self._link = self._pool, self._link, None, None
+        if pool is not None:
+            pool.close()
+        if link is not None:
+            link.close()
+
+    def _attempt(
+        self,
+        attempt: _Attempt,
+        commands: Sequence[Command],
+        deadline: float,
+        cancelled: Callable[[], bool],
+        timeout: float,
+    ) -> list[Completed]:
+        try:
+            return attempt(self._connected(deadline), commands, deadline, cancelled)
+        except TimedOut as late:
+            raise DeadlinePassed(
+                redact(f"not done within {timeout:g} s: {late.command}"),
+                why=redact(f"last output: {late.seen.decode(errors='backslashreplace').strip() or 'none'}"),
+                fix="its processes on the host were ended; raise timeouts.command in config.yaml if it is only slow",
+            ) from late
+
+    def _together(
+        self, pool: ShellPool, commands: Sequence[Command], deadline: float, cancelled: Callable[[], bool]
+    ) -> list[Completed]:
+        """Reads: both privileges at once, in one round trip."""
+        groups = [[c for c in commands if c.root is root] for root in (False, True)]
+        with ExitStack() as stack:
+            shells = [(stack.enter_context(self._shell(pool, g[0].root, deadline)), g) for g in groups if g]
+            for shell, group in shells:
+                shell.send(group, deadline)
+            answers = {root: iter(()) for root in (False, True)} | {
+                group[0].root: iter(shell.collect(group, deadline, cancelled)) for shell, group in shells
+            }
+        return [next(answers[command.root]) for command in commands]
+
+    def _one_by_one(
+        self, pool: ShellPool, commands: Sequence[Command], deadline: float, cancelled: Callable[[], bool]
+    ) -> list[Completed]:
+        """Changes: in their order; a round trip for each run of equal privilege."""
+        answers: list[Completed] = []
+        for root, group in groupby(commands, key=lambda command: command.root):
+            with self._shell(pool, root, deadline) as shell:
+                if root:
+                    self._host_lock.take(shell, deadline, cancelled)
+                answers += shell.execute(list(group), deadline, cancelled)
+        return answers
+
+    @contextmanager
+    def _shell(self, pool: ShellPool, root: bool, deadline: float) -> Iterator[Shell]:
+        """A lent shell; when its time is over or the run is ended, so are its processes."""
+        with pool.lent(root=root, deadline=deadline) as shell:
+            try:
+                yield shell
+            except (TimedOut, Cancelled):
+                self._end(pool, shell, root)
+                raise
+
+    def _end(self, pool: ShellPool, shell: Shell, root: bool) -> None:
+        try:
+            with pool.lent(root=root, deadline=time.monotonic() + _END_TIMEOUT) as helper:
+                end_processes(helper, shell=shell, root=root, timeout=_END_TIMEOUT)
+        except (Lost, TimedOut, Unreachable) as error:
+            _log.warning("%s: processes may still run there: %s", self._login.route.name, error or type(error).__name__)
+            self.close()
+
+    def _connected(self, deadline: float) -> ShellPool:
+        with self._lock:
+            if self._link is None or self._pool is None or not self._link.alive:
+                former, self._link, self._pool = self._link, None, None
+                if former is not None:
+                    former.close()
+                self._link = self._connect(deadline, tries=1 if former is None else _RECONNECTS)
+                self._pool = ShellPool(self._link, self._login)
+            return self._pool
+
+    def _connect(self, deadline: float, tries: int) -> Link:
+        from thinkube_nornir.remote.ssh_transport import Link
+
+        while True:
+            tries -= 1
+            left = deadline - time.monotonic()
+            try:
+                return Link(replace(self._login, connect_timeout=max(0.1, min(self._login.connect_timeout, left))))
+            except Unreachable as error:
+                worth_another = isinstance(error.__cause__, (OSError, EOFError))
+                if not tries or not worth_another or left < _PAUSE:
+                    raise
+            time.sleep(_PAUSE)
+
+
+_Attempt = Callable[[ShellPool, Sequence[Command], float, Callable[[], bool]], list[Completed]]
+
+
+def _lost(commands: Sequence[Command], fix: str) -> Unreachable:
+    more = f" and {len(commands) - 1} more" if len(commands) > 1 else ""
+    return Unreachable(redact(f"connection lost while running {commands[0]}{more}"), fix=fix)

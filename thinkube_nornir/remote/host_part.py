@@ -1,0 +1,125 @@
+"""The host's own copy of what was changed there, so that another controller can roll back too.
+
+One JSON file per change under /var/lib/thinkube-nornir (0700, root) or, for changes made as the login user,
+~/.thinkube-nornir. The script that has the effect writes the record first, in the same round trip; the script that
+undoes it removes the record, and the folder with the last one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nornir.core.task import Task
+
+from thinkube_nornir.command import Command, Completed, Fact
+from thinkube_nornir.context import component_of, context
+from thinkube_nornir.errors import ThinkubeError
+from thinkube_nornir.ledger import Change
+from thinkube_nornir.remote.exchange import accepted, exchange
+
+NOT_RECORDED = 73
+"""Exit status (EX_CANTCREAT) of a change that was not made because its record could not be written."""
+
+FOLDER = '[ "$(id -u)" = 0 ] && part=/var/lib/thinkube-nornir || part=$HOME/.thinkube-nornir\n'
+
+# `read` takes the record's line byte by byte and leaves the rest of stdin to the program. A record that is there
+# already holds the first former state, and is kept.
+SAVE = (
+    FOLDER
+    + r"""record=$part/$1.json; shift
+IFS= read -r line
+if [ ! -e "$record" ]; then
+  (umask 077 && mkdir -p "$part" && printf %s "$line" | base64 -d >"$record.new" && mv "$record.new" "$record") || {
+    rm -f "$record.new"; echo "nothing was changed: cannot write $record" >&2; exit 73; }
+fi
+"""
+)
+FORGET = r'rm -f "$record" "$wrote"; rmdir "$part" 2>/dev/null || :' + "\n"
+
+_CHANGE = SAVE + 'exec "$@"\n'
+_UNDO = (
+    FOLDER
+    + r"""record=$part/$1.json wrote=$part/$1.wrote accept=$2; shift 2
+"$@"; status=$?
+case " $accept " in *" $status "*) """
+    + FORGET.strip()
+    + r""" ;; esac
+exit $status
+"""
+)
+_LIST = FOLDER + r"""for f in "$part"/*.json; do [ ! -e "$f" ] || { base64 <"$f" | tr -d '\n'; echo; }; done"""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One change as the host remembers it; `before` as in the ledger."""
+
+    component: str
+    key: str
+    summary: str
+    before: Mapping[str, Any]
+
+    @property
+    def line(self) -> bytes:
+        text = json.dumps(vars(self), sort_keys=True)
+        return base64.b64encode(text.encode()) + b"\n"
+
+
+def record_name(key: str) -> str:
+    """The file name (without ending) under which a key is kept: keys hold slashes, and may be long."""
+    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32]
+
+
+def changing(command: Command, record: Record) -> Command:
+    """The command, recorded on the host before it runs."""
+    argv = ("sh", "-c", _CHANGE, "thinkube:change", record_name(record.key), *command.argv)
+    return Command(argv, record.line + command.stdin, command.root, command.env, alters=True)
+
+
+def undoing(command: Command, key: str, accept: Sequence[int]) -> Command:
+    """The command, and the record removed after it when its status is accepted."""
+    statuses = " ".join(map(str, accept))
+    argv = ("sh", "-c", _UNDO, "thinkube:undo", record_name(key), statuses, *command.argv)
+    return Command(argv, command.stdin, command.root, command.env, alters=True)
+
+
+def _parse(done: Completed) -> tuple[Record, ...]:
+    try:
+        return tuple(Record(**json.loads(base64.b64decode(line))) for line in done.stdout.splitlines())
+    except (ValueError, TypeError) as error:
+        raise ThinkubeError(
+            "a record in the host part is damaged",
+            why=str(error),
+            fix="look under /var/lib/thinkube-nornir on the host",
+        ) from error
+
+
+ROOT_RECORDS = Fact("host part", ("sh", "-c", _LIST, "thinkube:list"), _parse, root=True)
+USER_RECORDS = Fact("host part of the login user", ("sh", "-c", _LIST, "thinkube:list"), _parse)
+
+
+def load_host_part(task: Task) -> list[Record]:
+    """Read what the host remembers of changes made there, by whichever controller."""
+    facts = (ROOT_RECORDS, USER_RECORDS)
+    answers = exchange(task, [fact.command for fact in facts])
+    found = {r.key: r for done in answers for r in _parse(accepted(done, (0,), "read the host part"))}
+    return list(found.values())
+
+
+def adopt_host_part(task: Task) -> list[Change]:
+    """Enter into the ledger what the host remembers and the ledger lacks, as `intended`; return those."""
+    ledger, host = context(task).ledger, task.host.name
+    return [
+        ledger.intend(host=host, component=r.component, key=r.key, summary=r.summary, before=r.before)
+        for r in load_host_part(task)
+        if ledger.ours(host, r.key) is None
+    ]
+
+
+def record_of(task: Task, key: str, summary: str, before: Mapping[str, Any]) -> Record:
+    return Record(component_of(task), key, summary, before)

@@ -1,0 +1,111 @@
+"""The shells of one connection, by privilege: lent to one caller at a time, more opened while all are busy."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from thinkube_nornir.command import Command
+from thinkube_nornir.errors import Unreachable
+from thinkube_nornir.remote.shell import Shell, TimedOut
+from thinkube_nornir.remote.ssh_route import Login
+
+if TYPE_CHECKING:
+    from thinkube_nornir.remote.ssh_transport import Link
+
+# A login that is root already (whatever its name) needs no sudo, and may have none. -k: no cached timestamp may hide a
+# wrong password.
+_ROOT_SHELL = (
+    """exec /bin/sh -c '[ "$(id -u)" = 0 ] || exec sudo -k -S -p {prompt} /bin/sh -c "echo {ready}; exec /bin/sh";"""
+    """ echo {ready}; exec /bin/sh'"""
+)
+
+
+class ShellPool:
+    """Thread-safe."""
+
+    def __init__(self, link: Link, login: Login) -> None:
+        self._link = link
+        self._login = login
+        self._returned = threading.Condition()
+        self._idle: dict[bool, list[Shell]] = {False: [Shell(link.first_channel)], True: []}
+        self._lent = 0
+
+    @contextmanager
+    def lent(self, *, root: bool, deadline: float) -> Iterator[Shell]:
+        """A shell for the with block; after an exception it is closed and not used again.
+
+        Raises:
+            Lost: the connection is gone.
+            Unreachable: no root shell: sudo refused.
+            TimedOut: every shell stayed busy, or sudo did not answer.
+        """
+        shell = self._borrow(root and self._login.route.username != "root", deadline)
+        try:
+            yield shell
+        except BaseException:
+            shell.close()
+            raise
+        finally:
+            self._give_back(shell, root and self._login.route.username != "root")
+
+    def close(self) -> None:
+        with self._returned:
+            for shells in self._idle.values():
+                while shells:
+                    shells.pop().close()
+
+    def _borrow(self, root: bool, deadline: float) -> Shell:
+        while True:
+            with self._returned:
+                self._lent += 1
+                while self._idle[root]:
+                    shell = self._idle[root].pop()
+                    if shell.usable:
+                        return shell
+            try:
+                opened = self._open(root, deadline)
+            except BaseException:
+                with self._returned:
+                    self._lent -= 1
+                raise
+            if opened is not None:
+                return opened
+            self._wait_for_one(deadline)
+
+    def _give_back(self, shell: Shell, root: bool) -> None:
+        with self._returned:
+            self._lent -= 1
+            if shell.usable:
+                self._idle[root].append(shell)
+            self._returned.notify()
+
+    def _wait_for_one(self, deadline: float) -> None:
+        """The host opens no further session (sshd's MaxSessions): wait for one of ours."""
+        with self._returned:
+            self._lent -= 1
+            if not self._lent:
+                raise Unreachable(
+                    f"{self._login.route.known_name} opens no session",
+                    fix="look at MaxSessions in sshd_config and at the host's memory",
+                )
+            if not self._returned.wait_for(lambda: any(self._idle.values()), deadline - time.monotonic()):
+                raise TimedOut(Command(("sh",)), b"every session of the connection is busy")
+
+    def _open(self, root: bool, deadline: float) -> Shell | None:
+        """A new shell, or None when the host opens no further session."""
+        from thinkube_nornir.remote.ssh_channel import SHELL, ShellChannel, open_shell
+
+        prompt, ready = secrets.token_hex(8), secrets.token_hex(8)
+        command = _ROOT_SHELL.format(prompt=prompt, ready=ready) if root else SHELL
+        channel = open_shell(self._link.transport, command, deadline - time.monotonic())
+        if channel is None:
+            return None
+        shell = Shell(ShellChannel(channel), home=not root)
+        if root:
+            shell.answer_sudo(prompt, ready, self._login.sudo_password, deadline)
+        return shell

@@ -1,0 +1,129 @@
+"""Channels of an open SSH connection: shells on exec channels, and forwarded streams."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from typing import Any
+
+import paramiko
+
+from thinkube_nornir.errors import Unreachable
+from thinkube_nornir.remote.shell import Lost
+from thinkube_nornir.remote.ssh_route import Login
+
+SHELL = "exec /bin/sh"
+_CHUNK = 1 << 18
+_WINDOW = 16 << 20  # bytes a host may send before we answer; paramiko's 2 MiB costs round trips on a long link
+
+
+class _Bell:
+    """What paramiko's buffers call an event, for both streams of a channel. They clear it when one of them is empty;
+    that must not hide what just came on the other, so only the reader clears it."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self.set = event.set
+
+    def clear(self) -> None:
+        """Left to the reader."""
+
+
+class ShellChannel:
+    """shell.Channel on a paramiko channel."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+        self._bell = threading.Event()
+
+    def listen(self, bell: threading.Event) -> None:
+        self._bell = bell
+        for buffer in (self._channel.in_buffer, self._channel.in_stderr_buffer):
+            buffer.set_event(_Bell(bell))  # type: ignore[arg-type]
+
+    def read(self) -> tuple[bytes, bytes]:
+        """At most a chunk of each, so that endless output cannot keep the reader from its deadline."""
+        stdout = self._channel.recv(_CHUNK) if self._channel.recv_ready() else b""
+        stderr = self._channel.recv_stderr(_CHUNK) if self._channel.recv_stderr_ready() else b""
+        if stdout or stderr:
+            self._bell.set()  # there may be more
+        return stdout, stderr
+
+    def send(self, data: bytes, timeout: float) -> None:
+        self._channel.settimeout(timeout)
+        self._channel.sendall(data)
+
+    @property
+    def ended(self) -> bool:
+        return bool(self._channel.eof_received or self._channel.closed)
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def open_shell(transport: paramiko.Transport, command: str, timeout: float) -> paramiko.Channel | None:
+    """Run a command on a new exec channel; None when the host opens no further session (sshd's MaxSessions).
+
+    Does not wait for the host's word that the command started: that saves a round trip, and paramiko would wait for it
+    without a limit.
+
+    Raises:
+        Lost: the connection is gone.
+    """
+    try:
+        channel = transport.open_session(window_size=_WINDOW, timeout=timeout)
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        # Two that are refused at once share one saved error in paramiko, so the kind of error does not tell.
+        if transport.is_active():
+            return None
+        raise Lost from error
+    message = paramiko.Message()
+    message.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(False)
+    message.add_string(command)
+    transport._send_user_message(message)  # type: ignore[attr-defined]
+    return channel
+
+
+def forward(transport: paramiko.Transport, login: Login, address: str, port: int) -> socket.socket:
+    """A local socket whose other end is address:port as seen from the host.
+
+    Raises:
+        Unreachable: nothing answers there, or the host forwards nothing.
+    """
+    timeout = login.connect_timeout
+    try:
+        channel = transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout)
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise Unreachable(
+            f"{address}:{port} cannot be reached through {login.route.known_name}",
+            why=str(error),
+            fix="see that it listens there, and that sshd on the host has AllowTcpForwarding",
+        ) from error
+    ours, theirs = socket.socketpair()
+    threading.Thread(target=_relay, args=(channel, theirs), name="forward", daemon=True).start()
+    return ours
+
+
+def _relay(channel: paramiko.Channel, stream: socket.socket) -> None:
+    """Both ways until both have ended."""
+    back = threading.Thread(target=_pump, args=(stream, channel), name="forward back", daemon=True)
+    back.start()
+    _pump(channel, stream)
+    back.join()
+    stream.close()
+    channel.close()
+
+
+def _pump(source: Any, sink: Any) -> None:
+    """One way, until its end. When the other side is gone there is no way back either."""
+    try:
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except (OSError, EOFError):  # paramiko says EOFError when the connection has gone
+        for end in (source, sink):
+            with suppress(OSError, EOFError):
+                end.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,80 @@
+"""Live progress on a terminal: a line per host with its running step; changes and failures scroll by above."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.text import Text
+
+from thinkube_nornir.outcome import Outcome
+from thinkube_nornir.reporting.progress import Progress, age
+from thinkube_nornir.reporting.terminal import Terminal
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from thinkube_nornir.plan import Plan
+
+_STYLES = {Outcome.FAILED: "red", Outcome.CHANGED: "yellow", Outcome.PLANNED: "yellow"}
+_QUIET = (Outcome.UNCHANGED, Outcome.SKIPPED)
+"""Outcomes that the counts tell well enough."""
+
+
+class LiveProgress(Progress):
+    def __init__(
+        self, terminal: Terminal, plan: Plan, console: Console | None = None, clock: Callable[[], float] | None = None
+    ) -> None:
+        super().__init__(terminal, plan, **({"clock": clock} if clock else {}))
+        self.console = console or Console(file=terminal.out, no_color=not terminal.color, highlight=False)
+        self._live = Live(console=self.console, get_renderable=lambda: self, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def tell(self, outcome: Outcome, line: str) -> None:
+        if outcome not in _QUIET or self.terminal.verbose:
+            self.console.print(Text(line, style=_STYLES.get(outcome, "")), soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        self.console.print(Text(text), soft_wrap=True)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        with self.lock:
+            room = max(3, (options.height or console.size.height) - 3)
+            hosts = sorted(self.outcomes, key=lambda host: not self.running[host])  # stable: the busy ones first
+            yield Text(self.head(), no_wrap=True, overflow="ellipsis")
+            yield from map(self._line, hosts[:room])
+            if len(hosts) > room:
+                yield Text(f"and {len(hosts) - room} more hosts")
+
+    def head(self) -> str:
+        counts: Counter[Outcome] = sum(self.outcomes.values(), Counter())
+        told = "  ".join(f"{count} {word}" for word in Outcome if (count := counts[word]))
+        return f"{counts.total()}/{self.totals.total()} steps  {age(self.clock() - self.begun)}  {told}"
+
+    def _line(self, host: str) -> Text:
+        width = max(len(name) for name in self.outcomes)
+        counts, total = self.outcomes[host], str(self.totals[host])
+        done = f"{counts.total()}/{total}".rjust(2 * len(total) + 1)
+        text = Text(f"{host:<{width}}  {done}  {self._doing(host)}", no_wrap=True, overflow="ellipsis")
+        if counts[Outcome.FAILED]:
+            text.stylize("red", 0, len(host))
+        return text
+
+    def _doing(self, host: str) -> str:
+        """The age comes first, where a narrow terminal does not cut it off."""
+        now = self.clock()
+        steps = [f"{age(now - since)}  {self.titles[node]}" for node, since in self.running[host].items()]
+        if steps:
+            return ", ".join(steps)
+        return "waiting" if self.outcomes[host].total() < self.totals[host] else "done"

@@ -1,0 +1,131 @@
+"""Progress while a run goes on: here the state and plain lines for a pipe; live.py draws it on a terminal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Self
+
+from thinkube_nornir.outcome import Outcome, error_of, outcome_of
+from thinkube_nornir.reporting.record import NodeEvents
+from thinkube_nornir.reporting.terminal import Terminal, clean
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from nornir.core.task import Result
+
+    from thinkube_nornir.plan import Plan
+
+STILL_RUNNING = 30.0
+"""Seconds between two words about a step that is still at work."""
+
+
+def progress(terminal: Terminal, plan: Plan) -> Progress:
+    """Drawn in place on a terminal, a line for each event elsewhere."""
+    if not terminal.live:
+        return PlainProgress(terminal, plan)
+    from thinkube_nornir.reporting.live import LiveProgress  # costs 60 ms, for terminals only
+
+    return LiveProgress(terminal, plan)
+
+
+class Progress(NodeEvents, AbstractContextManager["Progress"]):
+    """What is running, since when, and what is done, per host."""
+
+    def __init__(self, terminal: Terminal, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
+        self.terminal = terminal
+        self.clock = clock
+        self.begun = clock()
+        self.titles = {node.id: f"{node.component} {node.chain}: {node.step.name}" for node in plan.nodes}
+        self.totals = Counter(node.host for node in plan.nodes)
+        self.outcomes: dict[str, Counter[Outcome]] = {host: Counter() for host in plan.hosts}
+        self.running: dict[str, dict[str, float]] = {host: {} for host in plan.hosts}
+        self.lock = threading.RLock()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def node_started(self, node: str, host: str) -> None:
+        with self.lock:
+            self.running[host][node] = self.clock()
+
+    def node_completed(self, node: str, host: str, result: Result) -> None:
+        outcome = outcome_of(result)
+        with self.lock:
+            since = self.running[host].pop(node, self.clock())
+            self.outcomes[host][outcome] += 1
+            self.tell(outcome, self.line(node, host, outcome, _message(result), self.clock() - since))
+
+    def tell(self, outcome: Outcome, line: str) -> None:
+        """Called with the lock held, once for each node that ended."""
+        raise NotImplementedError
+
+    def note(self, text: str) -> None:
+        """A line about the run as a whole."""
+        with self.lock:
+            self.terminal.say(text)
+
+    def line(self, node: str, host: str, word: str, message: str, seconds: float) -> str:
+        width = max((len(name) for name in self.outcomes), default=0)
+        took = f" ({age(seconds)})" if seconds >= 1 else ""
+        return f"{host:<{width}}  {word:<9}  {self.titles[node]}{': ' if message else ''}{message}{took}"
+
+
+class PlainProgress(Progress):
+    """One line for each change and failure, and one every half minute for each step that is still at work."""
+
+    def __enter__(self) -> Self:
+        self._over = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
+        self._ticker.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._ticker.join()
+
+    def node_started(self, node: str, host: str) -> None:
+        super().node_started(node, host)
+        if self.terminal.verbose:
+            with self.lock:
+                self.terminal.say(self.line(node, host, "started", "", 0))
+
+    def tell(self, outcome: Outcome, line: str) -> None:
+        """What is as it should be is counted in the summary, and so is what was not started, with the reasons."""
+        if outcome not in (Outcome.UNCHANGED, Outcome.SKIPPED) or self.terminal.verbose:
+            self.terminal.say(line)
+
+    def tell_waits(self) -> None:
+        with self.lock:
+            now = self.clock()
+            for host, nodes in self.running.items():
+                for node, since in nodes.items():
+                    if now - since >= STILL_RUNNING:
+                        self.terminal.say(self.line(node, host, "running", "", now - since))
+
+    def _tick(self) -> None:
+        while not self._over.wait(STILL_RUNNING):
+            self.tell_waits()
+
+
+def age(seconds: float) -> str:
+    """
+    >>> age(4.2), age(200)
+    ('4 s', '3 min 20 s')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _message(result: Result) -> str:
+    """The first line of what a step says; a failure's `result` is a traceback and stays out."""
+    error = error_of(result)
+    text = clean(error.what if error else result.result or "")
+    return text.strip().partition("\n")[0]

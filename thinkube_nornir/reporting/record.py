@@ -1,0 +1,199 @@
+"""What happened in a run, as plain values: collected from Nornir's events, judged once, read by every report."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from thinkube_nornir.outcome import Outcome, error_of, outcome_of
+from thinkube_nornir.reporting.terminal import clean
+
+if TYPE_CHECKING:
+    from nornir.core.inventory import Host
+    from nornir.core.task import AggregatedResult, MultiResult, Result, Task
+
+    from thinkube_nornir.plan import Node, Plan
+
+Verdict = Literal["green", "failed", "pending", "interrupted"]
+
+EXIT_CODES: Mapping[Verdict, int] = {"green": 0, "failed": 1, "pending": 3, "interrupted": 130}
+"""2 is for requests that were wrong, which have no record. 130 is the shell's word for "ended by Ctrl-C"."""
+
+CHECKS = ("preconditions", "verify")
+"""Chains whose steps must all have run and held before anything is called green."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    kind: str
+    """Name of the error's class."""
+    what: str
+    why: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One node of the plan and what became of it. Every text in it is redacted."""
+
+    id: str
+    component: str
+    chain: str
+    step: str
+    host: str
+    outcome: Outcome | None
+    """None: it was planned and no result came."""
+    message: str = ""
+    diff: str = ""
+    started: float | None = None
+    """Seconds since the epoch."""
+    duration: float = 0.0
+    """Seconds."""
+    failure: Failure | None = None
+    prerequisite: bool = False
+
+    @property
+    def word(self) -> str:
+        return self.outcome.value if self.outcome else "missing"
+
+    @property
+    def is_check(self) -> bool:
+        return self.chain in CHECKS
+
+    @property
+    def good(self) -> bool:
+        return self.outcome is not None and self.outcome.good
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished, or interrupted, run."""
+
+    verb: str
+    selection: tuple[str, ...]
+    limit: str
+    """As typed; empty for all hosts."""
+    hosts: tuple[str, ...]
+    target: str
+    rows: tuple[Row, ...]
+    """One for each node of the plan, in the plan's order."""
+    emulated: tuple[str, ...] = ()
+    run_id: int = 0
+    dry_run: bool = False
+    started: float = 0.0
+    duration: float = 0.0
+    interrupted: bool = False
+    log: str = ""
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        return Counter(row.word for row in self.rows)
+
+    @property
+    def failures(self) -> list[Row]:
+        return [row for row in self.rows if row.outcome is Outcome.FAILED]
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Green only when every planned node has a result, none failed, and every check ran and held.
+
+        A dry run is green when nothing is left to change: checks that would write are not rehearsed.
+        """
+        if self.interrupted:
+            return "interrupted"
+        if not self.rows or self.counts["failed"] or self.counts["missing"]:
+            return "failed"
+        if self.dry_run:
+            return "pending" if self.counts["planned"] else "green"
+        return "green" if all(row.good for row in self.rows if row.is_check) else "failed"
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.verdict]
+
+
+class NodeEvents:
+    """A Nornir processor that hears of nodes and nothing else. Both methods are called from worker threads."""
+
+    def node_started(self, node: str, host: str) -> None: ...
+    def node_completed(self, node: str, host: str, result: Result) -> None: ...
+
+    def task_started(self, task: Task) -> None: ...
+    def task_completed(self, task: Task, result: AggregatedResult) -> None: ...
+    def subtask_instance_started(self, task: Task, host: Host) -> None: ...
+    def subtask_instance_completed(self, task: Task, host: Host, result: MultiResult) -> None: ...
+
+    def task_instance_started(self, task: Task, host: Host) -> None:
+        self.node_started(task.name, host.name)
+
+    def task_instance_completed(self, task: Task, host: Host, result: MultiResult) -> None:
+        self.node_completed(task.name, host.name, result[0])
+
+
+class Collector(NodeEvents):
+    """Keeps each node's result and the time it started."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, float] = {}
+        self._results: dict[str, Result] = {}
+        self._lock = threading.Lock()
+
+    def node_started(self, node: str, host: str) -> None:  # noqa: ARG002 a node is on one host only
+        with self._lock:
+            self._started[node] = time.time()
+
+    def node_completed(self, node: str, host: str, result: Result) -> None:  # noqa: ARG002 likewise
+        with self._lock:
+            self._results[node] = result
+
+    def rows(self, plan: Plan) -> tuple[Row, ...]:
+        """A row for every node of the plan, also for those that nothing was heard of."""
+        with self._lock:
+            return tuple(row(node, self._results.get(node.id), self._started.get(node.id)) for node in plan.nodes)
+
+
+def row(node: Node, result: Result | None, started: float | None = None) -> Row:
+    where: dict[str, Any] = {
+        "id": node.id,
+        "component": node.component,
+        "chain": node.chain,
+        "step": node.step.name,
+        "host": node.host,
+        "prerequisite": node.prerequisite,
+        "started": started,
+    }
+    if result is None:
+        return Row(**where, outcome=None, message="planned, and never reported")
+    failure = _failure(result)
+    return Row(
+        **where,
+        outcome=outcome_of(result),
+        message=failure.what if failure else clean(result.result or ""),
+        diff=clean(result.diff or ""),
+        duration=float(getattr(result, "duration", 0.0) or 0.0),
+        failure=failure,
+    )
+
+
+def _failure(result: Result) -> Failure | None:
+    """A failed result's error; its `result` is a traceback, which is for the log alone."""
+    if outcome_of(result) is not Outcome.FAILED:
+        return None
+    error = error_of(result)
+    if error is None:
+        return Failure("Failed", clean(result.result or "failed without a reason"))
+    kind = type(result.exception).__name__
+    return Failure(kind, clean(error.what), clean(error.why), clean(error.fix))
+
+
+def by_host(rows: Sequence[Row]) -> dict[str, Counter[str]]:
+    """Outcomes counted per host, in the rows' order."""
+    counts: dict[str, Counter[str]] = {}
+    for each in rows:
+        counts.setdefault(each.host, Counter())[each.word] += 1
+    return counts

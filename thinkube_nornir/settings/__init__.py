@@ -1,0 +1,1 @@
+"""config.yaml, inventory and secrets: read, and every mistake reported at once, with its place."""

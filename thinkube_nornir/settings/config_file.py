@@ -1,0 +1,129 @@
+"""config.yaml as it stands in the file: Nornir's sections under Nornir's names, and ours beside them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+
+from thinkube_nornir.config import (
+    CLOSED,
+    Config,
+    LabSettings,
+    LoggingSettings,
+    SecretSources,
+    SSHSettings,
+    Timeouts,
+)
+from thinkube_nornir.errors import Problem
+from thinkube_nornir.settings.validation import check
+from thinkube_nornir.settings.yaml_source import Location, Source, read_yaml
+
+_FIXES = {
+    "runner": "the plan has a runner of its own; `workers` says how many steps run at once",
+    "core": "errors are always kept as results; remove the section",
+    "user_defined": "settings belong in the inventory",
+    "transform_function": "secrets come from the sources under `secrets`",
+}
+
+
+@dataclass(frozen=True)
+class _InventoryOptions:
+    __pydantic_config__ = CLOSED
+
+    host_file: Path = Path("inventory/hosts.yaml")
+    group_file: Path = Path("inventory/groups.yaml")
+    defaults_file: Path = Path("inventory/defaults.yaml")
+
+
+@dataclass(frozen=True)
+class _InventorySection:
+    __pydantic_config__ = CLOSED
+
+    plugin: Literal["YAMLInventory"] = "YAMLInventory"
+    options: _InventoryOptions = field(default_factory=_InventoryOptions)
+
+
+@dataclass(frozen=True)
+class _File:
+    __pydantic_config__ = CLOSED
+
+    target: Literal["lab", "ssh"] = "lab"
+    tasks: Path = Path("tasks")
+    templates: Path = Path("templates")
+    state: Path = Path(".thinkube")
+    inventory: _InventorySection = field(default_factory=_InventorySection)
+    workers: Annotated[int, Ge(1)] = 64
+    tokens: Mapping[str, Annotated[int, Ge(1)]] = field(default_factory=dict)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    ssh: SSHSettings = field(default_factory=SSHSettings)
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
+    lab: LabSettings = field(default_factory=LabSettings)
+    secrets: SecretSources = field(default_factory=SecretSources)
+
+
+def read_config(path: Path) -> tuple[Config, list[Problem]]:
+    """Return what config.yaml says, with defaults for what is mistaken, and every mistake in it."""
+    source = read_yaml(path, str(path))
+    checked = check(_File, source.value, source, fixes=_FIXES)
+    root = Path(os.path.abspath(path)).parent  # noqa: PTH100  (resolve() would follow a linked config.yaml)
+    config = _config(root, checked.value)
+    return config, [*source.problems, *checked.problems, *_missing_paths(source, checked.value, config)]
+
+
+def _config(root: Path, file: _File) -> Config:
+    def absolute(path: Path) -> Path:
+        return Path(os.path.abspath(root / os.path.expanduser(path)))  # noqa: PTH100, PTH111  (`~nobody` must not raise)
+
+    def optional(path: Path | None) -> Path | None:
+        return path and absolute(path)
+
+    def kept_in_state(path: Path, default: Path) -> Path:
+        return absolute(file.state / default.name if path == default else path)
+
+    ssh, files = file.ssh, file.inventory.options
+    return Config(
+        root=root,
+        target=file.target,
+        tasks=absolute(file.tasks),
+        templates=absolute(file.templates),
+        inventory=absolute(files.host_file).parent,
+        state=absolute(file.state),
+        host_file=absolute(files.host_file),
+        group_file=absolute(files.group_file),
+        defaults_file=absolute(files.defaults_file),
+        workers=file.workers,
+        tokens=file.tokens,
+        timeouts=file.timeouts,
+        ssh=replace(
+            ssh,
+            config_file=optional(ssh.config_file),
+            key_file=optional(ssh.key_file),
+            known_hosts=kept_in_state(ssh.known_hosts, SSHSettings.known_hosts),
+        ),
+        lab=file.lab,
+        secrets=replace(file.secrets, file=optional(file.secrets.file)),
+        logging=replace(file.logging, log_file=kept_in_state(file.logging.log_file, LoggingSettings.log_file)),
+    )
+
+
+def _missing_paths(source: Source, file: _File, config: Config) -> Iterator[Problem]:
+    """What the operator names must be there; the tasks folder must be there in any case."""
+    named: list[tuple[Location, Path, Path | None]] = [
+        (("templates",), file.templates, config.templates),
+        (("ssh", "config_file"), Path(file.ssh.config_file or ""), config.ssh.config_file),
+        (("ssh", "key_file"), Path(file.ssh.key_file or ""), config.ssh.key_file),
+    ]
+    for at, typed, path in named:
+        if at in source.lines and path and not path.exists():
+            yield source.problem(at, f"{'.'.join(map(str, at))}: there is no {typed}")
+    if source.lines and not config.tasks.is_dir():
+        yield source.problem(("tasks",), f"tasks: there is no folder {file.tasks}", _beside(config.root))
+
+
+def _beside(root: Path) -> str:
+    return f"paths start at the folder of config.yaml, {root}"

@@ -1,0 +1,185 @@
+"""Loads Nornir's inventory from hosts.yaml, groups.yaml and defaults.yaml; every mistake at once, with its line.
+
+The form of the files and what they mean are those of nornir-utils' YAMLInventory. They are not read with it: it stops
+at the first fault, without a line, and for fifty hosts it takes longer to read than all of this to read and check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nornir.core.inventory import (
+    ConnectionOptions,
+    Defaults,
+    Group,
+    Groups,
+    Host,
+    Hosts,
+    Inventory,
+    ParentGroups,
+)
+
+from thinkube_nornir.config import Config
+from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.settings.config_file import read_config
+from thinkube_nornir.settings.inventory_file import InventoryFile, read_defaults, read_groups, read_hosts
+from thinkube_nornir.settings.names import nearest
+from thinkube_nornir.settings.schema import HostSettings, Mistake, Schema
+
+
+@dataclass
+class _Files:
+    hosts: InventoryFile
+    groups: InventoryFile
+    defaults: InventoryFile
+
+
+def load_inventory(config: Config, schema: Schema | None = None) -> Inventory:
+    """Read and check the inventory.
+
+    Args:
+        schema: what the tasks folder knows of its settings; without one, settings are taken as they are.
+
+    Raises:
+        ConfigError: every mistake in it.
+    """
+    inventory, problems = read_inventory(config, schema)
+    if problems:
+        raise ConfigError(problems)
+    return inventory
+
+
+def load_installation(path: Path, schema_of: Callable[[Config], Schema | None]) -> tuple[Config, Inventory]:
+    """Read config.yaml and the inventory it names, so that the mistakes of both are reported together.
+
+    Raises:
+        ConfigError: every mistake in either.
+    """
+    config, problems = read_config(path)
+    if not path.exists():
+        raise ConfigError(problems)
+    schema = None
+    try:
+        schema = schema_of(config) if config.tasks.is_dir() else None
+    except ConfigError as error:
+        problems.extend(error.problems)
+    inventory, more = read_inventory(config, schema)
+    if problems or more:
+        raise ConfigError([*problems, *more])
+    return config, inventory
+
+
+def read_inventory(config: Config, schema: Schema | None) -> tuple[Inventory, list[Problem]]:
+    """Return what could be read of the inventory, and every mistake in it."""
+    folder = config.inventory
+    files = _Files(
+        read_hosts(folder / config.host_file, schema),
+        read_groups(folder / config.group_file, schema),
+        read_defaults(folder / config.defaults_file, schema),
+    )
+    problems = [*files.hosts.problems, *files.groups.problems, *files.defaults.problems]
+    problems += [*_unknown_groups(files), *_break_cycles(files), *_clashing_names(files)]
+    inventory = _build(files)
+    problems += _shared_addresses(files, inventory)
+    if schema:
+        problems += _mistakes(files, inventory, schema)
+    return inventory, list(dict.fromkeys(problems))  # a wrong default is seen from every host
+
+
+def _unknown_groups(files: _Files) -> Iterator[Problem]:
+    """Unknown groups are left out of the entries, so that the rest can be built."""
+    known = files.groups.entries
+    for file in (files.hosts, files.groups):
+        for name, entry in file.entries.items():
+            for i, group in enumerate(entry.get("groups", ())):
+                if group not in known:
+                    fix = nearest(group, known) if known else f"there is no {files.groups.source.shown}"
+                    yield file.source.problem((name, "groups", i), f"{name}: there is no group {group}", fix)
+            entry["groups"] = [group for group in entry.get("groups", ()) if group in known]
+
+
+def _break_cycles(files: _Files) -> Iterator[Problem]:
+    entries, done = files.groups.entries, set[str]()
+
+    def visit(name: str, above: tuple[str, ...]) -> Iterator[Problem]:
+        for parent in tuple(entries[name]["groups"]):
+            if parent in (*above, name):
+                entries[name]["groups"].remove(parent)
+                circle = " -> ".join([*above, name, parent][(*above, name).index(parent) :])
+                yield files.groups.source.problem((name, "groups"), f"groups contain each other: {circle}")
+            elif parent not in done:
+                yield from visit(parent, (*above, name))
+        done.add(name)
+
+    for name in entries:
+        if name not in done:
+            yield from visit(name, ())
+
+
+def _clashing_names(files: _Files) -> Iterator[Problem]:
+    for name in files.hosts.entries.keys() & files.groups.entries.keys():
+        where = files.groups.source.where((name,))
+        yield files.hosts.source.problem((name,), f"{name} is a host and, at {where}, a group", "rename one of them")
+
+
+def _shared_addresses(files: _Files, inventory: Inventory) -> Iterator[Problem]:
+    seen: dict[tuple[str, int | None], str] = {}
+    for host in inventory.hosts.values():
+        address = (host.hostname or host.name, host.port)
+        if address in seen:
+            at = (host.name, "hostname")
+            yield files.hosts.source.problem(at, f"{host.name} and {seen[address]} have the same hostname {address[0]}")
+        seen.setdefault(address, host.name)
+
+
+def _build(files: _Files) -> Inventory:
+    defaults = Defaults(**_attributes(files.defaults.entries.get("", {})))
+    groups = Groups(
+        {name: Group(name=name, **_attributes(e), defaults=defaults) for name, e in files.groups.entries.items()}
+    )
+    hosts = Hosts(
+        {name: Host(name=name, **_attributes(e), defaults=defaults) for name, e in files.hosts.entries.items()}
+    )
+    for name, group in groups.items():
+        group.groups = ParentGroups(groups[g] for g in files.groups.entries[name]["groups"])
+    for name, host in hosts.items():
+        host.groups = ParentGroups(groups[g] for g in files.hosts.entries[name]["groups"])
+    return Inventory(hosts=hosts, groups=groups, defaults=defaults)
+
+
+def _attributes(entry: Mapping[str, Any]) -> dict[str, Any]:
+    options = {name: ConnectionOptions(**values) for name, values in entry.get("connection_options", {}).items()}
+    plain = {key: value for key, value in entry.items() if key not in ("groups", "connection_options")}
+    return {**plain, "connection_options": options}
+
+
+def _mistakes(files: _Files, inventory: Inventory, schema: Schema) -> Iterator[Problem]:
+    hosts = {host.name: _settings(files, host) for host in inventory.hosts.values()}
+    for check in schema.checks:
+        for mistake in check(hosts):
+            yield Problem(_where(files, inventory, mistake), mistake.what, mistake.fix)
+
+
+def _settings(files: _Files, host: Host) -> HostSettings:
+    groups = [group.name for group in host.extended_groups()]
+    mistaken = [files.hosts.mistaken.get(host.name, ()), files.defaults.mistaken.get("", ())]
+    mistaken += [files.groups.mistaken.get(group, ()) for group in groups]
+    return HostSettings(host.name, frozenset(groups), host.extended_data(), frozenset().union(*mistaken))
+
+
+def _where(files: _Files, inventory: Inventory, mistake: Mistake) -> str:
+    """The line where the host has the setting from, else that of the host, else the defaults'."""
+    if not mistake.host:
+        return files.defaults.source.where(("data", mistake.setting))
+    host, setting = inventory.hosts[mistake.host], mistake.setting
+    if setting in host.data or not setting:
+        return files.hosts.source.where((host.name, "data", setting) if setting else (host.name,))
+    for group in host.extended_groups():
+        if setting in group.data:
+            return files.groups.source.where((group.name, "data", setting))
+    if setting in inventory.defaults.data:
+        return files.defaults.source.where(("data", setting))
+    return files.hosts.source.where((host.name,))
