@@ -25,7 +25,7 @@ UPGRADE = ("upgrade", "web", "web", "--repo", REPO, "--install", "--namespace", 
 
 def _render(chart: Rendering) -> list[Object]:
     label = {"app": chart.release}
-    pod = {"containers": [{"name": "web", "image": f"docker.io/library/web:{chart.app_version}"}]}
+    pod = {"containers": [{"name": "web", "image": chart.values["image"]}]}
     template = {"metadata": {"labels": label}, "spec": pod}
     spec = {"replicas": chart.values["replicas"], "selector": {"matchLabels": label}, "template": template}
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"{chart.release}-config"}}
@@ -38,7 +38,11 @@ def _render(chart: Rendering) -> list[Object]:
 
 
 WEB = Chart(
-    "web", REPO, {"v2.0.0": "2.0", "v1.0.0": "1.0"}, {"replicas": 1, "config": {"enabled": True}, "free": {}}, _render
+    "web",
+    REPO,
+    {"v2.0.0": "2.0", "v1.0.0": "1.0"},
+    {"replicas": 1, "image": "web:1", "config": {"enabled": True}, "free": {}},
+    _render,
 )
 
 
@@ -86,7 +90,9 @@ def test_a_release_is_installed_upgraded_and_removed(here: FakeLab) -> None:
             assert (await call(*UPGRADE, "--wait", values="config: {enabled: false}")).status == 0
             history = _json(await call("history", "web", "--namespace", "web", "--output", "json"))
             assert [(r["revision"], r["status"]) for r in history] == [(1, "superseded"), (2, "deployed")]
-            assert _json(await call("get", "values", "web", "-n", "web", "-o", "json")) == {"config": {"enabled": False}}
+            assert _json(await call("get", "values", "web", "-n", "web", "-o", "json")) == {
+                "config": {"enabled": False}
+            }
             assert api.get("v1", "ConfigMap", "web-config", "web") is None
 
             assert (await call("rollback", "web", "1", "-n", "web", "--wait")).status == 0
@@ -140,7 +146,7 @@ def test_a_release_that_does_not_become_ready_is_taken_back(here: FakeLab) -> No
     async def story() -> None:
         async with helm(here) as (api, call):
             late = ("--atomic", "--timeout", "0.2s")
-            never = "replicas: 2000"
+            never = "image: nowhere.example/web:1"
             first = await call(*UPGRADE, *late, values=never)
             assert "has been uninstalled due to atomic being set: context deadline exceeded" in str(first.stderr)
             assert store.revisions(api) == []
@@ -150,7 +156,9 @@ def test_a_release_that_does_not_become_ready_is_taken_back(here: FakeLab) -> No
             assert "has been rolled back due to atomic being set" in str(second.stderr)
             states = {r.revision: r.status for r in store.revisions(api, "web")}
             assert states == {1: "superseded", 2: "failed", 3: "deployed"}
-            assert (api.get("apps/v1", "Deployment", "web", "web") or {})["spec"]["replicas"] == 1
+            assert (api.get("apps/v1", "Deployment", "web", "web") or {})["spec"]["template"]["spec"]["containers"][0][
+                "image"
+            ] == "web:1"
 
     run(story)
 
