@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.lab.microk8s import manifests, services
+from tasks.lab.microk8s import ingress, manifests, metallb, services
 from tasks.lab.microk8s.node import DNS_ADDRESS, Node, alive, read_arguments, set_argument
 from tasks.lab.network import route_to
 from tasks.lab.tool import ToolError
@@ -73,6 +73,10 @@ async def _enable(node: Node, word: str) -> str:
         return head + await enable_dns(node, argument)
     if name in ("hostpath-storage", "storage"):
         return head + _enable_storage(node, alias=name == "storage")
+    if name == "metallb":
+        return head + metallb.enable(node, argument)
+    if name == "ingress":
+        return head + ingress.enable(node)
     if name in BUILT_IN:
         return head + f"Addon core/{name} is already enabled\n"
     raise ToolError(1, f"addon {name} is not in the lab\n", head)
@@ -147,10 +151,15 @@ def _usable(node: Node, path: str) -> bool:
     return bool(servers) and not any(s.startswith("127.") or s == "::1" for s in servers)
 
 
+_OWN_WAY = {"metallb": metallb.disable, "ingress": ingress.disable}
+
+
 def _disable(node: Node, word: str) -> str:
     name = word.removeprefix("core/").partition(":")[0]
     head = "" if "/" in word else f"Infer repository core for addon {name}\n"
     name = "hostpath-storage" if name == "storage" else name
+    if name in node.addons and name in _OWN_WAY:
+        return head + _OWN_WAY[name](node)
     removable = {"dns": lambda: manifests.dns("", node.minor), "hostpath-storage": manifests.hostpath}
     if name in node.addons and name in removable:
         for manifest in removable[name]():
