@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -14,11 +13,11 @@ from nornir.core.inventory import Defaults, Group, Groups, Host, Hosts, Inventor
 from nornir.core.state import GlobalState
 from nornir.core.task import Result, Task
 
+from tests.fake_host import MemoryLedger
 from thinkube_nornir.catalog import Catalog, Entry
 from thinkube_nornir.component import Chain, Component, StepFunction
 from thinkube_nornir.config import Config
 from thinkube_nornir.context import Context
-from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import changed, unchanged
 
 
@@ -46,44 +45,6 @@ def catalog(*entries: Entry) -> Catalog:
 def config(root: Path = Path("/nonexistent"), **settings: Any) -> Config:
     folders = {name: root / name for name in ("tasks", "templates", "inventory", "state")}
     return Config(root=root, target="ssh", **{**folders, **settings})
-
-
-class MemoryLedger:
-    """A ledger that forgets when the test ends."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._changes: dict[tuple[str, str], Change] = {}
-        self._count = 0
-
-    def intend(self, *, host: str, component: str, key: str, summary: str, before: Mapping[str, Any]) -> Change:
-        with self._lock:
-            if (host, key) not in self._changes:
-                self._count += 1
-                self._changes[host, key] = Change(self._count, host, component, key, summary, dict(before), "intended")
-            return self._changes[host, key]
-
-    def done(self, change: Change) -> None:
-        self._set(change, "done")
-
-    def undone(self, change: Change) -> None:
-        with self._lock:
-            self._changes.pop((change.host, change.key), None)
-
-    def _set(self, change: Change, state: str) -> None:
-        with self._lock:
-            kept = {**self._changes[change.host, change.key].__dict__, "state": state}
-            self._changes[change.host, change.key] = Change(**kept)
-
-    def ours(self, host: str, key: str) -> Change | None:
-        return self._changes.get((host, key))
-
-    def changes(self, *, host: str | None = None, component: str | None = None) -> list[Change]:
-        return [
-            c
-            for c in sorted(self._changes.values(), key=lambda c: c.id)
-            if host in (None, c.host) and component in (None, c.component)
-        ]
 
 
 def context(inventory: Inventory, **fields: Any) -> Context:

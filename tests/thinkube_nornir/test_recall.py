@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine import MemoryLedger, catalog, entry, inventory
+from tests.engine import catalog, entry, inventory
+from tests.fake_host import MemoryLedger
 from thinkube_nornir.errors import ConfigError
 from thinkube_nornir.recall import concerned, refuse_while_needed
 
