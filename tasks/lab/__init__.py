@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tasks.lab import network, pods, resolver, snapd, systemd
+from tasks.lab import curl, network, pods, resolver, snapd, systemd
 from tasks.lab.initial import prepare
 from tasks.lab.microk8s.verbs import microk8s
 from tasks.lab.pod_tools import POD_TOOLS
@@ -23,6 +23,7 @@ TOOLS: Mapping[str, Tool] = {
     "ss": network.ss,
     "timedatectl": network.timedatectl,
     "hostname": network.hostname,
+    "curl": curl.curl,
     **{f"pod-{name}": handler for name, handler in POD_TOOLS.items()},
 }
 INSTALLED: Mapping[str, str] = {
@@ -42,6 +43,8 @@ EMULATED: tuple[str, ...] = (
     "MicroK8s",
     "Kubernetes",
     "CoreDNS",
+    "MetalLB",
+    "ingress-nginx",
     "BIND",
     "systemd",
     "network links",

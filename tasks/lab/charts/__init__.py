@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tasks.lab.charts import ingress_nginx
 from tasks.lab.charts.chart import Chart
 
-CHARTS: dict[str, Chart] = {}
+CHARTS: dict[str, Chart] = {chart.name: chart for chart in (ingress_nginx.CHART,)}

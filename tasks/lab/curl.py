@@ -1,0 +1,164 @@
+"""curl on the lab's hosts: it really connects, by TLS too, to what answers at an ingress controller's address."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from tasks.lab.load_balancer import announcer
+from tasks.lab.microk8s.node import Node, alive, node_of, nodes
+from tasks.lab.nginx import Front, controller_at, ready_pods
+from tasks.lab.resolver import look_up
+from tasks.lab.tool import Arguments, ToolError, parse, tool
+from thinkube_nornir.lab.emulation import Call, LabHost, Reply
+from thinkube_nornir.lab.kube.objects import uid_of
+
+_FLAGS = ("-s", "--silent", "-S", "--show-error", "-k", "--insecure")
+_VALUES = (
+    *("-m", "--max-time", "--connect-timeout", "--resolve", "--cacert", "--noproxy"),
+    *("-o", "--output", "-w", "--write-out"),
+)
+_HINT = (
+    "More details here: https://curl.se/docs/sslcerts.html\n\ncurl failed to verify the legitimacy of the server and "
+    "therefore could not\nestablish a secure connection to it.\n"
+)
+_STORE = "public_roots"
+"""In the lab's state: what the hosts' certificate store trusts, PEM."""
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    body: bytes
+
+
+@tool
+async def curl(call: Call) -> Reply:
+    given = parse(
+        call.argv[1:],
+        flags=_FLAGS,
+        values=_VALUES,
+        unknown=lambda option: _error(2, f"option {option}: is unknown"),
+        missing=lambda option: _error(2, f"option {option}: requires parameter"),
+    )
+    if len(given.words) != 1:
+        raise _error(2, "no URL specified" if not given.words else "the lab's curl takes one URL")
+    response = await _get(call, given, given.words[0])
+    output = given.value("-o") or given.value("--output")
+    form = given.value("-w") or given.value("--write-out")
+    tail = form.replace("\\n", "\n").replace("%{http_code}", f"{response.status:03}")
+    return Reply(0, (b"" if output == "/dev/null" else response.body) + tail.encode())
+
+
+def _error(status: int, told: str) -> ToolError:
+    return ToolError(status, f"curl: ({status}) {told}\n" if status != 2 else f"curl: {told}\n")
+
+
+async def _get(call: Call, given: Arguments, text: str) -> Response:
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise _error(1, f'Protocol "{url.scheme}" not supported')
+    port = url.port or {"http": 80, "https": 443}[url.scheme]
+    address = _resolved(call.host, given, url.hostname, port)
+    context = _trust(call, given) if url.scheme == "https" else None
+    local = await _way(call.host, address, port)
+    request = f"GET {url.path or '/'} HTTP/1.1\r\nHost: {url.hostname}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    try:
+        return await _exchange(local, context, url.hostname, request)
+    except ssl.SSLCertVerificationError as error:
+        raise _error(60, f"SSL certificate problem: {error.verify_message}\n{_HINT}".rstrip()) from None
+    except (OSError, ssl.SSLError) as error:
+        raise _error(35, f"connection to {address} failed: {error}") from None
+
+
+async def _exchange(port: int, context: ssl.SSLContext | None, name: str, request: str) -> Response:
+    server_name = name if context is not None else None
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=server_name)
+    try:
+        writer.write(request.encode())
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    finally:
+        writer.close()
+    return Response(int(head.split()[1]), body)
+
+
+def _resolved(host: LabHost, given: Arguments, name: str, port: int) -> str:
+    for entry in given.values.get("--resolve", []):
+        its_name, its_port, address = entry.split(":", 2)
+        if (its_name, its_port) == (name, str(port)):
+            return address
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        found = look_up(host, name).records
+    if not found:
+        raise _error(6, f"Could not resolve host: {name}")
+    return found[0]
+
+
+def _trust(call: Call, given: Arguments) -> ssl.SSLContext:
+    """Any certificate of the file may end the chain, as curl has it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if given.flags & {"-k", "--insecure"}:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+    path = given.value("--cacert")
+    pem = _file(call, path) if path else str(call.host.lab.state.get(_STORE, ""))
+    try:
+        if pem or path:
+            context.load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError):
+        raise _error(77, f"error setting certificate verify locations:  CAfile: {path}") from None
+    return context
+
+
+def _file(call: Call, path: str) -> str:
+    if PurePosixPath(path) in (PurePosixPath("/dev/stdin"), PurePosixPath("/proc/self/fd/0")):
+        return call.stdin.decode()
+    try:
+        return call.host.files.read(path).decode()
+    except FileNotFoundError:
+        raise _error(77, f"error setting certificate file: {path}") from None
+
+
+async def _way(host: LabHost, address: str, port: int) -> int:
+    """The port on loopback of what answers at an address, as seen from a host.
+
+    Raises:
+        ToolError: nobody answers there, or there is no way to it.
+    """
+    for node in nodes(host.lab):
+        found = controller_at(node.api, address) if not node.worker and alive(node) else None
+        if found is None:
+            continue
+        service, deployment = found
+        is_node = node_of(host) is not None
+        if not is_node and not _announced(host, node, service):
+            break
+        if port not in (80, 443) or not ready_pods(node.api, service):
+            raise _error(7, f"Failed to connect to {address} port {port} after 0 ms: Couldn't connect to server")
+        front = await _front(node, deployment)
+        return front.http if port == 80 else front.https
+    raise _error(28, f"Failed to connect to {address} port {port} after 10000 ms: Timeout was reached")
+
+
+def _announced(host: LabHost, node: Node, service: dict[str, object]) -> bool:
+    """By ARP in the overlay: the asking host must be a member, and the announcing node too."""
+    name = announcer(node.api, service)
+    machine = next((n.host for n in nodes(host.lab) if n.name == name), None)
+    return machine is not None and all(h.settings.get("zerotier_ip") for h in (host, machine))
+
+
+async def _front(node: Node, deployment: dict[str, object]) -> Front:
+    """Started with the first request, for as long as the lab lives."""
+    fronts: dict[str, Front] = node.host.state.setdefault("fronts", {})
+    key = uid_of(deployment)
+    if key not in fronts:
+        fronts[key] = Front(node.api, deployment)
+        await fronts[key].start()
+    return fronts[key]
