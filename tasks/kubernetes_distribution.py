@@ -16,6 +16,12 @@ from thinkube_nornir.secret import Secret
 class Distribution(Protocol):
     """A module can be one. Every function acts on the task's host."""
 
+    HELM: tuple[str, ...]
+    """How helm is called on a control plane."""
+
+    HELM: tuple[str, ...]
+    """How to call helm on a control plane, as root."""
+
     def install(self, task: Task, channel: str) -> Result:
         """Have it at this channel: installed, or moved there from another one."""
 
