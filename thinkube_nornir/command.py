@@ -34,7 +34,9 @@ class Command:
     alters: bool = False
 
     def __str__(self) -> str:
-        return shlex.join(self.argv)
+        """For messages. A script of ours goes by its name, `sh -c SCRIPT NAME ...`: its text would bury the message."""
+        script = self.argv[:2] == ("sh", "-c") and len(self.argv) > 3
+        return shlex.join(self.argv[3:] if script else self.argv)
 
 
 @dataclass(frozen=True)
