@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import shlex
 import ssl
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
+from tasks.lab import cloudflare
 from tasks.lab.load_balancer import announcer
 from tasks.lab.microk8s.node import Node, alive, node_of, nodes
 from tasks.lab.nginx import Front, controller_at, ready_pods
@@ -20,7 +22,7 @@ from thinkube_nornir.lab.kube.objects import uid_of
 _FLAGS = ("-s", "--silent", "-S", "--show-error", "-k", "--insecure")
 _VALUES = (
     *("-m", "--max-time", "--connect-timeout", "--resolve", "--cacert", "--noproxy"),
-    *("-o", "--output", "-w", "--write-out"),
+    *("-o", "--output", "-w", "--write-out", "-K", "--config", "-H", "--header", "--url"),
 )
 _HINT = (
     "More details here: https://curl.se/docs/sslcerts.html\n\ncurl failed to verify the legitimacy of the server and "
@@ -39,19 +41,32 @@ class Response:
 @tool
 async def curl(call: Call) -> Reply:
     given = parse(
-        call.argv[1:],
+        _with_config(call),
         flags=_FLAGS,
         values=_VALUES,
         unknown=lambda option: _error(2, f"option {option}: is unknown"),
         missing=lambda option: _error(2, f"option {option}: requires parameter"),
     )
-    if len(given.words) != 1:
-        raise _error(2, "no URL specified" if not given.words else "the lab's curl takes one URL")
-    response = await _get(call, given, given.words[0])
+    urls = [*given.words, *given.values.get("--url", [])]
+    if len(urls) != 1:
+        raise _error(2, "no URL specified" if not urls else "the lab's curl takes one URL")
+    response = await _get(call, given, urls[0])
     output = given.value("-o") or given.value("--output")
     form = given.value("-w") or given.value("--write-out")
     tail = form.replace("\\n", "\n").replace("%{http_code}", f"{response.status:03}")
     return Reply(0, (b"" if output == "/dev/null" else response.body) + tail.encode())
+
+
+def _with_config(call: Call) -> list[str]:
+    """The arguments, with those of a configuration that comes by stdin: `url = "..."`, `header = "..."`."""
+    argv = list(call.argv[1:])
+    if not {"-K", "--config"} & set(argv):
+        return argv
+    at = next(i for i, word in enumerate(argv) if word in ("-K", "--config"))
+    if argv[at + 1 : at + 2] != ["-"]:
+        raise _error(26, "the lab's curl reads its configuration from stdin")
+    pairs = [line.partition("=") for line in call.stdin.decode().splitlines() if line.strip()]
+    return argv[:at] + argv[at + 2 :] + [w for k, _, v in pairs for w in (f"--{k.strip()}", *shlex.split(v))]
 
 
 def _error(status: int, told: str) -> ToolError:
@@ -64,6 +79,10 @@ async def _get(call: Call, given: Arguments, text: str) -> Response:
         raise _error(1, f'Protocol "{url.scheme}" not supported')
     port = url.port or {"http": 80, "https": 443}[url.scheme]
     address = _resolved(call.host, given, url.hostname, port)
+    if url.hostname == cloudflare.HOST and url.scheme == "https":
+        pairs = [text.partition(":") for text in [*given.values.get("-H", []), *given.values.get("--header", [])]]
+        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        return Response(*cloudflare.answer(call.host.lab, url.path, url.query, headers))
     context = _trust(call, given) if url.scheme == "https" else None
     local = await _way(call.host, address, port)
     request = f"GET {url.path or '/'} HTTP/1.1\r\nHost: {url.hostname}\r\nAccept: */*\r\nConnection: close\r\n\r\n"

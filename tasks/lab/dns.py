@@ -50,6 +50,9 @@ PUBLIC_NAMES = [
     "helm.ngc.nvidia.com",
     "letsencrypt.org",
     "acme-v02.api.letsencrypt.org",
+    "acme-staging-v02.api.letsencrypt.org",
+    "api.cloudflare.com",
+    "charts.jetstack.io",
     "dns.google",
     "one.one.one.one",
 ]
