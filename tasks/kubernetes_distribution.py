@@ -17,9 +17,6 @@ class Distribution(Protocol):
     """A module can be one. Every function acts on the task's host."""
 
     HELM: tuple[str, ...]
-    """How helm is called on a control plane."""
-
-    HELM: tuple[str, ...]
     """How to call helm on a control plane, as root."""
 
     def install(self, task: Task, channel: str) -> Result:

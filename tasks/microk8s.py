@@ -16,7 +16,7 @@ from thinkube_nornir.remote import change, obtain, read, run, undo, wait_until
 from thinkube_nornir.remote.exchange import facts_forgotten
 from thinkube_nornir.secret import Secret
 
-HELM = ("/snap/bin/microk8s.helm3",)
+HELM: tuple[str, ...] = ("/snap/bin/microk8s.helm3",)
 
 SNAP = snap("microk8s")
 SNAP_KEY = "snap:microk8s"
@@ -24,7 +24,6 @@ CHANNEL_KEY = "snap-channel:microk8s"
 HOLD_KEY = "snap-hold:microk8s"
 MEMBERSHIP_KEY = "membership:microk8s"
 
-HELM = ("/snap/bin/microk8s.helm3",)
 ROOT = "/var/snap/microk8s"
 KUBELET_LINK = "/var/lib/kubelet"
 
