@@ -66,6 +66,22 @@ def test_the_server_names_how_long_to_wait(open_door: Any) -> None:
     assert api.asked.count(NODE) == 1
 
 
+def test_a_dead_server_is_waited_for_once(open_door: Any) -> None:
+    """Who asks after a call that waited in vain makes one attempt; once the server answers, patience is back."""
+    alive = Reply(200, {"kind": "Node", "metadata": {"name": "n1"}})
+    script: dict[str, Any] = {NODE: DROP}
+    with ScriptedApi(script) as api:
+        door = open_door(api.kubeconfig(), command=0.5)
+        with pytest.raises(ClusterError):
+            door.use(node)
+        asked = api.asked.count(NODE)
+        with pytest.raises(ClusterError):
+            door.use(node)
+        assert api.asked.count(NODE) == asked + 1
+        script[NODE] = [alive, DROP, alive]
+        assert door.use(node) == door.use(node)
+
+
 def test_what_cannot_be_repeated_is_sent_once(open_door: Any) -> None:
     """The creation of a pod whose answer is lost is an error: a second one would make a second pod."""
     create = "POST /api/v1/namespaces/default/pods"

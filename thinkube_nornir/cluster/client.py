@@ -58,9 +58,13 @@ class Client:
         if access.token:
             self._headers["Authorization"] = f"Bearer {access.token.reveal()}"
         self._pool = _pool(host, access, state, dial)
+        self._given_up = False
 
     def request(self, call: Call, patience: Patience) -> Answer:
         """Send until there is an answer that another attempt would not better; any status is returned.
+
+        After one call that waited in vain for a server the next ones make one attempt each, until it answers again:
+        a dozen checks of a dead API must not take a dozen times the deadline.
 
         Raises:
             ClusterError: no answer within the deadline, or a server that is not the one we know.
@@ -70,11 +74,15 @@ class Client:
         while True:
             patience.pause(0)
             try:
-                return self._attempt(call, patience)
+                answer = self._attempt(call, patience)
             except _Again as again:
                 wait = max(pause, again.after)
-                if wait >= patience.left:
+                if self._given_up or wait >= patience.left:
+                    self._given_up = again.error.status != 429  # a busy server is no dead one
                     raise again.error from again.__cause__
+            else:
+                self._given_up = False
+                return answer
             patience.pause(wait)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
