@@ -8,14 +8,16 @@ from ipaddress import ip_address, ip_network
 
 from nornir.core.task import Task
 
-from tasks.control_plane import kube, name_of, registered_node
-from thinkube_nornir.cluster import probe_pod, run_pod
+from tasks.control_plane import expect, is_ready, kube, name_of, registered_node, unready_because
+from thinkube_nornir.cluster import PodRun, probe_pod, run_pod
 from thinkube_nornir.command import Completed, Fact
 from thinkube_nornir.context import context, hosts_in, setting
-from thinkube_nornir.errors import ClusterError, ConfigError, Problem
+from thinkube_nornir.errors import ClusterError, ConfigError, Problem, ThinkubeError
 
 SERVICE_NAME = "kubernetes.default.svc.cluster.local"
 _PROBE = "thinkube-probe"  # a name below a wildcard that nothing else has
+
+_KUBELET = "see `kubectl describe node` on the control plane, and the kubelet's log on the node"
 
 _SCRIPT = """cat /etc/resolv.conf
 for question; do
@@ -101,12 +103,33 @@ def probe_image(task: Task) -> str:
     return str(setting(task, "probe_image", "busybox:1.36"))
 
 
+def run_here(task: Task, purpose: str, *argv: str) -> PodRun:
+    """Run a command in a pod on the node of the task's host.
+
+    Raises:
+        CheckFailed: the node is not there or not Ready: a pod would be waited for in vain.
+        ClusterError, DeadlinePassed, NotRehearsed: as run_pod.
+    """
+    node = registered_node(task)
+    name = name_of(node)
+    expect(is_ready(node), f"no pod can run on {name}", why=f"it is not Ready: {unready_because(node)}", fix=_KUBELET)
+    return run_pod(kube(task), probe_pod(f"{purpose}-{task.host.name}", probe_image(task), argv, node=name))
+
+
 def lookups(task: Task) -> Report:
-    """What a pod on this host's node resolves; asked once, and kept with the host's facts until something changes."""
+    """What a pod on this host's node resolves; asked once, and kept with the host's facts until something changes.
+
+    Failure is kept as well: several checks ask, and each would wait for the same pod.
+    """
     kept = context(task).facts.setdefault(task.host.name, {})
     if _POD_REPORT not in kept:
-        kept[_POD_REPORT] = _ask(task)
-    report: Report = kept[_POD_REPORT]
+        try:
+            kept[_POD_REPORT] = _ask(task)
+        except ThinkubeError as error:
+            kept[_POD_REPORT] = error
+    report: Report | ThinkubeError = kept[_POD_REPORT]
+    if isinstance(report, ThinkubeError):
+        raise report
     return report
 
 
@@ -136,13 +159,11 @@ def node_lookup(name: str) -> Fact[tuple[str, ...]]:
 
 
 def _ask(task: Task) -> Report:
-    node = name_of(registered_node(task))
     own = (*names(task), *acme_names(task)) if setting(task, "domain_name", None) else ()
     questions = (SERVICE_NAME, *own, *public_names(task))
-    pod = probe_pod(f"names-{task.host.name}", probe_image(task), ["sh", "-c", _SCRIPT, "probe", *questions], node=node)
-    done = run_pod(kube(task), pod)
+    done = run_here(task, "names", "sh", "-c", _SCRIPT, "probe", *questions)
     if done.exit_code:
-        raise ClusterError(f"the probe pod on {node} failed with {done.exit_code}", why=done.log)
+        raise ClusterError(f"the probe pod on {task.host.name} failed with {done.exit_code}", why=done.log)
     return parse_report(done.log)
 
 

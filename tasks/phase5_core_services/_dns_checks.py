@@ -8,7 +8,7 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
-from tasks.control_plane import DNS_LABEL, Object, expect, is_control_plane, kube, name_of, registered_node
+from tasks.control_plane import DNS_LABEL, Object, expect, is_control_plane, kube, name_of
 from tasks.node_facts import HOSTNAME, RESOLVER_DOMAINS, RESOLVER_SERVERS, grep
 from tasks.probes import (
     SERVICE_NAME,
@@ -19,10 +19,10 @@ from tasks.probes import (
     in_overlay,
     lookups,
     node_lookup,
-    probe_image,
     public_names,
+    run_here,
 )
-from thinkube_nornir.cluster import condition_true, is_rolled_out, probe_pod, run_pod, seen
+from thinkube_nornir.cluster import condition_true, is_rolled_out, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import setting
 from thinkube_nornir.outcome import unchanged
@@ -55,12 +55,11 @@ def bind_answers_pods(task: Task) -> Result:
     """As CoreDNS will ask it: from a pod, whose way to the overlay needs source NAT on the node."""
     if not is_control_plane(task):
         return unchanged(task, _ONCE)
-    server, domain, node = bind_address(task), setting(task, "domain_name"), name_of(registered_node(task))
-    argv = ["nslookup", domain, server]
-    done = run_pod(kube(task), probe_pod(f"bind-{task.host.name}", probe_image(task), argv, node=node))
+    server, domain = bind_address(task), setting(task, "domain_name")
+    done = run_here(task, "bind", "nslookup", domain, server)
     why = f"nslookup {domain} {server} ended with {done.exit_code}: {done.log.strip()}"
     fix = "verify phase 4 first; pods need source NAT to the overlay on this node"
-    expect(done.exit_code == 0, f"BIND at {server} does not answer pods on {node}", why=why, fix=fix)
+    expect(done.exit_code == 0, f"BIND at {server} does not answer pods on {task.host.name}", why=why, fix=fix)
     return unchanged(task, f"{server} answers for {domain}")
 
 

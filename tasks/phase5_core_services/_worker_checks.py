@@ -20,8 +20,8 @@ from tasks.microk8s import SNAP, units_of
 from tasks.microk8s_facts import CLUSTERED
 from tasks.microk8s_node import MICROK8S_GROUP
 from tasks.node_facts import HOSTNAME, units
-from tasks.probes import SERVICE_NAME, lookups, probe_image
-from thinkube_nornir.cluster import condition_true, probe_pod, run_pod, seen
+from tasks.probes import SERVICE_NAME, lookups, run_here
+from thinkube_nornir.cluster import condition_true, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import hosts_in
 from thinkube_nornir.outcome import unchanged
@@ -71,7 +71,7 @@ def pod_network_is_ready(task: Task) -> Result:
 
 def pods_run_here(task: Task) -> Result:
     name = name_of(registered_node(task))
-    done = run_pod(kube(task), probe_pod(f"probe-{task.host.name}", probe_image(task), ["true"], node=name))
+    done = run_here(task, "probe", "true")
     why = f"`true` ended with {done.exit_code}: {done.log.strip()}"
     expect(done.exit_code == 0, f"a pod on {name} fails", why=why, fix="see the kubelet's log on the worker")
     return unchanged(task, f"a pod ran on {name}")
@@ -94,8 +94,7 @@ def pods_reach_pods_on_other_nodes(task: Task) -> Result:
     others = [p["status"]["podIP"] for p in pods if p["spec"].get("nodeName") != name and p["status"].get("podIP")]
     if not others:
         return unchanged(task, f"every pod of coredns is on {name} itself")
-    argv = ["ping", "-c", "3", "-W", "2", others[0]]
-    done = run_pod(kube(task), probe_pod(f"reach-{task.host.name}", probe_image(task), argv, node=name))
+    done = run_here(task, "reach", "ping", "-c", "3", "-W", "2", others[0])
     why = f"ping {others[0]} ended with {done.exit_code}: {done.log.strip()}"
     fix = "open UDP 4789 between the nodes, and see that their InternalIPs are those of the LAN"
     expect(done.exit_code == 0, f"pods on {name} do not reach pods on other nodes", why=why, fix=fix)
