@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tasks.lab import curl, network, pods, resolver, snapd, systemd
+from tasks.lab import curl, gpu_programs, gpus, network, pods, resolver, snapd, systemd
 from tasks.lab.initial import prepare
 from tasks.lab.microk8s.verbs import microk8s
 from tasks.lab.pod_tools import POD_TOOLS
@@ -12,6 +12,8 @@ from tasks.lab.snapshots import snapshot
 from thinkube_nornir.lab.emulation import Tool
 
 __all__ = ["EMULATED", "INSTALLED", "TOOLS", "prepare", "snapshot"]
+
+_IN_PODS = {**POD_TOOLS, **gpu_programs.POD_TOOLS}
 
 TOOLS: Mapping[str, Tool] = {
     "snap": snapd.snap,
@@ -24,7 +26,8 @@ TOOLS: Mapping[str, Tool] = {
     "timedatectl": network.timedatectl,
     "hostname": network.hostname,
     "curl": curl.curl,
-    **{f"pod-{name}": handler for name, handler in POD_TOOLS.items()},
+    **gpus.TOOLS,
+    **{f"pod-{name}": handler for name, handler in _IN_PODS.items()},
 }
 INSTALLED: Mapping[str, str] = {
     "/usr/bin/snap": "snap",
@@ -36,7 +39,8 @@ INSTALLED: Mapping[str, str] = {
     "/usr/bin/ss": "ss",
     "/usr/bin/timedatectl": "timedatectl",
     "/usr/bin/hostname": "hostname",
-    **{f"{pods.BIN}/{name}": f"pod-{name}" for name in POD_TOOLS},
+    **gpus.INSTALLED,
+    **{f"{pods.BIN}/{name}": f"pod-{name}" for name in _IN_PODS},
 }
 EMULATED: tuple[str, ...] = (
     "snapd",
@@ -45,6 +49,7 @@ EMULATED: tuple[str, ...] = (
     "CoreDNS",
     "MetalLB",
     "ingress-nginx",
+    "NVIDIA's GPUs, driver and operator",
     "BIND",
     "systemd",
     "network links",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tasks.lab import coredns
 from tasks.lab.corefile import CorefileError, Server
 from tasks.lab.dns import Answer, Query, ask_server
+from tasks.lab.microk8s import containerd
 from tasks.lab.microk8s.node import DNS_ADDRESS, Node, alive, control_of, node_of, nodes
 from tasks.lab.resolver import look_up, upstream_servers
 from thinkube_nornir.lab.emulation import Lab, LabHost
@@ -37,6 +38,11 @@ class Serving:
     since: float = 0.0
 
 
+Program = Callable[[Node, Object], Awaitable[PodExit | None]]
+PROGRAMS: dict[str, Program] = {}
+"""What images do when their container starts, by name without tag; a container of another one runs its command."""
+
+
 def runtime(lab: Lab) -> PodRuntime:
     async def run(pod: Object, node_name: str) -> PodExit | None:
         node = next((n for n in nodes(lab) if n.name == node_name), None)
@@ -44,15 +50,26 @@ def runtime(lab: Lab) -> PodRuntime:
             return None
         container = pod["spec"]["containers"][0]
         pull(node.host, str(container["image"]))
+        _must_have_a_runtime(node, pod)
+        if program := PROGRAMS.get(str(container["image"]).partition("@")[0].rpartition(":")[0]):
+            return await program(node, pod)
         if (pod["metadata"].get("labels") or {}).get("k8s-app") == "kube-dns":
             start_coredns(node, pod)
             return None
         command = [str(w) for w in (*(container.get("command") or ()), *(container.get("args") or ()))]
         if not container.get("command") or keeps_running(command):
             return None
-        return await _run(node.host, pod, command, container.get("env") or ())
+        return await run_command(node.host, pod, command, container.get("env") or ())
 
     return run
+
+
+def _must_have_a_runtime(node: Node, pod: Object) -> None:
+    """Raises RuntimeError: containerd cannot start the pod with its RuntimeClass's handler, or with the default one."""
+    name, control = str(pod["spec"].get("runtimeClassName") or ""), control_of(node)
+    found = control.api.get("node.k8s.io/v1", "RuntimeClass", name) if name and control else None
+    if told := containerd.refusal(node.host, str(found["handler"]) if found else ""):
+        raise RuntimeError(told)
 
 
 def pull(host: LabHost, image: str) -> None:
@@ -78,7 +95,8 @@ def keeps_running(command: Sequence[str]) -> bool:
     return command[1] == "infinity" or (command[1].isdigit() and int(command[1]) >= FOREVER)
 
 
-async def _run(host: LabHost, pod: Object, command: list[str], env: Sequence[dict[str, Any]]) -> PodExit:
+async def run_command(host: LabHost, pod: Object, command: list[str], env: Sequence[dict[str, Any]] = ()) -> PodExit:
+    """On the node's host, with what a pod has in its environment."""
     at = pod["metadata"]
     given = {e["name"]: str(e.get("value", "")) for e in env}
     path = f"{BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from tasks.lab.accounts import add_group
-from tasks.lab.microk8s import addons, certificates, manifests, services
+from tasks.lab.microk8s import addons, certificates, containerd, manifests, services
 from tasks.lab.microk8s.node import (
     AGENT_PORT,
     API_PORT,
@@ -99,8 +99,8 @@ DEFAULT_ARGUMENTS = {
     "--keyfile=${SNAP_DATA}/certs/server.key\n--certfile=${SNAP_DATA}/certs/server.crt\n",
     "containerd": "--config ${SNAP_DATA}/args/containerd.toml\n--root ${SNAP_COMMON}/var/lib/containerd\n",
     "containerd-env": "ulimit -n 65536 || true\nulimit -l 16834 || true\n",
-    "containerd-template.toml": "version = 2\noom_score = 0\n",
-    "containerd.toml": "version = 2\noom_score = 0\n",
+    "containerd-template.toml": containerd.TEMPLATE,
+    "containerd.toml": "",
     "apiserver-proxy": "--refresh-interval=30s\n--traefik-config=${SNAP_DATA}/args/traefik/provider.yaml\n",
 }
 
@@ -137,6 +137,7 @@ async def install(host: LabHost, version: str) -> None:
 async def come_up(node: Node) -> None:
     """Start as a control plane of its own and apply what every cluster has."""
     services.set_running(node.host, services.CONTROL_PLANE)
+    containerd.load(node.host)
     await services.started(node.host, "k8s-dqlite")
     await services.started(node.host, "kubelite")
     if node.down is None:

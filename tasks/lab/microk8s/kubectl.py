@@ -50,6 +50,7 @@ FLAGS = [
     "--ignore-daemonsets",
     "--delete-emptydir-data",
     "--force",
+    "--overwrite",
     "--ignore-not-found",
     "--no-headers",
     "--ignore-not-found=true",
@@ -242,6 +243,26 @@ def _set_schedulable(node: Node, words: list[str], given: Arguments, *, unschedu
     return f"node/{name} {'cordoned' if unschedulable else 'uncordoned'}\n"
 
 
+def _label(node: Node, words: list[str], given: Arguments) -> Reply:
+    """`label node NAME key=value other-`: a key that is there already needs --overwrite."""
+    if len(words) < 3:
+        raise ToolError(1, "error: at least one label update is required\n")
+    found = _one(node, words[0], words[1], "", given)
+    if found is None:
+        return Reply()
+    labels = dict(found["metadata"].get("labels") or {})
+    for change in words[2:]:
+        name, equals, value = change.partition("=")
+        if equals and labels.get(name, value) != value and "--overwrite" not in given.flags:
+            raise ToolError(1, f"error: '{name}' already has a value ({labels[name]}), and --overwrite is false\n")
+        if not equals:
+            labels.pop(name.removesuffix("-"), None)
+        else:
+            labels[name] = value
+    node.api.update({**found, "metadata": {**found["metadata"], "labels": labels}}, manager="kubectl-label")
+    return Reply(0, f"{found['kind'].lower()}/{words[1]} labeled\n")
+
+
 async def _drain(node: Node, words: list[str], given: Arguments) -> Reply:
     """Refuses without the flags that pods of daemons, and pods of nobody, need."""
     name = words[0] if words else ""
@@ -296,5 +317,6 @@ _QUICK: dict[str, Callable[[Node, list[str], Arguments], Reply]] = {
     "delete": _delete,
     "cordon": _cordon,
     "uncordon": _uncordon,
+    "label": _label,
 }
 _SLOW: dict[str, Callable[[Node, list[str], Arguments], Awaitable[Reply]]] = {"drain": _drain, "rollout": _rollout}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from tasks.lab.microk8s import containerd
 from tasks.lab.microk8s.node import BACKEND, Node, control_of, labels, node_of, read_arguments
 from tasks.lab.state import Unit, machine
 from thinkube_nornir.lab.emulation import LabHost
@@ -52,6 +53,8 @@ async def started(host: LabHost, service: str) -> None:
         return
     for name in ARGUMENT_FILES.get(service, ()):
         node.loaded[name] = read_arguments(host, name)
+    if service == "containerd":
+        containerd.load(host)
     if service == "kubelite" and (node.launch_error or not _acceptable(node)):
         machine(host).units[PREFIX + service].active = False
     reconcile(node)

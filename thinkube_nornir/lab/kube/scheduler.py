@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from thinkube_nornir.lab.kube.controllers import Controller
+from thinkube_nornir.lab.kube.nodes import UNSCHEDULABLE
 from thinkube_nornir.lab.kube.objects import (
     Key,
     Object,
@@ -38,7 +39,8 @@ def matches(pod_spec: Object, node: Object) -> bool:
 def untolerated(tolerations: Iterable[Object], node: Object) -> Object | None:
     """The first taint of the node that keeps the pod away."""
     tolerated = list(tolerations)
-    for taint in node["spec"].get("taints") or []:
+    cordoned = [{"key": UNSCHEDULABLE, "effect": "NoSchedule"}] if node["spec"].get("unschedulable") else []
+    for taint in [*(node["spec"].get("taints") or []), *cordoned]:
         hard = taint.get("effect") in ("NoSchedule", "NoExecute")
         if hard and not any(_tolerates(toleration, taint) for toleration in tolerated):
             return dict(taint)
@@ -93,9 +95,10 @@ class Scheduler(Controller):
 
     def _refusal(self, pod: Object, node: Object) -> str:
         """Why the pod cannot go to the node; empty when it can."""
-        if node["spec"].get("unschedulable"):
+        taint = untolerated(pod["spec"].get("tolerations") or [], node)
+        if taint and taint["key"] == UNSCHEDULABLE:
             return "node(s) were unschedulable"
-        if taint := untolerated(pod["spec"].get("tolerations") or [], node):
+        if taint:
             return f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"
         if not is_true(node, "Ready"):
             return "node(s) were not ready"

@@ -1,0 +1,154 @@
+"""What can be read about NVIDIA cards on a host: the PCI bus, the driver, and containerd's runtimes."""
+
+from __future__ import annotations
+
+import csv
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tasks.microk8s_facts import DATA, parse_text
+from thinkube_nornir.command import Completed, Fact
+
+RUNTIME = "nvidia"
+TOOLKIT = "/usr/local/nvidia"
+TEMPLATE = f"{DATA}/args/containerd-template.toml"
+"""MicroK8s writes containerd.toml anew from it at each start of containerd."""
+CONFIG = f"{DATA}/args/containerd.toml"
+SOCKET = "/var/snap/microk8s/common/run/containerd.sock"
+
+_SECONDS = "20"  # a card that fell off the bus leaves nvidia-smi hanging in the kernel
+_DRIVER_ROOT = "/run/nvidia/driver"
+_FIELDS = "index,uuid,pci.bus_id,name,compute_cap,driver_version"
+_DISPLAY = "03"  # PCI class; a card's audio and USB functions have addresses of their own and are no cards
+_NOT_FOUND, _TIMED_OUT = 127, (124, 137)
+
+
+@dataclass(frozen=True)
+class BusCard:
+    """A display controller of NVIDIA on the PCI bus."""
+
+    address: str
+    """`0000:01:00.0`."""
+    driver: str
+    """The kernel's driver in use: `nvidia`, `nouveau`, `vfio-pci`; empty when none is bound."""
+
+
+@dataclass(frozen=True)
+class DriverCard:
+    """A card as the driver tells it."""
+
+    index: int
+    uuid: str
+    address: str
+    name: str
+    capability: float
+    """CUDA compute capability; 0 when the driver does not tell."""
+    version: str
+    """Of the driver."""
+
+    @property
+    def product(self) -> str:
+        """As node labels spell it: `NVIDIA-GeForce-RTX-3090`."""
+        return self.name.replace(" ", "-")
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.address} ({self.uuid})"
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What `nvidia-smi` says."""
+
+    cards: tuple[DriverCard, ...] = ()
+    said: str = ""
+    """Everything but cards: why it does not answer, or for which card."""
+    absent: bool = False
+    """There is no such program."""
+
+
+def normal_address(text: str) -> str:
+    """
+    >>> normal_address("00000000:0A:00.0")
+    '0000:0a:00.0'
+    """
+    domain, bus, rest = text.strip().lower().split(":")
+    return f"{domain[-4:]:0>4}:{bus}:{rest}"
+
+
+def parse_bus(done: Completed) -> tuple[BusCard, ...]:
+    """Read `lspci -D -n -k`: a line for each function, its details indented below it."""
+    found: list[BusCard] = []
+    for block in re.split(r"\n(?=\S)", done.text):
+        head = re.match(rf"(\S+) {_DISPLAY}\d\d: ", block)
+        driver = re.search(r"^\s+Kernel driver in use: (\S+)", block, re.MULTILINE)
+        if head:
+            found.append(BusCard(normal_address(head[1]), driver[1] if driver else ""))
+    return tuple(found)
+
+
+def parse_driver(done: Completed) -> Driver:
+    """Read `nvidia-smi --query-gpu`; its errors come on stdout, with several statuses, between lines of good cards."""
+    if done.status == _NOT_FOUND:
+        return Driver(absent=True)
+    if done.status in _TIMED_OUT:
+        return Driver(said=f"nvidia-smi gave no answer within {_SECONDS} s")
+    told = f"{done.text}\n{done.stderr.decode(errors='backslashreplace')}".splitlines()
+    rows = {line: _card(line) for line in told if line.strip()}
+    said = "\n".join(line for line, card in rows.items() if card is None)
+    if done.status and not said:
+        said = f"nvidia-smi ended with status {done.status}"
+    return Driver(tuple(card for card in rows.values() if card), said)
+
+
+def _card(line: str) -> DriverCard | None:
+    fields = [field.strip() for field in next(csv.reader([line]))]
+    if len(fields) != len(_FIELDS.split(",")) or not fields[0].isdigit() or not fields[1].startswith("GPU-"):
+        return None
+    index, uuid, address, name, capability, version = fields
+    number = float(capability) if re.fullmatch(r"\d+\.\d+", capability) else 0.0
+    return DriverCard(int(index), uuid, normal_address(address), name, number, version)
+
+
+def parse_modules(done: Completed) -> frozenset[str]:
+    """The names in `lsmod`."""
+    return frozenset(line.split()[0] for line in done.text.splitlines()[1:] if line.strip())
+
+
+@dataclass(frozen=True)
+class Runtimes:
+    """What containerd may start containers with."""
+
+    default: str = ""
+    binaries: Mapping[str, str] = field(default_factory=dict)
+    """Runtime to its BinaryName; empty for the one that its type implies."""
+
+
+def parse_runtimes(text: str | None) -> Runtimes:
+    """
+    Raises:
+        ValueError: not TOML.
+    """
+    plugins = tomllib.loads(text or "").get("plugins", {})
+    for plugin in plugins.values():
+        containerd = plugin.get("containerd") if isinstance(plugin, dict) else None
+        if isinstance(containerd, dict):
+            runtimes = containerd.get("runtimes", {})
+            binaries = {name: str(r.get("options", {}).get("BinaryName", "")) for name, r in runtimes.items()}
+            return Runtimes(str(containerd.get("default_runtime_name", "")), binaries)
+    return Runtimes()
+
+
+def _smi(*prefix: str) -> tuple[str, ...]:
+    query = (f"--query-gpu={_FIELDS}", "--format=csv,noheader")
+    return ("timeout", "--kill-after=5", _SECONDS, *prefix, "nvidia-smi", *query)
+
+
+BUS = Fact("NVIDIA cards on the PCI bus", ("lspci", "-D", "-n", "-k", "-d", "10de:"), parse_bus)
+MODULES = Fact("kernel modules", ("lsmod",), parse_modules)
+HOST_DRIVER = Fact("driver of the host", _smi(), parse_driver, accept=None)
+OPERATOR_DRIVER = Fact("driver of the operator", _smi("chroot", _DRIVER_ROOT), parse_driver, root=True, accept=None)
+"""The one that a container of the operator brings; its programs are below a root of their own."""
+RUNTIME_TEMPLATE = Fact("containerd's template", ("cat", TEMPLATE), parse_text, root=True, accept=(0, 1))
+RUNTIME_CONFIG = Fact("containerd's configuration", ("cat", CONFIG), parse_text, root=True, accept=(0, 1))

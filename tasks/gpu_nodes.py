@@ -1,0 +1,151 @@
+"""What a node should offer and what it has: the inventory's cards, the bus and the driver, joined by PCI address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nornir.core.task import Task
+
+from tasks.control_plane import expect
+from tasks.gpu_facts import BUS, HOST_DRIVER, MODULES, OPERATOR_DRIVER, BusCard, Driver, DriverCard
+from tasks.gpu_settings import EVERY_PRODUCT, cards_of
+from thinkube_nornir.context import hosts_in, on, setting
+from thinkube_nornir.errors import CheckFailed, Refused, ThinkubeError, Unreachable
+from thinkube_nornir.remote import read
+
+NODES = "microk8s"
+RESERVED = "vfio-pci"
+_OLDEST = 6.0  # the oldest cards that the CUDA 12 images run on
+
+
+class Source(StrEnum):
+    """Whose driver serves a node's cards."""
+
+    HOST = "the host's own driver"
+    OPERATOR = "the operator's driver"
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The cards of one node."""
+
+    bus: tuple[BusCard, ...]
+    """Without those reserved for VMs."""
+    reserved: tuple[str, ...]
+    driver: Driver
+    source: Source
+    modules: frozenset[str]
+
+    def by_address(self) -> dict[str, DriverCard]:
+        return {card.address: card for card in self.driver.cards}
+
+
+def count(task: Task) -> int:
+    """How many cards the inventory expects this node to offer."""
+    return cards_of(task.host.dict()["data"] | _inherited(task)) or 0
+
+
+def _inherited(task: Task) -> dict[str, object]:
+    names = ("gpu_count", "gpu_passthrough", "kept_pci_slots", "gpu_model")
+    return {name: value for name in names if (value := setting(task, name, None)) is not None}
+
+
+def slots(task: Task) -> tuple[str, ...]:
+    """At which addresses; none where only the number is known, as in a VM, whose bus is its own."""
+    return tuple(setting(task, "kept_pci_slots", ())) if not setting(task, "gpu_passthrough", False) else ()
+
+
+def hardware(task: Task) -> Hardware:
+    bus, modules, own, brought = read(task, BUS, MODULES, HOST_DRIVER, OPERATOR_DRIVER)
+    source = Source.OPERATOR if own.absent else Source.HOST
+    kept = slots(task)
+    reserved = tuple(card.address for card in bus if card.driver == RESERVED and card.address not in kept)
+    cards = tuple(card for card in bus if card.address not in reserved)
+    return Hardware(cards, reserved, brought if own.absent else own, source, modules)
+
+
+def driver_source(task: Task) -> Source:
+    """Whose driver it is to be: never the operator's on a host that has one.
+
+    Raises:
+        Refused: the operator should bring one, and the host has its own.
+        CheckFailed: the host should have one, and has not.
+    """
+    wanted, found = setting(task, "gpu_driver", "auto"), hardware(task)
+    name = task.host.name
+    if wanted == "operator" and found.source is Source.HOST:
+        raise Refused(
+            f"{name} has a driver of its own, and gpu_driver asks for the operator's",
+            why="two drivers on one host fight for the cards",
+            fix="set gpu_driver to auto or host, or remove the driver's packages and reboot",
+        )
+    if wanted == "host" and found.source is Source.OPERATOR:
+        raise CheckFailed(
+            f"{name} has no driver of its own, and gpu_driver asks for it",
+            why="there is no nvidia-smi",
+            fix="install the driver's packages, or set gpu_driver to auto",
+        )
+    if found.source is Source.OPERATOR and RUNTIME_MODULE in found.modules and not found.driver.cards:
+        raise CheckFailed(
+            f"{name} has half a driver",
+            why="module nvidia is loaded, and neither the host nor a container of the operator has its programs",
+            fix="install the driver's packages as a whole, or remove what is left of them and reboot",
+        )
+    return found.source
+
+
+RUNTIME_MODULE = "nvidia"
+
+
+def left_out(task: Task) -> str:
+    """Why the policy keeps this node from offering its cards; empty when it does not.
+
+    Raises:
+        CheckFailed: some of its cards are too old and others are not, and they cannot be offered apart.
+    """
+    oldest = float(setting(task, "gpu_minimum_capability", _OLDEST))
+    old = [card for card in hardware(task).driver.cards if 0 < card.capability < oldest]
+    if not old:
+        return ""
+    told = ", ".join(f"{card.name} has compute capability {card.capability}" for card in old)
+    expect(
+        len(old) == len(hardware(task).driver.cards),
+        f"{task.host.name} has cards below and above gpu_minimum_capability {oldest}",
+        why=f"{told}; a node offers all of its cards or none",
+        fix="lower gpu_minimum_capability on this host, or take the old card out",
+    )
+    return f"{told}, and gpu_minimum_capability is {oldest}"
+
+
+def offers(task: Task) -> bool:
+    return count(task) > 0 and not left_out(task)
+
+
+def replicas(task: Task) -> int:
+    """How many pods may share each card of this node."""
+    sharing = setting(task, "gpu_time_slicing", {})
+    return max((sharing.get(product, sharing.get(EVERY_PRODUCT, 1)) for product in products(task)), default=1)
+
+
+def products(task: Task) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(card.product for card in hardware(task).driver.cards))
+
+
+def gpu_hosts(task: Task) -> list[Task]:
+    """The step on each node that should have cards, by name."""
+    return [there for host in hosts_in(task, NODES) if count(there := on(task, host))]
+
+
+@contextmanager
+def asking(there: Task, task: Task) -> Iterator[None]:
+    """Unreachable would speak of the step's own host; an error of another one names that."""
+    try:
+        yield
+    except Unreachable as error:
+        if there.host.name == task.host.name:
+            raise
+        fix = f"make {there.host.name} reachable, then run again"
+        raise ThinkubeError(f"the GPU node {there.host.name} is unreachable", why=str(error), fix=fix) from error

@@ -1,0 +1,147 @@
+"""What the GPU operator's pods, and pods that compute, do when they start on a host of the lab."""
+
+from __future__ import annotations
+
+from tasks.lab.gpus import Card, Gpus, gpus, listed
+from tasks.lab.microk8s import containerd
+from tasks.lab.microk8s.node import Node, control_of
+from tasks.lab.pods import POD_ENV, PROGRAMS, run_command
+from tasks.lab.tool import ToolError, tool
+from thinkube_nornir.lab.emulation import Call, LabHost, Reply
+from thinkube_nornir.lab.kube import Object, PodExit
+
+GPU = "nvidia.com/gpu"
+TOOLKIT = "/usr/local/nvidia/toolkit"
+TOOLKIT_BINARY = f"{TOOLKIT}/nvidia-container-runtime"
+VALIDATIONS = "/run/nvidia/validations"
+BROUGHT = "570.172.08"
+SAMPLE = "nvcr.io/nvidia/k8s/cuda-sample"
+
+
+def crashing(host: LabHost) -> dict[str, str]:
+    """Apps that end with this error on the host, however often they start; filled by who breaks them."""
+    found: dict[str, str] = host.state.setdefault("crashing", {})
+    return found
+
+
+def obstacle(app: str, host: LabHost) -> str:
+    """Why a pod of the operator cannot start here; empty when it can."""
+    now = gpus(host)
+    if app in crashing(host):
+        return crashing(host)[app]
+    if app == "nvidia-driver-daemonset":
+        return "could not unload nvidia: the host has a driver of its own" if now.driver else ""
+    if not now.driver_works:
+        return "init container driver-validation: nvidia-smi failed"
+    if app == "nvidia-container-toolkit-daemonset":
+        return ""
+    if not host.files.exists(f"{VALIDATIONS}/toolkit-ready"):
+        return "init container toolkit-validation: waiting for toolkit-ready"
+    return containerd.refusal(host, "nvidia")
+
+
+async def _operand(node: Node, pod: Object) -> None:
+    app = str(pod["metadata"]["labels"]["app"])
+    if told := obstacle(app, node.host):
+        raise RuntimeError(told)
+    if app == "nvidia-container-toolkit-daemonset":
+        _install_toolkit(node.host, pod)
+    if app == "nvidia-driver-daemonset":
+        _load_driver(node.host)
+
+
+def _install_toolkit(host: LabHost, pod: Object) -> None:
+    env = {e["name"]: str(e.get("value", "")) for e in pod["spec"]["containers"][0].get("env") or ()}
+    for name in ("", ".cdi", ".legacy"):
+        host.files.write(f"{TOOLKIT_BINARY}{name}", "#!/bin/sh\n", 0o755)
+    path = env.get("CONTAINERD_CONFIG", "/etc/containerd/config.toml")
+    default = env.get("CONTAINERD_SET_AS_DEFAULT", "false") == "true"
+    containerd.add_runtime(host, path, "nvidia", TOOLKIT_BINARY, default=default)
+    if env.get("CONTAINERD_SOCKET") == "/var/snap/microk8s/common/run/containerd.sock":
+        containerd.restart(host)
+    for name in ("driver-ready", "toolkit-ready"):
+        host.files.write(f"{VALIDATIONS}/{name}", "")
+
+
+def _load_driver(host: LabHost) -> None:
+    now = gpus(host)
+    now.brought, now.loaded = BROUGHT, True
+    host.files.write("/run/nvidia/driver/usr/bin/nvidia-smi", "")
+    for card in now.present:
+        card.driver = card.driver or "nvidia"
+
+
+async def _sample(node: Node, pod: Object) -> PodExit:
+    """A pod that computes: it gets cards as the device plugin hands them out, then its command really runs."""
+    container = pod["spec"]["containers"][0]
+    wanted = int((container.get("resources", {}).get("limits") or {}).get(GPU, 0))
+    given = _given(node, wanted)
+    if len(given) < wanted:
+        raise RuntimeError(f"Allocate failed due to requested number of devices unavailable for {GPU}")
+    handed = given if pod["spec"].get("runtimeClassName") else []
+    gpus(node.host).assigned[_key(pod)] = [card.uuid for card in handed]
+    return await run_command(node.host, pod, list(container.get("command") or ("sample",)))
+
+
+def _given(node: Node, wanted: int) -> list[Card]:
+    now, control = gpus(node.host), control_of(node)
+    pods = control.api.list("v1", "Pod") if control else []
+    alive = {_key(p) for p in pods if p["status"].get("phase") in ("Pending", "Running")}
+    now.assigned = {key: uuids for key, uuids in now.assigned.items() if key in alive}
+    used = [uuid for uuids in now.assigned.values() for uuid in uuids]
+    return sorted(now.usable, key=lambda card: used.count(card.uuid))[:wanted]
+
+
+def _key(pod: Object) -> str:
+    return f"{pod['metadata'].get('namespace', 'default')}/{pod['metadata']['name']}"
+
+
+def _handed(call: Call) -> tuple[Gpus, list[Card]]:
+    now = gpus(call.host)
+    uuids = now.assigned.get(call.env.get(POD_ENV, ""), [])
+    return now, [card for card in now.usable if card.uuid in uuids]
+
+
+@tool
+async def nvidia_smi(call: Call) -> Reply:
+    """As a container sees it: only the cards it was given."""
+    now, cards = _handed(call)
+    if not cards:
+        raise ToolError(127, "nvidia-smi: not found\n")
+    shown = listed(cards, call.argv[1:], now.driver or now.brought)
+    text = str(shown.stdout)
+    for card in cards:
+        text = text.replace(card.uuid, now.told.get(card.uuid, card.uuid))
+    return Reply(shown.status, text)
+
+
+@tool
+async def sample(call: Call) -> Reply:
+    """NVIDIA's vectorAdd, on the first card that it may see."""
+    now, cards = _handed(call)
+    visible = call.env.get("CUDA_VISIBLE_DEVICES", "")
+    chosen = [card for card in cards if not visible or now.told.get(card.uuid, card.uuid) in visible]
+    head = "[Vector addition of 50000 elements]\n"
+    if not chosen:
+        error = (
+            "CUDA driver version is insufficient for CUDA runtime version" if not cards else "no CUDA-capable device"
+        )
+        return Reply(1, head, f"Failed to allocate device vector A (error code {error})!\n")
+    if chosen[0].fails:
+        return Reply(1, head, f"Failed to launch vectorAdd kernel (error code {chosen[0].fails})!\n")
+    told = (
+        "Copy input data from the host memory to the CUDA device\nCUDA kernel launch with 196 blocks of 256 threads\n"
+    )
+    return Reply(0, f"{head}{told}Copy output data from the CUDA device to the host memory\nTest PASSED\nDone\n")
+
+
+POD_TOOLS = {"nvidia-smi": nvidia_smi, "sample": sample}
+OPERAND_IMAGES = (
+    "nvcr.io/nvidia/driver",
+    "nvcr.io/nvidia/k8s/container-toolkit",
+    "nvcr.io/nvidia/k8s-device-plugin",
+    "nvcr.io/nvidia/k8s/dcgm-exporter",
+    "nvcr.io/nvidia/cloud-native/gpu-operator-validator",
+)
+PROGRAMS.update(dict.fromkeys(OPERAND_IMAGES, _operand))
+PROGRAMS[SAMPLE] = _sample
