@@ -4,6 +4,7 @@ lab_project.py links it into a project's tasks folder; config.yaml names it as t
 
     lab-api patch APIVERSION KIND NAMESPACE NAME    a merge patch on stdin; `status` goes to the status
     lab-api fault REGEX STATUS                      requests whose path fits are answered with this HTTP status
+    lab-api disable SNAP                            as `snap disable`, which the emulated snapd has not
     lab-api mend                                    takes all of it back
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from tasks import lab as base
 from tasks.lab.microk8s.node import Node, node_of, nodes
+from tasks.lab.state import machine
 from thinkube_nornir.lab.emulation import Call, Lab, Reply, Tool
 from thinkube_nornir.lab.kube import Fault, Object
 from thinkube_nornir.lab.kube.writes import Options
@@ -47,6 +49,10 @@ async def lab_api(call: Call) -> Reply:
             fault = Fault(path=path, status=int(status), times=None)
             node.api.faults.append(fault)
             _mending(node).append(lambda: node.api.faults.remove(fault))
+        case ("disable", name):
+            installed = machine(call.host).snaps[name]
+            installed.disabled = True
+            _mending(node).append(lambda: setattr(installed, "disabled", False))
         case ("mend",):
             for mend in reversed(_mending(node)):
                 mend()

@@ -69,8 +69,7 @@ def test_the_server_names_how_long_to_wait(open_door: Any) -> None:
 def test_a_dead_server_is_waited_for_once(open_door: Any) -> None:
     """Who asks after a call that waited in vain makes one attempt; once the server answers, patience is back."""
     alive = Reply(200, {"kind": "Node", "metadata": {"name": "n1"}})
-    script: dict[str, Any] = {NODE: DROP}
-    with ScriptedApi(script) as api:
+    with ScriptedApi({NODE: DROP}) as api:
         door = open_door(api.kubeconfig(), command=0.5)
         with pytest.raises(ClusterError):
             door.use(node)
@@ -78,7 +77,7 @@ def test_a_dead_server_is_waited_for_once(open_door: Any) -> None:
         with pytest.raises(ClusterError):
             door.use(node)
         assert api.asked.count(NODE) == asked + 1
-        script[NODE] = [alive, DROP, alive]
+        api.script = {**api.script, NODE: [alive, DROP, alive]}
         assert door.use(node) == door.use(node)
 
 
