@@ -9,7 +9,7 @@
 Charts come by `--repo`, so that no repository entry is left on the host. Values go by stdin.
 """
 
-from thinkube_nornir.helm.changes import deviations, install_or_upgrade, key, uninstall
+from thinkube_nornir.helm.changes import deviations, install_or_upgrade, key, recorded, uninstall
 from thinkube_nornir.helm.releases import Helm, Installed, Release, installed, releases, values_of
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "install_or_upgrade",
     "installed",
     "key",
+    "recorded",
     "releases",
     "uninstall",
     "values_of",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from nornir.core.task import Result, Task
 
@@ -53,11 +54,14 @@ def deviations(task: Task, helm: Helm, release: Release) -> tuple[str, ...]:
     return tuple(text for text, holds in statements.items() if holds)
 
 
-def install_or_upgrade(task: Task, helm: Helm, release: Release) -> Result:
+def install_or_upgrade(task: Task, helm: Helm, release: Release, *, before: Mapping[str, Any] | None = None) -> Result:
     """Have the release in this version with these values, its objects ready; a failed upgrade is rolled back by helm.
 
     What a killed run left pending or failed is cleared away first. A chart repository that does not answer is asked
     again for two minutes.
+
+    Args:
+        before: what else was so before us, JSON, for the step that uninstalls; read it with `recorded`.
 
     Raises:
         Refused: somebody else's release of that name is not deployed: failed, or in the middle of something.
@@ -68,7 +72,8 @@ def install_or_upgrade(task: Task, helm: Helm, release: Release) -> Result:
     shown = diff(read(task, values_of(helm, release.name, release.namespace)), release)
     results = _recovered(task, helm, release)
     there = installed(task, helm, release.name, release.namespace)
-    results.append(_retried(task, release, lambda: _upgrade(task, helm, release, there)))
+    former = {"revision": there and there.revision, "chart": there and there.chart} | dict(before or {})
+    results.append(_retried(task, release, lambda: _upgrade(task, helm, release, former)))
     results[-1].diff = shown
     return all_of(task, *results)
 
@@ -87,6 +92,12 @@ def uninstall(task: Task, helm: Helm, name: str, namespace: str, *, timeout: flo
         return unchanged(task, _as_before(ours, name))
     summary, argv = _way_back(helm, there, ours, timeout)
     return undo(task, ours.key, summary, *argv, root=True, timeout=timeout + _SPARE)
+
+
+def recorded(task: Task, name: str, namespace: str) -> Mapping[str, Any] | None:
+    """What was so before we installed the release; None when it is not ours."""
+    ours = context(task).ledger.ours(task.host.name, key(name, namespace))
+    return None if ours is None else ours.before
 
 
 def key(name: str, namespace: str) -> str:
@@ -109,11 +120,11 @@ def _as_before(ours: Change, name: str) -> str:
     return f"release {name}, {ours.before['chart']} before us, is as it was, or somebody else removed it"
 
 
-def _upgrade(task: Task, helm: Helm, release: Release, there: Installed | None) -> Result:
+def _upgrade(task: Task, helm: Helm, release: Release, former: Mapping[str, Any]) -> Result:
     """With --reset-values: without any of our own, helm would keep those of the former revision."""
     limits = ("--atomic", "--wait", "--timeout", f"{release.timeout:.0f}s")
     argv = (*helm, "upgrade", release.name, *release.source, "--install", "--namespace", release.namespace)
-    verb = "install" if there is None else "upgrade"
+    verb = "install" if former["revision"] is None else "upgrade"
     return change(
         task,
         f"{verb} release {release.name}: {release.chart} {release.version}",
@@ -121,7 +132,7 @@ def _upgrade(task: Task, helm: Helm, release: Release, there: Installed | None) 
         stdin=json.dumps(plain(release.values)).encode(),
         root=True,
         key=key(release.name, release.namespace),
-        before={"revision": there and there.revision, "chart": there and there.chart},
+        before=former,
         timeout=release.timeout + _SPARE,
     )
 
@@ -133,7 +144,7 @@ def _recovered(task: Task, helm: Helm, release: Release) -> list[Result]:
     if there is None or there.status == "deployed":
         return []
     _must_be_ours(task, there)
-    if _is_at_work(there):
+    if _is_at_work(there) and not context(task).dry_run:
         _await_idle(task, name, release.timeout)
         there = installed(task, helm, name, namespace)
     if there is None or there.status == "deployed":
