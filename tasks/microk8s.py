@@ -7,7 +7,7 @@ import json
 from nornir.core.task import Result, Task
 
 from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS
-from tasks.node_facts import LINKS, SNAPD_WORK, snap, units
+from tasks.node_facts import LINKS, SNAPD_WORK, group, snap, units
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.errors import ThinkubeError
@@ -19,6 +19,8 @@ from thinkube_nornir.secret import Secret
 HELM: tuple[str, ...] = ("/snap/bin/microk8s.helm3",)
 
 SNAP = snap("microk8s")
+GROUP = group("microk8s")
+"""Whose members may use it without root. The snap makes it, and leaves it behind."""
 SNAP_KEY = "snap:microk8s"
 CHANNEL_KEY = "snap-channel:microk8s"
 HOLD_KEY = "snap-hold:microk8s"
@@ -57,7 +59,7 @@ def install(task: Task, channel: str) -> Result:
             *("snap", "install", "microk8s", "--classic", f"--channel={channel}"),
             root=True,
             key=SNAP_KEY,
-            before={"links": sorted(read(task, LINKS))},
+            before={"links": sorted(read(task, LINKS)), "group": read(task, GROUP) is not None},
             timeout=_INSTALL,
         )
     if installed.channel != channel:

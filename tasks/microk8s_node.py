@@ -11,16 +11,15 @@ from nornir.core.task import Result, Task
 from tasks import microk8s
 from tasks.control_plane import expect, internal_ip, is_ready, name_of, registered_node, unready_because
 from tasks.kubernetes_distribution import DISTRIBUTION
-from tasks.microk8s import KUBELET_LINK, ROOT, SNAP, SNAP_KEY, ours
+from tasks.microk8s import GROUP, KUBELET_LINK, ROOT, SNAP, SNAP_KEY, ours
 from tasks.microk8s_facts import COMMAND, KUBELET_TARGET, ROOT_FOLDER
-from tasks.node_facts import ADDRESSES, CLOCK, DEFAULT_ROUTE, HOSTNAME, LINKS, LISTENING, MOUNTS, group, units
+from tasks.node_facts import ADDRESSES, CLOCK, DEFAULT_ROUTE, HOSTNAME, LINKS, LISTENING, MOUNTS, units
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, fresh, read, undo
 
 SETTINGS = ("lan_ip", "system_username", "microk8s_channel")
-MICROK8S_GROUP = group("microk8s")
 SNAPD = units("snapd.socket")
 
 _PORTS = {
@@ -112,7 +111,7 @@ def hold_refreshes(task: Task) -> Result:
 
 def admit_user(task: Task) -> Result:
     user = setting(task, "system_username")
-    admitted = read(task, MICROK8S_GROUP)
+    admitted = read(task, GROUP)
     if admitted is not None and user in admitted.members:
         return unchanged(task, f"{user} is in group microk8s")
     argv = ("usermod", "-aG", "microk8s", user)
@@ -142,7 +141,7 @@ def refreshes_are_held(task: Task) -> Result:
 
 
 def user_is_admitted(task: Task) -> Result:
-    user, admitted = setting(task, "system_username"), read(task, MICROK8S_GROUP)
+    user, admitted = setting(task, "system_username"), read(task, GROUP)
     expect(
         admitted is not None and user in admitted.members,
         f"{user} is not in group microk8s",
@@ -195,7 +194,7 @@ def unmount_volumes(task: Task) -> Result:
 
 def expel_user(task: Task) -> Result:
     """From this one group; and without a word to gpasswd when the group has gone."""
-    user, admitted = setting(task, "system_username"), read(task, MICROK8S_GROUP)
+    user, admitted = setting(task, "system_username"), read(task, GROUP)
     argv = ("gpasswd", "--delete", user, "microk8s")
     present = admitted is not None and user in admitted.members
     return undo(task, _member_key(user), f"remove {user} from group microk8s", *(argv if present else ()), root=True)
@@ -223,6 +222,16 @@ def delete_pod_links(task: Task) -> Result:
     return all_of(task, *deleted)
 
 
+def remove_group(task: Task) -> Result:
+    """The one that the snap made; it stays when somebody else has become a member."""
+    record, found = context(task).ledger.ours(task.host.name, SNAP_KEY), read(task, GROUP)
+    if record is None or record.before.get("group", True) or found is None:
+        return unchanged(task, "no group is ours")
+    if found.members:
+        return unchanged(task, f"group microk8s stays: {', '.join(sorted(found.members))} is in it")
+    return change(task, "remove group microk8s", "groupdel", "microk8s", root=True)
+
+
 def clear_leftovers(task: Task) -> Result:
     """The last trace of our MicroK8s, and with it the record that it is ours."""
     if not ours(task, SNAP_KEY):
@@ -241,13 +250,14 @@ REMOVAL = (
     remove_snap,
     restore_snap_settings,
     delete_pod_links,
+    remove_group,
     clear_leftovers,
 )
 """In order; each looks first, so that it also takes back half of a set-up."""
 
 
 def removal_facts(_: Task) -> tuple[Fact[Any], ...]:
-    return SNAP, MICROK8S_GROUP, HOSTNAME
+    return SNAP, GROUP, HOSTNAME
 
 
 def _member_key(user: str) -> str:

@@ -107,6 +107,8 @@ class Machine:
     links: set[str] = field(default_factory=lambda: {"lo", "br0", "ztabc"})
     mounts: list[str] = field(default_factory=list)
     leftovers: bool = False
+    group: bool = False
+    """Whether the snap's group is left behind."""
     kubectl: Reply = field(default_factory=lambda: Reply(0, json.dumps({"clientVersion": {}, "serverVersion": {}})))
     permissions: str = ""
     """Of the kubeconfig, when they are not as written."""
@@ -140,8 +142,9 @@ class Machine:
             "snap restart": "",
             "snap remove --purge": self._remove,
             "getent group microk8s": lambda _: (
-                f"microk8s:x:9:{','.join(sorted(self.members))}\n" if self.channel else Reply(2)
+                f"microk8s:x:9:{','.join(sorted(self.members))}\n" if self.channel or self.group else Reply(2)
             ),
+            "groupdel microk8s": lambda _: self._groupdel(),
             "getent passwd ops": "ops:x:1000:1000::/home/ops:/bin/bash\n",
             "getent ahostsv4": self._getent,
             "usermod -aG microk8s": lambda c: self._member(c.argv[-1], on=True),
@@ -186,6 +189,10 @@ class Machine:
             "xargs /snap/bin/microk8s join --worker": self._join,
         }.items()
 
+    def _groupdel(self) -> str:
+        self.group = False
+        return ""
+
     def _getent_group(self, _: Command) -> Reply:
         return Reply(0, f"microk8s:x:9:{','.join(sorted(self.members))}\n") if self.channel else Reply(2)
 
@@ -201,6 +208,7 @@ class Machine:
         return Reply(0, f"Name Version Rev Tracking Publisher Notes\n{row}") if self.channel else Reply(1)
 
     def _install(self, command: Command) -> str:
+        self.group = True
         self.channel, self.leftovers = command.argv[-1].partition("=")[2], True
         self.links |= {"vxlan.calico", "cali123"}
         self.mounts = ["/var/snap/microk8s/common/var/lib/kubelet/a", "/var/snap/microk8s/common/var/lib/kubelet/a/b"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from thinkube_nornir.lab.emulation import LabHost
 
-FIRST_SYSTEM_GROUP = 990
+ONLY_GROUP = "0"  # the number that every file of a lab host has, so that `chgrp` works
 
 
 def groups(host: LabHost) -> dict[str, list[str]]:
@@ -18,9 +18,7 @@ def groups(host: LabHost) -> dict[str, list[str]]:
 def add_group(host: LabHost, name: str) -> None:
     known = groups(host)
     if name not in known:
-        used = {int(fields[2]) for fields in known.values()}
-        free = next(g for g in range(FIRST_SYSTEM_GROUP, 0, -1) if g not in used)
-        _write(host, {**known, name: [name, "x", str(free), ""]})
+        _write(host, {**known, name: [name, "x", ONLY_GROUP, ""]})
 
 
 def add_member(host: LabHost, group: str, user: str) -> None:

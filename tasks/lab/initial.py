@@ -25,6 +25,8 @@ def _prepare_host(host: LabHost) -> None:
     host.files.write("/etc/hostname", now.hostname + "\n")
     host.files.write("/etc/hosts", _hosts_file(host))
     host.files.write("/run/snapd.socket", "")
+    for path in ("/snap/bin", "/var/snap"):  # snapd's own, before any snap
+        host.files.mkdir(path)
     host.install("/usr/bin/curl", "curl", stdin=True)
     _account(host, str(host.settings.get("system_username", "thinkube")))
     resolver.load(host)

@@ -8,9 +8,8 @@ from typing import Any
 from nornir.core.task import Result, Task
 
 from tasks.control_plane import expect, kube, kubelet_version, name_of, registered_node
-from tasks.microk8s import SNAP, units_of
+from tasks.microk8s import GROUP, SNAP, units_of
 from tasks.microk8s_facts import CERTIFICATE, CLUSTERED, DATASTORE_SOCKET, STATUS, arguments
-from tasks.microk8s_node import MICROK8S_GROUP
 from tasks.node_address import ARGUMENTS, given
 from tasks.node_facts import HOSTNAME, Account, account, permissions, units
 from thinkube_nornir.cluster import is_rolled_out, seen
@@ -187,5 +186,5 @@ def certificate_covers_the_lan_address(task: Task) -> Result:
 
 def facts(task: Task) -> tuple[Fact[Any], ...]:
     user = setting(task, "system_username")
-    plain = (SNAP, STATUS, CLUSTERED, DATASTORE_SOCKET, CERTIFICATE, HOSTNAME, MICROK8S_GROUP, account(user))
+    plain = (SNAP, STATUS, CLUSTERED, DATASTORE_SOCKET, CERTIFICATE, HOSTNAME, GROUP, account(user))
     return (*plain, units(*units_of(worker=False)), *map(arguments, ARGUMENTS))

@@ -16,9 +16,8 @@ from tasks.control_plane import (
     name_of,
     registered_node,
 )
-from tasks.microk8s import SNAP, units_of
+from tasks.microk8s import GROUP, SNAP, units_of
 from tasks.microk8s_facts import CLUSTERED
-from tasks.microk8s_node import MICROK8S_GROUP
 from tasks.node_facts import HOSTNAME, units
 from tasks.probes import SERVICE_NAME, lookups, run_here
 from thinkube_nornir.cluster import condition_true, seen
@@ -31,7 +30,7 @@ WORKER_LABEL = "node.kubernetes.io/microk8s-worker"
 
 
 def facts(_: Task) -> tuple[Fact[Any], ...]:
-    return SNAP, HOSTNAME, CLUSTERED, units(*units_of(worker=True)), MICROK8S_GROUP
+    return SNAP, HOSTNAME, CLUSTERED, units(*units_of(worker=True)), GROUP
 
 
 def host_is_marked_as_worker(task: Task) -> Result:

@@ -108,7 +108,7 @@ def restore_launch_configuration(task: Task) -> Result:
 
 def _setup_facts(task: Task) -> tuple[Fact[Any], ...]:
     user = setting(task, "system_username")
-    return (SNAP, SNAPD_WORK, STATUS, node.MICROK8S_GROUP, account(user), *map(arguments, ARGUMENTS))
+    return (SNAP, SNAPD_WORK, STATUS, microk8s.GROUP, account(user), *map(arguments, ARGUMENTS))
 
 
 COMPONENT = Component(

@@ -177,7 +177,7 @@ def _remove_node(task: Task, registered: Object, *options: str) -> Result:
 
 
 def _setup_facts(_: Task) -> tuple[Fact[Any], ...]:
-    return SNAP, SNAPD_WORK, HOSTNAME, CLUSTERED, node.MICROK8S_GROUP
+    return SNAP, SNAPD_WORK, HOSTNAME, CLUSTERED, microk8s.GROUP
 
 
 COMPONENT = Component(

@@ -182,9 +182,20 @@ def test_rollback_leaves_the_host_as_it_was(installed: FakeCluster) -> None:
     installed.run("tkc", COMPONENT, "rollback")
 
     assert (machine.channel, machine.members, machine.mounts, machine.leftovers) == ("", set(), [], False)
+    assert not machine.group
     assert machine.links == {"lo", "br0", "ztabc"}
     assert machine.files == {}
     assert installed.ledger.changes() == []
+
+
+def test_rollback_keeps_a_group_that_others_use(installed: FakeCluster) -> None:
+    """Who was added to the snap's group since keeps it."""
+    machine = installed.machines["tkc"]
+    machine.members.add("somebody")
+
+    installed.run("tkc", COMPONENT, "rollback")
+
+    assert (machine.group, machine.members) == (True, {"somebody"})
 
 
 @pytest.mark.parametrize("steps", range(len(COMPONENT.setup.steps)))
