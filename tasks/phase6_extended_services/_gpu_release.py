@@ -1,0 +1,99 @@
+"""What the GPU operator is told: its release, the labels of its nodes, and how cards are shared."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from nornir.core.task import Task
+
+from tasks.gpu_facts import CONFIG, RUNTIME, SOCKET, TEMPLATE
+from tasks.gpu_nodes import Source, asking, driver_source, gpu_hosts, left_out, offers, products
+from tasks.gpu_settings import EVERY_PRODUCT
+from tasks.kubernetes_distribution import DISTRIBUTION
+from thinkube_nornir.context import setting
+from thinkube_nornir.helm import Release
+from thinkube_nornir.templates import render
+
+NAME = "gpu-operator"
+REPOSITORY = "https://helm.ngc.nvidia.com/nvidia"
+HELM = DISTRIBUTION.HELM
+GPU = "nvidia.com/gpu"
+POLICY = ("nvidia.com/v1", "ClusterPolicy", "cluster-policy")
+TOOLKIT, PLUGIN = "nvidia-container-toolkit-daemonset", "nvidia-device-plugin-daemonset"
+DRIVER = "nvidia-driver-daemonset"
+OPERANDS = (TOOLKIT, PLUGIN, "gpu-feature-discovery", "nvidia-operator-validator")
+"""DaemonSets that each GPU node needs."""
+INSTALL = 900.0  # seconds; images of several GB over a slow line
+
+_DEPLOY = f"{GPU}.deploy."
+_PARTS = ("container-toolkit", "device-plugin", "gpu-feature-discovery", "dcgm", "dcgm-exporter", "operator-validator")
+_CONFIG_LABEL = "nvidia.com/device-plugin.config"
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """A ConfigMap for the device plugin; named by its content, because the plugin reads it only when it starts."""
+
+    name: str
+    default: str
+    data: dict[str, str]
+
+
+def namespace(task: Task) -> str:
+    return str(setting(task, "gpu_operator_namespace", NAME))
+
+
+def sharing(task: Task) -> Sharing | None:
+    wanted: dict[str, int] = setting(task, "gpu_time_slicing", {})
+    if not wanted:
+        return None
+    data = {key: render(task, "gpu_operator/time_slicing.yaml.j2", replicas=n) for key, n in sorted(wanted.items())}
+    digest = hashlib.sha256(repr(data).encode()).hexdigest()[:8]
+    return Sharing(f"time-slicing-{digest}", EVERY_PRODUCT if EVERY_PRODUCT in data else "", data)
+
+
+def release(task: Task) -> Release:
+    """With a driver of the operator's if any node has none of its own; those that have one are labelled so."""
+    values = render(
+        task,
+        "gpu_operator/values.yaml.j2",
+        driver=bool(nodes_without_driver(task)),
+        containerd_template=TEMPLATE,
+        containerd_config=CONFIG,
+        socket=SOCKET,
+        runtime=RUNTIME,
+        sharing=sharing(task),
+    )
+    version = setting(task, "gpu_operator_version")
+    repository = setting(task, "helm_chart_source", REPOSITORY)
+    return Release(NAME, namespace(task), NAME, version, repository, yaml.safe_load(values), INSTALL)
+
+
+def offering(task: Task) -> list[Task]:
+    """The step on each node that is to offer cards."""
+    found = []
+    for there in gpu_hosts(task):
+        with asking(there, task):
+            if offers(there):
+                found.append(there)
+    return found
+
+
+def nodes_without_driver(task: Task) -> list[str]:
+    return [there.host.name for there in offering(task) if driver_source(there) is Source.OPERATOR]
+
+
+def labels(there: Task) -> dict[str, str]:
+    """All that tell the operator what to put on a node, because what an earlier one left there would stay as it is."""
+    if left_out(there):
+        return {f"{_DEPLOY}operands": "false"}
+    driver = "pre-installed" if driver_source(there) is Source.HOST else "true"
+    wanted = {f"{_DEPLOY}operands": "true", f"{_DEPLOY}driver": driver}
+    wanted |= {f"{_DEPLOY}{part}": "true" for part in _PARTS}
+    of_product = [product for product in products(there) if product in setting(there, "gpu_time_slicing", {})]
+    return wanted | ({_CONFIG_LABEL: of_product[0]} if of_product else {})

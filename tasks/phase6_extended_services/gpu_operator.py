@@ -1,0 +1,223 @@
+"""GPU operator: nodes with NVIDIA cards offer `nvidia.com/gpu`, and pods compute on them.
+
+setup     labels the nodes, installs the release for MicroK8s' containerd, waits until every expected card is offered
+verify    follows each card from the PCI bus to a pod that computed on it, and names the first link that breaks
+rollback  refuses while pods use GPUs; removes the operator and its traces, and puts containerd's template back
+
+A node's driver is its own where it has one, else the operator's, never both. The cluster's part is done once, by the
+control plane's own steps; the nodes' part on every node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nornir.core.task import Result, Task
+
+from tasks.control_plane import is_control_plane, kube, name_of, registered_node
+from tasks.gpu_facts import RUNTIME_TEMPLATE
+from tasks.gpu_nodes import asking, count, gpu_hosts, left_out, replicas
+from tasks.phase6_extended_services import _gpu_checks as checks
+from tasks.phase6_extended_services import _gpu_removal as removal
+from tasks.phase6_extended_services._gpu_chain import allocatable
+from tasks.phase6_extended_services._gpu_release import (
+    GPU,
+    HELM,
+    INSTALL,
+    PLUGIN,
+    POLICY,
+    TOOLKIT,
+    labels,
+    namespace,
+    offering,
+    release,
+    sharing,
+)
+from thinkube_nornir.cluster import apply, condition_true, wait, wait_all
+from thinkube_nornir.command import Fact, File
+from thinkube_nornir.component import Component, chain, step
+from thinkube_nornir.context import context
+from thinkube_nornir.helm import install_or_upgrade, releases
+from thinkube_nornir.outcome import all_of, skipped, unchanged
+from thinkube_nornir.remote import put
+
+_STEP = INSTALL + 120.0  # seconds for a step that waits so long
+_MINE = "phase6.gpu_operator"
+
+Object = dict[str, Any]
+
+
+def _once(act: Callable[[Task], Result]) -> Callable[[Task], Result]:
+    """A step of the cluster as a whole: the control plane's, and only if any node offers cards."""
+
+    def acted(task: Task) -> Result:
+        if not is_control_plane(task):
+            return unchanged(task, "done once, by the control plane")
+        return act(task) if gpu_hosts(task) else unchanged(task, "no node has cards")
+
+    acted.__name__, acted.__doc__ = act.__name__, act.__doc__
+    return acted
+
+
+def save_runtime_template(task: Task) -> Result:
+    """Before the toolkit writes into it."""
+    if not count(task) or left_out(task):
+        return unchanged(task, left_out(task) or "no cards are expected here")
+    return removal.save_runtime_template(
+        task, lambda text: put(task, File(removal.BACKUP, text.encode(errors="surrogateescape"), 0o660))
+    )
+
+
+note_what_was_there = _once(removal.note_what_was_there)
+
+
+@_once
+def create_namespace(task: Task) -> Result:
+    """Its pods need rights that a cluster with pod security would refuse them elsewhere."""
+    enforced = {"pod-security.kubernetes.io/enforce": "privileged"}
+    metadata = {"name": namespace(task), "labels": enforced}
+    return apply(kube(task), {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+
+@_once
+def share_cards(task: Task) -> Result:
+    wanted = sharing(task)
+    if wanted is None:
+        return unchanged(task, "each card is for one pod at a time")
+    metadata = {"name": wanted.name, "namespace": namespace(task)}
+    return apply(kube(task), {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": wanted.data})
+
+
+@_once
+def label_nodes(task: Task) -> Result:
+    """What tells the operator which parts a node gets; labels of that kind left by others are taken over."""
+    results = []
+    for there in gpu_hosts(task):
+        with asking(there, task):
+            node, wanted = registered_node(there), labels(there)
+        metadata = {"name": name_of(node), "labels": wanted}
+        manifest = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
+        results.append(apply(kube(task), manifest, summary=f"label node {name_of(node)} for the operator", force=True))
+    return all_of(task, *results)
+
+
+@_once
+def install_operator(task: Task) -> Result:
+    if not offering(task):
+        return unchanged(task, "gpu_minimum_capability leaves all nodes with cards out")
+    return install_or_upgrade(task, HELM, release(task))
+
+
+@_once
+def await_policy(task: Task) -> Result:
+    if not offering(task):
+        return unchanged(task, "no node offers cards")
+    if context(task).dry_run:
+        return skipped(task, "a dry run does not wait for the ClusterPolicy")
+    wait(
+        kube(task),
+        *POLICY,
+        condition=lambda policy: ((policy or {}).get("status") or {}).get("state") == "ready",
+        what=f"ClusterPolicy {POLICY[2]} to be ready",
+        timeout=INSTALL,
+    )
+    return unchanged(task, "the ClusterPolicy is ready")
+
+
+@_once
+def await_pods(task: Task) -> Result:
+    """On every node that is to offer cards: an old node's pods say nothing about a new node's."""
+    if context(task).dry_run:
+        return skipped(task, "a dry run does not wait for pods")
+    nodes = {name_of(registered_node(there)) for there in offering(task)}
+    told = ", ".join(sorted(nodes)) or "no node"
+    for app in (TOOLKIT, PLUGIN):
+        wait_all(
+            kube(task),
+            *("v1", "Pod", namespace(task)),
+            label_selector=f"app={app}",
+            condition=lambda pods: nodes <= {p["spec"].get("nodeName") for p in pods if _is_ready(p)},
+            what=f"{app} to be ready on {told}",
+            timeout=INSTALL,
+        )
+    return unchanged(task, f"toolkit and device plugin are ready on {told}")
+
+
+def await_cards(task: Task) -> Result:
+    """Each node its own; so its checks begin when the cluster's part is done."""
+    if not count(task) or left_out(task):
+        return unchanged(task, left_out(task) or "no cards are expected here")
+    if context(task).dry_run:
+        return skipped(task, "a dry run does not wait for cards")
+    name, wanted = name_of(registered_node(task)), count(task) * replicas(task)
+    wait(
+        kube(task),
+        *("v1", "Node", name),
+        condition=lambda node: node is not None and allocatable(node) == wanted,
+        what=f"node {name} to offer {wanted} {GPU}",
+        timeout=INSTALL,
+        show=lambda node: f"{allocatable(node or {})} {GPU}",
+    )
+    return unchanged(task, f"{name} offers {wanted} {GPU}")
+
+
+def _is_ready(pod: Object) -> bool:
+    return condition_true(pod, "Ready") and not pod["metadata"].get("deletionTimestamp")
+
+
+def _setup_facts(task: Task) -> tuple[Fact[Any], ...]:
+    own = (releases(HELM),) if is_control_plane(task) else ()
+    return (*checks.facts(task), *((RUNTIME_TEMPLATE, removal.BACKUP_TEXT, removal.FILES) if count(task) else ()), *own)
+
+
+COMPONENT = Component(
+    title="GPU operator",
+    number=30,
+    group="microk8s",
+    needs=("phase5.microk8s_control", "phase5.microk8s_workers", "phase5.coredns"),
+    settings=("gpu_operator_version", "gpu_operator_namespace", "cuda_test_image"),
+    preconditions=chain(
+        checks.cards_are_as_the_inventory_says,
+        checks.one_driver_will_serve_the_cards,
+        checks.no_other_operator_is_there,
+        facts=checks.facts,
+    ),
+    setup=chain(
+        save_runtime_template,
+        note_what_was_there,
+        create_namespace,
+        share_cards,
+        label_nodes,
+        # The toolkit comes with the operator, and each node's template must be saved before it.
+        step(install_operator, needs=(f"{_MINE}.save_runtime_template",), timeout=_STEP),
+        step(await_policy, timeout=_STEP),
+        step(await_pods, timeout=_STEP),
+        step(await_cards, needs=(f"{_MINE}.await_pods",), timeout=_STEP),
+        facts=_setup_facts,
+    ),
+    verify=chain(
+        checks.cards_are_on_the_bus,
+        checks.driver_answers_for_each_card,
+        checks.release_is_deployed,
+        checks.runtime_class_exists,
+        checks.node_is_labelled,
+        checks.toolkit_prepared_the_runtime,
+        checks.node_offers_each_card,
+        checks.policy_is_ready,
+        checks.operands_cover_the_gpu_nodes,
+        checks.each_card_runs_cuda,
+        facts=checks.verify_facts,
+    ),
+    rollback=chain(
+        removal.refuse_while_pods_use_gpus,
+        removal.delete_policy,
+        removal.uninstall_release,
+        removal.delete_runtime_class,
+        removal.delete_definitions,
+        removal.clean_nodes,
+        removal.remove_namespace,
+        step(removal.restore_runtime_template, needs=(f"{_MINE}.remove_namespace",)),
+        removal.remove_toolkit_files,
+    ),
+)
