@@ -268,6 +268,27 @@ def test_what_we_created_is_deleted(door: Door, name: str) -> None:
     assert outcome_of(restored(door, config_map(name))) is Outcome.UNCHANGED
 
 
+def test_what_we_created_without_a_field_is_deleted(door: Door, name: str) -> None:
+    """A bare namespace: nobody manages a field of it, so it is as we made it."""
+    applied(door, config_map(name))
+
+    result = restored(door, config_map(name))
+
+    assert outcome_of(result) is Outcome.CHANGED
+    assert live(door, config_map(name)) is None
+
+
+def test_what_others_filled_is_left_alone(door: Door, name: str) -> None:
+    """We made it empty, and all that is in it is theirs."""
+    applied(door, config_map(name))
+    others_apply(door, config_map(name, a="theirs"))
+
+    result = restored(door, config_map(name))
+
+    assert outcome_of(result) is Outcome.UNCHANGED
+    assert live(door, config_map(name))["data"] == {"a": "theirs"}
+
+
 def test_an_object_that_others_made_in_the_meantime_is_not_deleted(door: Door, name: str) -> None:
     """Ours went, theirs has the same name."""
     applied(door, config_map(name, a="1"))

@@ -101,7 +101,7 @@ def restore(
     """Take back what `apply` or `delete` did to an object: delete it, or put our fields back as they were.
 
     What others changed in it since stays. An object that is not ours, or in which others have taken all of our fields
-    over, is left alone.
+    over, is left alone. One that we made without setting a field (a bare namespace) is ours until others set one.
     """
     ref = Reference(api_version, kind, name, namespace)
     ours = _ours(kube, ref)
@@ -111,7 +111,7 @@ def restore(
     if live is None and before is None:
         _forget(kube, ours)
         return unchanged(kube.task, f"{ref} is gone already")
-    if live is not None and not is_ours(live):
+    if live is not None and not is_ours(live) and (before or managers(live)):
         _forget(kube, ours)
         return unchanged(kube.task, f"{ref} was left alone: it now belongs to {', '.join(managers(live)) or 'others'}")
     summary = f"put back {ref}" if before else f"delete {ref}"
