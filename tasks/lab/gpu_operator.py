@@ -7,6 +7,7 @@ hand, `look_again` lets it see what it would find out by itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+
 import yaml
 
 from tasks.lab.gpu_programs import obstacle
