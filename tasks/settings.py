@@ -12,7 +12,7 @@ from annotated_types import Ge, Le, MinLen
 from pydantic import AfterValidator, ConfigDict, with_config
 from typing_extensions import TypedDict
 
-from tasks import address_checks, gpu_settings, ingress_settings, setting_checks
+from tasks import address_checks, certificate_settings, gpu_settings, ingress_settings, setting_checks
 from tasks import setting_values as values
 from thinkube_nornir.settings.schema import Schema
 
@@ -53,6 +53,15 @@ class Settings(TypedDict, total=False):
     metallb_ip_end_octet: Octet
     primary_ingress_ip_octet: Octet
     secondary_ingress_ip_octet: Octet
+
+    # certificates; the control plane's
+    acme_issuer: Literal["ca", "letsencrypt-staging", "letsencrypt-prod"]
+    acme_email: Annotated[str, AfterValidator(certificate_settings.mail)]
+    cert_manager_version: Annotated[str, AfterValidator(values.chart_version)]
+    dns01_resolvers: Annotated[list[Annotated[str, AfterValidator(certificate_settings.resolver)]], MinLen(1)]
+    certificate_namespaces: list[Label]
+    certificate_copier_image: Annotated[str, AfterValidator(values.image)]
+    helm_chart_source: Annotated[str, AfterValidator(certificate_settings.chart_source)]
 
     # ingress: what stands where is the control plane's
     ingress_namespace: Label
@@ -110,5 +119,12 @@ class Settings(TypedDict, total=False):
 
 
 SCHEMA = Schema(
-    Settings, (*setting_checks.CHECKS, *address_checks.CHECKS, *ingress_settings.CHECKS, *gpu_settings.CHECKS)
+    Settings,
+    (
+        *setting_checks.CHECKS,
+        *address_checks.CHECKS,
+        *certificate_settings.CHECKS,
+        *ingress_settings.CHECKS,
+        *gpu_settings.CHECKS,
+    ),
 )

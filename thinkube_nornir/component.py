@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from nornir.core.inventory import Host
 from nornir.core.task import Result, Task
 
 StepFunction = Callable[[Task], Result]
@@ -77,5 +78,7 @@ class Component:
     """Settings each of its hosts must have; checked for all hosts before anything starts."""
     secrets: tuple[str, ...] = ()
     """Names of secrets it uses; checked before anything starts."""
+    uses_secrets: Callable[[Host], bool] = lambda _: True
+    """Whether it uses them on this host: one of two ways to work may need none."""
     preconditions: Chain = field(default_factory=Chain)
     """Checks that must hold before set-up; read-only."""

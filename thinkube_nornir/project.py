@@ -116,8 +116,14 @@ def load_project(path: Path, selection: Sequence[str], limit: str = "", *, secre
 def _secrets(project: Project) -> Mapping[str, Secret]:
     from thinkube_nornir.settings.secret_sources import load_secrets
 
-    names = {name for entry in project.needed for name in entry.component.secrets}
+    names = {name for entry in project.needed if _uses_secrets(project, entry) for name in entry.component.secrets}
     return load_secrets(project.config, sorted(names), optional=LOGIN_SECRETS)
+
+
+def _uses_secrets(project: Project, entry: Entry) -> bool:
+    """On any host that it is for: a filtered run still looks at the others."""
+    hosts = project.inventory.hosts.values()
+    return any(entry.component.uses_secrets(h) for h in hosts if h.has_parent_group(entry.component.group))
 
 
 def missing_settings(project: Project) -> list[Problem]:
