@@ -70,14 +70,4 @@ def copies_go_to_namespaces_of_their_own(hosts: Hosts) -> Iterator[Mistake]:
             yield Mistake(what, "", host.name, "certificate_namespaces")
 
 
-def ingresses_get_copies(hosts: Hosts) -> Iterator[Mistake]:
-    for host in hosts.values():
-        copies = host.settings.get("certificate_namespaces")
-        for name in ("ingress_namespace", "ingress_kn_namespace"):
-            namespace = host.settings.get(name)
-            if copies is not None and namespace is not None and namespace not in copies:
-                what = f"{host.name}: certificate_namespaces lacks {namespace}, the {name}"
-                yield Mistake(what, "its ingress has no certificate then", host.name, "certificate_namespaces")
-
-
-CHECKS = (acme_has_a_mailbox, copies_go_to_namespaces_of_their_own, ingresses_get_copies)
+CHECKS = (acme_has_a_mailbox, copies_go_to_namespaces_of_their_own)

@@ -64,8 +64,10 @@ def certificate_name(task: Task) -> str:
 
 
 def copies(task: Task) -> dict[str, str]:
-    """Target namespace to the name of the secret there."""
-    return {namespace: f"{namespace}-tls-secret" for namespace in setting(task, "certificate_namespaces")}
+    """Target namespace to the name of the secret there: both ingresses, and whoever else serves it."""
+    ingresses = [setting(task, name) for name in ("ingress_namespace", "ingress_kn_namespace")]
+    places = dict.fromkeys([*ingresses, *setting(task, "certificate_namespaces", ())])
+    return {namespace: f"{namespace}-tls-secret" for namespace in places}
 
 
 def release(task: Task) -> Release:
