@@ -11,7 +11,7 @@ from tasks.control_plane import Object, expect, kube, name_of
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s_facts import STATUS
 from tasks.node_facts import HOSTNAME
-from tasks.phase6_extended_services._certificates import Pair, faults_of, pair_in, secret_of
+from tasks.phase6_extended_services._certificates import faults_of, secret_of, trusted
 from tasks.phase6_extended_services._controllers import Controller, controllers, release_of
 from tasks.phase6_extended_services._metallb import addresses_of
 from tasks.phase6_extended_services._requests import Response, answered, get, observer
@@ -145,16 +145,12 @@ def unknown_names_get_the_default_certificate(task: Task) -> Result:
     there, wrong = observer(task), []
     for c in controllers(task):
         url = f"https://thinkube-probe.{c.domain}/"
-        found = answered(there, get(url, c.address, _pair(task, c).trusted), 404)
+        found = answered(there, get(url, c.address, trusted(task, c)), 404)
         if found.status != 404 or "nginx" not in found.body:
             wrong.append(f"{url} at {c.address} from {there.host.name}: expected 404 from nginx, seen {found}")
     fix = "see which certificate is served: openssl s_client -connect ADDRESS:443 -servername NAME"
     expect(not wrong, "an unknown name is not answered as it should be", why="\n".join(wrong), fix=fix)
     return unchanged(task, "unknown names get 404 under the right certificate")
-
-
-def _pair(task: Task, controller: Controller) -> Pair:
-    return pair_in(secret_of(task, controller) or {})
 
 
 def each_class_answers_on_its_own_address(task: Task) -> Result:
@@ -178,7 +174,7 @@ def _routes(task: Task, there: Task, controller: Controller, name: str) -> list[
     url = f"https://{name}.{controller.domain}/hostname"
 
     def asked(at: Controller) -> Fact[Response]:
-        return get(url, at.address, _pair(task, at).trusted)
+        return get(url, at.address, trusted(task, at))
 
     own = answered(there, asked(controller), 200)
     if own.status != 200 or not own.body.startswith(name):

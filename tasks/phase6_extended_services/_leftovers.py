@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nornir.core.task import Result, Task
 
-from tasks.control_plane import Object, kube, name_of
+from tasks.control_plane import Object, kube
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.phase6_extended_services._controllers import Controller, controllers
 from tasks.phase6_extended_services._metallb import place
@@ -15,19 +15,6 @@ from thinkube_nornir.helm import installed, key, uninstall
 from thinkube_nornir.outcome import all_of, unchanged
 
 _CLASS = "kubernetes.io/ingress.class"
-_EMPTY = 330.0  # seconds for a namespace to empty: nginx may take 300 to end its connections
-_CONTENT = (
-    ("apps/v1", "Deployment"),
-    ("apps/v1", "DaemonSet"),
-    ("apps/v1", "StatefulSet"),
-    ("batch/v1", "Job"),
-    ("networking.k8s.io/v1", "Ingress"),
-    ("v1", "ConfigMap"),
-    ("v1", "PersistentVolumeClaim"),
-    ("v1", "Secret"),
-    ("v1", "Service"),
-)
-_ALWAYS = ("kube-root-ca.crt",)
 
 
 def refuse_while_classes_are_used(task: Task) -> Result:
@@ -70,29 +57,10 @@ def remove_what_helm_leaves(task: Task) -> Result:
     return all_of(task, *[delete(api, *trace, undo=False) for trace in traces], unchanged(task, "no traces are left"))
 
 
-def remove_namespaces(task: Task) -> Result:
-    """Those that this component made, unless something of others is in them by now."""
-    mine = _keys(task)
-    results = [unchanged(task, "no namespace is ours")]
-    for c in reversed(controllers(task)):
-        if f"object:v1/ConfigMap/{c.namespace}/{c.tcp_services}" in mine:
-            results.append(restore(kube(task), "v1", "ConfigMap", c.tcp_services, c.namespace))
-        if f"object:v1/Namespace/{c.namespace}" in mine:
-            results.append(_namespace_gone(task, c))
-    return all_of(task, *results)
-
-
-def _namespace_gone(task: Task, controller: Controller) -> Result:
-    api, planned = kube(task), context(task).dry_run
-    left = [] if planned else _content(api, controller.namespace)
-    if left:
-        return unchanged(task, f"namespace {controller.namespace} was left: it holds {', '.join(left)}")
-    return restore(api, "v1", "Namespace", controller.namespace, timeout=_EMPTY)
-
-
-def _content(api: Cluster, namespace: str) -> list[str]:
-    found = [(kind, name_of(o)) for version, kind in _CONTENT for o in api.list(version, kind, namespace)]
-    return [f"{kind} {name}" for kind, name in found if name not in _ALWAYS]
+def remove_tcp_services(task: Task) -> Result:
+    mine = [c for c in controllers(task) if f"object:v1/ConfigMap/{c.namespace}/{c.tcp_services}" in _keys(task)]
+    results = [restore(kube(task), "v1", "ConfigMap", c.tcp_services, c.namespace) for c in mine]
+    return all_of(task, *(results or [unchanged(task, "the map of TCP services is not ours")]))
 
 
 def _ingresses(api: Cluster) -> list[Object]:

@@ -107,10 +107,10 @@ def give_metallb_back(task: Task) -> Result:
     if not keys & mine:
         return unchanged(task, "MetalLB is not ours")
     api = kube(task)
-    gone = {(c.namespace, c.workload) for c in controllers(task)}
-    left = [s for s in load_balancer_services(api) if (s["metadata"]["namespace"], s["metadata"]["name"]) not in gone]
+    going = {f"{c.namespace}/{c.workload}" for c in controllers(task)} if context(task).dry_run else set()
+    left = [name for name in map(place, load_balancer_services(api)) if name not in going]
     if left:
-        told = ", ".join(place(service) for service in left)
+        told = ", ".join(left)
         return unchanged(task, f"MetalLB was left as it is: it gives {told} its address")
     return all_of(
         task,

@@ -17,6 +17,7 @@ from tasks.control_plane import CONTROL_PLANE, Object, kube
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s_facts import STATUS
 from tasks.node_facts import HOSTNAME
+from tasks.phase6_extended_services import _copies
 from tasks.phase6_extended_services import _ingress_checks as checks
 from tasks.phase6_extended_services import _leftovers as leftovers
 from tasks.phase6_extended_services import _metallb as metallb
@@ -38,9 +39,9 @@ def turn_addon_ingress_off(task: Task) -> Result:
     return DISTRIBUTION.addon_off(task, checks.ADDON)
 
 
-def create_namespaces(task: Task) -> Result:
-    api = kube(task)
-    return all_of(task, *[apply(api, _namespace(c.namespace)) for c in controllers(task)])
+def bring_certificates(task: Task) -> Result:
+    """They are there, unless MicroK8s' own ingress took its namespace along, with all that was in it."""
+    return all_of(task, _copies.create_namespaces(task), _copies.copy_certificate(task))
 
 
 def certificates_are_there(task: Task) -> Result:
@@ -61,12 +62,8 @@ def certificates_are_there(task: Task) -> Result:
 def write_tcp_services(task: Task) -> Result:
     """Empty: later components fill it."""
     api = kube(task)
-    maps = [(c.namespace, c.tcp_services) for c in controllers(task) if c.tcp_services]
-    manifests = [
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}}
-        for namespace, name in maps
-    ]
-    return all_of(task, *[apply(api, manifest) for manifest in manifests])
+    places = [{"name": c.tcp_services, "namespace": c.namespace} for c in controllers(task) if c.tcp_services]
+    return all_of(task, *[apply(api, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": at}) for at in places])
 
 
 def addresses_are_free(task: Task) -> Result:
@@ -130,10 +127,6 @@ def turn_addon_ingress_on_again(task: Task) -> Result:
     return DISTRIBUTION.addon_on_again(task, checks.ADDON)
 
 
-def _namespace(name: str) -> Object:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-
-
 def _setup_facts(_: Task) -> tuple[Fact[Any], ...]:
     return HOSTNAME, STATUS, releases(DISTRIBUTION.HELM)
 
@@ -155,6 +148,7 @@ COMPONENT = Component(
         "primary_ingress_class",
         "secondary_ingress_class",
         "ingress_nginx_chart_version",
+        "acme_issuer",
     ),
     setup=chain(
         turn_addon_ingress_off,
@@ -162,7 +156,7 @@ COMPONENT = Component(
         metallb.await_metallb,
         metallb.set_pool,
         metallb.announce_from_control_plane,
-        create_namespaces,
+        bring_certificates,
         certificates_are_there,
         write_tcp_services,
         addresses_are_free,
@@ -194,7 +188,8 @@ COMPONENT = Component(
         leftovers.refuse_while_classes_are_used,
         leftovers.uninstall_controllers,
         leftovers.remove_what_helm_leaves,
-        leftovers.remove_namespaces,
+        leftovers.remove_tcp_services,
+        _copies.remove_namespaces,
         metallb.give_metallb_back,
         turn_addon_ingress_on_again,
     ),
