@@ -1,0 +1,139 @@
+"""Promises 5 and 7: killed anywhere, resumable; and nothing hangs without a word."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.light_lab import eventually
+from tests.promises.conftest import Labs
+from tests.promises.lab_project import LabProject, differences, kill
+
+pytestmark = pytest.mark.lab
+
+MOMENTS = (
+    ("install_snap@tkc", ("run", "phase5")),
+    ("enable_addons@tkc", ("run", "phase5")),
+    ("join_cluster@tkw1", ("resume",)),
+    ("roll_out_corefile@tkc", ("resume",)),
+    ("restart_resolver@bcn1", ("run", "phase5")),
+)
+"""A step during or just after which the controller is killed, and how it is taken up again."""
+
+# What is new at each installation: keys and tokens, records with the time or version of something, random names.
+ONE_OFF = (
+    "/certs/",
+    "/credentials/",
+    "thinkube.config",
+    "/thinkube-nornir/",
+    "corefile-version",
+    "cni.yaml",
+    "/backend/",
+)
+
+PATIENCE = 40.0  # seconds; far above the deadlines that are set here, far below those that are not
+
+
+def _lasting(snapshot: dict[str, Any]) -> Any:
+    """The state without what differs between two installations on fresh hosts."""
+    text = json.dumps(snapshot, sort_keys=True, default=str)
+    found: dict[str, Any] = json.loads(text)
+    for files in found["files"].values():
+        for path in [p for p in files if any(part in p for part in ONE_OFF)]:
+            del files[path]
+    for name, obj in found["objects"]["tkc"].items():
+        if "Deployment" in name:
+            obj.get("status", {}).pop("conditions", None)
+            obj["spec"]["template"]["metadata"].pop("annotations", None)
+        if "/Pod/" in name or "/Secret/" in name:
+            obj.clear()
+    return found
+
+
+def _killed_at(project: LabProject, step: str) -> None:
+    """Start a set-up, and kill -9 the controller when its log says that the step has started."""
+    log = project.folder / ".thinkube/thinkube.log"
+    with project.started("run", "phase5") as process:
+        began = eventually(lambda: log.exists() and f"{step}: started" in log.read_text(), 30)
+        kill(process)
+    assert began, step
+
+
+@pytest.fixture(scope="module")
+def undisturbed(standing: LabProject) -> Any:
+    return _lasting(standing.snapshot())
+
+
+@pytest.mark.parametrize(("step", "again"), MOMENTS, ids=lambda value: str(value))
+def test_killed_anywhere_resumable(labs: Labs, undisturbed: Any, step: str, again: tuple[str, ...]) -> None:
+    """Running again ends in the state of a run that nobody killed, and rollback still takes all of it back."""
+    project = labs()
+    before = project.snapshot()
+    _killed_at(project, step)
+
+    ended = project.bare(*again)
+
+    assert ended.code == 0, ended.told
+    assert "\n".join(differences(undisturbed, _lasting(project.snapshot()))) == ""
+    assert project("rollback", "phase5").code == 0
+    assert "\n".join(differences(before, project.snapshot())) == ""
+
+
+def test_a_killed_rollback_is_resumable(labs: Labs) -> None:
+    """Also of what was taken down half-way nothing stays."""
+    project = labs()
+    before = project.snapshot()
+    assert project("run", "phase5").code == 0
+    log = project.folder / ".thinkube/thinkube.log"
+    with project.started("rollback", "phase5") as process:
+        assert eventually(lambda: "leave_cluster@tkw1: started" in log.read_text(), 30)
+        kill(process)
+
+    ended = project.bare("resume")
+
+    assert ended.code == 0, ended.told
+    assert "\n".join(differences(before, project.snapshot())) == ""
+
+
+def _with_deadlines(project: LabProject) -> None:
+    text = project.config_file.read_text()
+    project.config_file.write_text(text.replace("command: 60", "command: 2").replace("connect: 10", "connect: 2"))
+
+
+def test_a_command_that_never_ends_is_ended(labs: Labs) -> None:
+    """It fails by its deadline, says what was waited for, and no process of it is left on the host."""
+    project = labs()
+    _with_deadlines(project)
+    project.ssh("tkc", "printf '#!/bin/sh\\nexec sleep 98765\\n' >/usr/bin/ss; chmod 755 /usr/bin/ss")
+
+    ended = project("run", "phase5.microk8s_control", "-l", "tkc")
+
+    assert ended.code == 1
+    error = next(n["error"] for n in ended.report["nodes"] if n["error"])
+    assert error["kind"] == "DeadlinePassed"
+    assert "ss -Hltn" in error["what"] + error["why"]
+    assert "Traceback" not in ended.told
+    assert eventually(lambda: "98765" not in _processes(project, "tkc"))
+
+
+def _processes(project: LabProject, host: str) -> str:
+    return project.ssh(host, "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' || :").text.replace("cat", "")
+
+
+def test_a_silent_host_is_given_up(labs: Labs) -> None:
+    """It takes connections and answers nothing: an error by the deadline, and the other hosts go on."""
+    project = labs()
+    _with_deadlines(project)
+    project.fault("tkw1", "silent")
+    started = time.monotonic()
+
+    ended = project("verify", "phase5.microk8s_workers")
+
+    assert time.monotonic() - started < PATIENCE
+    assert ended.code == 1
+    errors = [n["error"] for n in ended.report["nodes"] if n["host"] == "tkw1" and n["error"]]
+    assert errors[0]["kind"] == "Unreachable"
+    assert errors[0]["fix"]
