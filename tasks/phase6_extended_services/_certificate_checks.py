@@ -39,7 +39,7 @@ from thinkube_nornir.outcome import unchanged
 _AGAIN = "run the set-up again"
 _RENEWED = timedelta(days=29)  # renewal begins thirty days before the end, and may take its time
 _ORGANIZATIONS = {"letsencrypt-prod": "Let's Encrypt", "letsencrypt-staging": "(STAGING) Let's Encrypt"}
-_LOG = f"see why: kubectl -n {NAMESPACE} logs deployment/cert-manager"
+LOG = f"see why: kubectl -n {NAMESPACE} logs deployment/cert-manager"
 
 
 def is_current(obj: Object | None) -> bool:
@@ -106,7 +106,7 @@ def issuers_are_ready(task: Task) -> Result:
     found = {name: api.get(API, "ClusterIssuer", name) for name in issuers(task)}
     wrong = {name: told(obj) for name, obj in found.items() if not _may_issue(task, obj)}
     why = "\n".join(f"{name}: {state}" for name, state in wrong.items())
-    expect(not wrong, f"issuers are not ready: {', '.join(wrong)}", why=why, fix=_LOG)
+    expect(not wrong, f"issuers are not ready: {', '.join(wrong)}", why=why, fix=LOG)
     return unchanged(task, f"ready: {', '.join(found)}")
 
 
@@ -134,11 +134,11 @@ def certificate_is_ready(task: Task) -> Result:
     name = certificate_name(task)
     found = kube(task).get(API, "Certificate", name, SOURCE_NAMESPACE)
     why = f"{told(found)}\n{issuing_state(task)}".strip()
-    expect(is_current(found), f"certificate {name} is not Ready", why=why, fix=_LOG)
+    expect(is_current(found), f"certificate {name} is not Ready", why=why, fix=LOG)
     end = str(((found or {}).get("status") or {}).get("notAfter", ""))
     late = not end or datetime.fromisoformat(end) < datetime.now(UTC) + _RENEWED
     why = f"it ends at {end or 'no known time'}, and should have been renewed by now\n{issuing_state(task)}".strip()
-    expect(not late, f"certificate {name} is not renewed", why=why, fix=_LOG)
+    expect(not late, f"certificate {name} is not renewed", why=why, fix=LOG)
     failed = _failed_orders(task)
     why = "\n".join(f"Order {order}: {state}" for order, state in failed.items())
     expect(not failed, "orders failed", why=why, fix="remove the cause, then run the set-up again")

@@ -67,5 +67,5 @@ def now() -> str:
 
 
 def hours(text: str | None, default: float) -> float:
-    """`720h`, as the lab's manifests write durations."""
-    return float(text.rstrip("h")) if text else default
+    """Of a duration: `720h0m0s`, `720h`."""
+    return float(text.partition("h")[0]) if text else default
