@@ -64,8 +64,7 @@ def bind_answers_pods(task: Task) -> Result:
 
 
 def corefile_is_as_wanted(task: Task) -> Result:
-    if not is_control_plane(task):
-        return unchanged(task, _ONCE)
+    """Asked for every node, as all that is the cluster's: on a filtered host too, green has to mean checked."""
     found = kube(task).get("v1", "ConfigMap", "coredns", "kube-system") or {}
     lines, wanted = ((found.get("data") or {}).get("Corefile") or "").splitlines(), corefile(task).splitlines()
     differing = [f"{side} {line}" for side, line in _differences(lines, wanted)]
@@ -82,8 +81,6 @@ def _differences(lines: list[str], wanted: list[str]) -> Iterable[tuple[str, str
 
 
 def coredns_is_available(task: Task) -> Result:
-    if not is_control_plane(task):
-        return unchanged(task, _ONCE)
     found = kube(task).get("apps/v1", "Deployment", "coredns", "kube-system")
     fix = "see why: kubectl -n kube-system logs deployment/coredns"
     expect(is_rolled_out(found), "CoreDNS is not available", why=seen(found), fix=fix)
@@ -91,8 +88,6 @@ def coredns_is_available(task: Task) -> Result:
 
 
 def coredns_does_not_restart(task: Task) -> Result:
-    if not is_control_plane(task):
-        return unchanged(task, _ONCE)
     pods = kube(task).list("v1", "Pod", "kube-system", label_selector=DNS_LABEL)
     restless = {name_of(pod): told for pod in pods if (told := _unrest(pod))}
     why = "\n".join(f"{name}: {told}" for name, told in restless.items()) or "there is no pod of CoreDNS"

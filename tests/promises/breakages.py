@@ -203,10 +203,10 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
         api(
             "v1 ConfigMap kube-system coredns",
             {"data": {"Corefile": f"{corefile}# mine\n"}},
-            dns("tkc", "corefile_is_as_wanted"),
+            everywhere("corefile_is_as_wanted"),
             "not ours: # mine",
         ),
-        api(f"v1 Pod kube-system {coredns_pod}", restarted(now), dns("tkc", "coredns_does_not_restart"), "7 times"),
+        api(f"v1 Pod kube-system {coredns_pod}", restarted(now), everywhere("coredns_does_not_restart"), "7 times"),
         program("tkw1", "cat", "echo nameserver 8.8.8.8", dns("tkw1", "pods_ask_the_cluster_dns"), "seen 8.8.8.8"),
         program(
             "tkc",
@@ -266,7 +266,7 @@ def without_node(host: str, coredns_host: str) -> tuple[Place, ...]:
     )
     served = (
         *control("dns_service_has_endpoints"),
-        *dns("tkc", "coredns_is_available", "coredns_does_not_restart"),
+        *everywhere("coredns_is_available", "coredns_does_not_restart"),
     )
     return (*asked_in_pods, *control("workloads_are_ready"), *(served if host == coredns_host else ()))
 
@@ -319,7 +319,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
             api(
                 "v1 ConfigMap kube-system coredns",
                 without_acme,
-                (*everywhere("pods_ask_public_servers_for_acme_names"), *dns("tkc", "corefile_is_as_wanted")),
+                (*everywhere("pods_ask_public_servers_for_acme_names"), *everywhere("corefile_is_as_wanted")),
                 INGRESS,
             ),
         ),
@@ -347,7 +347,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
             api(
                 deployment("coredns"),
                 image("coredns"),
-                (*dns("tkc", "coredns_is_available", "coredns_does_not_restart"), *control("workloads_are_ready")),
+                (*everywhere("coredns_is_available", "coredns_does_not_restart"), *control("workloads_are_ready")),
                 "unavailableReplicas=1",
             ),
             node(

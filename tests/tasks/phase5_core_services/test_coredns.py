@@ -57,6 +57,7 @@ def _container(cluster: FakeCluster) -> dict[str, object]:
 FAULTS: dict[str, list[tuple[str, Break]]] = {
     "corefile_is_as_wanted": [
         ("tkc", lambda c: _config(c).update(Corefile=COREFILE_OF_ADDON)),
+        ("tkw1", lambda c: _config(c).update(Corefile=COREFILE_OF_ADDON)),  # also when `-l tkw1` leaves tkc out
         (
             "tkc",
             lambda c: c.api.get("ConfigMap", "coredns", "kube-system")["data"].update(Corefile=_corefile(c) + "x\n"),
