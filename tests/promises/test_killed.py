@@ -12,7 +12,7 @@ from tests.light_lab import eventually
 from tests.promises.conftest import Labs
 from tests.promises.lab_project import LabProject, differences, kill
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 MOMENTS = (
     ("install_snap@tkc", ("run", "phase5")),

@@ -9,7 +9,7 @@ import pytest
 from tests.promises.conftest import Labs
 from tests.promises.lab_project import HOSTS, LabProject, differences
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 RESOLVED = "/etc/systemd/resolved.conf.d"
 

@@ -14,7 +14,7 @@ from tests.promises.breakages import Breakage
 from tests.promises.lab_project import LabProject, differences
 from thinkube_nornir import catalog
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 
 def _objects(project: LabProject, *arguments: str) -> Any:
