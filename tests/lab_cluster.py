@@ -1,0 +1,195 @@
+"""Components against the lab's emulation in this process: its tools and its real Kubernetes API, without hosts and SSH.
+
+cluster = LabCluster(tmp_path)                 MicroK8s is on tkc, with its dns addon
+cluster.run(ingress.COMPONENT)                 the set-up chain on the control plane, as the runner would walk it
+with cluster.broken(("v1", "Service", "web", "shop"), {"spec": {"type": "ClusterIP"}}): ...
+cluster.close()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nornir.core.task import Result
+
+from tasks.lab.microk8s.node import node_of, nodes
+from tests.fake_host import FakeHost, MemoryLedger, Reply
+from tests.tasks.lab.fake_lab import FakeLab, lab
+from thinkube_nornir.command import Command
+from thinkube_nornir.component import Component
+from thinkube_nornir.config import Timeouts
+from thinkube_nornir.context import Context
+from thinkube_nornir.lab.kube import KubeApi, Object
+
+T = TypeVar("T")
+Place = tuple[str, str, str, str]
+"""apiVersion, kind, name, namespace."""
+
+ROOT = Path(__file__).parent.parent
+GROUPS = {
+    "bcn2": ("baremetal", "zerotier_nodes"),
+    "dns1": ("dns", "zerotier_nodes"),
+    "tkc": ("microk8s", "microk8s_control_plane", "zerotier_nodes"),
+}
+INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.32/stable")
+SETTINGS = {"microk8s_channel": "1.32/stable", "acme_issuer": "ca"}
+_LIMIT = 30.0  # seconds for one emulated command
+
+
+class LabMachine(FakeHost):
+    """A host whose commands the emulation answers."""
+
+    cluster: LabCluster
+
+    def _answer(self, command: Command) -> Reply:
+        if command.argv == ("true",):
+            return Reply()
+        answer = self.cluster.do(self.cluster.lab.call(self.name, *command.argv, stdin=command.stdin.decode()))
+        return Reply(answer.status, answer.stdout, answer.stderr)
+
+    def forward(self, address: str, port: int) -> socket.socket:
+        return socket.create_connection(self.cluster.lab.ports[self.name, address, port])
+
+
+class LabCluster:
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.folder, self.ledger = folder, MemoryLedger()
+        self.lab: FakeLab = lab()
+        self.lab.state["kube_api"] = KubeApi
+        self._opened: dict[str, Any] = {}
+        self.do(self.lab.call("tkc", *INSTALL))
+        node = node_of(self.lab.hosts["tkc"])
+        assert node is not None
+        self.api: KubeApi = node.api  # type: ignore[assignment]
+        self.do(self.api.settled())
+        self.machines = {name: self._machine(name, settings) for name in GROUPS}
+        for machine in self.machines.values():
+            machine.others = tuple(m for m in self.machines.values() if m is not machine)
+
+    def _machine(self, name: str, settings: dict[str, Any]) -> LabMachine:
+        known = {**SETTINGS, **self.lab.hosts[name].settings, **settings}
+        machine = LabMachine(name, settings=known, groups=GROUPS[name])
+        machine.cluster, machine.ledger = self, self.ledger
+        return machine
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_LIMIT)
+
+    def act(self, function: Callable[[], T]) -> T:
+        """Call it in the API's thread, and let the controllers end what follows."""
+
+        async def work() -> T:
+            result = function()
+            await self.api.settled()
+            return result
+
+        return self.do(work())
+
+    def close(self) -> None:
+        for slot in self._opened.values():
+            slot.close()
+        for host in self.lab.hosts.values():
+            for front in host.state.get("fronts", {}).values():
+                self.do(front.stop())
+        for node in nodes(self.lab):
+            self.do(node.api.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def run(self, component: Component, chain: str = "setup", *, host: str = "tkc", **how: Any) -> dict[str, Result]:
+        """Walk a chain on one host; a set-up or rollback ends at its first failure, with that exception."""
+        context = self.context(host, **how)
+        results: dict[str, Result] = {}
+        for step in getattr(component, chain).steps:
+            results[step.name] = self.machines[host].apply(step.function, context=context)
+            error = results[step.name].exception
+            if error is not None and chain in ("setup", "rollback"):
+                raise error
+        return results
+
+    def check(self, component: Component, name: str, *, host: str = "tkc") -> Result:
+        """One check alone."""
+        step = next(s for s in component.verify.steps if s.name == name)
+        return self.machines[host].apply(step.function, context=self.context(host, read_only=True))
+
+    def context(self, host: str, **how: Any) -> Context:
+        machine = self.machines[host]
+        made = machine._context(machine._inventory(), dry_run=False, read_only=False)
+        timeouts = Timeouts(command=20.0)
+        config = replace(made.config, target="lab", state=self.folder, templates=ROOT / "templates", timeouts=timeouts)
+        return replace(made, config=config, clusters=self._opened, facts={}, **how)
+
+    def get(self, *place: str) -> Object | None:
+        return self.act(lambda: self.api.get(*place))
+
+    def add(self, obj: Object) -> Object:
+        return self.act(lambda: self.api.create(obj))
+
+    @contextmanager
+    def broken(self, place: Place, change: Object | None) -> Iterator[None]:
+        """For the time of the block an object is merged with `change`, is gone, or is there that was not."""
+        before = self.get(*place)
+        self.act(lambda: self._write(place, before, None if change is None else merged(before or new(place), change)))
+        try:
+            yield
+        finally:
+            self.act(lambda: self._write(place, self.api.get(*place), before))
+
+    def _write(self, place: Place, present: Object | None, wanted: Object | None) -> None:
+        if wanted is None:
+            self.api.delete(*place)
+            return
+        plain = {k: v for k, v in wanted["metadata"].items() if k not in ("resourceVersion", "uid", "managedFields")}
+        body = {**wanted, "metadata": plain}
+        if present is None:
+            self.api.create(body)
+        else:
+            self.api.update(body)
+        if wanted.get("status") != (present or {}).get("status") and "status" in wanted:
+            self.api.set_status(wanted, **wanted["status"])
+
+    @property
+    def altering(self) -> list[str]:
+        """Commands that altered a host."""
+        return [command for machine in self.machines.values() for command in (*machine.altering, *machine.written)]
+
+    def forget_history(self) -> None:
+        for machine in self.machines.values():
+            machine.commands.clear()
+            machine.files.written.clear()
+
+    def objects(self) -> dict[str, Object]:
+        """What is declared in the cluster, to compare; when its controllers have nothing more to do."""
+        self.do(self.api.settled())
+        return self.act(self.api.snapshot)
+
+
+def new(place: Place) -> Object:
+    version, kind, name, namespace = place
+    metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
+    return {"apiVersion": version, "kind": kind, "metadata": metadata}
+
+
+def merged(old: Any, change: Any) -> Any:
+    """A merge patch: null takes a field out, lists are replaced."""
+    if not isinstance(change, dict):
+        return copy.deepcopy(change)
+    result = dict(old) if isinstance(old, dict) else {}
+    for name, value in change.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
+    return result

@@ -1,0 +1,482 @@
+"""MetalLB and the ingress controllers: each check's fault, second run, rollback, what is not ours."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.phase6_extended_services import _ingress_checks as checks
+from tasks.phase6_extended_services import _requests, ingress
+from tasks.probes import Lookup, Report
+from tests.fake_host import Reply
+from tests.lab_cluster import LabCluster, Place
+from thinkube_nornir.command import Command
+from thinkube_nornir.component import Chain
+from thinkube_nornir.errors import CheckFailed, Refused, Unreachable
+from thinkube_nornir.lab.kube.certificates import Authority
+from thinkube_nornir.outcome import Outcome, outcome_of
+
+COMPONENT = ingress.COMPONENT
+AUTHORITY = Authority()
+SETTINGS = {
+    "metallb_ip_start_octet": 200,
+    "metallb_ip_end_octet": 205,
+    "primary_ingress_ip_octet": 200,
+    "secondary_ingress_ip_octet": 201,
+    "ingress_namespace": "ingress",
+    "ingress_kn_namespace": "ingress-kn",
+    "primary_ingress_class": "nginx",
+    "secondary_ingress_class": "nginx-kn",
+    "ingress_nginx_chart_version": "4.13.3",
+}
+NAMES = ("example.org", "*.example.org", "*.kn.example.org")
+RIGHT = {
+    "example.org": "192.168.191.200",
+    "thinkube-probe.example.org": "192.168.191.200",
+    "thinkube-probe.kn.example.org": "192.168.191.201",
+}
+PRIMARY = "primary-ingress-ingress-nginx-controller"
+SECONDARY = "secondary-ingress-ingress-nginx-controller"
+POOL: Place = ("metallb.io/v1beta1", "IPAddressPool", "default-addresspool", "metallb-system")
+ADVERTISEMENT: Place = ("metallb.io/v1beta1", "L2Advertisement", "default-advertise-all-pools", "metallb-system")
+DEPLOYMENT: Place = ("apps/v1", "Deployment", PRIMARY, "ingress")
+SERVICE: Place = ("v1", "Service", PRIMARY, "ingress")
+NODE: Place = ("v1", "Node", "tkc.example.org", "")
+SECRET: Place = ("v1", "Secret", "ingress-tls-secret", "ingress")
+SPEAKER: Place = ("apps/v1", "DaemonSet", "speaker", "metallb-system")
+DEFAULT = "ingressclass.kubernetes.io/is-default-class"
+
+Break = Callable[[LabCluster], AbstractContextManager[Any]]
+
+
+def tls(*names: str, authority: Authority = AUTHORITY) -> dict[str, str]:
+    certificate, key = authority.server(names)
+    parts = {"tls.crt": certificate, "tls.key": key, "ca.crt": authority.pem}
+    return {name: base64.b64encode(part).decode() for name, part in parts.items()}
+
+
+def ready(folder: Path, **settings: Any) -> LabCluster:
+    """As phase 5 and cert_manager leave it."""
+    made = LabCluster(folder, **{**SETTINGS, **settings})
+    metadata = {"name": "example-org-tls", "namespace": "default"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/tls"}
+    made.add(secret | {"data": tls(*NAMES)})
+    return made
+
+
+def lookups(answers: dict[str, str]) -> Callable[[Any], Report]:
+    return lambda _: Report("", {name: Lookup((address,) if address else ()) for name, address in answers.items()})
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names are phase 5's to test; and what does not answer at once never will here."""
+    monkeypatch.setattr(checks, "lookups", lookups(RIGHT))
+    monkeypatch.setattr(_requests, "PATIENCE", 0.0)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[LabCluster]:
+    made = ready(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabCluster]:
+    """Set up once: each test mends what it broke."""
+    made = ready(tmp_path_factory.mktemp("ingress"))
+    made.run(COMPONENT)
+    yield made
+    made.close()
+
+
+def obj(place: Place, change: dict[str, Any] | None) -> Break:
+    return lambda cluster: cluster.broken(place, change)
+
+
+def arguments(change: Callable[[list[str]], list[str]]) -> Break:
+    """Of the primary controller."""
+
+    @contextmanager
+    def broken(cluster: LabCluster) -> Iterator[None]:
+        found = cluster.get(*DEPLOYMENT)
+        assert found is not None
+        containers = found["spec"]["template"]["spec"]["containers"]
+        container = containers[0] | {"args": change(list(containers[0]["args"]))}
+        with cluster.broken(DEPLOYMENT, {"spec": {"template": {"spec": {"containers": [container]}}}}):
+            yield
+
+    return broken
+
+
+def image(place: Place, name: str) -> Break:
+    """From a registry that nobody knows."""
+    container = {"name": name, "image": "registry.invalid/x:1"}
+    return obj(place, {"spec": {"template": {"spec": {"containers": [container]}}}})
+
+
+def addon(name: str, *, on: bool) -> Break:
+    @contextmanager
+    def broken(cluster: LabCluster) -> Iterator[None]:
+        known = cluster.lab.hosts["tkc"].state["machine"].node.addons
+        (known.add if on else known.discard)(name)
+        yield
+        (known.discard if on else known.add)(name)
+
+    return broken
+
+
+def names(**wrong: str) -> Break:
+    @contextmanager
+    def broken(_: LabCluster) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(checks, "lookups", lookups(RIGHT | wrong))
+            yield
+
+    return broken
+
+
+@contextmanager
+def outside_the_overlay(cluster: LabCluster) -> Iterator[None]:
+    """The host that asks has lost its ZeroTier address."""
+    host = cluster.lab.fakes["bcn2"]
+    before, host.settings = host.settings, {**host.settings, "zerotier_ip": ""}
+    yield
+    host.settings = before
+
+
+def ingress_class(name: str, controller: str = "k8s.io/other", *, default: bool = False) -> Break:
+    change: dict[str, Any] = {"spec": {"controller": controller}}
+    notes = {"metadata": {"annotations": {DEFAULT: "true"}}} if default else {}
+    return obj(("networking.k8s.io/v1", "IngressClass", name, ""), change | notes)
+
+
+CLASS: Place = ("networking.k8s.io/v1", "IngressClass", "nginx", "")
+CLASS_KN: Place = ("networking.k8s.io/v1", "IngressClass", "nginx-kn", "")
+OTHER_ADVERTISEMENT: Place = (*ADVERTISEMENT[:2], "others", "metallb-system")
+
+FAULTS: dict[str, list[Break]] = {
+    "addon_ingress_is_off": [addon("ingress", on=True)],
+    "addon_metallb_is_on": [addon("metallb", on=False)],
+    "metallb_is_ready": [
+        image(SPEAKER, "speaker"),
+        image(("apps/v1", "Deployment", "controller", "metallb-system"), "controller"),
+        obj(SPEAKER, None),
+    ],
+    "pool_is_exact": [
+        obj(POOL, {"spec": {"addresses": ["192.168.191.200-192.168.191.210"]}}),
+        obj(POOL, {"spec": {"addresses": ["192.168.191.200-192.168.191.205", "10.0.0.0/30"]}}),
+        obj(POOL, None),
+    ],
+    "control_plane_may_announce": [
+        obj(NODE, {"metadata": {"labels": {"node.kubernetes.io/exclude-from-external-load-balancers": ""}}}),
+        image(SPEAKER, "speaker"),
+        obj(SPEAKER, None),
+    ],
+    "control_plane_alone_announces": [
+        obj(ADVERTISEMENT, {"spec": {"nodeSelectors": None}}),
+        obj(ADVERTISEMENT, {"spec": {"nodeSelectors": [{"matchLabels": {"kubernetes.io/hostname": "tkw1"}}]}}),
+        obj(ADVERTISEMENT, None),
+        obj(OTHER_ADVERTISEMENT, {"spec": {}}),
+        obj(OTHER_ADVERTISEMENT, {"spec": {"ipAddressPoolSelectors": [{"matchLabels": {}}]}}),
+    ],
+    "releases_are_as_wanted": [
+        obj(("v1", "Secret", "sh.helm.release.v1.primary-ingress.v1", "ingress"), None),
+    ],
+    "controllers_are_available": [
+        image(DEPLOYMENT, "controller"),
+        obj(("apps/v1", "Deployment", SECONDARY, "ingress-kn"), None),
+    ],
+    "controllers_have_their_arguments": [
+        arguments(lambda args: [*args, args[1]]),
+        arguments(lambda args: [a for a in args if not a.startswith("--default-ssl")]),
+        arguments(lambda args: [a.replace("ingress-tls-secret", "other") for a in args]),
+        arguments(lambda args: [a.replace("k8s.io/primary-ingress-nginx", "k8s.io/ingress-nginx") for a in args]),
+        arguments(lambda args: [a.replace("-leader", "-chief") for a in args]),
+        arguments(lambda args: [a for a in args if not a.startswith("--publish-service")]),
+        arguments(lambda args: [a.replace("--ingress-class=nginx", "--ingress-class=x") for a in args]),
+    ],
+    "services_have_their_addresses": [
+        obj(SERVICE, {"spec": {"loadBalancerIP": "192.168.191.204"}}),
+        obj(SERVICE, {"spec": {"loadBalancerIP": "192.168.191.201"}}),
+        obj(POOL, {"spec": {"addresses": ["192.168.191.202-192.168.191.205"]}}),
+        obj(SERVICE, None),
+    ],
+    "classes_are_right": [
+        obj(CLASS_KN, None),
+        obj(CLASS, {"metadata": {"annotations": {DEFAULT: "false"}}}),
+        obj(CLASS_KN, {"metadata": {"annotations": {DEFAULT: "true"}}}),
+        ingress_class("public"),
+        ingress_class("traefik", default=True),
+    ],
+    "certificates_are_valid": [
+        obj(SECRET, None),
+        obj(SECRET, {"data": tls("example.org", "*.kn.example.org")}),
+        obj(SECRET, {"data": {"tls.key": tls("x.example.org")["tls.key"]}}),
+        obj(SECRET, {"data": {"tls.crt": ""}}),
+    ],
+    "health_endpoints_answer": [
+        obj(ADVERTISEMENT, None),
+        obj(ADVERTISEMENT, {"spec": {"nodeSelectors": [{"matchLabels": {"kubernetes.io/hostname": "nobody"}}]}}),
+        obj(SERVICE, None),
+        obj(SERVICE, {"spec": {"selector": {"app": "nobody"}}}),
+        obj(DEPLOYMENT, None),
+        outside_the_overlay,
+    ],
+    "unknown_names_get_the_default_certificate": [
+        arguments(lambda args: [a for a in args if not a.startswith("--default-ssl")]),
+        obj(SECRET, {"data": tls("other.example.org")}),
+        obj(SECRET, {"data": {"tls.crt": ""}}),
+        obj(DEPLOYMENT, {"spec": {"replicas": 0}}),
+    ],
+    "each_class_answers_on_its_own_address": [
+        arguments(lambda args: [a.replace("k8s.io/primary-ingress-nginx", "k8s.io/other") for a in args]),
+        arguments(lambda args: [a.replace("primary-ingress-nginx", "secondary-ingress-nginx") for a in args]),
+        obj(CLASS_KN, None),
+        obj(DEPLOYMENT, {"spec": {"replicas": 0}}),
+    ],
+    "names_lead_to_their_controllers": [
+        names(**{"example.org": ""}),
+        names(**{"thinkube-probe.example.org": "203.0.113.9"}),
+        names(**{"thinkube-probe.kn.example.org": "192.168.191.200"}),
+    ],
+}
+
+
+def test_every_check_has_a_fault() -> None:
+    """A check that nobody has seen fail is no check."""
+    assert FAULTS.keys() == {step.name for step in COMPONENT.verify.steps}
+
+
+@pytest.mark.parametrize(
+    ("check", "fault"), [pytest.param(c, f, id=f"{c}-{i}") for c, fs in FAULTS.items() for i, f in enumerate(fs)]
+)
+def test_check_fails_on_its_fault(shared: LabCluster, check: str, fault: Break) -> None:
+    """Each check fails on the state it exists to catch, says what was seen and what to do, and holds before."""
+    assert shared.check(COMPONENT, check).exception is None
+
+    with fault(shared):
+        error = shared.check(COMPONENT, check).exception
+
+    assert isinstance(error, CheckFailed)
+    assert error.why
+    assert error.fix
+
+
+def test_verify_holds_after_set_up_and_leaves_nothing(shared: LabCluster) -> None:
+    """Green; a read-only run sends nothing that alters, and the probe server is gone with all that led to it."""
+    before = shared.objects()
+    shared.forget_history()
+
+    results = shared.run(COMPONENT, "verify", read_only=True)
+
+    assert {name: str(r.exception) for name, r in results.items() if r.exception} == {}
+    assert shared.altering == []
+    assert shared.objects().keys() == before.keys()
+
+
+def test_second_run_changes_nothing(shared: LabCluster) -> None:
+    """Set-up on a healthy system is silent."""
+    before = shared.objects()
+
+    results = shared.run(COMPONENT)
+
+    assert {name: outcome_of(r) for name, r in results.items() if outcome_of(r) is not Outcome.UNCHANGED} == {}
+    assert shared.objects() == before
+
+
+@pytest.mark.parametrize("chain", ["setup", "rollback"])
+def test_dry_run_writes_nothing(shared: LabCluster, chain: str) -> None:
+    """A plan promises, on an installed system, too."""
+    before = shared.objects()
+    shared.forget_history()
+
+    shared.run(COMPONENT, chain, dry_run=True)
+
+    assert shared.altering == []
+    assert shared.objects() == before
+
+
+def test_set_up_then_rollback_leaves_the_cluster_as_it_was(cluster: LabCluster) -> None:
+    """Objects, addons and records are as before; a second rollback has nothing to do."""
+    before = cluster.objects()
+
+    cluster.run(COMPONENT)
+    cluster.run(COMPONENT, "rollback")
+
+    assert cluster.objects() == before
+    assert "metallb" not in cluster.lab.hosts["tkc"].state["machine"].node.addons
+    again = cluster.run(COMPONENT, "rollback")
+    assert {outcome_of(r) for r in again.values()} == {Outcome.UNCHANGED}
+
+
+def test_rollback_on_a_bare_host_is_silent(cluster: LabCluster) -> None:
+    """Nothing of ours: nothing is asked of the cluster's load balancer, and nothing changes."""
+    before = cluster.objects()
+
+    results = cluster.run(COMPONENT, "rollback")
+
+    assert {outcome_of(r) for r in results.values()} == {Outcome.UNCHANGED}
+    assert cluster.objects() == before
+
+
+@pytest.mark.parametrize("step", [s.name for s in COMPONENT.setup.steps])
+def test_killed_after_any_step_set_up_goes_on_and_rollback_restores(cluster: LabCluster, step: str) -> None:
+    """A half-finished set-up is finished by the next run, and taken back as a whole."""
+    before = cluster.objects()
+    names = [s.name for s in COMPONENT.setup.steps]
+    done = COMPONENT.setup.steps[: names.index(step) + 1]
+
+    cluster.run(replace(COMPONENT, setup=Chain(done)))
+    if len(done) % 2:
+        cluster.run(COMPONENT)
+        assert {n: str(r.exception) for n, r in cluster.run(COMPONENT, "verify").items() if r.exception} == {}
+    cluster.run(COMPONENT, "rollback")
+
+    assert cluster.objects() == before
+
+
+def test_microk8s_own_ingress_is_put_aside_and_comes_back(cluster: LabCluster) -> None:
+    """It takes its namespace along, with the certificate in it, which is brought again."""
+    cluster.do(cluster.lab.call("tkc", "microk8s", "enable", "ingress"))
+    before = cluster.objects()
+
+    cluster.run(COMPONENT)
+    assert {n: str(r.exception) for n, r in cluster.run(COMPONENT, "verify").items() if r.exception} == {}
+    cluster.run(COMPONENT, "rollback")
+
+    assert cluster.objects().keys() - {"v1/Secret/ingress/ingress-tls-secret"} == before.keys()
+    assert "ingress" in cluster.lab.hosts["tkc"].state["machine"].node.addons
+
+
+def test_a_load_balancer_that_was_there_keeps_its_own_pool_after_rollback(cluster: LabCluster) -> None:
+    """It is not enabled anew; its pool becomes ours and is put back."""
+    cluster.do(cluster.lab.call("tkc", "microk8s", "enable", "metallb:192.168.191.210-192.168.191.220"))
+    before = cluster.objects()
+
+    results = cluster.run(COMPONENT)
+    assert outcome_of(results["turn_metallb_on"]) is Outcome.UNCHANGED
+    assert outcome_of(results["set_pool"]) is Outcome.CHANGED
+    cluster.run(COMPONENT, "rollback")
+
+    assert cluster.objects() == before
+    assert "metallb" in cluster.lab.hosts["tkc"].state["machine"].node.addons
+
+
+def load_balanced(name: str, **spec: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 80}], **spec},
+    }
+
+
+def test_services_of_others_keep_their_addresses(cluster: LabCluster) -> None:
+    """A pool that would take an address away is refused, with the service's name."""
+    cluster.do(cluster.lab.call("tkc", "microk8s", "enable", "metallb:192.168.191.210-192.168.191.220"))
+    cluster.add(load_balanced("web"))
+
+    with pytest.raises(Refused, match="outside the pool") as caught:
+        cluster.run(COMPONENT)
+
+    assert "default/web has 192.168.191.210" in caught.value.why
+
+
+def test_an_address_that_is_taken_is_told_before_helm_waits(cluster: LabCluster) -> None:
+    """Helm would wait ten minutes, and end without saying why."""
+    cluster.do(cluster.lab.call("tkc", "microk8s", "enable", "metallb:192.168.191.200-192.168.191.205"))
+    cluster.add(load_balanced("web", loadBalancerIP="192.168.191.201"))
+
+    with pytest.raises(Refused, match="is taken") as caught:
+        cluster.run(COMPONENT)
+
+    assert "default/web has 192.168.191.201" in caught.value.why
+    assert not any("helm" in command and "upgrade" in command for command in cluster.altering)
+
+
+def test_metallb_stays_while_a_service_of_others_needs_it(cluster: LabCluster) -> None:
+    """The controllers go, MetalLB is left and says for whom; it goes with the next rollback."""
+    cluster.run(COMPONENT)
+    cluster.add(load_balanced("web"))
+
+    results = cluster.run(COMPONENT, "rollback")
+
+    assert "it gives default/web its address" in str(results["give_metallb_back"].result)
+    assert "metallb" in cluster.lab.hosts["tkc"].state["machine"].node.addons
+    cluster.act(lambda: cluster.api.delete("v1", "Service", "web", "default"))
+    cluster.run(COMPONENT, "rollback")
+    assert "metallb" not in cluster.lab.hosts["tkc"].state["machine"].node.addons
+
+
+@pytest.mark.parametrize("way", ["field", "annotation"])
+def test_rollback_is_refused_while_others_publish_through_our_classes(cluster: LabCluster, way: str) -> None:
+    """What they published would be gone; nothing is touched."""
+    cluster.run(COMPONENT)
+    metadata: dict[str, Any] = {"name": "shop", "namespace": "default"}
+    spec: dict[str, Any] = {"defaultBackend": {"service": {"name": "shop", "port": {"number": 80}}}}
+    if way == "field":
+        spec["ingressClassName"] = "nginx-kn"
+    else:
+        metadata["annotations"] = {"kubernetes.io/ingress.class": "nginx"}
+    cluster.add({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec})
+    before = cluster.objects()
+
+    with pytest.raises(Refused, match="in use") as caught:
+        cluster.run(COMPONENT, "rollback")
+
+    assert "default/shop" in caught.value.why
+    assert cluster.objects() == before
+
+
+def test_set_up_without_a_certificate_ends_before_a_controller_starts(cluster: LabCluster) -> None:
+    """A controller without one starts, and serves a fake certificate."""
+    cluster.act(lambda: cluster.api.delete("v1", "Secret", "example-org-tls", "default"))
+
+    with pytest.raises(CheckFailed, match="has a certificate") as caught:
+        cluster.run(COMPONENT)
+
+    assert "ingress/ingress-tls-secret: it is not there" in caught.value.why
+
+
+def test_pool_that_was_replaced_is_put_right(shared: LabCluster) -> None:
+    """`microk8s enable metallb` on an enabled addon replaces the pool."""
+    with shared.broken(POOL, {"spec": {"addresses": ["10.64.140.43-10.64.140.49"]}}):
+        results = shared.run(COMPONENT)
+
+        assert outcome_of(results["set_pool"]) is Outcome.CHANGED
+        assert shared.check(COMPONENT, "pool_is_exact").exception is None
+
+
+def test_requests_come_from_a_member_that_is_no_node(shared: LabCluster) -> None:
+    """From nodes kube-proxy takes a short cut, which hides that nobody answers ARP."""
+    shared.forget_history()
+
+    shared.check(COMPONENT, "health_endpoints_answer")
+
+    asked = [name for name, m in shared.machines.items() if any("healthz" in command for command in m.sent)]
+    assert asked == ["bcn2"]
+
+
+def test_a_member_that_is_away_is_passed_over(shared: LabCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One dead host does not make the check fail; all of them do, with each one's reason."""
+    gone = Unreachable("no route to host")
+
+    def away(command: Command) -> Reply:
+        raise gone
+
+    monkeypatch.setattr(shared.machines["bcn2"], "_answer", away)
+    assert shared.check(COMPONENT, "health_endpoints_answer").exception is None
+
+    monkeypatch.setattr(shared.machines["dns1"], "_answer", away)
+    error = shared.check(COMPONENT, "health_endpoints_answer").exception
+    assert isinstance(error, CheckFailed)
+    assert "bcn2" in error.why
+    assert "dns1" in error.why
