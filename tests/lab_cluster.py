@@ -71,7 +71,7 @@ class LabCluster:
         self.do(self.lab.call("tkc", *INSTALL))
         node = node_of(self.lab.hosts["tkc"])
         assert node is not None
-        self.api: KubeApi = node.api  # type: ignore[assignment]
+        self.api: KubeApi = node.api
         self.do(self.api.settled())
         self.machines = {name: self._machine(name, settings) for name in GROUPS}
         for machine in self.machines.values():
