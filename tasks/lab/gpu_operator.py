@@ -190,7 +190,8 @@ class Operator(_OfNodes):
         if host is None or present is None or not _true(present, "Ready"):
             return
         shared = self._replicas(policy, node)
-        amount = len(gpus(host).usable) * shared if plugin is not None and _ready(plugin) else 0
+        found = gpus(host).offered
+        amount = (len(gpus(host).usable) if found is None else found) * shared if plugin is not None and _ready(plugin) else 0
         told = present["status"].get("allocatable", {}).get(GPU)
         if told != (wanted := str(amount) if amount or told is not None else None):
             self.cluster.set_status(present, manager="kubelet", capacity={GPU: wanted}, allocatable={GPU: wanted})

@@ -67,6 +67,8 @@ class Gpus:
     hangs: bool = False
     assigned: dict[str, list[str]] = field(default_factory=dict)
     """`namespace/name` of a pod to the UUIDs of the cards it was given."""
+    offered: int | None = None
+    """How many the device plugin finds; None for all that work."""
     told: dict[str, str] = field(default_factory=dict)
     """UUIDs that containers are told instead of a card's own."""
 

@@ -28,16 +28,16 @@ class Link(StrEnum):
 
     BUS = "PCI bus"
     DRIVER = "driver"
-    LABELS = "node labels"
+    NODE = "Kubernetes node"
     TOOLKIT = "container toolkit"
-    OFFER = "offer of the node"
+    OFFER = "device plugin"
     POD = "CUDA pod"
 
 
 _FIXES = {
     Link.BUS: "see `lspci -d 10de:` on it; power, slot and passthrough of the card, or correct the inventory",
     Link.DRIVER: "see `nvidia-smi` and `dmesg` on it; a new or broken driver needs a reboot",
-    Link.LABELS: "run the set-up again: it writes the labels anew",
+    Link.NODE: "labels: run the set-up again, it writes them anew; a node that is not Ready: verify phase 5",
     Link.TOOLKIT: f"see the log of {TOOLKIT} on this node; when its file was overwritten, run the set-up again",
     Link.OFFER: f"see the log of {PLUGIN} on this node",
     Link.POD: "see the events of the pod, and `dmesg` on the node for errors of the card (Xid)",
@@ -71,7 +71,7 @@ def _is_over(task: Task, link: Link) -> bool:
     """Beyond the driver there is nothing to see on a node that offers no cards; its labels still say so."""
     if link is Link.BUS:
         return False
-    return not count(task) or (link not in (Link.DRIVER, Link.LABELS) and bool(left_out(task)))
+    return not count(task) or (link not in (Link.DRIVER, Link.NODE) and bool(left_out(task)))
 
 
 def _bus(task: Task) -> str:
@@ -104,10 +104,13 @@ def _driver(task: Task) -> str:
     return "\n".join(told)
 
 
-def _labels(task: Task) -> str:
+def _node(task: Task) -> str:
     if not count(task):
         return ""
-    found = registered_node(task)["metadata"].get("labels") or {}
+    node = registered_node(task)
+    if not is_ready(node):
+        return f"{name_of(node)} is not Ready: {unready_because(node)}"
+    found = node["metadata"].get("labels") or {}
     wrong = {name: found.get(name) for name, value in labels(task).items() if found.get(name) != value}
     told = [f"{name} is {value or 'absent'}, not {labels(task)[name]}" for name, value in wrong.items()]
     if found.get(f"{GPU}.present") != "true":
@@ -148,11 +151,9 @@ def _runtime_trouble(task: Task, path: str, found: Runtimes) -> str:
 def _offer(task: Task) -> str:
     if not count(task) or left_out(task):
         return ""
-    node = registered_node(task)
-    if not is_ready(node):
-        return f"node {name_of(node)} is not Ready: {unready_because(node)}"
     if told := pod_trouble(task, PLUGIN):
         return told
+    node = registered_node(task)
     wanted, found = count(task) * replicas(task), allocatable(node)
     shared = f" ({count(task)} cards, each for {replicas(task)} pods)" if replicas(task) > 1 else ""
     if found != wanted:
@@ -170,7 +171,7 @@ def _feature_trouble(task: Task, node: Object) -> str:
 TROUBLE: dict[Link, Callable[[Task], str]] = {
     Link.BUS: _bus,
     Link.DRIVER: _driver,
-    Link.LABELS: _labels,
+    Link.NODE: _node,
     Link.TOOLKIT: _toolkit,
     Link.OFFER: _offer,
     Link.POD: lambda _: "",  # only a pod can tell

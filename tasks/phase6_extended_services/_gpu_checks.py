@@ -154,8 +154,8 @@ def driver_answers_for_each_card(task: Task) -> Result:
     return check(task, Link.DRIVER, good)
 
 
-def node_is_labelled(task: Task) -> Result:
-    return check(task, Link.LABELS, lambda: left_out(task) or "the labels let the operator put all of its parts here")
+def node_is_ready_for_the_operator(task: Task) -> Result:
+    return check(task, Link.NODE, lambda: left_out(task) or "the labels let the operator put all of its parts here")
 
 
 def toolkit_prepared_the_runtime(task: Task) -> Result:

@@ -147,7 +147,7 @@ def delete_definitions(task: Task) -> Result:
     for name, (version, kind) in DEFINITIONS.items():
         if name in noted.before["crds"] or api.get(*CRD, name) is None:
             continue
-        objects = api.list(version, kind)
+        objects = [o for o in api.list(version, kind) if o["metadata"].get("namespace") != namespace(task)]
         if objects:
             results.append(unchanged(task, f"CRD {name} stays: {len(objects)} objects of it are there"))
         else:

@@ -201,7 +201,7 @@ COMPONENT = Component(
         checks.driver_answers_for_each_card,
         checks.release_is_deployed,
         checks.runtime_class_exists,
-        checks.node_is_labelled,
+        checks.node_is_ready_for_the_operator,
         checks.toolkit_prepared_the_runtime,
         checks.node_offers_each_card,
         checks.policy_is_ready,
