@@ -10,6 +10,7 @@ from tasks.control_plane import (
     CONTROL_PLANE,
     DNS_LABEL,
     WORKERS,
+    asking_control_plane,
     expect,
     kube,
     kubelet_version,
@@ -87,17 +88,24 @@ def pods_here_resolve_services(task: Task) -> Result:
 
 
 def pods_reach_pods_on_other_nodes(task: Task) -> Result:
-    """By the own address of a CoreDNS pod elsewhere: no Service can answer from this node instead."""
+    """By the own address of a CoreDNS pod: no Service can answer from the same node instead.
+
+    From here to one elsewhere; where all of them are here, from the control plane to here.
+    """
     name = name_of(registered_node(task))
     pods = kube(task).list("v1", "Pod", "kube-system", label_selector=DNS_LABEL)
-    others = [p["status"]["podIP"] for p in pods if p["spec"].get("nodeName") != name and p["status"].get("podIP")]
-    if not others:
-        return unchanged(task, f"every pod of coredns is on {name} itself")
-    done = run_here(task, "reach", "ping", "-c", "3", "-W", "2", others[0])
-    why = f"ping {others[0]} ended with {done.exit_code}: {done.log.strip()}"
+    placed = [(p["spec"].get("nodeName"), p["status"]["podIP"]) for p in pods if p["status"].get("podIP")]
+    fix = "see why CoreDNS has no pod: kubectl -n kube-system describe deployment/coredns"
+    expect(placed, "there is no pod to reach", why="no pod of CoreDNS has an address", fix=fix)
+    elsewhere = [address for node, address in placed if node != name]
+    target = elsewhere[0] if elsewhere else placed[0][1]
+    with asking_control_plane(task) as control:
+        source = task if elsewhere else control
+        done = run_here(source, "reach", "ping", "-c", "3", "-W", "2", target)
+    why = f"ping {target} from {source.host.name} ended with {done.exit_code}: {done.log.strip()}"
     fix = "open UDP 4789 between the nodes, and see that their InternalIPs are those of the LAN"
-    expect(done.exit_code == 0, f"pods on {name} do not reach pods on other nodes", why=why, fix=fix)
-    return unchanged(task, f"a pod on {name} reached {others[0]}")
+    expect(done.exit_code == 0, f"pods do not reach each other between {name} and other nodes", why=why, fix=fix)
+    return unchanged(task, f"a pod on {source.host.name} reached {target}")
 
 
 def every_member_is_a_node(task: Task) -> Result:

@@ -271,6 +271,11 @@ def without_node(host: str, coredns_host: str) -> tuple[Place, ...]:
     return (*asked_in_pods, *control("workloads_are_ready"), *(served if host == coredns_host else ()))
 
 
+def asked_from_control_plane(coredns_host: str) -> tuple[Place, ...]:
+    """A worker that holds all pods of CoreDNS is reached from the control plane's node, in place of the other way."""
+    return worker(coredns_host, "pods_reach_pods_on_other_nodes") if coredns_host != "tkc" else ()
+
+
 def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[Breakage, ...], ...]:
     """What several checks see, in rounds."""
     without_acme = {"data": {"Corefile": corefile[corefile.index("# The domain itself") :]}}
@@ -356,6 +361,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
                 (
                     *control("node_is_ready", "microk8s_runs", "addons_are_on", "services_run"),
                     *without_node("tkc", coredns_host),
+                    *asked_from_control_plane(coredns_host),
                 ),
                 "KubeletGone",
             ),

@@ -40,6 +40,12 @@ def _renamed(cluster: FakeCluster) -> None:
     cluster.api.add(node("tkw1.example.org2", "192.168.1.111"))
 
 
+def _alone_with_dns(cluster: FakeCluster) -> None:
+    """All pods of CoreDNS are on this node, and the control plane's node does not reach them."""
+    cluster.api.get("Pod", "coredns-1", "kube-system")["spec"]["nodeName"] = NAME
+    cluster.pod_exit["reach-tkc"] = 1
+
+
 FAULTS: dict[str, list[Break]] = {
     "snap_follows_its_channel": [lambda c: setattr(c.machines["tkw1"], "channel", "1.31/stable")],
     "refreshes_are_held": [lambda c: c.machines["tkw1"].notes.discard("held")],
@@ -61,7 +67,11 @@ FAULTS: dict[str, list[Break]] = {
     ],
     "pods_run_here": [lambda c: c.pod_exit.update({"probe-tkw1": 1})],
     "pods_here_resolve_services": [lambda c: c.pod_answers.update({"kubernetes.default.svc.cluster.local": ""})],
-    "pods_reach_pods_on_other_nodes": [lambda c: c.pod_exit.update({"reach-tkw1": 1})],
+    "pods_reach_pods_on_other_nodes": [
+        lambda c: c.pod_exit.update({"reach-tkw1": 1}),
+        _alone_with_dns,
+        lambda c: c.api.drop("Pod", "coredns-1", "kube-system"),
+    ],
     "every_member_is_a_node": [lambda c: c.api.add(node("stranger", "192.168.1.99"))],
 }
 
