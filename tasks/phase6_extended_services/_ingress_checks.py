@@ -14,7 +14,7 @@ from tasks.node_facts import HOSTNAME
 from tasks.phase6_extended_services._certificates import faults_of, secret_of, trusted
 from tasks.phase6_extended_services._controllers import Controller, controllers, release_of
 from tasks.phase6_extended_services._metallb import addresses_of
-from tasks.phase6_extended_services._requests import Response, answered, get, observer
+from tasks.phase6_extended_services._requests import Response, answered, get, observer, patience_ends
 from tasks.probes import expected, lookups, probe_image
 from thinkube_nornir.cluster import is_rolled_out, probe_server, seen
 from thinkube_nornir.command import Fact
@@ -131,8 +131,8 @@ def certificates_are_valid(task: Task) -> Result:
 
 
 def health_endpoints_answer(task: Task) -> Result:
-    there = observer(task)
-    found = {c: answered(there, get(f"http://{c.address}/healthz", c.address), 200) for c in controllers(task)}
+    there, until = observer(task), patience_ends()
+    found = {c: answered(there, get(f"http://{c.address}/healthz", c.address), 200, until) for c in controllers(task)}
     wrong = {c: response for c, response in found.items() if response.status != 200}
     why = "\n".join(f"{c}: http://{c.address}/healthz from {there.host.name}: {r}" for c, r in wrong.items())
     fix = "ZeroTier must assign the address; who announces it: kubectl -n metallb-system logs daemonset/speaker"
@@ -142,10 +142,11 @@ def health_endpoints_answer(task: Task) -> Result:
 
 def unknown_names_get_the_default_certificate(task: Task) -> Result:
     """404 from nginx itself, by TLS that the name and the authority are verified of."""
-    there, wrong = observer(task), []
+    there, until = observer(task), patience_ends()
+    wrong = []
     for c in controllers(task):
         url = f"https://thinkube-probe.{c.domain}/"
-        found = answered(there, get(url, c.address, trusted(task, c)), 404)
+        found = answered(there, get(url, c.address, trusted(task, c)), 404, until)
         if found.status != 404 or "nginx" not in found.body:
             wrong.append(f"{url} at {c.address} from {there.host.name}: expected 404 from nginx, seen {found}")
     fix = "see which certificate is served: openssl s_client -connect ADDRESS:443 -servername NAME"
@@ -163,20 +164,21 @@ def each_class_answers_on_its_own_address(task: Task) -> Result:
         return [_service(name), *(_ingress(name, c) for c in both)]
 
     with probe_server(kube(task), "thinkube-probe", probe_image(task), command, ways=ways) as name:
-        wrong = [told for c in both for told in _routes(task, there, c, name)]
+        until = patience_ends()
+        wrong = [told for c in both for told in _routes(task, there, c, name, until)]
     fix = "see what the controllers say: kubectl -n NAMESPACE logs deployment/NAME"
     expect(not wrong, "a class does not answer on its own address alone", why="\n".join(wrong), fix=fix)
     return unchanged(task, ", ".join(f"{c.class_name} answers on {c.address} alone" for c in both))
 
 
-def _routes(task: Task, there: Task, controller: Controller, name: str) -> list[str]:
+def _routes(task: Task, there: Task, controller: Controller, name: str, until: float) -> list[str]:
     """What is wrong with one class: the server must be found on its address, and nowhere else."""
     url = f"https://{name}.{controller.domain}/hostname"
 
     def asked(at: Controller) -> Fact[Response]:
         return get(url, at.address, trusted(task, at))
 
-    own = answered(there, asked(controller), 200)
+    own = answered(there, asked(controller), 200, until)
     if own.status != 200 or not own.body.startswith(name):
         return [f"{url} at {controller.address}: expected the answer of {name}, seen {own}"]
     others = {c: fresh(there, asked(c)) for c in controllers(task) if c != controller}

@@ -6,6 +6,7 @@ ARP.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -18,7 +19,8 @@ from thinkube_nornir.context import hosts_in, on
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Unreachable
 from thinkube_nornir.remote import fresh, run, wait_until
 
-PATIENCE = 30.0  # seconds in which a new address is announced and a new Ingress is served
+PATIENCE = 30.0  # seconds a check gives new addresses to be announced and new Ingress objects to be served
+_AT_ONCE = 0.1
 _LIMIT = "10"  # seconds one request may take
 
 
@@ -85,11 +87,17 @@ def _members(task: Task) -> list[Host]:
     return outside or [control_plane(task).host]
 
 
-def answered(there: Task, request: Fact[Response], status: int) -> Response:
+def patience_ends() -> float:
+    """For one check, on time.monotonic()'s clock."""
+    return time.monotonic() + PATIENCE
+
+
+def answered(there: Task, request: Fact[Response], status: int, until: float) -> Response:
     """The answer, with some patience for this status; the last one when it never came."""
+    left = max(until - time.monotonic(), _AT_ONCE)
     try:
         return wait_until(
-            there, request, lambda seen: seen.status == status, what=request.name, timeout=PATIENCE, every=1.0
+            there, request, lambda seen: seen.status == status, what=request.name, timeout=left, every=1.0
         )
     except DeadlinePassed:
         return fresh(there, request)
