@@ -19,7 +19,6 @@ from tasks.tls import TYPE, read_pair
 from thinkube_nornir.cluster import Cluster, apply, restore
 from thinkube_nornir.context import component_of, context, setting
 from thinkube_nornir.outcome import all_of, skipped, unchanged
-from thinkube_nornir.secret import Secret
 
 COPIER = "certificate-copier"
 IMAGE = "docker.io/library/python:3.13-alpine"
@@ -58,8 +57,6 @@ def copy_certificate(task: Task) -> Result:
 
 
 def _copy(found: Object, place: str, name: str) -> Object:
-    for value in found["data"].values():
-        Secret(value)
     metadata = {"name": name, "namespace": place}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": TYPE, "data": found["data"]}
 
