@@ -83,7 +83,15 @@ def remove_namespaces(task: Task) -> Result:
         kind, _, name = record.key.removeprefix("object:v1/").partition("/")
         if record.key.startswith("object:v1/") and kind == "Namespace" and name != NAMESPACE:
             results.append(namespace_gone(task, name))
-    return all_of(task, *results)
+    return _with_leftovers(task, results)
+
+
+def _with_leftovers(task: Task, results: list[Result]) -> Result:
+    """What stays is told beside what went."""
+    told, left = all_of(task, *results), [str(r.result) for r in results if "was left" in str(r.result)]
+    if told.changed and left:
+        told.result = "; ".join([str(told.result), *left])
+    return told
 
 
 def namespace_gone(task: Task, name: str) -> Result:
