@@ -69,6 +69,8 @@ def set_pool(task: Task) -> Result:
         Refused: services of others would lose the addresses that people reach them at.
     """
     api = kube(task)
+    if context(task).dry_run and api.kind(*POOL[:2]) is None:
+        return skipped(task, f"addon {ADDON} will bring its pool {pool_range(task)} along")
     outside = _outside(task, api)
     if outside:
         raise Refused(
@@ -80,12 +82,10 @@ def set_pool(task: Task) -> Result:
 
 
 def announce_from_control_plane(task: Task) -> Result:
-    api = kube(task)
-    if context(task).dry_run and api.kind(*ADVERTISEMENT[:2]) is None:
-        return skipped(task, "MetalLB is not there yet")
     chosen = {"matchLabels": {HOSTNAME_LABEL: announcing_node(task)}}
     spec = {"ipAddressPools": [POOL[2]], "nodeSelectors": [chosen]}
-    return apply(api, _manifest(ADVERTISEMENT, spec), force=True)
+    summary = f"announce addresses from {chosen['matchLabels'][HOSTNAME_LABEL]} alone"
+    return apply(kube(task), _manifest(ADVERTISEMENT, spec), summary=summary, force=True)
 
 
 def await_metallb(task: Task) -> Result:

@@ -304,6 +304,19 @@ def test_dry_run_writes_nothing(shared: LabCluster, chain: str) -> None:
     assert shared.objects() == before
 
 
+def test_a_plan_on_a_fresh_cluster_promises_what_set_up_then_does(cluster: LabCluster) -> None:
+    """No promise that set-up does not keep, and none forgotten, but for what cannot be known before."""
+    before = cluster.objects()
+
+    promised = cluster.run(COMPONENT, dry_run=True)
+    assert cluster.altering == []
+    assert cluster.objects() == before
+    done = cluster.run(COMPONENT)
+
+    planned = {name for name, r in promised.items() if outcome_of(r) is Outcome.PLANNED}
+    assert planned == {name for name, r in done.items() if outcome_of(r) is Outcome.CHANGED}
+
+
 def test_set_up_then_rollback_leaves_the_cluster_as_it_was(cluster: LabCluster) -> None:
     """Objects, addons and records are as before; a second rollback has nothing to do."""
     before = cluster.objects()
