@@ -31,91 +31,159 @@ Label = Annotated[str, AfterValidator(values.label)]
 class Settings(TypedDict, total=False):
     # names and users
     domain_name: Annotated[str, AfterValidator(values.domain)]
+    """A domain you own; services are published below it."""
     system_username: User
+    """The login on all machines and VMs."""
     admin_username: User
+    """Administrator inside the applications; not a login."""
     auth_realm_username: User
+    """User in the identity realm of later phases."""
     ssh_key_name: Text
+    """File name of the key that the hosts use among themselves."""
     ssh_key_type: Literal["ed25519", "rsa", "ecdsa"]
+    """Kind of that key."""
 
     # networks
     network_cidr: Network
+    """The LAN: nodes talk to each other here."""
     network_gateway: Address
+    """The LAN's router."""
     network_bridge_name: Text
+    """The bridge that VMs use to reach the LAN."""
     bridge_interface: Text
+    """The port behind the bridge, for machines with several; found by itself when not set."""
     internal_gateway: Address
+    """A machine's own address in the network of its VMs."""
     zerotier_network_id: Annotated[str, AfterValidator(values.zerotier_network_id)]
+    """The overlay network; in quotes, because some look like numbers."""
     zerotier_cidr: Network
+    """The overlay's addresses, those of published services among them."""
     dns_servers: Annotated[list[Address], MinLen(1)]
+    """Public name servers, for what is not below domain_name."""
     dns_search_domains: list[Annotated[str, AfterValidator(values.domain)]]
+    """Leave it empty: with the wildcard zone, every external name would lead to the ingress."""
 
     # published services: last octets of addresses in zerotier_cidr
     metallb_ip_start_octet: Octet
+    """First address that services of type LoadBalancer may get."""
     metallb_ip_end_octet: Octet
+    """Last one."""
     primary_ingress_ip_octet: Octet
+    """Address of all names below domain_name."""
     secondary_ingress_ip_octet: Octet
+    """Address of the names below kn.domain_name."""
 
     # certificates; the control plane's
     acme_issuer: Literal["ca", "letsencrypt-staging", "letsencrypt-prod"]
+    """Who signs the certificate: this installation's own authority, or Let's Encrypt."""
     acme_email: Annotated[str, AfterValidator(certificate_settings.mail)]
+    """A mailbox you read; needed for Let's Encrypt, which writes there before a certificate ends."""
     cert_manager_version: Annotated[str, AfterValidator(values.chart_version)]
+    """Version of cert-manager's chart."""
     dns01_resolvers: Annotated[list[Annotated[str, AfterValidator(certificate_settings.resolver)]], MinLen(1)]
+    """Whom cert-manager asks whether Let's Encrypt can see its DNS record; 8.8.8.8 and 1.1.1.1 when not set."""
     certificate_namespaces: list[Label]
+    """Namespaces that get a copy of the certificate, renewed with it, beside both ingresses."""
     certificate_copier_image: Annotated[str, AfterValidator(values.image)]
+    """An image with Python, which renews the copies; docker.io/library/python:3.13-alpine when not set."""
     helm_chart_source: Annotated[str, AfterValidator(certificate_settings.chart_source)]
+    """A mirror of all charts; each chart's public repository when not set."""
 
     # ingress: what stands where is the control plane's
     ingress_namespace: Label
+    """Namespace of the controller for all names."""
     ingress_kn_namespace: Label
+    """Namespace of the controller for names below kn.domain_name."""
     primary_ingress_class: Label
+    """Its class, which is the default one."""
     secondary_ingress_class: Label
+    """Class of the second controller."""
     ingress_nginx_chart_version: Annotated[str, AfterValidator(values.chart_version)]
+    """Version of the chart of both controllers."""
 
     # a host's addresses
     lan_ip: Address
+    """The host's address in network_cidr; its Kubernetes node has it too."""
     internal_ip: Address
+    """The VM's address in its machine's own network."""
     zerotier_ip: Address
+    """The host's address in the overlay."""
 
     # machines and VMs
     arch: Literal["x86_64", "arm64"]
+    """Processor architecture."""
     server_type: Literal["desktop", "headless"]
+    """Whether the machine has a display, and so keeps a GPU for it."""
     memory: Size
+    """What a machine has, or a VM gets."""
     cpu_cores: Count
+    """Likewise."""
     disk_size: Size
+    """Likewise."""
     parent_host: Text
+    """The machine that the VM runs on."""
     vm_packages: list[Text]
+    """Packages that the VM gets beside the needed ones."""
     lxd_image: Text
+    """What the VM is made from."""
     lxd_network_name: Text
+    """The machine's own network for its VMs."""
     lxd_network_ipv4_address: Annotated[str, AfterValidator(values.interface)]
+    """The machine's address in it; it ends there, so it may be the same on every machine."""
     lxd_network_ipv6_address: Annotated[str, AfterValidator(values.interface6_or_none)]
+    """Likewise."""
 
     # GPUs
     gpu_model: Text
+    """The cards, for people."""
     gpu_passthrough: bool
+    """The VM gets a card of its machine."""
     pci_slot: Slot
+    """Which one: its slot on the machine, among that one's assigned_pci_slots."""
     configure_gpu_passthrough: bool
+    """The machine is prepared to give cards to VMs."""
     assigned_pci_slots: list[Slot]
+    """Cards that are reserved for VMs."""
     kept_pci_slots: list[Slot]
+    """Cards that the machine keeps; as a Kubernetes node it offers these."""
     host_gpu_type: Literal["amd", "intel", "nvidia"]
+    """Make of the GPU that the machine keeps for its display."""
     host_gpu_index: Annotated[int, Ge(0)]
+    """Which of them, when there are several."""
     gpu_count: Annotated[int, Ge(0)]
+    """How many cards the node offers, where slots do not say it."""
     gpu_driver: Literal["auto", "host", "operator"]
+    """Whose driver a node uses: its own where it has one (auto), always its own, or the operator's."""
     gpu_minimum_capability: Annotated[float, Ge(1)]
+    """Nodes with cards of a lower compute capability offer none; 6.0 when not set."""
     gpu_operator_version: Annotated[str, AfterValidator(values.chart_version)]
+    """Version of the GPU operator's chart."""
     gpu_operator_namespace: Annotated[str, AfterValidator(values.label)]
+    """Its namespace, which nothing else may use."""
     gpu_time_slicing: dict[Text, Count]
+    """How many pods share a card: `{any: 4}`, or by product as the nodes' label nvidia.com/gpu.product has it."""
     cuda_test_image: Annotated[str, AfterValidator(values.image)]
+    """What computes on each card in verify; made for a CUDA version that the driver knows."""
 
     # MicroK8s
     microk8s_channel: Annotated[str, AfterValidator(values.channel)]
+    """The snap's channel, the same on all nodes."""
     microk8s_addons: list[Text]
+    """Addons of MicroK8s that are switched on."""
     token_ttl: Count
+    """Seconds that a join token lives; 300 when not set."""
     microk8s_force_join: bool
+    """Join also when the cluster has a node of this name that we did not join."""
     probe_image: Text
+    """What the pods run that verify scheduling, names and ingress."""
     dns_probe_names: list[Annotated[str, AfterValidator(values.domain)]]
+    """Public names that pods must be able to resolve; three well-known ones when not set."""
 
     # the lab only: how long its emulated tools take, and the password its sudo asks for
     lab_slow_seconds: Annotated[float, Ge(0)]
+    """How long emulated tools take."""
     lab_sudo_password: Text
+    """Makes sudo ask for this password."""
 
 
 SCHEMA = Schema(
