@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,13 +51,12 @@ class FakeFiles(dict[str, FakeFile]):
         """Return status, stdout and stderr of one of put's and restore's scripts."""
         arguments = command.argv[4:]
         if kind == "thinkube:states":
-            fours = zip(*[iter(arguments)] * 4, strict=True)
-            return 0, b"".join(self._state(*four) for four in fours), b""
+            return 0, self._states(*arguments), b""
         if kind == "thinkube:write":
             return self._write(command.stdin, *arguments)
         if kind == "thinkube:list":
             records = self.host_part.values() if command.root else ()
-            return 0, b"".join(base64.b64encode(r) + b"\n" for r in records), b""
+            return 0, b"".join(record + b"\n\0" for record in records), b""
         return self._restore(command.stdin, *arguments)
 
     def recorded(self, kind: str, command: Command) -> Command:
@@ -64,35 +65,42 @@ class FakeFiles(dict[str, FakeFile]):
         stdin = command.stdin
         if kind == "thinkube:change":
             line, _, stdin = stdin.partition(b"\n")
-            self.host_part.setdefault(name, base64.b64decode(line))
+            self.host_part.setdefault(name, line)
         else:
             argv = argv[1:]
             self.host_part.pop(name, None)
         return Command(tuple(argv), stdin, command.root, command.env, alters=True)
 
-    def _state(self, path: str, wanted: str, owner: str, group: str) -> bytes:
-        uid, gid = (self._number(owner), self._number(group or owner)) if owner else ("-", "-")
-        missing = self._missing(path)
-        file = self.get(path)
-        if file is None:
-            return f"absent - - - - {uid} {gid} {missing} - -\n".encode()
-        plain = f"{file.mode:o} {file.uid} {file.gid}"
-        if file.target:
-            return f"link {plain} - {uid} {gid} 0 {_base64(file.target.encode())} -\n".encode()
-        content = "-" if file.fingerprint == wanted else f"={_base64(file.content)}"
-        return f"file {plain} {file.fingerprint} {uid} {gid} 0 - {content}\n".encode()
+    def _states(self, known: str, count: str, *words: str) -> bytes:
+        end = 2 * int(count)
+        pairs, paths = zip(words[:end:2], words[1:end:2], strict=True), words[end:]
+        present = [self[path] for path in paths if path in self]
+        lines = [f"{self._number(owner)} {self._number(group or owner)}" for owner, group in pairs]
+        lines += [self._place(path) for path in paths]
+        lines += [f"{file.mode:o} {file.uid} {file.gid}" for file in present]
+        lines += [_fingerprint(file, known) for file in present if not file.target]
+        return "".join(f"{line}\n" for line in lines).encode()
 
-    def _write(
-        self, stdin: bytes, name: str, path: str, mode: str, owner: str, directory_mode: str, sha256: str
-    ) -> tuple[int, bytes, bytes]:
-        line, _, content = stdin.partition(b"\n")
-        self.host_part.setdefault(name, base64.b64decode(line))
-        self._ours.setdefault(name, set()).add(sha256)
-        uid, gid = owner.split(":") if owner else ("1000", "1000")
-        self._made.update(self._parents(path)[: self._missing(path)])
-        self[path] = FakeFile(content, int(mode, 8), int(uid), int(gid))
-        self.written.append(path)
-        return 0, b"", b""
+    def _place(self, path: str) -> str:
+        target = self[path].target if path in self else ""
+        kind = "link" if target else "file" if path in self else "absent"
+        return f"{kind} {self._missing(path)} {_base64(target.encode()) or '-'}"
+
+    def _write(self, stdin: bytes, suffix: str, options: str, *words: str) -> tuple[int, bytes, bytes]:
+        files = list(zip(*[iter(words)] * 5, strict=True))
+        *lines, archive = stdin.split(b"\n", len(files))
+        with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+            entries = opened.getmembers()
+            contents = [opened.extractfile(entry) for entry in entries]
+            for line, entry, content, (name, path, _, _, sha256) in zip(lines, entries, contents, files, strict=True):
+                assert content is not None
+                self.host_part.setdefault(name, line)
+                self._ours.setdefault(name, set()).add(sha256)
+                self._made.update(self._parents(path)[: self._missing(path)])
+                uid, gid = (1000, 1000) if "o" in options else (entry.uid, entry.gid)
+                self[path] = FakeFile(content.read(), entry.mode, uid, gid)
+                self.written.append(path)
+        return 0, b"written\n" * len(files), b""
 
     def _restore(
         self, stdin: bytes, name: str, path: str, kind: str, mode: str, owner: str, made: str, target: str, *known: str
@@ -130,6 +138,11 @@ def _file(content: FakeFile | bytes | str) -> FakeFile:
     if isinstance(content, FakeFile):
         return content
     return FakeFile(content.encode() if isinstance(content, str) else content)
+
+
+def _fingerprint(file: FakeFile, known: str) -> str:
+    sent = "" if file.fingerprint in known.split() else f" ={_base64(file.content)}"
+    return file.fingerprint + sent
 
 
 def _base64(data: bytes) -> str:

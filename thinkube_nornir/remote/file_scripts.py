@@ -7,57 +7,100 @@ from thinkube_nornir.remote.host_part import FOLDER, FORGET, SAVE
 CHANGED_SINCE = 20
 """Exit status of RESTORE when the file is neither what we wrote nor what was there before."""
 
-# Arguments: path, wanted SHA-256, owner, group, and again. A line for each: see FileState. Content comes with a leading
-# `=`, so that an empty file is a field too.
-STATE = r"""
-while [ $# -gt 0 ]; do
-  path=$1 wanted=$2 owner=$3 group=$4; shift 4
-  kind=absent state='- - -' hash=- uid=- gid=- missing=0 target=- content=-
-  if [ -n "$owner" ]; then
-    uid=$(id -u "$owner") && gid=$(id -g "$owner") || exit 1
-    [ -z "$group" ] || gid=$(getent group "$group" | cut -d: -f3)
-    [ -n "$gid" ] || { echo "no group $group" >&2; exit 1; }
-  fi
+# Forks are what writing files costs on a host, so one program serves all files wherever it can.
+# sha256sum puts a backslash before the line of a name that holds one.
+_FINGERPRINTS = r"""
+fingerprints() {  # of the files $@, each with a blank after it
+  said=$(sha256sum "$@") || return 1
+  fingerprints=
+  while read -r hash _; do fingerprints="$fingerprints${hash#\\} "; done <<END
+$said
+END
+}
+"""
+
+# Arguments: fingerprints of contents that we know, the number of owners, each owner and group, the paths. Output: user
+# and group number of each owner; kind, missing parents and link target at each path; mode and owner of all that is
+# there; fingerprint of each file, and its content where we do not know it, with a leading `=` as it may be empty.
+STATE = (
+    _FINGERPRINTS
+    + r"""
+known=$1 owners=$2; shift 2
+while [ "$owners" -gt 0 ]; do
+  uid=$(id -u "$1") && gid=$(id -g "$1") || exit 1
+  [ -z "$2" ] || gid=$(getent group "$2" | cut -d: -f3)
+  [ -n "$gid" ] || { echo "no group $2" >&2; exit 1; }
+  echo "$uid $gid"; owners=$((owners - 1)); shift 2
+done
+for path do
+  kind=absent missing=0 target=- folder=${path%/*}
   if [ -L "$path" ]; then kind=link target=$(readlink -n "$path" | base64 | tr -d '\n')
-  elif [ -f "$path" ]; then
-    kind=file; hash=$(sha256sum <"$path") || exit 1
-    hash=${hash%% *}
-    [ "$hash" = "$wanted" ] || content==$(base64 <"$path" | tr -d '\n')
+  elif [ -f "$path" ]; then kind=file
   elif [ -e "$path" ]; then kind=other
   fi
-  [ $kind = absent ] || state=$(stat -c '%a %u %g' "$path") || exit 1
-  folder=${path%/*}
   while [ -n "$folder" ] && [ ! -d "$folder" ]; do missing=$((missing + 1)); folder=${folder%/*}; done
-  echo "$kind $state $hash $uid $gid $missing $target $content"
+  echo "$kind $missing $target"
+done
+for path do shift; ! { [ -e "$path" ] || [ -L "$path" ]; } || set -- "$@" "$path"; done
+[ $# = 0 ] || stat -c '%a %u %g' "$@" || exit 1
+for path do shift; ! { [ -f "$path" ] && [ ! -L "$path" ]; } || set -- "$@" "$path"; done
+[ $# != 0 ] || exit 0
+fingerprints "$@" || exit 1
+for hash in $fingerprints; do
+  case " $known " in
+    *" $hash "*) echo "$hash" ;;
+    *) echo "$hash =$(base64 <"$1" | tr -d '\n')" ;;
+  esac
+  shift
 done
 """
+)
 
 # Temporary names start with a dot and hold no suffix that a folder's reader (sudoers.d, netplan) would take up.
 _REPLACE = r"""
 replace() {  # stdin becomes $path: mode $1, owner $2 (empty: as created), SHA-256 $3
   temporary=$(mktemp "${path%/*}/.thinkube.XXXXXX") || exit 1
-  trap 'rm -f "$temporary"' EXIT
+  trap 'rm -f "$temporary"' EXIT; trap 'exit 143' HUP TERM
   cat >"$temporary" && now=$(sha256sum <"$temporary") || exit 1
   [ "${now%% *}" = "$3" ] || { echo "the content did not arrive whole: no space left for it?" >&2; exit 1; }
   { [ -z "$2" ] || chown "$2" "$temporary"; } && chmod "$1" "$temporary" &&
     sync "$temporary" && mv -fT "$temporary" "$path" || exit 1
-  trap - EXIT
+  trap - EXIT HUP TERM
 }
 """
 
-# Arguments: record name, path, mode, uid:gid, mode of missing parents, SHA-256. Stdin: the record's line, the content.
+# Arguments: suffix of the temporary names, tar's options, then for each file: record name, path, uid:gid of missing
+# parents, their mode, SHA-256. Stdin: a record's line for each, then a tar archive with the temporary files, named,
+# moded and owned as they shall be: tar never follows a link, nor makes a file wider than wanted for a moment.
+# No file takes its place before all are whole on the disk. Output: a line for each that has.
 WRITE = (
     SAVE
-    + _REPLACE
+    + _FINGERPRINTS
     + r"""
-path=$1 mode=$2 owner=$3 directory_mode=$4
-echo "$5" >>"${record%.json}.wrote" || exit 73
+suffix=$1 options=$2 left=$((($# - 2) / 5)) wanted=; shift 2
 parents() {
   [ -z "$1" ] || [ -d "$1" ] || {
     parents "${1%/*}" && mkdir -m "$directory_mode" "$1" && { [ -z "$owner" ] || chown "$owner" "$1"; }; }
 }
-parents "${path%/*}" || exit 1
-replace "$mode" "$owner" "$5"
+while [ $left -gt 0 ]; do
+  save "$1"; path=$2 owner=$3 directory_mode=$4
+  echo "$5" >>"${record%.json}.wrote" || exit 73
+  parents "${path%/*}" || exit 1
+  wanted="$wanted$5 " left=$((left - 1)); shift 5; set -- "$@" "$path"
+done
+temporary() {  # run $1 on the temporary files of the paths
+  program=$1 n=0; shift
+  for path do shift; n=$((n + 1)); set -- "$@" "${path%/*}/.thinkube.$suffix.$n"; done
+  $program "$@"
+}
+trap 'temporary "rm -f" "$@"' EXIT
+trap 'exit 143' HUP TERM
+tar "$options" - && temporary fingerprints "$@" || exit 1
+[ "$fingerprints" = "$wanted" ] || { echo "the content did not arrive whole" >&2; exit 1; }
+temporary sync "$@" || exit 1
+n=0
+for path do n=$((n + 1)); mv -fT "${path%/*}/.thinkube.$suffix.$n" "$path" || exit 1; echo "$n"; done
+trap - EXIT
 """
 )
 

@@ -1,6 +1,7 @@
 """Files through the remote door: put writes what differs, atomically; restore puts back what was there before.
 
-One round trip reads the state of all files, one writes those that differ. What is not obvious:
+One round trip reads the state of all files, one writes those that differ: first all of them beside their places, then,
+when they are whole, each into its place. What is not obvious:
 
 - A symlink at the path is replaced, not followed: a link into another place never makes us write there. Its target is
   recorded and the link comes back with restore. A directory or device at the path is refused.
@@ -12,9 +13,10 @@ One round trip reads the state of all files, one writes those that differ. What 
 from __future__ import annotations
 
 import base64
-import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import io
+import secrets
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -27,35 +29,9 @@ from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, changed, unchanged
 from thinkube_nornir.remote.exchange import accepted, exchange, facts_forgotten, must_not_be_read_only
 from thinkube_nornir.remote.file_diff import diff_of
-from thinkube_nornir.remote.file_scripts import CHANGED_SINCE, RESTORE, STATE, WRITE
-from thinkube_nornir.remote.host_part import record_name, record_of
-
-
-@dataclass(frozen=True)
-class FileState:
-    """What is at a path. `content` None where it equals the wanted one, or there is none."""
-
-    kind: str
-    """`absent`, `file`, `link`, `other`."""
-    mode: str
-    """Octal digits: `644`."""
-    uid: str
-    gid: str
-    sha256: str
-    wanted_uid: str
-    wanted_gid: str
-    missing: int
-    """How many of the parent directories, from the nearest up, are not there."""
-    target: str
-    content: bytes | None
-
-    @classmethod
-    def parse(cls, line: bytes) -> FileState:
-        """From a line of the STATE script: ten fields, `-` for none; target and content in base64."""
-        kind, mode, uid, gid, sha256, wanted_uid, wanted_gid, missing, target, content = line.decode("ascii").split()
-        linked = "" if target == "-" else base64.b64decode(target).decode(errors="surrogateescape")
-        held = None if content == "-" else base64.b64decode(content.removeprefix("="))
-        return cls(kind, mode, uid, gid, sha256, wanted_uid, wanted_gid, int(missing), linked, held)
+from thinkube_nornir.remote.file_scripts import CHANGED_SINCE, RESTORE, WRITE
+from thinkube_nornir.remote.file_states import FileState, by_privilege, fingerprint, states_of
+from thinkube_nornir.remote.host_part import Record, record_name, record_of
 
 
 def put(task: Task, *files: File) -> Result:
@@ -67,13 +43,12 @@ def put(task: Task, *files: File) -> Result:
     """
     for file in files:
         _must_be_absolute(file.path)
-    states = _states(task, files)
-    wanted = [(file, state) for file, state in zip(files, states, strict=True) if not _same(file, state)]
+    wanted = {file: state for file, state in states_of(task, files).items() if not state.equals(file)}
     if not wanted:
         return unchanged(task, f"{_named(f.path for f in files)} as wanted")
-    summary = f"write {_named(file.path for file, _ in wanted)}"
+    summary = f"write {_named(file.path for file in wanted)}"
     must_not_be_read_only(task, summary)
-    diff = "".join(diff_of(file, state.kind, _former(file, state), state.mode) for file, state in wanted)
+    diff = "".join(diff_of(file, state.kind, state.content, state.mode) for file, state in wanted.items())
     if context(task).dry_run:
         return changed(task, summary, diff=diff, planned=True)
     _write_all(task, wanted)
@@ -97,69 +72,60 @@ def restore(task: Task, *paths: str) -> Result:
     return all_of(task, *results)
 
 
-def _states(task: Task, files: tuple[File, ...]) -> list[FileState]:
-    """By privilege, in one round trip."""
-    groups = [[file for file in files if (file.owner is None) is user] for user in (False, True)]
-    asked = [(group, _state_command(group)) for group in groups if group]
-    answers = exchange(task, [command for _, command in asked])
-    found: dict[File, FileState] = {}
-    for (group, _), done in zip(asked, answers, strict=True):
-        lines = accepted(done, (0,), f"look at {_named(f.path for f in group)}").stdout.splitlines()
-        found.update(zip(group, map(FileState.parse, lines), strict=True))
-    return [found[file] for file in files]
-
-
-def _state_command(files: list[File]) -> Command:
-    fields = [field for f in files for field in (f.path, _sha256(f.content), f.owner or "", f.group or "")]
-    return Command(("sh", "-c", STATE, "thinkube:states", *fields), root=files[0].owner is not None)
-
-
-def _same(file: File, state: FileState) -> bool:
-    owned = state.wanted_uid in ("-", state.uid) and state.wanted_gid in ("-", state.gid)
-    return state.kind == "file" and state.content is None and int(state.mode, 8) == file.mode and owned
-
-
-def _former(file: File, state: FileState) -> bytes:
-    if state.kind == "file":
-        return file.content if state.content is None else state.content
-    return b""
-
-
-def _write_all(task: Task, wanted: list[tuple[File, FileState]]) -> None:
-    ledger = context(task).ledger
-    commands, changes = [], []
-    for file, state in wanted:
+def _write_all(task: Task, wanted: Mapping[File, FileState]) -> None:
+    for file, state in wanted.items():
         if state.kind == "other":
-            raise Refused(
-                f"{file.path} is not a file",
-                why="a directory or device is there",
-                fix="move it away, or name another path",
-            )
-        record = record_of(task, f"file:{file.path}", f"write {file.path}", _before(file, state))
-        changes.append(ledger.intend(host=task.host.name, **vars(record)))
-        owner = "" if state.wanted_uid == "-" else f"{state.wanted_uid}:{state.wanted_gid}"
-        fields = (file.path, f"{file.mode:o}", owner, f"{file.directory_mode:o}", _sha256(file.content))
-        argv = ("sh", "-c", WRITE, "thinkube:write", record_name(record.key), *fields)
-        commands.append(Command(argv, record.line + file.content, root=file.owner is not None, alters=True))
+            why, fix = "a directory or device is there", "move it away, or name another path"
+            raise Refused(f"{file.path} is not a file", why=why, fix=fix)
+    ledger, host = context(task).ledger, task.host.name
+    records = {f: record_of(task, f"file:{f.path}", f"write {f.path}", _before(f, s)) for f, s in wanted.items()}
+    changes = {file: ledger.intend(host=host, **vars(record)) for file, record in records.items()}
+    groups = by_privilege(wanted)
     with facts_forgotten(task):
-        answers = exchange(task, commands)
+        answers = exchange(task, [_write_command(group, wanted, records) for group in groups])
     failures = []
-    for (file, _), change, done in zip(wanted, changes, answers, strict=True):
-        if done.status == 0:
-            ledger.done(change)
-        else:
-            failures.append((file.path, done))
-    for path, done in failures:
-        _must_have_written(path, done)
+    for group, done in zip(groups, answers, strict=True):
+        written = len(done.stdout.splitlines())
+        for file in group[:written]:
+            ledger.done(changes[file])
+        if done.status:
+            failures.append((group[written:], done))
+    for left, done in failures:
+        _must_have_written(left, done)
 
 
-def _must_have_written(path: str, done: Completed) -> None:
+def _write_command(files: Sequence[File], states: Mapping[File, FileState], records: Mapping[File, Record]) -> Command:
+    root = files[0].owner is not None
+    suffix = secrets.token_hex(4)
+    fields = [
+        (record_name(records[f].key), f.path, states[f].owner, f"{f.directory_mode:o}", fingerprint(f.content))
+        for f in files
+    ]
+    options = "-xpmPf" if root else "-oxpmPf"  # o: files that nobody wants an owner for are made as any other
+    argv = ("sh", "-c", WRITE, "thinkube:write", suffix, options, *(word for words in fields for word in words))
+    lines = b"".join(records[file].line for file in files)
+    return Command(argv, lines + _archive(files, states, suffix), root=root, alters=True)
+
+
+def _archive(files: Sequence[File], states: Mapping[File, FileState], suffix: str) -> bytes:
+    """The temporary files. They are named with a dot in front and no ending that a folder's reader (sudoers.d,
+    netplan) would take up."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for number, file in enumerate(files, 1):
+            entry = tarfile.TarInfo(f"{file.path.rpartition('/')[0]}/.thinkube.{suffix}.{number}")
+            entry.size, entry.mode = len(file.content), file.mode
+            entry.uid, entry.gid = (int(n) for n in (states[file].owner or "0:0").split(":"))
+            archive.addfile(entry, io.BytesIO(file.content))
+    return stream.getvalue()
+
+
+def _must_have_written(files: Sequence[File], done: Completed) -> None:
     try:
-        accepted(done, (0,), f"write {path}")
+        accepted(done, (0,), f"write {_named(file.path for file in files)}")
     except CommandFailed as error:
-        error.fix = (
-            "free space on the host and run again" if b"No space left" in done.stderr else "the file is as it was"
-        )
+        full = b"No space left" in done.stderr
+        error.fix = "free space on the host and run again" if full else "what was to be written is as it was"
         raise
 
 
@@ -168,14 +134,14 @@ def _before(file: File, state: FileState) -> dict[str, Any]:
     return {
         "existed": state.kind != "absent",
         "kind": state.kind,
-        "content": base64.b64encode(_former(file, state)).decode("ascii"),
+        "content": base64.b64encode(state.content).decode("ascii"),
         "mode": state.mode,
         "uid": state.uid,
         "gid": state.gid,
         "target": state.target,
         "parents": [str(parent) for parent in parents],
         "root": file.owner is not None,
-        "wrote": _sha256(file.content),
+        "wrote": fingerprint(file.content),
     }
 
 
@@ -194,7 +160,7 @@ def _restore_all(task: Task, ours: list[tuple[str, Change]]) -> None:
 
 def _restore_command(path: str, before: Mapping[str, Any]) -> Command:
     content = base64.b64decode(before["content"])
-    original = {"absent": "absent", "link": f"link:{before['target']}"}.get(before["kind"], _sha256(content))
+    original = {"absent": "absent", "link": f"link:{before['target']}"}.get(before["kind"], fingerprint(content))
     owner = f"{before['uid']}:{before['gid']}"
     fields = (record_name(f"file:{path}"), path, before["kind"], before["mode"], owner, str(len(before["parents"])))
     argv = ("sh", "-c", RESTORE, "thinkube:restore", *fields, before["target"], original, before["wrote"])
@@ -215,15 +181,13 @@ def _promise(path: str, before: Mapping[str, Any]) -> str:
     return f"restore {path}" if before["existed"] else f"remove {path}"
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def _named(paths: Iterable[str]) -> str:
     return ", ".join(paths)
 
 
 def _must_be_absolute(path: str) -> None:
     plain = PurePosixPath(path)
-    if not path.startswith("/") or path == "/" or str(plain) != path or ".." in plain.parts:
-        raise ThinkubeError(f"{path!r} is not a plain absolute path", fix="write it from / without . , .. or a final /")
+    if not path.startswith("/") or path == "/" or str(plain) != path or ".." in plain.parts or "\n" in path:
+        raise ThinkubeError(
+            f"{path!r} is not a plain absolute path", fix="write it from / without . , .., a final / or a newline"
+        )

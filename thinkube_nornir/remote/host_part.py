@@ -7,7 +7,6 @@ undoes it removes the record, and the folder with the last one.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -28,20 +27,23 @@ NOT_RECORDED = 73
 FOLDER = '[ "$(id -u)" = 0 ] && part=/var/lib/thinkube-nornir || part=$HOME/.thinkube-nornir\n'
 
 # `read` takes the record's line byte by byte and leaves the rest of stdin to the program. A record that is there
-# already holds the first former state, and is kept.
+# already holds the first former state, and is kept; one without its newline was cut off before its change began.
 SAVE = (
     FOLDER
-    + r"""record=$part/$1.json; shift
-IFS= read -r line
-if [ ! -e "$record" ]; then
-  (umask 077 && mkdir -p "$part" && printf %s "$line" | base64 -d >"$record.new" && mv "$record.new" "$record") || {
-    rm -f "$record.new"; echo "nothing was changed: cannot write $record" >&2; exit 73; }
-fi
+    + r"""save() {  # the record's name
+  record=$part/$1.json
+  IFS= read -r line || { echo "nothing was changed: its record did not arrive" >&2; exit 73; }
+  ! [ -e "$record" ] || ! IFS= read -r kept <"$record" || return 0
+  umask 077
+  { [ -d "$part" ] || mkdir -p "$part"; } && printf '%s\n' "$line" >"$record" || {
+    rm -f "$record"; echo "nothing was changed: cannot write $record" >&2; exit 73; }
+  umask 022
+}
 """
 )
 FORGET = r'rm -f "$record" "$wrote"; rmdir "$part" 2>/dev/null || :' + "\n"
 
-_CHANGE = SAVE + 'exec "$@"\n'
+_CHANGE = SAVE + 'save "$1"; shift; exec "$@"\n'
 _UNDO = (
     FOLDER
     + r"""record=$part/$1.json wrote=$part/$1.wrote accept=$2; shift 2
@@ -52,7 +54,7 @@ case " $accept " in *" $status "*) """
 exit $status
 """
 )
-_LIST = FOLDER + r"""for f in "$part"/*.json; do [ ! -e "$f" ] || { base64 <"$f" | tr -d '\n'; echo; }; done"""
+_LIST = FOLDER + r"""for f in "$part"/*.json; do [ ! -e "$f" ] || { cat "$f" && printf '\0'; } || exit 1; done"""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,7 @@ class Record:
 
     @property
     def line(self) -> bytes:
-        text = json.dumps(vars(self), sort_keys=True)
-        return base64.b64encode(text.encode()) + b"\n"
+        return json.dumps(vars(self), sort_keys=True).encode("ascii") + b"\n"
 
 
 def record_name(key: str) -> str:
@@ -90,7 +91,7 @@ def undoing(command: Command, key: str, accept: Sequence[int]) -> Command:
 
 def _parse(done: Completed) -> tuple[Record, ...]:
     try:
-        return tuple(Record(**json.loads(base64.b64decode(line))) for line in done.stdout.splitlines())
+        return tuple(Record(**json.loads(line)) for line in done.stdout.split(b"\0") if line.endswith(b"\n"))
     except (ValueError, TypeError) as error:
         raise ThinkubeError(
             "a record in the host part is damaged",

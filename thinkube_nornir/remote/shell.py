@@ -153,7 +153,8 @@ class Shell:
         prelude, self._prelude = self._prelude, b""
         try:
             cookie = f"export THINKUBE_COMMAND={self.cookie}\n".encode()
-            self._channel.send(prelude + cookie + script, max(0.1, deadline - time.monotonic()))
+            # In braces nothing runs before all has come: with a cut link no program gets a part of its stdin.
+            self._channel.send(prelude + b"{\n" + cookie + script + b"}\n", max(0.1, deadline - time.monotonic()))
         except TimeoutError:
             raise TimedOut(command, b"the host does not take the command in") from None
         except OSError as error:

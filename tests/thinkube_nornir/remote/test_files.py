@@ -187,6 +187,104 @@ def test_failed_write_leaves_the_old_file_and_no_temporary_one(host: LocalDoor, 
     assert [name for name in listing(tmp_path) if ".thinkube." in name] == []
 
 
+def test_no_file_is_replaced_before_all_are_whole(host: LocalDoor, tmp_path: Path) -> None:
+    """When one of several cannot be stored, each of them is as it was."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("old")
+    limit = Command(("sh", "-c", "true"))
+    host.local.shell.send_script(b"ulimit -f 100;f\n", limit, 1e12)
+    host.local.shell.answer(limit, 1e12, lambda: False)
+
+    error = write(host, File(str(first), b"new", owner=None), File(str(second), b"x" * 1_000_000, owner=None)).exception
+
+    assert isinstance(error, CommandFailed)
+    assert [name for name in listing(tmp_path) if not name.startswith(".thinkube-nornir")] == ["first"]
+    assert first.read_text() == "old"
+    assert {change.state for change in host.ledger.changes()} == {"intended"}
+
+
+def test_files_before_the_one_that_cannot_be_placed_are_done(host: LocalDoor, tmp_path: Path) -> None:
+    """The error names what was not written, and the ledger knows which files were."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    program = tmp_path / "bin" / "mv"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\ncase "$*" in *second) exit 1 ;; esac\nexec /bin/mv "$@"\n')
+    program.chmod(0o755)
+    prepare = Command(("sh",))
+    host.local.shell.send_script(f"PATH={program.parent}:$PATH;f\n".encode(), prepare, 1e12)
+    host.local.shell.answer(prepare, 1e12, lambda: False)
+
+    error = write(host, *(File(str(path), b"new", owner=None) for path in (first, second))).exception
+
+    assert isinstance(error, CommandFailed)
+    assert str(second) in error.what
+    assert str(first) not in error.what
+    assert [change.state for change in host.ledger.changes()] == ["done", "intended"]
+    assert not [name for name in listing(tmp_path) if ".thinkube." in name]
+
+
+def test_odd_names_and_modes_are_kept(host: LocalDoor, tmp_path: Path) -> None:
+    """Names with blanks, quotes and backslashes (systemd's units have them), and modes beyond the umask."""
+    files = [
+        File(str(tmp_path / "a\\b" / name), b"content", mode, owner=None)
+        for name, mode in (
+            (r"disk\x2d1.swap", 0o640),
+            ("-rf *", 0o4755),
+            ("x", 0o666),
+            ("\udcff'", 0o400),
+            ("$(x)" * 60, 0o2750),
+        )
+    ]
+
+    write(host, *files)
+
+    for file in files:
+        path = Path(file.path)
+        assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (file.content, file.mode)
+    assert outcome_of(write(host, *files)) is Outcome.UNCHANGED
+
+
+def test_former_content_that_equals_another_wanted_one_comes_back(host: LocalDoor, tmp_path: Path) -> None:
+    """Contents that the controller knows already do not travel, and are kept all the same."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"b")
+    second.write_bytes(b"a")
+
+    write(host, File(str(first), b"a", owner=None), File(str(second), b"b", owner=None))
+    assert (first.read_bytes(), second.read_bytes()) == (b"a", b"b")
+
+    back(host, first, second)
+    assert (first.read_bytes(), second.read_bytes()) == (b"b", b"a")
+
+
+def test_record_that_was_cut_off_is_as_none(host: LocalDoor, tmp_path: Path) -> None:
+    """A record without its end is of a change that never began: it is not read, and the next one takes its place."""
+    path = tmp_path / "x"
+    path.write_text("old")
+    write(host, File(str(path), b"new", owner=None))
+    record = next(host.part.glob("*.json"))
+    whole = record.read_bytes()
+    record.write_bytes(whole[:-10])
+    assert host.apply(lambda task: Result(task.host, result=load_host_part(task))).result == []
+
+    path.write_text("old")
+    write(host, File(str(path), b"new", owner=None))
+
+    assert record.read_bytes() == whole
+
+
+def test_first_record_is_kept(host: LocalDoor, tmp_path: Path) -> None:
+    """A second change of the same thing does not take its first former state for the original."""
+    path = tmp_path / "x"
+    path.write_text("old")
+    write(host, File(str(path), b"first", owner=None))
+    record = next(host.part.glob("*.json")).read_bytes()
+
+    write(host, File(str(path), b"second", owner=None))
+
+    assert [one.read_bytes() for one in host.part.glob("*.json")] == [record]
+
+
 def test_change_that_cannot_be_recorded_is_not_made(host: LocalDoor, tmp_path: Path) -> None:
     """Without its record on the host the effect does not happen."""
     host.part.write_text("a file where the folder should be")
@@ -213,7 +311,7 @@ def test_record_and_stdin_both_reach_their_ends(host: LocalDoor, tmp_path: Path)
     assert listing(tmp_path) == []
 
 
-@pytest.mark.parametrize("path", ["relative", "/a/../b", "/a/", "/a//b", "/"])
+@pytest.mark.parametrize("path", ["/a\nb", "relative", "/a/../b", "/a/", "/a//b", "/"])
 def test_only_plain_absolute_paths(path: str) -> None:
     """A path that could mean two things is refused before anything is sent."""
     host = FakeHost()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -61,6 +62,26 @@ def test_command_cannot_eat_the_script(host: LocalHost) -> None:
     done = host.execute([Command(("cat",)), Command(("echo", "after"))])
 
     assert [d.stdout for d in done] == [b"", b"after\n"]
+
+
+@each_shell
+def test_nothing_runs_of_a_script_that_is_cut_off(kind: str, tmp_path: Path) -> None:
+    """When the link is cut in the middle, no program gets a part of its stdin, and none before it runs."""
+    host = LocalHost(kind)
+    target = tmp_path / "target"
+    sent: list[bytes] = []
+    host.channel.send = lambda data, _: sent.append(data)  # type: ignore[method-assign,assignment]
+    commands = [Command(("touch", f"{target}1")), Command(("tee", str(target)), stdin=b"x" * 10_000)]
+    host.shell.send(commands, time.monotonic() + 10)
+
+    stdin = host.channel.process.stdin
+    assert stdin is not None
+    stdin.write(sent[0][: len(sent[0]) // 2])
+    stdin.close()
+    host.channel.process.wait(10)
+
+    assert list(tmp_path.iterdir()) == []
+    host.close()
 
 
 def test_program_that_leaves_its_stdin_unread_does_no_harm(host: LocalHost) -> None:
