@@ -50,6 +50,10 @@ class LabServer:
 
         return asyncio.run_coroutine_threadsafe(called(), self._loop).result(30)
 
+    def settle(self) -> None:
+        """Wait until no controller has anything more to do."""
+        self._wait(self.api.settled())
+
     def _wait(self, coroutine: Any) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
 
