@@ -22,7 +22,8 @@ _SECONDS = "20"  # a card that fell off the bus leaves nvidia-smi hanging in the
 _DRIVER_ROOT = "/run/nvidia/driver"
 _FIELDS = "index,uuid,pci.bus_id,name,compute_cap,driver_version"
 _DISPLAY = "03"  # PCI class; a card's audio and USB functions have addresses of their own and are no cards
-_NOT_FOUND, _TIMED_OUT = 127, (124, 137)
+_TIMED_OUT = (124, 137)
+_NO_ROOT, _NO_PROGRAM = 125, 127  # of chroot; the operator's driver is not, or not yet, there
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def parse_bus(done: Completed) -> tuple[BusCard, ...]:
 
 def parse_driver(done: Completed) -> Driver:
     """Read `nvidia-smi --query-gpu`; its errors come on stdout, with several statuses, between lines of good cards."""
-    if done.status == _NOT_FOUND:
+    if done.status == _NO_PROGRAM or (done.status == _NO_ROOT and "chroot" in done.command.argv):
         return Driver(absent=True)
     if done.status in _TIMED_OUT:
         return Driver(said=f"nvidia-smi gave no answer within {_SECONDS} s")

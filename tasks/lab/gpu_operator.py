@@ -126,6 +126,12 @@ class Operator(_OfNodes):
             self._offer(obj, node)
         self._tell(obj, namespace, cards)
 
+    def gone(self, obj: Object) -> None:  # noqa: ARG002  # there is one policy
+        """Its pods go with it, and with the device plugin the cards; a real kubelet keeps a 0 until it restarts."""
+        for node in self.cluster.list("v1", "Node"):
+            if GPU in node["status"].get("allocatable", {}):
+                self.cluster.set_status(node, manager="kubelet", capacity={GPU: None}, allocatable={GPU: None})
+
     def _runs(self) -> bool:
         pods = self.cluster.list("v1", "Pod", selector={"matchLabels": {"app": "gpu-operator"}})
         return any(map(_ready, pods))
@@ -191,7 +197,11 @@ class Operator(_OfNodes):
             return
         shared = self._replicas(policy, node)
         found = gpus(host).offered
-        amount = (len(gpus(host).usable) if found is None else found) * shared if plugin is not None and _ready(plugin) else 0
+        amount = (
+            (len(gpus(host).usable) if found is None else found) * shared
+            if plugin is not None and _ready(plugin)
+            else 0
+        )
         told = present["status"].get("allocatable", {}).get(GPU)
         if told != (wanted := str(amount) if amount or told is not None else None):
             self.cluster.set_status(present, manager="kubelet", capacity={GPU: wanted}, allocatable={GPU: wanted})

@@ -20,7 +20,7 @@ BIN = "/opt/lab-pod/bin"
 """Comes first in a pod's PATH: the programs whose answer depends on being in a pod."""
 POD_ENV = "LAB_POD"
 """`namespace/name` in the environment of everything a pod runs."""
-REGISTRIES = ("docker.io", "registry-1.docker.io", "registry.k8s.io", "quay.io", "ghcr.io", "nvcr.io")
+REGISTRIES: tuple[str, ...] = ("docker.io", "registry-1.docker.io", "registry.k8s.io", "quay.io", "ghcr.io", "nvcr.io")
 FOREVER = 3600  # a pod that sleeps an hour or more keeps running, and needs no process for it
 LONGEST = 300.0
 WEB_SERVER = ("httpd", "-f")

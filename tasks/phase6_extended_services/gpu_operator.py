@@ -11,6 +11,7 @@ control plane's own steps; the nodes' part on every node.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from nornir.core.task import Result, Task
@@ -30,6 +31,7 @@ from tasks.phase6_extended_services._gpu_release import (
     TOOLKIT,
     labels,
     namespace,
+    nodes_without_driver,
     offering,
     release,
     sharing,
@@ -41,6 +43,7 @@ from thinkube_nornir.context import context
 from thinkube_nornir.helm import install_or_upgrade, releases
 from thinkube_nornir.outcome import all_of, skipped, unchanged
 from thinkube_nornir.remote import put
+from thinkube_nornir.remote.exchange import facts_forgotten
 
 _STEP = INSTALL + 120.0  # seconds for a step that waits so long
 _MINE = "phase6.gpu_operator"
@@ -100,6 +103,18 @@ def label_nodes(task: Task) -> Result:
         manifest = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
         results.append(apply(kube(task), manifest, summary=f"label node {name_of(node)} for the operator", force=True))
     return all_of(task, *results)
+
+
+@_once
+def label_new_cards(task: Task) -> Result:
+    """Cards that only the operator's driver could name: how they are shared, and whether they are too old."""
+    new = nodes_without_driver(task)
+    if not new or context(task).dry_run:
+        return unchanged(task, "the cards of all nodes were known before")
+    with ExitStack() as read_anew:
+        for there in gpu_hosts(task):
+            read_anew.enter_context(facts_forgotten(there))
+    return label_nodes(task)
 
 
 @_once
@@ -192,6 +207,7 @@ COMPONENT = Component(
         # The toolkit comes with the operator, and each node's template must be saved before it.
         step(install_operator, needs=(f"{_MINE}.save_runtime_template",), timeout=_STEP),
         step(await_policy, timeout=_STEP),
+        label_new_cards,
         step(await_pods, timeout=_STEP),
         step(await_cards, needs=(f"{_MINE}.await_pods",), timeout=_STEP),
         facts=_setup_facts,

@@ -1,0 +1,70 @@
+"""A light lab with the GPU operator, whose hardware can be broken: bcn1 has two cards of its own, and one for a VM."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.promises.lab_project import ROOT, Ended, LabProject
+
+GPU = "phase6.gpu_operator"
+TEMPLATE = "/var/snap/microk8s/current/args/containerd-template.toml"
+_OTHERS = ("cert_manager.py", "ingress.py")
+
+
+class GpuLab(LabProject):
+    def __init__(self, folder: Path, **inventory: dict[str, Any]) -> None:
+        slots = {"kept_pci_slots": ["0000:08:00.0", "0000:09:00.0"]}
+        super().__init__(folder, inventory={**inventory, "bcn1": slots | inventory.get("bcn1", {})})
+        self._only_the_gpu_operator()
+        self.configure(lab={"idle": 300, "emulation": "gpu_breakable"})
+
+    def _only_the_gpu_operator(self) -> None:
+        """Of phase 6, so that nothing else can fail here."""
+        tasks = self.folder / "tasks"
+        (tasks / "gpu_breakable.py").symlink_to(Path(__file__).parent / "gpu_breakable.py")
+        (tasks / "phase6_extended_services").unlink()
+        (tasks / "phase6_extended_services").mkdir()
+        for path in (ROOT / "tasks/phase6_extended_services").glob("*.py"):
+            if path.name not in _OTHERS:
+                (tasks / "phase6_extended_services" / path.name).symlink_to(path)
+        text = (tasks / "__init__.py").read_text()
+        (tasks / "__init__.py").unlink()
+        phases = 'PHASES = ("phase5_core_services", "phase6_extended_services")'
+        (tasks / "__init__.py").write_text(re.sub(r"PHASES = \(.*?\)", phases, text, count=1, flags=re.DOTALL))
+
+    def configure(self, **sections: Any) -> None:
+        found = yaml.safe_load(self.config_file.read_text())
+        self.config_file.write_text(yaml.safe_dump(found | sections))
+
+    def settings_of_group(self, group: str, **settings: Any) -> None:
+        """Before the lab is up: set settings of a group; None takes one out."""
+        path = self.folder / "inventory/groups.yaml"
+        found = yaml.safe_load(path.read_text())
+        data = found[group]["data"] | settings
+        found[group]["data"] = {name: value for name, value in data.items() if value is not None}
+        path.write_text(yaml.safe_dump(found, sort_keys=False))
+
+    def hardware(self, host: str, **attributes: Any) -> None:
+        self.ssh(host, "lab-gpu hardware", attributes)
+
+    def verify(self, *arguments: str) -> Verdict:
+        return Verdict(self("verify", GPU, *arguments))
+
+
+class Verdict:
+    """What a verify run said about each check on each host, in the checks' order."""
+
+    def __init__(self, ended: Ended) -> None:
+        self.code, self.told = ended.code, ended.told
+        self.nodes: list[dict[str, Any]] = ended.report.get("nodes", [])
+
+    def failing(self, host: str = "", outcome: str = "failed") -> list[str]:
+        return [n["step"] for n in self.nodes if n["outcome"] == outcome and host in ("", n["host"])]
+
+    def evidence(self, host: str, check: str) -> str:
+        node = next(n for n in self.nodes if (n["host"], n["step"]) == (host, check))
+        return "\n".join(map(str, (node.get("error") or {}).values())) or str(node.get("message", ""))
