@@ -1,52 +1,63 @@
-"""Copy a certificate's secret to the namespaces that serve it. Runs in the cluster; SOURCE and COPIES say what and where.
+"""Copy a certificate's secret to the namespaces that serve it. Runs in the cluster; SOURCE and COPIES say where.
 
 Copies are made when the certificate is first set up; here they only follow it, so a copy that is gone is an error.
 """
 
+import http.client
 import json
 import os
 import ssl
 import sys
-import urllib.error
-import urllib.request
+from pathlib import Path
 
-ACCOUNT = os.environ.get("ACCOUNT", "/var/run/secrets/kubernetes.io/serviceaccount")
+ACCOUNT = Path(os.environ.get("ACCOUNT", "/var/run/secrets/kubernetes.io/serviceaccount"))
 MANAGER = "thinkube-nornir"
+APPLY = "application/apply-patch+yaml"
 
 
-def ask(method, name, body=None):
+class Refused(Exception):
+    """The API's answer is not the one that was asked for."""
+
+
+def ask(method: str, name: str, body: dict | None = None) -> dict:
     namespace, _, secret = name.partition("/")
-    server = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
-    url = f"{server}/api/v1/namespaces/{namespace}/secrets/{secret}"
-    with open(f"{ACCOUNT}/token") as file:
-        headers = {"Authorization": f"Bearer {file.read().strip()}", "Content-Type": "application/apply-patch+yaml"}
-    if body is not None:
-        url += f"?fieldManager={MANAGER}&force=true"
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, headers, method=method)
-    context = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")
-    with urllib.request.urlopen(request, timeout=30, context=context) as answer:
-        return json.load(answer)
+    path = f"/api/v1/namespaces/{namespace}/secrets/{secret}" + (f"?fieldManager={MANAGER}&force=true" if body else "")
+    context = ssl.create_default_context(cafile=ACCOUNT / "ca.crt")
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"])
+    api = http.client.HTTPSConnection(host, port, timeout=30, context=context)
+    headers = {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text().strip()}", "Content-Type": APPLY}
+    api.request(method, path, json.dumps(body) if body else None, headers)
+    answer = api.getresponse()
+    text = answer.read()
+    api.close()
+    if answer.status != http.client.OK:
+        raise Refused(f"{method} {name}: {answer.status} {answer.reason}")
+    return json.loads(text)
 
 
-def copy(source, name):
-    """Whether the copy was another one."""
+def copy(source: dict, name: str) -> str:
     if ask("GET", name)["data"] == source["data"]:
-        return False
+        return "is current"
     namespace, _, secret = name.partition("/")
-    metadata = {"name": secret, "namespace": namespace}
-    ask("PATCH", name, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": source["data"]})
-    return True
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": secret, "namespace": namespace},
+        "type": source["type"],
+        "data": source["data"],
+    }
+    ask("PATCH", name, manifest)
+    return "renewed"
 
 
-def main():
-    source, failed = ask("GET", os.environ["SOURCE"]), False
+def main() -> int:
+    failed, source = False, ask("GET", os.environ["SOURCE"])
     for name in os.environ["COPIES"].split():
         try:
-            print(f"{name}: {'renewed' if copy(source, name) else 'is current'}")
-        except urllib.error.HTTPError as error:
+            sys.stdout.write(f"{name}: {copy(source, name)}\n")
+        except Refused as error:
             failed = True
-            print(f"{name}: {error.code} {error.reason}", file=sys.stderr)
+            sys.stderr.write(f"{error}\n")
     return int(failed)
 
 
