@@ -1,0 +1,127 @@
+"""Output of lspci, nvidia-smi and lsmod, and containerd's files, as they really look."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.gpu_facts import (
+    HOST_DRIVER,
+    OPERATOR_DRIVER,
+    BusCard,
+    DriverCard,
+    normal_address,
+    parse_bus,
+    parse_driver,
+    parse_modules,
+    parse_runtimes,
+)
+from tasks.lab.microk8s.containerd import TEMPLATE
+from thinkube_nornir.command import Command, Completed
+
+BUS = """0000:01:00.0 0300: 10de:2204 (rev a1)
+\tSubsystem: 1462:3884
+\tKernel driver in use: vfio-pci
+\tKernel modules: nvidiafb, nouveau, nvidia_drm, nvidia
+0000:01:00.1 0403: 10de:1aef (rev a1)
+\tSubsystem: 1462:3884
+\tKernel driver in use: vfio-pci
+\tKernel modules: snd_hda_intel
+0000:08:00.0 0302: 10de:2330 (rev a1)
+\tSubsystem: 10de:16c1
+\tKernel modules: nouveau
+"""
+SMI = """0, GPU-0aa28615-8ffd-6ac6-850e-05847b803642, 00000000:0A:00.0, NVIDIA GeForce RTX 3090, 8.6, 570.133.20
+Unable to determine the device handle for GPU0000:0B:00.0: Unknown Error
+"""
+CARD = DriverCard(
+    0, "GPU-0aa28615-8ffd-6ac6-850e-05847b803642", "0000:0a:00.0", "NVIDIA GeForce RTX 3090", 8.6, "570.133.20"
+)
+
+
+def said(text: str, status: int = 0, *argv: str, stderr: str = "") -> Completed:
+    return Completed(Command(argv or ("x",)), status, text.encode(), stderr.encode())
+
+
+def test_bus_shows_cards_and_not_their_other_functions() -> None:
+    """A card's sound is no card; one without a driver in use has none, whatever modules could drive it."""
+    assert parse_bus(said(BUS)) == (BusCard("0000:01:00.0", "vfio-pci"), BusCard("0000:08:00.0", ""))
+
+
+def test_empty_bus_has_no_cards() -> None:
+    """lspci prints nothing, and that is an answer."""
+    assert parse_bus(said("")) == ()
+
+
+def test_good_cards_are_read_beside_a_silent_one() -> None:
+    """One of two does not answer: the other one counts, and what was said about the silent one is kept."""
+    found = parse_driver(said(SMI, 255))
+
+    assert found.cards == (CARD,)
+    assert found.said == "Unable to determine the device handle for GPU0000:0B:00.0: Unknown Error"
+    assert CARD.product == "NVIDIA-GeForce-RTX-3090"
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "told"),
+    [
+        (18, "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 570.86\n", "mismatch"),
+        (9, "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n", "couldn't communicate"),
+        (6, "No devices were found\n", "No devices"),
+        (124, "", "no answer within 20 s"),
+        (137, "", "no answer within 20 s"),
+        (3, "", "ended with status 3"),
+    ],
+)
+def test_driver_that_fails_says_why(status: int, text: str, told: str) -> None:
+    """Its words come on stdout; a hanging one is ended by its deadline."""
+    found = parse_driver(said(text, status))
+
+    assert told in found.said
+    assert (found.cards, found.absent) == ((), False)
+
+
+def test_driver_that_is_not_there_is_absent() -> None:
+    """No program on the host; no root, or no program in it, where the operator's driver would be."""
+    missing_root = "chroot: cannot change root directory to '/run/nvidia/driver': No such file or directory\n"
+
+    assert parse_driver(said("", 127, *HOST_DRIVER.argv)).absent
+    assert parse_driver(said("", 127, *OPERATOR_DRIVER.argv)).absent
+    assert parse_driver(said("", 125, *OPERATOR_DRIVER.argv, stderr=missing_root)).absent
+    assert not parse_driver(said("", 125, *HOST_DRIVER.argv, stderr="timeout: invalid time interval")).absent
+
+
+def test_unknown_capability_is_zero() -> None:
+    """A card that does not tell is not called too old."""
+    assert parse_driver(said(SMI.replace("8.6", "[N/A]"))).cards[0].capability == 0
+
+
+@given(st.text())
+def test_any_text_is_understood(text: str) -> None:
+    """No output makes the parsers fail."""
+    parse_driver(said(text.encode(errors="replace").decode()))
+    parse_bus(said(text.encode(errors="replace").decode()))
+
+
+@pytest.mark.parametrize("text", ["0000:0a:00.0", "00000000:0A:00.0", "0:0A:00.0"])
+def test_addresses_have_one_form(text: str) -> None:
+    """lspci and nvidia-smi write the domain differently."""
+    assert normal_address(text) == "0000:0a:00.0"
+
+
+def test_modules_are_the_first_words_below_the_head() -> None:
+    """nvidia_drm does not stand for nvidia."""
+    assert parse_modules(said("Module  Size  Used by\nnvidia_drm 1 0\nsnd 2 1 nvidia\n")) == {"nvidia_drm", "snd"}
+
+
+def test_runtimes_are_read_from_the_template() -> None:
+    """Of both versions of containerd's configuration; the shipped one has no nvidia."""
+    added = '[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.nvidia.options]\nBinaryName = "/n/r"\n'
+    third = f'version = 3\n[plugins."io.containerd.cri.v1.images"]\n{added}'
+
+    shipped, newer = parse_runtimes(TEMPLATE), parse_runtimes(third)
+
+    assert (set(shipped.binaries), shipped.default) == ({"runc", "kata"}, "${RUNTIME}")
+    assert newer.binaries == {"nvidia": "/n/r"}
+    assert parse_runtimes(None).binaries == {}
