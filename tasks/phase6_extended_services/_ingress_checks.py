@@ -50,12 +50,12 @@ def releases_are_as_wanted(task: Task) -> Result:
 
 def controllers_are_available(task: Task) -> Result:
     api = kube(task)
-    found = {c.workload: api.get("apps/v1", "Deployment", c.workload, c.namespace) for c in controllers(task)}
-    wrong = {name: seen(obj) for name, obj in found.items() if not is_rolled_out(obj)}
-    why = "\n".join(f"{name}: {told}" for name, told in wrong.items())
-    fix = "see why: kubectl -n NAMESPACE get pods,events"
-    expect(not wrong, f"not all controllers are available: {', '.join(wrong)}", why=why, fix=fix)
-    return unchanged(task, f"{' and '.join(found)} are rolled out")
+    found = {c: api.get("apps/v1", "Deployment", c.workload, c.namespace) for c in controllers(task)}
+    wrong = {c: seen(obj) for c, obj in found.items() if not is_rolled_out(obj)}
+    why = "\n".join(f"{c.namespace}/{c.workload}: {told}" for c, told in wrong.items())
+    fix = "see why: " + "; ".join(f"kubectl -n {c.namespace} get pods,events" for c in wrong)
+    expect(not wrong, f"not available: {', '.join(map(str, wrong))}", why=why, fix=fix)
+    return unchanged(task, f"{' and '.join(c.workload for c in found)} are rolled out")
 
 
 def controllers_have_their_arguments(task: Task) -> Result:
@@ -149,7 +149,7 @@ def unknown_names_get_the_default_certificate(task: Task) -> Result:
         found = answered(there, get(url, c.address, trusted(task, c)), 404, until)
         if found.status != 404 or "nginx" not in found.body:
             wrong.append(f"{url} at {c.address} from {there.host.name}: expected 404 from nginx, seen {found}")
-    fix = "see which certificate is served: openssl s_client -connect ADDRESS:443 -servername NAME"
+    fix = "see which certificate is served: openssl s_client -connect <address>:443 -servername <name>"
     expect(not wrong, "an unknown name is not answered as it should be", why="\n".join(wrong), fix=fix)
     return unchanged(task, "unknown names get 404 under the right certificate")
 
@@ -166,7 +166,8 @@ def each_class_answers_on_its_own_address(task: Task) -> Result:
     with probe_server(kube(task), "thinkube-probe", probe_image(task), command, ways=ways) as name:
         until = patience_ends()
         wrong = [told for c in both for told in _routes(task, there, c, name, until)]
-    fix = "see what the controllers say: kubectl -n NAMESPACE logs deployment/NAME"
+    logs = "; ".join(f"kubectl -n {c.namespace} logs deployment/{c.workload}" for c in both)
+    fix = f"see what the controllers say: {logs}"
     expect(not wrong, "a class does not answer on its own address alone", why="\n".join(wrong), fix=fix)
     return unchanged(task, ", ".join(f"{c.class_name} answers on {c.address} alone" for c in both))
 
