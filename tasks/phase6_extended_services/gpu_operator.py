@@ -186,20 +186,22 @@ def _setup_facts(task: Task) -> tuple[Fact[Any], ...]:
     return (*checks.facts(task), *((RUNTIME_TEMPLATE, removal.BACKUP_TEXT, removal.FILES) if count(task) else ()), *own)
 
 
+_PRECONDITIONS = (
+    checks.cards_are_as_the_inventory_says,
+    checks.one_driver_will_serve_the_cards,
+    checks.no_other_operator_is_there,
+)
+
 COMPONENT = Component(
     title="GPU operator",
     number=30,
     group="microk8s",
     needs=("phase5.microk8s_control", "phase5.microk8s_workers", "phase5.coredns"),
     settings=("gpu_operator_version", "gpu_operator_namespace", "cuda_test_image"),
-    preconditions=chain(
-        checks.cards_are_as_the_inventory_says,
-        checks.one_driver_will_serve_the_cards,
-        checks.no_other_operator_is_there,
-        facts=checks.facts,
-    ),
+    preconditions=chain(*_PRECONDITIONS, facts=checks.facts),
     setup=chain(
-        save_runtime_template,
+        # What is wrong with one node is known before anything is changed on another.
+        step(save_runtime_template, needs=tuple(f"{_MINE}.{check.__name__}" for check in _PRECONDITIONS)),
         note_what_was_there,
         create_namespace,
         share_cards,

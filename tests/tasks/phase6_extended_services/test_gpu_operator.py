@@ -26,6 +26,14 @@ def node_labels(lab: GpuLab, name: str) -> dict[str, str]:
     return dict(get(lab, f"node {name}")["metadata"]["labels"])
 
 
+def _another_operator() -> dict[str, Any]:
+    labels = {"app": "gpu-operator"}
+    pods = {"containers": [{"name": "operator", "image": "docker.io/library/busybox:1.36.1"}]}
+    spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pods}}
+    metadata = {"name": "gpu-operator", "namespace": "default", "labels": labels}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GpuLab]:
     """Phase 5 is there; tkw1 has no driver, tkc's card is too old, and bcn1 has a label that somebody left."""
@@ -60,6 +68,28 @@ def test_plan_writes_nothing(ready: GpuLab, before: dict[str, Any]) -> None:
 
     assert ended.code == 3, ended.told
     assert "CONTAINERD_SET_AS_DEFAULT" in ended.told
+    assert differences(before, ready.snapshot()) == []
+
+
+def test_contradictions_are_found_before_the_first_change(ready: GpuLab, before: dict[str, Any]) -> None:
+    """A card that is not there, a driver that does not answer, and somebody else's operator, all at once."""
+    ready.hardware("bcn1", cards={1: {"on_bus": False}})
+    ready.hardware("tkc", library="570.86.10")
+    ready.ssh("tkc", "microk8s.kubectl apply -f -", _another_operator())
+    try:
+        ended = ready("run", GPU)
+    finally:
+        ready.ssh("tkc", "microk8s kubectl delete deployment gpu-operator")
+        ready.hardware("bcn1", cards={1: {"on_bus": True}})
+        ready.hardware("tkc", library="")
+
+    assert ended.code == 1
+    assert ended.places("failed") == {
+        (GPU, "cards_are_as_the_inventory_says", "bcn1"),
+        (GPU, "one_driver_will_serve_the_cards", "tkc"),
+        (GPU, "no_other_operator_is_there", "tkc"),
+    }
+    assert ended.places("changed") == set()
     assert differences(before, ready.snapshot()) == []
 
 
