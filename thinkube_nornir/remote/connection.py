@@ -34,6 +34,7 @@ from thinkube_nornir.remote.host_lock import HostLock
 from thinkube_nornir.remote.shell import Lost, Shell, TimedOut
 from thinkube_nornir.remote.shell_pool import ShellPool
 from thinkube_nornir.remote.ssh_route import Login, route_to
+from thinkube_nornir.remote.ssh_stream import tcp_to
 from thinkube_nornir.secret import Secret, redact
 
 if TYPE_CHECKING:
@@ -220,18 +221,24 @@ class SSHHost:
             return self._pool
 
     def _connect(self, deadline: float, tries: int) -> Link:
-        from thinkube_nornir.remote.ssh_transport import Link
-
         while True:
             tries -= 1
             left = deadline - time.monotonic()
             try:
-                return Link(replace(self._login, connect_timeout=max(0.1, min(self._login.connect_timeout, left))))
+                return _link(replace(self._login, connect_timeout=max(0.1, min(self._login.connect_timeout, left))))
             except Unreachable as error:
                 worth_another = isinstance(error.__cause__, (OSError, EOFError))
                 if not tries or not worth_another or left < _PAUSE:
                     raise
             time.sleep(_PAUSE)
+
+
+def _link(login: Login) -> Link:
+    direct = login.route.via is None and not login.route.proxy_command
+    stream = tcp_to(login) if direct else None  # before the import: see ssh_stream.py
+    from thinkube_nornir.remote.ssh_transport import Link
+
+    return Link(login, stream)
 
 
 _Attempt = Callable[[ShellPool, Sequence[Command], float, Callable[[], bool]], list[Completed]]

@@ -114,7 +114,8 @@ def _relay(channel: paramiko.Channel, stream: socket.socket) -> None:
     _pump(channel, stream)
     back.join()
     stream.close()
-    channel.close()
+    with suppress(OSError, EOFError):  # the connection may be gone by now
+        channel.close()
 
 
 def _pump(source: Any, sink: Any) -> None:

@@ -261,6 +261,12 @@ def test_sixty_four_hosts_at_once(server: Server) -> None:
         assert list(pool.map(visit, addresses)) == addresses
 
 
+def test_cipher_without_a_mac_in_python_is_taken(host: SSHHost) -> None:
+    """AES-GCM, where the host has it: checking another cipher's packets costs paramiko more than reading them."""
+    assert host._link is not None
+    assert "gcm" in getattr(host._link.transport, "remote_cipher")  # noqa: B009 - paramiko's stubs lack it
+
+
 def test_forward_reaches_what_the_host_reaches(host: SSHHost) -> None:
     """A forwarded stream carries bytes both ways and ends when the other side ends."""
     with (

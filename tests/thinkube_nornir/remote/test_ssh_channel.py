@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import NoReturn
 
-from thinkube_nornir.remote.ssh_channel import _pump
+from thinkube_nornir.remote.ssh_channel import _pump, _relay
 
 
 class Gone:
@@ -13,7 +13,13 @@ class Gone:
 
     def sendall(self, data: bytes) -> None: ...
 
+    def recv(self, size: int) -> bytes:
+        return b""
+
     def shutdown(self, how: int) -> NoReturn:
+        raise EOFError
+
+    def close(self) -> NoReturn:
         raise EOFError
 
 
@@ -26,3 +32,13 @@ def test_a_closed_connection_ends_a_forward_without_a_traceback() -> None:
 
     assert theirs.recv(1) == b""
     theirs.close()
+
+
+def test_a_connection_that_closes_first_ends_a_forward_without_a_traceback() -> None:
+    """The channel cannot be closed any more, and that is no error."""
+    ours, theirs = socket.socketpair()
+    ours.close()
+
+    _relay(Gone(), theirs)
+
+    assert theirs.fileno() == -1
