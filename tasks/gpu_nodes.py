@@ -17,7 +17,7 @@ from thinkube_nornir.errors import CheckFailed, Refused, ThinkubeError, Unreacha
 from thinkube_nornir.remote import read
 
 NODES = "microk8s"
-RESERVED = "vfio-pci"
+RESERVED, MODULE = "vfio-pci", "nvidia"
 _OLDEST = 6.0  # the oldest cards that the CUDA 12 images run on
 
 
@@ -45,12 +45,8 @@ class Hardware:
 
 def count(task: Task) -> int:
     """How many cards the inventory expects this node to offer."""
-    return cards_of(task.host.dict()["data"] | _inherited(task)) or 0
-
-
-def _inherited(task: Task) -> dict[str, object]:
     names = ("gpu_count", "gpu_passthrough", "kept_pci_slots", "gpu_model")
-    return {name: value for name in names if (value := setting(task, name, None)) is not None}
+    return cards_of({name: value for name in names if (value := setting(task, name, None)) is not None}) or 0
 
 
 def slots(task: Task) -> tuple[str, ...]:
@@ -88,16 +84,13 @@ def driver_source(task: Task) -> Source:
             why="there is no nvidia-smi",
             fix="install the driver's packages, or set gpu_driver to auto",
         )
-    if found.source is Source.OPERATOR and RUNTIME_MODULE in found.modules and not found.driver.cards:
+    if found.source is Source.OPERATOR and MODULE in found.modules and not found.driver.cards:
         raise CheckFailed(
             f"{name} has half a driver",
             why="module nvidia is loaded, and neither the host nor a container of the operator has its programs",
             fix="install the driver's packages as a whole, or remove what is left of them and reboot",
         )
     return found.source
-
-
-RUNTIME_MODULE = "nvidia"
 
 
 def left_out(task: Task) -> str:

@@ -13,7 +13,7 @@ from nornir.core.task import Result, Task
 
 from tasks.control_plane import expect, is_ready, kube, name_of, registered_node, unready_because
 from tasks.gpu_facts import RUNTIME, RUNTIME_CONFIG, RUNTIME_TEMPLATE, Runtimes, parse_runtimes
-from tasks.gpu_nodes import RUNTIME_MODULE, count, hardware, left_out, replicas, slots
+from tasks.gpu_nodes import MODULE, count, hardware, left_out, replicas, slots
 from tasks.phase6_extended_services._gpu_release import GPU, PLUGIN, TOOLKIT, labels, namespace
 from thinkube_nornir.cluster import condition_true, seen
 from thinkube_nornir.errors import CheckFailed
@@ -92,9 +92,9 @@ def _driver(task: Task) -> str:
     found = hardware(task)
     told = []
     for card in found.bus:
-        if card.driver != RUNTIME_MODULE:
+        if card.driver != MODULE:
             told.append(f"card {card.address} is bound to {card.driver or 'no driver'}")
-        elif RUNTIME_MODULE not in found.modules:
+        elif MODULE not in found.modules:
             told.append(f"card {card.address}: module nvidia is not loaded")
         elif card.address not in found.by_address():
             absent = "there is no nvidia-smi, neither the host's nor the operator's" if found.driver.absent else ""
@@ -113,7 +113,7 @@ def _node(task: Task) -> str:
     found = node["metadata"].get("labels") or {}
     wrong = {name: found.get(name) for name, value in labels(task).items() if found.get(name) != value}
     told = [f"{name} is {value or 'absent'}, not {labels(task)[name]}" for name, value in wrong.items()]
-    if found.get(f"{GPU}.present") != "true":
+    if found.get(f"{GPU}.present") != "true" and not left_out(task):
         told.append(
             f"{GPU}.present is {found.get(f'{GPU}.present', 'absent')}: was the card found by feature discovery?"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from nornir.core.task import Result, Task
@@ -25,7 +25,7 @@ from thinkube_nornir.remote import change, read, undo
 from thinkube_nornir.remote import restore as restore_file
 
 BACKUP = f"{TEMPLATE}.before-thinkube"
-PRESENT_KEY = "before:gpu-operator"
+PRESENT_KEY = "object:before the GPU operator"
 """Of the control plane: what the cluster had before the operator came."""
 FILES_KEY = "before:nvidia-container-toolkit"
 """Of a GPU node: which of the toolkit's places were there before."""
@@ -65,7 +65,7 @@ def note_what_was_there(task: Task) -> Result:
     return change(task, "note what is there before the operator", "true", key=PRESENT_KEY, before=before)
 
 
-def save_runtime_template(task: Task, save: Any) -> Result:
+def save_runtime_template(task: Task, save: Callable[[str], Result]) -> Result:
     """Once, before the toolkit writes into it.
 
     Args:
@@ -167,20 +167,16 @@ def clean_nodes(task: Task) -> Result:
         kept = noted.before["nodes"].get(name_of(node), ())
         for verb, part in (("label", "labels"), ("annotate", "annotations")):
             names = [n for n in _named(node, part) if n.startswith(prefixes) and n not in kept]
-            results += _without(task, name_of(node), verb, names)
+            results += _without(task, name_of(node), verb, part, names)
     return all_of(task, unchanged(task, "nodes have their former labels"), *results)
 
 
-def _without(task: Task, node: str, verb: str, names: list[str]) -> list[Result]:
+def _without(task: Task, node: str, verb: str, part: str, names: list[str]) -> list[Result]:
     if not names:
         return []
-    told = f"remove {len(names)} of the operator's {part_of(verb)} from {node}"
+    told = f"remove {len(names)} of the operator's {part} from {node}"
     argv = (COMMAND, "kubectl", verb, "node", node, *(f"{name}-" for name in names))
     return [change(task, told, *argv, root=True)]
-
-
-def part_of(verb: str) -> str:
-    return "labels" if verb == "label" else "annotations"
 
 
 def remove_namespace(task: Task) -> Result:
