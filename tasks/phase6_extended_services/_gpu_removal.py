@@ -26,7 +26,7 @@ from thinkube_nornir.remote import restore as restore_file
 
 BACKUP = f"{TEMPLATE}.before-thinkube"
 PRESENT_KEY = "object:before the GPU operator"
-"""Of the control plane: what the cluster had before the operator came."""
+"""Of the control plane: what the cluster had before the operator came. Like an object's, it is forgotten with that."""
 FILES_KEY = "before:nvidia-container-toolkit"
 """Of a GPU node: which of the toolkit's places were there before."""
 PLACES = (TOOLKIT, "/run/nvidia", "/etc/containerd/conf.d/99-nvidia.toml")
