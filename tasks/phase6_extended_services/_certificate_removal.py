@@ -1,5 +1,7 @@
 """Taking cert-manager back: certificates while the controller still ends their challenges, then what it stands on.
 
+The controller makes secrets for our objects, which no record knows. Each goes after the object it was made for, which
+would have it made again, and before another one that was set up earlier, whose record says that we were here.
 A certificate of Let's Encrypt stays in its secret: another one would count against the weekly limit.
 """
 
@@ -30,7 +32,7 @@ from thinkube_nornir.outcome import all_of, unchanged
 
 _ISSUERS = (*ACME_SERVERS, AUTHORITY, f"{AUTHORITY}-root")
 _PRODUCTION = "letsencrypt-prod"
-_MADE_BY_CONTROLLER = (AUTHORITY, "cert-manager-webhook-ca", *(f"{name}-account-key" for name in ACME_SERVERS))
+_WEBHOOK_KEY = "cert-manager-webhook-ca"
 _LEASES = ("cert-manager-controller", "cert-manager-cainjector-leader-election")
 _CHALLENGES = 120.0  # seconds for the controller to remove its records at Cloudflare
 
@@ -40,7 +42,11 @@ def _brought(task: Task) -> bool:
     record = recorded(task, RELEASE, NAMESPACE)
     if record is not None:
         return bool(record["revision"] is None)
-    return context(task).ledger.ours(task.host.name, f"object:v1/Namespace/{NAMESPACE}") is not None
+    return _ours(task, f"object:v1/Namespace/{NAMESPACE}")
+
+
+def _ours(task: Task, key: str) -> bool:
+    return context(task).ledger.ours(task.host.name, key) is not None
 
 
 def remove_certificate(task: Task) -> Result:
@@ -62,28 +68,56 @@ def _await_none(api: Cluster, kind: str, certificate: str) -> None:
     wait_all(api, ACME_API, kind, SOURCE_NAMESPACE, condition=none, what=what, timeout=_CHALLENGES)
 
 
+def remove_certificate_secret(task: Task) -> Result:
+    api, name = kube(task), certificate_name(task)
+    notes = _notes(api, name, SOURCE_NAMESPACE)
+    if notes.get("cert-manager.io/issuer-name") == _PRODUCTION and _made_for_us(task, api, name, SOURCE_NAMESPACE):
+        return unchanged(task, f"secret {SOURCE_NAMESPACE}/{name} was left: Let's Encrypt gives few new ones in a week")
+    return _remove_secret(task, api, name, SOURCE_NAMESPACE)
+
+
+def remove_authority(task: Task) -> Result:
+    api = kube(task)
+    result = restore(api, API, "Certificate", AUTHORITY, NAMESPACE)
+    return all_of(task, result, _remove_secret(task, api, AUTHORITY, NAMESPACE))
+
+
+def _remove_secret(task: Task, api: Cluster, name: str, namespace: str) -> Result:
+    if not _made_for_us(task, api, name, namespace):
+        return unchanged(task, f"secret {namespace}/{name} is not ours to remove")
+    return delete(api, "v1", "Secret", name, namespace, undo=False)
+
+
+def _made_for_us(task: Task, api: Cluster, name: str, namespace: str) -> bool:
+    """For a Certificate of its name that was ours: our issuers are still there, and set-up made them first."""
+    if not any(_ours(task, f"object:{API}/ClusterIssuer/{issuer}") for issuer in _ISSUERS):
+        return False
+    made = _notes(api, name, namespace).get("cert-manager.io/certificate-name") == name
+    planned = context(task).dry_run  # the Certificate is still there, and only promised to go
+    return made and (planned or api.get(API, "Certificate", name, namespace) is None)
+
+
+def _notes(api: Cluster, name: str, namespace: str) -> dict[str, str]:
+    found = api.get("v1", "Secret", name, namespace) or {}
+    return dict(found.get("metadata", {}).get("annotations") or {})
+
+
 def remove_issuers(task: Task) -> Result:
     api = kube(task)
-    results = [restore(api, API, "ClusterIssuer", name) for name in _ISSUERS]
-    return all_of(task, *results, restore(api, API, "Certificate", AUTHORITY, NAMESPACE))
+    return all_of(task, *[restore(api, API, "ClusterIssuer", name) for name in _ISSUERS])
 
 
-def remove_certificate_secret(task: Task) -> Result:
-    """cert-manager made it for our Certificate, and leaves it when that is deleted."""
-    api, name = kube(task), certificate_name(task)
-    found = api.get("v1", "Secret", name, SOURCE_NAMESPACE)
-    notes = (found or {}).get("metadata", {}).get("annotations") or {}
-    made = notes.get("cert-manager.io/certificate-name") == name
-    if not _brought(task) or not made or _is_used(task, api, name):
-        return unchanged(task, f"secret {SOURCE_NAMESPACE}/{name} is not ours to remove")
-    if notes.get("cert-manager.io/issuer-name") == _PRODUCTION:
-        return unchanged(task, f"secret {SOURCE_NAMESPACE}/{name} was left: Let's Encrypt gives few new ones in a week")
-    return delete(api, "v1", "Secret", name, SOURCE_NAMESPACE, undo=False)
-
-
-def _is_used(task: Task, api: Cluster, name: str) -> bool:
-    planned = context(task).dry_run  # the Certificate is still there, and only promised to go
-    return not planned and api.get(API, "Certificate", name, SOURCE_NAMESPACE) is not None
+def remove_account_keys(task: Task) -> Result:
+    if not _ours(task, f"object:v1/Secret/{NAMESPACE}/{TOKEN_SECRET}"):
+        return unchanged(task, "no account is ours")
+    api = kube(task)
+    used = {name_of(issuer) for issuer in api.list(API, "ClusterIssuer")}
+    gone = [name for name in ACME_SERVERS if name not in used or context(task).dry_run]
+    return all_of(
+        task,
+        unchanged(task, "no account is left"),
+        *[delete(api, "v1", "Secret", f"{name}-account-key", NAMESPACE, undo=False) for name in gone],
+    )
 
 
 def remove_token(task: Task) -> Result:
@@ -110,17 +144,14 @@ def _of_others(task: Task, api: Cluster) -> list[tuple[str, Object]]:
 
 
 def uninstall_release(task: Task) -> Result:
-    return uninstall(task, DISTRIBUTION.HELM, RELEASE, NAMESPACE)
-
-
-def remove_traces(task: Task) -> Result:
-    """What the controllers made by themselves: keys in their namespace, leases in another one."""
-    if not _brought(task):
-        return unchanged(task, "cert-manager is not ours")
+    """With what its pods made by themselves: the webhook's key, and leases in another namespace."""
+    brought = _brought(task)
+    result = uninstall(task, DISTRIBUTION.HELM, RELEASE, NAMESPACE)
+    if not brought:
+        return result
     api = kube(task)
-    keys = [delete(api, "v1", "Secret", name, NAMESPACE, undo=False) for name in _MADE_BY_CONTROLLER]
     leases = [delete(api, "coordination.k8s.io/v1", "Lease", name, "kube-system", undo=False) for name in _LEASES]
-    return all_of(task, *keys, *leases)
+    return all_of(task, result, delete(api, "v1", "Secret", _WEBHOOK_KEY, NAMESPACE, undo=False), *leases)
 
 
 def remove_namespace(task: Task) -> Result:

@@ -16,7 +16,7 @@ from typing import Any
 from nornir.core.task import Result, Task
 
 from tasks.certificate_settings import TOKEN, is_acme
-from tasks.control_plane import CONTROL_PLANE, Object, kube
+from tasks.control_plane import CONTROL_PLANE, Object, kube, there_is_a_cluster, where_a_cluster_is
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.phase6_extended_services import _certificate_checks as checks
 from tasks.phase6_extended_services import _certificate_removal as removal
@@ -40,7 +40,7 @@ from thinkube_nornir.cluster import apply, condition_true, delete, wait
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, step
 from thinkube_nornir.context import context, secret
-from thinkube_nornir.errors import CheckFailed, DeadlinePassed, ThinkubeError
+from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused, ThinkubeError
 from thinkube_nornir.helm import install_or_upgrade, releases, values_of
 from thinkube_nornir.outcome import all_of, skipped, unchanged
 from thinkube_nornir.secret import Secret
@@ -100,10 +100,27 @@ def request_certificate(task: Task) -> Result:
     api, name = kube(task), certificate_name(task)
     live = api.get(API, "Certificate", name, SOURCE_NAMESPACE)
     results = []
+    if live is None:
+        _must_be_free(task, name)
     if live is not None and _gave_up(live):
         summary = f"ask for certificate {name} anew: it failed at {live['status']['lastFailureTime']}"
         results.append(delete(api, API, "Certificate", name, SOURCE_NAMESPACE, summary=summary))
     return all_of(task, *results, apply(api, certificate_manifest(task)))
+
+
+def _must_be_free(task: Task, name: str) -> None:
+    """
+    Raises:
+        Refused: cert-manager would overwrite somebody's secret.
+    """
+    found = _copies.source(task)
+    notes = (found or {}).get("metadata", {}).get("annotations") or {}
+    if found is not None and notes.get("cert-manager.io/certificate-name") != name:
+        raise Refused(
+            f"secret {SOURCE_NAMESPACE}/{name} is there, and cert-manager did not make it",
+            why="it would be overwritten, and rollback could not put it back",
+            fix="delete or rename it, then run again",
+        )
 
 
 def _gave_up(certificate: Object) -> bool:
@@ -187,17 +204,23 @@ COMPONENT = Component(
         facts=_facts,
     ),
     rollback=chain(
-        _copies.remove_copier,
-        _copies.remove_copies,
-        removal.remove_certificate,
-        removal.remove_issuers,
-        removal.remove_certificate_secret,
-        removal.remove_token,
-        removal.remove_definitions,
-        removal.uninstall_release,
-        removal.remove_traces,
-        _copies.remove_namespaces,
-        removal.remove_namespace,
-        facts=_facts,
+        *map(
+            where_a_cluster_is,
+            (
+                _copies.remove_copier,
+                _copies.remove_copies,
+                removal.remove_certificate,
+                removal.remove_certificate_secret,
+                removal.remove_authority,
+                removal.remove_issuers,
+                removal.remove_account_keys,
+                removal.remove_token,
+                removal.remove_definitions,
+                removal.uninstall_release,
+                _copies.remove_namespaces,
+                removal.remove_namespace,
+            ),
+        ),
+        facts=lambda task: _facts(task) if there_is_a_cluster(task) else (),
     ),
 )

@@ -100,7 +100,13 @@ class Cluster:
         served = self.kind(api_version, kind)
         if served is None:
             return []
-        return self.listing(served, namespace, selectors(label_selector, field_selector), patience(self.task))[0]
+        try:
+            return self.listing(served, namespace, selectors(label_selector, field_selector), patience(self.task))[0]
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+            self.kinds.pop((api_version, kind), None)  # its CRD was removed since
+            return []
 
     def listing(self, kind: Kind, namespace: str, query: Mapping[str, str], patience: Patience) -> tuple[Objects, str]:
         """The objects and the resourceVersion from which a watch goes on."""

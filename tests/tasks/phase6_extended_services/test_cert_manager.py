@@ -143,17 +143,15 @@ def condition(**fields: Any) -> Object:
     return {"status": {"conditions": [{"type": "Ready", "status": "True", **fields}]}}
 
 
-def pair(
-    *names: str, signed: bool = True, hours: float = 2000, other_key: bool = False, organization: str = ""
-) -> dict[str, str]:
+def pair(*names: str, signed: bool = True, organization: str = "") -> dict[str, str]:
     """A TLS secret's data; by an authority of its own, or by nobody."""
     key = pki.new_key()
     request = x509.load_pem_x509_csr(pki.request_pem(key, names, "", "", authority=False))
     root = pki.new_key()
     asked = x509.load_pem_x509_csr(pki.request_pem(root, (), "stranger", organization, authority=True))
     stranger = pki.Authority(root, x509.load_pem_x509_certificate(pki.self_signed(root, asked).encode()))
-    chain = stranger.sign(request, hours) if signed else pki.self_signed(key, request, hours)
-    parts = {"tls.crt": chain.encode(), "tls.key": pki.key_pem(pki.new_key() if other_key else key)}
+    chain = stranger.sign(request) if signed else pki.self_signed(key, request)
+    parts = {"tls.crt": chain.encode(), "tls.key": pki.key_pem(key)}
     return {name: base64.b64encode(part).decode() for name, part in parts.items()}
 
 
@@ -161,8 +159,8 @@ def content(**data: str | None) -> Break:
     return asleep(obj(SECRET, {"data": data}))
 
 
-def own(*names: str, hours: float = 2000) -> Break:
-    """From the installation's own authority, so that only names or dates are wrong."""
+def own(*names: str, hours: float = 2000, other_key: bool = False) -> Break:
+    """From the installation's own authority, so that only names, dates or key are wrong."""
 
     @contextmanager
     def broken(cluster: LabCluster) -> Iterator[None]:
@@ -170,7 +168,7 @@ def own(*names: str, hours: float = 2000) -> Break:
         key = pki.new_key()
         request = x509.load_pem_x509_csr(pki.request_pem(key, names, "", "", authority=False))
         chain = pki.from_secret(secret["data"]).sign(request, hours)
-        parts = {"tls.crt": chain.encode(), "tls.key": pki.key_pem(key)}
+        parts = {"tls.crt": chain.encode(), "tls.key": pki.key_pem(pki.new_key() if other_key else key)}
         data = {name: base64.b64encode(part).decode() for name, part in parts.items()}
         with asleep(obj(SECRET, {"data": data}))(cluster):
             yield
@@ -253,7 +251,7 @@ FAULTS: dict[str, list[tuple[str, Break]]] = {
         ("ca", content(**{"tls.crt": "bm90aGluZw=="})),
         ("ca", content(**pair(*NAMES))),
         ("ca", content(**pair(*NAMES, signed=False))),
-        ("ca", content(**pair(*NAMES, other_key=True))),
+        ("ca", own(*NAMES, other_key=True)),
         ("ca", own("*.example.org", "*.kn.example.org")),
         ("ca", own(*NAMES, "more.example.org")),
         ("ca", own(*NAMES, hours=0.01)),
@@ -450,6 +448,40 @@ def test_definitions_stay_while_others_have_certificates(cluster: LabCluster) ->
     assert cluster.get("cert-manager.io/v1", "Certificate", "theirs", "default") is not None
 
 
+def test_definitions_that_were_there_before_stay(cluster: LabCluster) -> None:
+    """As an earlier cert-manager leaves them, which keeps them when it is uninstalled."""
+    cluster.run(replace(COMPONENT, setup=Chain(COMPONENT.setup.steps[:2])))
+    helm = ("/snap/bin/microk8s.helm3", "uninstall", "cert-manager", "--namespace", "cert-manager", "--wait")
+    cluster.do(cluster.lab.call("tkc", *helm))
+    for change in cluster.ledger.changes():
+        cluster.ledger.undone(change)
+    before = cluster.objects()
+    assert any("CustomResourceDefinition" in name for name in before)
+
+    cluster.run(COMPONENT)
+    cluster.run(COMPONENT, "rollback")
+
+    assert cluster.objects() == before
+
+
+def test_a_cert_manager_of_others_gets_its_version_and_values_back(cluster: LabCluster) -> None:
+    """With all that it needs: it was there before us."""
+    cluster.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cert-manager"}})
+    source = ("cert-manager", "--repo", "https://charts.jetstack.io", "--version", "v1.17.2")
+    upgrade = ("upgrade", "cert-manager", *source, "--install", "--namespace", "cert-manager", "--values", "-")
+    values = "crds: {enabled: true}\nreplicaCount: 2\n"
+    cluster.do(cluster.lab.call("tkc", "/snap/bin/microk8s.helm3", *upgrade, "--wait", stdin=values))
+    before = {name: obj for name, obj in cluster.objects().items() if "sh.helm.release" not in name}
+
+    cluster.run(COMPONENT)
+    cluster.run(COMPONENT, "rollback")
+
+    after = {name: obj for name, obj in cluster.objects().items() if "sh.helm.release" not in name}
+    assert {name for name in before if before[name] != after.get(name)} == set()
+    assert store.revisions(cluster.api, "cert-manager")[-1].values["replicaCount"] == 2
+    assert set(after) - set(before) == set()
+
+
 def test_a_namespace_that_others_use_by_now_stays(cluster: LabCluster) -> None:
     """With what is in it, and without our copy."""
     cluster.run(COMPONENT)
@@ -475,6 +507,19 @@ def test_a_secret_of_others_is_not_overwritten(cluster: LabCluster) -> None:
 
     with pytest.raises(Refused):
         cluster.run(COMPONENT)
+
+
+def test_somebody_elses_certificate_is_not_overwritten(cluster: LabCluster) -> None:
+    """cert-manager would write into a secret of that name, whoever made it."""
+    metadata = {"name": "example-org-tls", "namespace": "default"}
+    mine = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata}
+    cluster.add(mine | {"data": pair(*NAMES)})
+    before = (cluster.get(*SECRET) or {})["data"]
+
+    with pytest.raises(Refused, match="did not make it"):
+        cluster.run(COMPONENT)
+
+    assert (cluster.get(*SECRET) or {})["data"] == before
 
 
 @pytest.mark.parametrize(
