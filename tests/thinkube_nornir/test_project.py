@@ -1,0 +1,60 @@
+"""What is read before anything starts: secrets are asked for where a component uses them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from thinkube_nornir.errors import ConfigError
+from thinkube_nornir.project import load_project
+
+COMPONENT = """
+from thinkube_nornir.component import Chain, Component
+
+COMPONENT = Component(
+    title="web", number=10, group="web", setup=Chain(), verify=Chain(), rollback=Chain(),
+    secrets=("WEB_TOKEN",), uses_secrets=lambda host: host.get("issuer") != "own",
+)
+"""
+
+
+def project(folder: Path, issuer: str) -> Path:
+    (folder / "config.yaml").write_text("target: ssh\n")
+    files = {
+        "inventory/hosts.yaml": f"a: {{hostname: 127.0.0.1, groups: [web], data: {{issuer: {issuer}}}}}\n"
+        "b: {hostname: 127.0.0.2, groups: [web], data: {issuer: own}}\nc: {hostname: 127.0.0.3}\n",
+        "inventory/groups.yaml": "web: {}\n",
+        "inventory/defaults.yaml": "{}\n",
+        "tasks/__init__.py": 'PHASES = ("phase1_web",)\n',
+        "tasks/phase1_web/__init__.py": "",
+        "tasks/phase1_web/web.py": COMPONENT,
+        "templates/none": "",
+    }
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder / "config.yaml"
+
+
+@pytest.mark.parametrize("limit", ["", "b"])
+def test_a_secret_is_asked_for_when_any_host_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """Also on one outside the limit: a filtered run still looks at it."""
+    monkeypatch.delenv("WEB_TOKEN", raising=False)
+    config = project(tmp_path, "others")
+
+    with pytest.raises(ConfigError, match="WEB_TOKEN"):
+        load_project(config, ["phase1"], limit)
+
+    monkeypatch.setenv("WEB_TOKEN", "some-token")
+    assert load_project(config, ["phase1"], limit).secrets["WEB_TOKEN"].reveal() == "some-token"
+
+
+def test_a_secret_that_no_host_uses_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not read, either, where it could be had."""
+    monkeypatch.setenv("WEB_TOKEN", "some-token")
+
+    assert "WEB_TOKEN" not in load_project(project(tmp_path, "own"), ["phase1"]).secrets
