@@ -63,7 +63,7 @@ class Installed:
     def is_of(self, release: Release) -> bool:
         """Whether it is this chart in this version; helm takes versions with and without a `v`."""
         version = self.chart.removeprefix(f"{release.chart}-")
-        return version != self.chart and version.removeprefix("v") == release.version.removeprefix("v")
+        return version.removeprefix("v") == release.version.removeprefix("v")
 
 
 def releases(helm: Helm) -> Fact[tuple[Installed, ...]]:
