@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from thinkube_nornir.remote.ssh_channel import _pump, _relay
 
@@ -39,6 +39,7 @@ def test_a_connection_that_closes_first_ends_a_forward_without_a_traceback() -> 
     ours, theirs = socket.socketpair()
     ours.close()
 
-    _relay(Gone(), theirs)
+    gone: Any = Gone()
+    _relay(gone, theirs)
 
     assert theirs.fileno() == -1
