@@ -157,6 +157,15 @@ def test_a_kind_that_is_not_installed_has_no_objects(open_door: Any) -> None:
         assert door.use(lambda kube: kube.list("cert-manager.io/v1", "Certificate")) == []
 
 
+def test_a_kind_whose_crd_was_removed_since_has_no_objects(open_door: Any) -> None:
+    """A rollback removes it, and later steps of the same run look again."""
+    served = {"resources": [{"name": "certificates", "kind": "Certificate", "namespaced": True}]}
+    listing = "GET /apis/cert-manager.io/v1/certificates"
+    answers = {"GET /apis/cert-manager.io/v1": Reply(200, served), listing: failure(404, "the server could not find")}
+    with ScriptedApi(answers) as api:
+        assert open_door(api.kubeconfig()).use(lambda kube: kube.list("cert-manager.io/v1", "Certificate")) == []
+
+
 def test_a_misspelt_kind_of_kubernetes_is_an_error(open_door: Any) -> None:
     """A typing error must not look like an empty list."""
     with ScriptedApi({}) as api, pytest.raises(ClusterError, match="knows no Nodee of v1"):
