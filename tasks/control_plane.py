@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
-from nornir.core.task import Task
+from nornir.core.task import Result, Task
 
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.node_facts import HOSTNAME
 from thinkube_nornir.cluster import Cluster, cluster
-from thinkube_nornir.context import hosts_in, on
+from thinkube_nornir.component import StepFunction
+from thinkube_nornir.context import component_of, context, hosts_in, on
 from thinkube_nornir.errors import CheckFailed, ClusterError, ConfigError, Problem, Unreachable
-from thinkube_nornir.remote import read
+from thinkube_nornir.outcome import all_of, unchanged
+from thinkube_nornir.remote import read, undo
 
 CONTROL_PLANE = "microk8s_control_plane"
 WORKERS = "microk8s_workers"
@@ -54,6 +57,31 @@ def asking_control_plane(task: Task) -> Iterator[Task]:
     except Unreachable as error:
         fix = f"make {there.host.name} reachable, then run again"
         raise ClusterError(f"the control plane {there.host.name} is unreachable", why=str(error), fix=fix) from error
+
+
+def where_a_cluster_is(step: StepFunction) -> StepFunction:
+    """A rollback's step on what stands in the cluster; without a cluster, what was ours in it is only forgotten."""
+
+    @wraps(step)
+    def guarded(task: Task) -> Result:
+        if there_is_a_cluster(task):
+            return step(task)
+        ours = context(task).ledger.changes(host=task.host.name, component=component_of(task))
+        gone = [change for change in ours if change.key.startswith(("object:", "helm:", "addon"))]
+        forgotten = [undo(task, c.key, f"forget {c.key}: its cluster has gone", root=_on_host(c.key)) for c in gone]
+        return all_of(task, *forgotten) if forgotten else unchanged(task, "there is no cluster, and nothing ours in it")
+
+    return guarded
+
+
+def _on_host(key: str) -> bool:
+    """Whether root's records on the host know it, too: objects are in the journal alone."""
+    return not key.startswith("object:")
+
+
+def there_is_a_cluster(task: Task) -> bool:
+    with asking_control_plane(task) as there:
+        return DISTRIBUTION.is_installed(there)
 
 
 def own_node(task: Task) -> Object | None:

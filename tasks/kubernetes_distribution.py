@@ -19,6 +19,8 @@ class Distribution(Protocol):
     HELM: tuple[str, ...]
     """How to call helm on a control plane, as root."""
 
+    def is_installed(self, task: Task) -> bool: ...
+
     def install(self, task: Task, channel: str) -> Result:
         """Have it at this channel: installed, or moved there from another one."""
 

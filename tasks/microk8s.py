@@ -48,6 +48,10 @@ def units_of(*, worker: bool) -> tuple[str, ...]:
     return tuple(f"snap.microk8s.daemon-{name}" for name in (_WORKER if worker else _CONTROL_PLANE))
 
 
+def is_installed(task: Task) -> bool:
+    return read(task, SNAP) is not None
+
+
 def install(task: Task, channel: str) -> Result:
     _await_snapd(task)
     installed = read(task, SNAP)

@@ -60,12 +60,12 @@ def controllers_are_available(task: Task) -> Result:
 
 def controllers_have_their_arguments(task: Task) -> Result:
     """Each once: what comes twice was added by somebody's patch, and the next upgrade doubles it again."""
-    wrong = [f"{c.workload}: {told}" for c in controllers(task) for told in _argument_faults(task, c)]
+    wrong = [f"{c.workload}: {told}" for c in controllers(task) for told in argument_faults(task, c)]
     expect(not wrong, "the controllers' arguments are not as wanted", why="\n".join(wrong), fix=_AGAIN)
     return unchanged(task, "each argument is there once, with the right certificate, class and election")
 
 
-def _argument_faults(task: Task, controller: Controller) -> list[str]:
+def argument_faults(task: Task, controller: Controller) -> list[str]:
     pairs = [word.partition("=") for word in _arguments(task, controller)]
     given, counts = {name: value for name, _, value in pairs}, Counter(name for name, _, _ in pairs)
     wanted = {
@@ -104,18 +104,35 @@ def events(task: Task, controller: Controller) -> str:
 
 
 def classes_are_right(task: Task) -> Result:
-    wanted = {c.class_name: c.value for c in controllers(task)}
     listed = kube(task).list("networking.k8s.io/v1", "IngressClass")
-    found = {name_of(c): (c.get("spec") or {}).get("controller") for c in listed}
-    wrong = [
-        f"{n} belongs to {found.get(n, 'nobody: it is not there')}" for n, v in wanted.items() if found.get(n) != v
-    ]
-    wrong += [f"{ADDON_CLASS} is there, the class of addon {ADDON}"] * (ADDON_CLASS in found)
-    default = [name_of(c) for c in listed if _is_default(c)]
-    main = [c.class_name for c in controllers(task) if c.default]
-    wrong += [f"default are: {', '.join(default) or 'none'}; only {main[0]} should be"] * (default != main)
-    expect(not wrong, "the ingress classes are not as wanted", why="\n".join(wrong), fix=_AGAIN)
-    return unchanged(task, f"{', '.join(wanted)}; {main[0]} is the default")
+    ours = [c.class_name for c in controllers(task)]
+    wrong = [told for c in controllers(task) for told in class_faults(task, c)]
+    wrong += [f"{ADDON_CLASS} is there, the class of addon {ADDON}" for c in listed if name_of(c) == ADDON_CLASS]
+    wrong += [f"{name_of(c)} is a default, too" for c in listed if _is_default(c) and name_of(c) not in ours]
+    fix = f"{_AGAIN}; take the mark off others: kubectl annotate ingressclass <name> {_DEFAULT_CLASS}-"
+    expect(not wrong, "the ingress classes are not as wanted", why="\n".join(wrong), fix=fix)
+    return unchanged(task, f"{', '.join(ours)}; {ours[0]} is the default")
+
+
+def class_faults(task: Task, controller: Controller) -> list[str]:
+    found = kube(task).get("networking.k8s.io/v1", "IngressClass", controller.class_name)
+    if found is None:
+        return [f"class {controller.class_name} is not there"]
+    owner = (found.get("spec") or {}).get("controller")
+    statements = {
+        f"class {controller.class_name} belongs to {owner}, not {controller.value}": owner != controller.value,
+        f"class {controller.class_name} is {'not ' * controller.default}the default": (
+            _is_default(found) is not controller.default
+        ),
+    }
+    return [text for text, holds in statements.items() if holds]
+
+
+def service_faults(task: Task, controller: Controller) -> list[str]:
+    found = kube(task).get("v1", "Service", controller.workload, controller.namespace) or {}
+    asked = (found.get("spec") or {}).get("loadBalancerIP")
+    told = f"service {controller.workload} asks for {asked or 'nothing'}, not {controller.address}"
+    return [] if asked == controller.address else [told]
 
 
 def _is_default(ingress_class: Object) -> bool:

@@ -13,13 +13,14 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
-from tasks.control_plane import CONTROL_PLANE, Object, kube
+from tasks.control_plane import CONTROL_PLANE, Object, kube, where_a_cluster_is
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s_facts import STATUS
 from tasks.node_facts import HOSTNAME
 from tasks.phase6_extended_services import _copies
 from tasks.phase6_extended_services import _ingress_checks as checks
 from tasks.phase6_extended_services import _leftovers as leftovers
+from tasks.phase6_extended_services import _mending as mending
 from tasks.phase6_extended_services import _metallb as metallb
 from tasks.phase6_extended_services import _metallb_checks as metallb_checks
 from tasks.phase6_extended_services._certificates import faults_of, secret_of
@@ -162,6 +163,7 @@ COMPONENT = Component(
         addresses_are_free,
         install_primary,
         install_secondary,
+        mending.mend_controllers,
         await_addresses,
         facts=_setup_facts,
     ),
@@ -185,12 +187,17 @@ COMPONENT = Component(
         facts=checks.facts,
     ),
     rollback=chain(
-        leftovers.refuse_while_classes_are_used,
-        leftovers.uninstall_controllers,
-        leftovers.remove_what_helm_leaves,
-        leftovers.remove_tcp_services,
-        _copies.remove_namespaces,
-        metallb.give_metallb_back,
-        turn_addon_ingress_on_again,
+        *map(
+            where_a_cluster_is,
+            (
+                leftovers.refuse_while_classes_are_used,
+                leftovers.uninstall_controllers,
+                leftovers.remove_what_helm_leaves,
+                leftovers.remove_tcp_services,
+                _copies.remove_namespaces,
+                metallb.give_metallb_back,
+                turn_addon_ingress_on_again,
+            ),
+        ),
     ),
 )

@@ -330,6 +330,16 @@ def test_set_up_then_rollback_leaves_the_cluster_as_it_was(cluster: LabCluster) 
     assert {outcome_of(r) for r in again.values()} == {Outcome.UNCHANGED}
 
 
+def test_rollback_without_its_cluster_forgets_what_was_in_it(cluster: LabCluster) -> None:
+    """Somebody removed MicroK8s: nothing can be taken back, and nothing stays recorded as ours."""
+    cluster.run(COMPONENT)
+    cluster.do(cluster.lab.call("tkc", "snap", "remove", "--purge", "microk8s"))
+
+    cluster.run(COMPONENT, "rollback")
+
+    assert [change.key for change in cluster.ledger.changes()] == []
+
+
 def test_rollback_on_a_bare_host_is_silent(cluster: LabCluster) -> None:
     """Nothing of ours: nothing is asked of the cluster's load balancer, and nothing changes."""
     before = cluster.objects()
@@ -340,6 +350,7 @@ def test_rollback_on_a_bare_host_is_silent(cluster: LabCluster) -> None:
     assert cluster.objects() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [s.name for s in COMPONENT.setup.steps])
 def test_killed_after_any_step_set_up_goes_on_and_rollback_restores(cluster: LabCluster, step: str) -> None:
     """A half-finished set-up is finished by the next run, and taken back as a whole."""
@@ -466,6 +477,28 @@ def test_pool_that_was_replaced_is_put_right(shared: LabCluster) -> None:
 
         assert outcome_of(results["set_pool"]) is Outcome.CHANGED
         assert shared.check(COMPONENT, "pool_is_exact").exception is None
+
+
+MENDED: list[tuple[str, Break]] = [
+    *[("controllers_have_their_arguments", fault) for fault in FAULTS["controllers_have_their_arguments"]],
+    ("controllers_are_available", obj(("apps/v1", "Deployment", SECONDARY, "ingress-kn"), None)),
+    ("services_have_their_addresses", obj(SERVICE, None)),
+    ("services_have_their_addresses", obj(SERVICE, {"spec": {"loadBalancerIP": "192.168.191.204"}})),
+    ("classes_are_right", obj(CLASS_KN, None)),
+    ("classes_are_right", obj(CLASS, {"metadata": {"annotations": {DEFAULT: "false"}}})),
+]
+
+
+@pytest.mark.parametrize(("check", "fault"), [pytest.param(*m, id=f"{m[0]}-{i}") for i, m in enumerate(MENDED)])
+def test_what_was_changed_by_hand_is_mended(shared: LabCluster, check: str, fault: Break) -> None:
+    """`run the set-up again` is no empty promise: helm alone would find its values as they should be."""
+    with fault(shared):
+        promised = shared.run(COMPONENT, dry_run=True)
+        results = shared.run(COMPONENT)
+
+        assert outcome_of(promised["mend_controllers"]) is Outcome.PLANNED
+        assert outcome_of(results["mend_controllers"]) is Outcome.CHANGED
+        assert shared.check(COMPONENT, check).exception is None
 
 
 def test_requests_come_from_a_member_that_is_no_node(shared: LabCluster) -> None:

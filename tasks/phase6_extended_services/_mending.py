@@ -1,0 +1,32 @@
+"""What was changed or deleted of the controllers by hand: helm compares values only, and takes a release for done."""
+
+from __future__ import annotations
+
+from nornir.core.task import Result, Task
+
+from tasks.kubernetes_distribution import DISTRIBUTION
+from tasks.phase6_extended_services._controllers import Controller, controllers
+from tasks.phase6_extended_services._ingress_checks import argument_faults, class_faults, service_faults
+from thinkube_nornir.helm import installed
+from thinkube_nornir.outcome import all_of, unchanged
+from thinkube_nornir.remote import change
+
+_READY = 300.0  # seconds
+_FAULTS = (argument_faults, class_faults, service_faults)
+
+
+def mend_controllers(task: Task) -> Result:
+    return all_of(task, *[_mended(task, controller) for controller in controllers(task)])
+
+
+def _mended(task: Task, controller: Controller) -> Result:
+    there = installed(task, DISTRIBUTION.HELM, controller.release, controller.namespace)
+    if there is None:
+        return unchanged(task, f"release {controller.release} is not there yet")
+    faults = [told for faults_of in _FAULTS for told in faults_of(task, controller)]
+    if not faults:
+        return unchanged(task, f"{controller} is as its release made it")
+    again = ("rollback", there.name, str(there.revision), "--namespace", there.namespace)
+    limits = ("--wait", "--timeout", f"{_READY:.0f}s")
+    summary = f"apply release {there.name} again: {'; '.join(faults)}"
+    return change(task, summary, *DISTRIBUTION.HELM, *again, *limits, root=True, timeout=_READY + 60)
