@@ -16,7 +16,7 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
-from tasks.control_plane import is_control_plane, kube, name_of, registered_node
+from tasks.control_plane import is_control_plane, kube, name_of, registered_node, where_a_cluster_is
 from tasks.gpu_facts import RUNTIME_TEMPLATE
 from tasks.gpu_nodes import asking, count, gpu_hosts, left_out, replicas
 from tasks.phase6_extended_services import _gpu_checks as checks
@@ -228,13 +228,18 @@ COMPONENT = Component(
         facts=checks.verify_facts,
     ),
     rollback=chain(
-        removal.refuse_while_pods_use_gpus,
-        removal.delete_policy,
-        removal.uninstall_release,
-        removal.delete_runtime_class,
-        removal.delete_definitions,
-        removal.clean_nodes,
-        removal.remove_namespace,
+        *map(
+            where_a_cluster_is,
+            (
+                removal.refuse_while_pods_use_gpus,
+                removal.delete_policy,
+                removal.uninstall_release,
+                removal.delete_runtime_class,
+                removal.delete_definitions,
+                removal.clean_nodes,
+                removal.remove_namespace,
+            ),
+        ),
         step(removal.restore_runtime_template, needs=(f"{_MINE}.remove_namespace",)),
         removal.remove_toolkit_files,
     ),
