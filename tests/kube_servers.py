@@ -16,12 +16,20 @@ from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from tests.certificates import Authority, kubeconfig
 from thinkube_nornir.lab.kube import KubeApi, PodRuntime
 
 T = TypeVar("T")
 ASSETS = "KUBEBUILDER_ASSETS"
 """Names a folder with kube-apiserver and etcd: the field's convention."""
+
+_MISSING = pytest.mark.skip(
+    reason=f"{ASSETS} names no folder with kube-apiserver and etcd"
+)  # pytest folds `skip` by file
+REAL = pytest.param("real", marks=() if os.environ.get(ASSETS) else _MISSING)
+"""The parameter of a test against a real API."""
 
 
 class LabServer:

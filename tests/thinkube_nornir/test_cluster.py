@@ -13,7 +13,7 @@ import pytest
 from nornir.core.task import Result
 
 from tests.cluster_door import Door
-from tests.kube_servers import ASSETS, LabServer, real_server
+from tests.kube_servers import ASSETS, REAL, LabServer, real_server
 from thinkube_nornir.cluster import (
     Cluster,
     apply,
@@ -54,13 +54,11 @@ def lab() -> Iterator[LabServer]:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if not os.environ.get(ASSETS):
-        pytest.skip(f"{ASSETS} names no folder with kube-apiserver and etcd")
     with real_server(Path(os.environ[ASSETS]), tmp_path_factory.mktemp("real")) as text:
         yield text
 
 
-@pytest.fixture(params=["lab", "real"])
+@pytest.fixture(params=["lab", REAL])
 def door(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Door]:
     server = request.getfixturevalue(request.param)
     yield from _door(server.kubeconfig if isinstance(server, LabServer) else server, tmp_path)

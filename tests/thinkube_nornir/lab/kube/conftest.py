@@ -13,7 +13,7 @@ import pytest
 import yaml
 from kubernetes import client, config, dynamic, watch
 
-from tests.kube_servers import ASSETS, LabServer, real_server
+from tests.kube_servers import ASSETS, REAL, LabServer, real_server
 from thinkube_nornir.lab.kube import Object
 
 
@@ -85,14 +85,12 @@ def api(lab: Lab) -> Iterator[client.ApiClient]:
         yield opened
 
 
-@pytest.fixture(scope="module", params=["lab", "real"])
+@pytest.fixture(scope="module", params=["lab", REAL])
 def anywhere(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[client.ApiClient]:
     """The lab's API server, then a real one: both must answer alike."""
     if request.param == "real":
-        assets = os.environ.get(ASSETS)
-        if not assets:
-            pytest.skip(f"{ASSETS} names no folder with kube-apiserver and etcd")
-        with real_server(Path(assets), tmp_path_factory.mktemp("real")) as kubeconfig, connect(kubeconfig) as opened:
+        folder = tmp_path_factory.mktemp("real")
+        with real_server(Path(os.environ[ASSETS]), folder) as kubeconfig, connect(kubeconfig) as opened:
             yield opened
     else:
         server = Lab()
