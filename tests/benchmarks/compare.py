@@ -41,9 +41,21 @@ class Bench:
         return str(self.folder / "hosts" / f"h{number:02}")
 
     def clear(self) -> None:
+        """As if no tool had been here: no work done, and no memory of it."""
         shutil.rmtree(self.folder / "hosts", ignore_errors=True)
-        shutil.rmtree(self.folder / "ours" / ".thinkube" / "journal.sqlite", ignore_errors=True)
+        shutil.rmtree(self.folder / "ours" / ".thinkube", ignore_errors=True)
         (self.folder / "hosts").mkdir()
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove the hosts' records: the servers share this machine's folder of them."""
+        for folder in (Path("/var/lib/thinkube-nornir"), Path.home() / ".thinkube-nornir"):
+            for record in folder.glob("*.json"):
+                if str(self.folder) in record.read_text():
+                    record.unlink()
+                    record.with_suffix(".wrote").unlink(missing_ok=True)
+            if folder.exists() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 Tool = Callable[[Bench, str], list[str]]
@@ -90,6 +102,7 @@ def standing(count: int, peers: Path) -> Iterator[Bench]:
         bench = Bench(folder, servers, peers)
         _accept_one_key(bench)
         _write_inventories(bench)
+        stack.callback(bench.forget)
         bench.clear()
         yield bench
 

@@ -15,6 +15,7 @@ for n in 0 1 2 3 4 5 6 7 8 9; do
   printf '# service %s\\nlisten = 127.0.0.1:%s\\nworkers = %s\\n' $n $((9000 + n)) $((n * 2 + 1)) >new
   cmp -s new service$n.conf || mv new service$n.conf
 done
+[ ! -e new ] || rm new
 for line in 'alpha = 1' 'beta = 2' 'gamma = 3'; do
   grep -qxF "$line" settings 2>/dev/null || echo "$line" >>settings
 done
