@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.errors import ConfigError, Problem, ThinkubeError
 
 _VERSION = 1
 _SCHEMA = """
@@ -28,6 +28,9 @@ CREATE UNIQUE INDEX ours ON changes (scope, host, key) WHERE state != 'undone';
 """
 
 
+_FIX = "move the file away; rollback then knows only what the hosts themselves remember"
+
+
 class Database:
     """One connection for all threads, because SQLite has one writer anyway. Made for the owner alone.
 
@@ -45,11 +48,10 @@ class Database:
         try:
             self._prepare()
         except sqlite3.Error as error:
-            fix = "move the file away; rollback then knows only what the hosts themselves remember"
-            raise ConfigError([Problem(str(path), f"the journal cannot be read: {error}", fix)]) from error
+            raise ConfigError([Problem(str(path), f"the journal cannot be read: {error}", _FIX)]) from error
 
     def _prepare(self) -> None:
-        found = self.query("PRAGMA user_version")[0][0]
+        found = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if found > _VERSION:
             problem = Problem(
                 str(self.path), f"was written by a newer version (format {found})", "upgrade this program"
@@ -61,13 +63,28 @@ class Database:
             self._connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
 
     def query(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._connection.execute(sql, values).fetchall()
+        return self._execute(sql, values)[0]
 
     def write(self, sql: str, *values: Any) -> int:
         """Run one statement, committed when this returns; the id of the row that an INSERT made."""
-        with self._lock:
-            return self._connection.execute(sql, values).lastrowid or 0
+        return self._execute(sql, values)[1] or 0
+
+    def _execute(self, sql: str, values: tuple[Any, ...]) -> tuple[list[sqlite3.Row], int | None]:
+        """
+        Raises:
+            ThinkubeError: the file is damaged, or its disk is full or read-only.
+        """
+        try:
+            with self._lock:
+                cursor = self._connection.execute(sql, values)
+                return cursor.fetchall(), cursor.lastrowid
+        except sqlite3.OperationalError as error:
+            fix = "see that its disk has room and can be written to, then run again"
+            raise ThinkubeError(f"the journal {self.path} cannot be used", why=str(error), fix=fix) from error
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # its subclasses are faults of ours
+                raise
+            raise ThinkubeError(f"the journal {self.path} is damaged", why=str(error), fix=_FIX) from error
 
     def close(self) -> None:
         with self._lock:

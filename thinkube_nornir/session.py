@@ -119,7 +119,7 @@ class Session:
             limit=request.limit,
             hosts=self.hosts,
             target=self.project.config.target,
-            rows=collector.rows(self.plan),
+            rows=collector.rows(self.plan, result.results),
             emulated=self.emulated,
             run_id=run_id,
             dry_run=request.dry_run,

@@ -13,7 +13,7 @@ from nornir.core.task import MultiResult, Result
 
 from thinkube_nornir import lock
 from thinkube_nornir.database import Database
-from thinkube_nornir.errors import CheckFailed, ConfigError
+from thinkube_nornir.errors import CheckFailed, ConfigError, ThinkubeError
 from thinkube_nornir.journal import Journal
 from thinkube_nornir.ledger import StoredLedger
 from thinkube_nornir.secret import Secret
@@ -46,6 +46,24 @@ def test_what_is_undone_is_not_ours(database: Database) -> None:
 
     assert ledger.ours("h1", "snap:x") is None
     assert ledger.intend(**SNAP, before={"channel": "theirs"}).before == {"channel": "theirs"}
+
+
+def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
+    """Pages of the file that are overwritten show when they are read, long after it was opened."""
+    path = tmp_path / "journal.sqlite"
+    first = Database(path)
+    ledger = StoredLedger(first, "ssh")
+    for number in range(200):
+        ledger.intend(**{**SNAP, "key": f"snap:{number}"}, before={"text": "x" * 100})
+    first.close()
+    with path.open("r+b") as file:
+        file.seek(4096 * 4)
+        file.write(b"\xff" * 4096 * 8)
+
+    with pytest.raises(ThinkubeError, match=r"journal\.sqlite is damaged") as caught:
+        StoredLedger(Database(path), "ssh").changes()
+
+    assert caught.value.fix.startswith("move the file away")
 
 
 def test_a_killed_change_stays_intended(tmp_path: Path) -> None:

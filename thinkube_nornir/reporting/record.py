@@ -151,10 +151,15 @@ class Collector(NodeEvents):
         with self._lock:
             self._results[node] = result
 
-    def rows(self, plan: Plan) -> tuple[Row, ...]:
-        """A row for every node of the plan, also for those that nothing was heard of."""
+    def rows(self, plan: Plan, results: Mapping[str, Result] | None = None) -> tuple[Row, ...]:
+        """A row for every node of the plan, also for those that nothing was heard of.
+
+        Args:
+            results: the runner's, for nodes whose events never came: a journal that cannot be written ends them.
+        """
         with self._lock:
-            return tuple(row(node, self._results.get(node.id), self._started.get(node.id)) for node in plan.nodes)
+            known = dict(results or {}) | self._results
+            return tuple(row(node, known.get(node.id), self._started.get(node.id)) for node in plan.nodes)
 
 
 def row(node: Node, result: Result | None, started: float | None = None) -> Row:

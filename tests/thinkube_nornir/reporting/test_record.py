@@ -10,7 +10,7 @@ from nornir.core.inventory import Host
 from nornir.core.task import Result
 
 from tests.fake_run import complete, failed, plan, record, row
-from thinkube_nornir.errors import CheckFailed
+from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.record import Collector, Row
 from thinkube_nornir.secret import Secret
@@ -89,6 +89,18 @@ def test_an_unforeseen_exception_is_a_failure() -> None:
     assert told.failure.kind == "KeyError"
     assert "lan_ip" in told.failure.what
     assert told.failure.fix
+
+
+def test_a_node_whose_events_never_came_has_the_runners_error() -> None:
+    """A journal that cannot be written ends the events of a node; what ended them is told in place of `missing`."""
+    graph = plan("join")
+    result = Result(None, failed=True, exception=ThinkubeError("the journal is damaged", fix="move it away"))
+
+    (told,) = Collector().rows(graph, {graph.nodes[0].id: result})
+
+    assert told.outcome is Outcome.FAILED
+    assert told.failure
+    assert told.failure.what == "the journal is damaged"
 
 
 def test_collector_hears_many_threads() -> None:
