@@ -18,29 +18,34 @@ MOST_REASONS = 5
 
 def told(row: Row) -> list[str]:
     """What, why and fix of a failed row; further lines of each are indented below the first."""
-    failure = row.failure or Failure("", "")
+    return _told(row.failure or Failure("", ""))
+
+
+def _told(failure: Failure) -> list[str]:
     parts = (("what", failure.what), ("why", failure.why), ("fix", failure.fix))
     return [_named(name, text) for name, text in parts if text]
 
 
 def failures(record: Record) -> list[str]:
-    """A block for each failure; hosts on which a step failed in the same way share one."""
-    groups: dict[tuple[str, str, str, Failure | None], list[str]] = {}
+    """A block for each failure; hosts on which a step failed alike share one, and so do steps on the same hosts."""
+    hosts: dict[tuple[str, str, str, Failure], list[str]] = {}
     for row in record.failures:
-        groups.setdefault((row.component, row.chain, row.step, row.failure), []).append(row.host)
-    first = {key: next(row for row in record.failures if _key(row) == key) for key in list(groups)[:MOST_FAILURES]}
-    lines = [line for key, row in first.items() for line in ("", *_block(row, groups[key], record.log))]
-    hidden = len(groups) - len(first)
-    return lines + ([f"\nand {hidden} more failures: thinkube-nornir show {record.run_id}"] if hidden else [])
+        hosts.setdefault((row.component, row.chain, row.step, row.failure or Failure("", "")), []).append(row.host)
+    steps: dict[tuple[str, str, Failure, tuple[str, ...]], list[str]] = {}
+    for (component, chain, step, failure), where in hosts.items():
+        steps.setdefault((component, chain, failure, tuple(where)), []).append(step)
+    blocks = [_block(*key, names, record.log) for key, names in list(steps.items())[:MOST_FAILURES]]
+    hidden = len(steps) - len(blocks)
+    lines = [line for block in blocks for line in ("", *block)]
+    return lines + ([f"\nand {hidden} more failures: see `show {record.run_id}`"] if hidden else [])
 
 
-def _key(row: Row) -> tuple[str, str, str, Failure | None]:
-    return (row.component, row.chain, row.step, row.failure)
-
-
-def _block(row: Row, hosts: Sequence[str], log: str) -> list[str]:
-    head = f"FAILED  {row.component}  {row.chain}: {row.step}  on {', '.join(hosts)}"
-    lines = [*told(row), *([_named("log", log)] if log else [])]
+def _block(
+    component: str, chain: str, failure: Failure, hosts: Sequence[str], steps: Sequence[str], log: str
+) -> list[str]:
+    further = f" and {_count(len(steps) - 1, 'step')} more" if len(steps) > 1 else ""
+    head = f"FAILED  {component}  {chain}: {steps[0]}{further}  on {', '.join(hosts)}"
+    lines = [*_told(failure), *([_named("log", log)] if log else [])]
     return [head, *(textwrap.indent(line, "  ") for line in lines)]
 
 
@@ -53,7 +58,7 @@ def skips(record: Record) -> list[str]:
     reasons = Counter(row.message for row in record.rows if row.outcome is Outcome.SKIPPED).most_common()
     lines = [f"skipped  {count:>4}  {reason}" for reason, count in reasons[:MOST_REASONS]]
     rest = sum(count for _, count in reasons[MOST_REASONS:])
-    return lines + ([f"skipped  {rest:>4}  for other reasons: thinkube-nornir show {record.run_id}"] if rest else [])
+    return lines + ([f"skipped  {rest:>4}  for other reasons: see `show {record.run_id}`"] if rest else [])
 
 
 def checks(record: Record, *, width: int, unicode: bool) -> list[str]:
@@ -107,7 +112,8 @@ def next_arguments(record: Record, later_phase: str | None) -> list[str]:
     forward = ["run", later_phase] if later_phase and not record.limit else []
     if record.verdict == "failed":
         rehearsal = ["--dry-run"] if record.dry_run and record.verb != "plan" else []
-        return [record.verb, *selected, *rehearsal]
+        lacking = _lacking(record) if record.verb in ("plan", "run") and not record.limit else []
+        return ["run", *lacking, *record.selection] if lacking else [record.verb, *selected, *rehearsal]
     if record.verdict == "interrupted":
         return ["resume"]
     if record.verdict == "pending":
@@ -115,3 +121,9 @@ def next_arguments(record: Record, later_phase: str | None) -> list[str]:
     if record.verb == "rollback":
         return ["plan", *selected]
     return forward if record.verb == "verify" else forward or ["verify", *selected]
+
+
+def _lacking(record: Record) -> list[str]:
+    """The phases to set up first, when nothing failed but what the selection needs of them."""
+    needed = all(row.prerequisite for row in record.failures)
+    return list(dict.fromkeys(row.component.partition(".")[0] for row in record.failures)) if needed else []

@@ -47,7 +47,19 @@ def test_a_flood_of_failures_is_counted() -> None:
     told = summary.failures(record(*(failed(what=f"fault {n}") for n in range(25))))
 
     assert sum(line.startswith("FAILED") for line in told) == 10
-    assert told[-1] == "\nand 15 more failures: thinkube-nornir show 7"
+    assert told[-1] == "\nand 15 more failures: see `show 7`"
+
+
+def test_steps_that_fail_alike_on_the_same_hosts_are_told_once() -> None:
+    """A cluster that is not there fails every check; one block says so, and others keep theirs."""
+    alike = [failed(step, host) for step in ("a", "b", "c") for host in ("tkc", "tkw1")]
+    told = summary.failures(record(*alike, failed("d", "tkc"), failed("a", "dns1", what="another")))
+
+    assert [line for line in told if line.startswith("FAILED")] == [
+        "FAILED  phase5.coredns  verify: a and 2 steps more  on tkc, tkw1",
+        "FAILED  phase5.coredns  verify: d  on tkc",
+        "FAILED  phase5.coredns  verify: a  on dns1",
+    ]
 
 
 def test_reasons_for_skipping_are_counted() -> None:
@@ -59,7 +71,7 @@ def test_reasons_for_skipping_are_counted() -> None:
 
     assert told[0] == "skipped    12  needs join, which failed"
     assert len(told) == 6
-    assert told[-1] == "skipped     2  for other reasons: thinkube-nornir show 7"
+    assert told[-1] == "skipped     2  for other reasons: see `show 7`"
     assert summary.skips(record(row())) == []
 
 
@@ -103,6 +115,7 @@ def test_tables_have_hosts_in_the_inventorys_order() -> None:
 
 
 GREEN, RED = (row(),), (failed(),)
+LACKING = (failed(prerequisite=True), row("install", component="phase6.ingress", outcome=Outcome.SKIPPED))
 PENDING = (row("a", chain="setup", outcome=Outcome.PLANNED),)
 
 
@@ -123,6 +136,10 @@ PENDING = (row("a", chain="setup", outcome=Outcome.PLANNED),)
         (RED, {"verb": "plan", "dry_run": True}, None, "plan phase5"),
         (RED, {"verb": "run", "dry_run": True}, None, "run phase5 --dry-run"),
         (GREEN, {"verb": "run", "interrupted": True}, None, "resume"),
+        (LACKING, {"verb": "run", "selection": ("phase6.ingress",)}, None, "run phase5 phase6.ingress"),
+        (LACKING, {"verb": "plan", "selection": ("phase6",), "dry_run": True}, None, "run phase5 phase6"),
+        ((*LACKING, failed()), {"verb": "run", "selection": ("phase6",)}, None, "run phase6"),
+        (LACKING, {"verb": "run", "selection": ("phase6",), "limit": "tkc"}, None, "run phase6 -l tkc"),
     ],
 )
 def test_the_next_command(rows: tuple[Row, ...], given: dict[str, Any], later: str | None, expected: str) -> None:
