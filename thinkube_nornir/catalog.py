@@ -128,10 +128,12 @@ def _sorted(folder: Path, entries: list[Entry]) -> list[Entry]:
         cycle = " -> ".join(error.args[1])
         raise ConfigError([Problem(folder.name, f"components need each other in a circle: {cycle}")]) from None
     order: list[Entry] = []
+    ready: list[Entry] = []
     while sorter.is_active():
-        ready = sorted((by_name[name] for name in sorter.get_ready()), key=lambda e: (e.component.number, e.name))
-        order += ready
-        sorter.done(*(e.name for e in ready))
+        ready += [by_name[name] for name in sorter.get_ready()]
+        ready.sort(key=lambda e: (e.component.number, e.name))
+        order.append(ready.pop(0))
+        sorter.done(order[-1].name)
     return order
 
 

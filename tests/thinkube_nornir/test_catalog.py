@@ -45,6 +45,13 @@ def test_what_is_needed_comes_first(tmp_path: Path) -> None:
     assert names(found) == ["phase1.m", "phase1.z", "phase1.a"]
 
 
+def test_numbers_decide_where_needs_leave_it_open(tmp_path: Path) -> None:
+    """Also between a component that needs another and one that needs nothing."""
+    found = catalog.load(folder(tmp_path, certificate=(10, ()), gpu=(30, ()), ingress=(20, ("phase1.certificate",))))
+
+    assert names(found) == ["phase1.certificate", "phase1.ingress", "phase1.gpu"]
+
+
 def test_a_circle_is_named(tmp_path: Path) -> None:
     """Two components that need each other are an error that shows the circle."""
     with pytest.raises(ConfigError, match=r"circle: phase1\.\w -> phase1\.\w -> phase1\.\w"):
