@@ -62,9 +62,9 @@ def load_catalog(path: Path) -> Catalog:
     Raises:
         ConfigError: config.yaml is missing or no YAML, or the tasks folder is wrong.
     """
-    from thinkube_nornir.settings.yaml_source import read_yaml
+    from thinkube_nornir.settings.yaml_source import read_config_yaml
 
-    source = read_yaml(path, str(path))
+    source = read_config_yaml(path)
     if source.problems:
         raise ConfigError(source.problems)
     given = source.value.get("tasks", "tasks") if isinstance(source.value, dict) else "tasks"

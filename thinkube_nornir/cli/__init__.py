@@ -6,6 +6,7 @@ operator said no; 3 changes are pending (`plan`, `--dry-run`); 130 ended by Ctrl
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 import click
@@ -17,6 +18,9 @@ from thinkube_nornir.errors import ConfigError, ThinkubeError
 from thinkube_nornir.reporting.terminal import Terminal
 
 __all__ = ["VERBS", "cli", "run_command_line"]
+
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EEXIST, errno.ENOTDIR)
+"""What the operator's files can be like; other errors of the system are faults of this program."""
 
 
 @click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -43,6 +47,12 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _explain(error: Exception, terminal: Terminal, place: Place) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        terminal.complain(error.format_message())
+        return 2
+    if isinstance(error, click.MissingParameter) and error.param and error.param.name == "selection":
+        terminal.complain("error: nothing is selected (name phases, components, or all: `list` shows what there is)")
+        return 2
     if isinstance(error, click.ClickException):
         terminal.complain(f"error: {error.format_message()}")
         return 2
@@ -55,6 +65,10 @@ def _explain(error: Exception, terminal: Terminal, place: Place) -> int:
         for name, text in (("why", error.why), ("fix", error.fix)):
             if text:
                 terminal.complain(f"  {name}  {text}")
+        return 1
+    if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
+        fix = "see its owner, its mode and its disk; `state` in config.yaml names the folder for what is kept"
+        terminal.complain(f"error: {error.filename}: {error.strerror} ({fix})")
         return 1
     return _explain_fault(error, terminal, place)
 

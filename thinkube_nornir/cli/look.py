@@ -30,8 +30,7 @@ def list_verb(selection: tuple[str, ...], config: Path, verbose: int, no_color: 
     names = max(len(entry.name) for entry in entries)
     groups = max(len(entry.component.group) for entry in entries)
     for entry in entries:
-        line = f"{entry.name:<{names}}  {entry.component.group:<{groups}}  {entry.component.title}"
-        terminal.say(line[: terminal.width])
+        terminal.say(f"{entry.name:<{names}}  {entry.component.group:<{groups}}  {entry.component.title}")
         if verbose:
             _say_more(entry, terminal)
     return 0

@@ -21,7 +21,7 @@ from thinkube_nornir.config import (
 )
 from thinkube_nornir.errors import Problem
 from thinkube_nornir.settings.validation import check
-from thinkube_nornir.settings.yaml_source import Location, Source, read_yaml
+from thinkube_nornir.settings.yaml_source import Location, Source, read_config_yaml
 
 _FIXES = {
     "runner": "the plan has a runner of its own; `workers` says how many steps run at once",
@@ -68,7 +68,7 @@ class _File:
 
 def read_config(path: Path) -> tuple[Config, list[Problem]]:
     """Return what config.yaml says, with defaults for what is mistaken, and every mistake in it."""
-    source = read_yaml(path, str(path))
+    source = read_config_yaml(path)
     checked = check(_File, source.value, source, fixes=_FIXES)
     root = Path(os.path.abspath(path)).parent  # noqa: PTH100  (resolve() would follow a linked config.yaml)
     config = _config(root, checked.value)

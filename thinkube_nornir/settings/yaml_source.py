@@ -70,23 +70,29 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def read_yaml(path: Path, name: str = "") -> Source:
+def read_yaml(path: Path, name: str = "", fix: str = "") -> Source:
     """Read a YAML file; what is wrong with it stands in `problems`, and nothing is raised.
 
     Args:
         name: what messages call it; empty for `shown(path)`.
+        fix: what to do when it cannot be read.
     """
     source = Source(name or shown(path))
     try:
         text = path.read_bytes().decode()
     except OSError as error:
-        source.problems.append(Problem(source.shown, f"cannot be read: {error.strerror}"))
+        source.problems.append(Problem(source.shown, f"cannot be read: {error.strerror}", fix))
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         source.problems.append(Problem(f"{source.shown}:{line}", "not UTF-8 text"))
     else:
         _parse(source, text)
     return source
+
+
+def read_config_yaml(path: Path) -> Source:
+    """Likewise for config.yaml, which messages call as the operator did."""
+    return read_yaml(path, str(path), "run this in the folder of your config.yaml, or name the file with -c")
 
 
 def _parse(source: Source, text: str) -> None:

@@ -83,8 +83,9 @@ def test_list_names_components_in_order(cli: Cli) -> None:
         (["verify", "all", "-l", "dns"], "error: -l/--limit: there is no host or group dns (did you mean dns1?)"),
         (["run", "phase1", "--limt", "tkc"], "did you mean"),
         (["run", "phase1", "--report", "r.pdf"], "error: --report: r.pdf ends in none of .json, .xml, .md, .html"),
-        (["run"], "error: Missing argument 'SELECTION...'."),
-        (["list", "-c", "nowhere.yaml"], "nowhere.yaml"),
+        (["run"], "error: nothing is selected (name phases, components, or all: `list` shows what there is)"),
+        ([], "Usage: thinkube-nornir [OPTIONS] COMMAND"),
+        (["list", "-c", "nowhere.yaml"], "error: nowhere.yaml: cannot be read: No such file or directory (run this in"),
         (["verify", "phase1", "-l", "dns1"], "error: selection: none of dns1 is in a group that gets it: cluster"),
         (["show", "9"], "error: show: there is no run 9 (there are none yet)"),
         (["resume"], "error: resume: no run on these hosts was left unfinished"),
@@ -140,6 +141,18 @@ def test_a_fault_of_ours_is_one_line(cli: Cli, project: Path) -> None:
     log = (project / ".thinkube" / "thinkube.log").read_text()
     assert "Traceback" in log
     assert "opensesame" not in log
+
+
+def test_a_state_folder_that_cannot_be_is_no_fault_of_ours(cli: Cli, project: Path) -> None:
+    """The file in the way is named, and where the folder comes from; no traceback is promised."""
+    (project / ".thinkube").write_text("")
+
+    ended = cli("history")
+
+    assert ended.code == 1
+    assert ended.err.startswith(f"error: {project / '.thinkube'}: File exists (")
+    assert "`state` in config.yaml" in ended.err
+    assert "fault of this program" not in ended.err
 
 
 def test_a_closed_pipe_is_no_fault(project: Path) -> None:
