@@ -1,6 +1,6 @@
 """What is installed: one folder per phase, one module per component. The engine finds it by config.yaml `tasks`."""
 
-PHASES = ("phase5_core_services",)
+PHASES = ("phase5_core_services", "phase6_extended_services")
 """In order; later ones may need earlier ones. `phase5` is short for a folder's full name."""
 
 SETTINGS = "settings"

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-import yaml
-
 from thinkube_nornir.command import Completed, Fact
 
 DATA = "/var/snap/microk8s/current"
@@ -29,6 +27,8 @@ class Status:
 
 def parse_status(done: Completed) -> Status:
     """Read `microk8s status --format yaml`; prose or nothing comes from a MicroK8s that does not run."""
+    import yaml  # components are listed without it
+
     try:
         told: Any = yaml.safe_load(done.text)
     except yaml.YAMLError:

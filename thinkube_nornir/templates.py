@@ -41,6 +41,22 @@ def render(task: Task, template: str, **values: Any) -> str:
     return str(result.result)
 
 
+def render_yaml(task: Task, template: str, **values: Any) -> list[Any]:
+    """The documents that `template` renders to: manifests, or the one document of a chart's values.
+
+    Raises:
+        ThinkubeError: as render; or what came out is not YAML.
+    """
+    import yaml  # components are listed without it
+
+    text = render(task, template, **values)
+    try:
+        return list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        fix = f"see what it renders to: thinkube-nornir render, and correct it below {context(task).config.templates}"
+        raise ThinkubeError(f"template {template} does not render to YAML", why=str(error), fix=fix) from None
+
+
 @lru_cache
 def _environment(folder: Path) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import yaml
 from nornir.core.task import Task
 
 from tasks.probes import ingress_addresses
 from thinkube_nornir.context import setting
 from thinkube_nornir.helm import Release
-from thinkube_nornir.templates import render
+from thinkube_nornir.templates import render_yaml
 
 CHART = "ingress-nginx"
 REPOSITORY = "https://kubernetes.github.io/ingress-nginx"
@@ -101,6 +100,6 @@ def release_of(task: Task, controller: Controller) -> Release:
         CHART,
         setting(task, "ingress_nginx_chart_version"),
         setting(task, "helm_chart_source", REPOSITORY),
-        yaml.safe_load(render(task, "ingress/values.yaml.j2", controller=controller)),
+        render_yaml(task, "ingress/values.yaml.j2", controller=controller)[0],
         _INSTALL,
     )

@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from nornir.core.task import Task
 
 from tasks.gpu_facts import CONFIG, RUNTIME, SOCKET, TEMPLATE
@@ -15,7 +14,7 @@ from tasks.gpu_settings import EVERY_PRODUCT
 from tasks.kubernetes_distribution import DISTRIBUTION
 from thinkube_nornir.context import setting
 from thinkube_nornir.helm import Release
-from thinkube_nornir.templates import render
+from thinkube_nornir.templates import render, render_yaml
 
 NAME = "gpu-operator"
 REPOSITORY = "https://helm.ngc.nvidia.com/nvidia"
@@ -59,7 +58,7 @@ def sharing(task: Task) -> Sharing | None:
 
 def release(task: Task) -> Release:
     """With a driver of the operator's if any node has none of its own; those that have one are labelled so."""
-    values = render(
+    (values,) = render_yaml(
         task,
         "gpu_operator/values.yaml.j2",
         driver=bool(nodes_without_driver(task)),
@@ -71,7 +70,7 @@ def release(task: Task) -> Release:
     )
     version = setting(task, "gpu_operator_version")
     repository = setting(task, "helm_chart_source", REPOSITORY)
-    return Release(NAME, namespace(task), NAME, version, repository, yaml.safe_load(values), INSTALL)
+    return Release(NAME, namespace(task), NAME, version, repository, values, INSTALL)
 
 
 def offering(task: Task) -> list[Task]:

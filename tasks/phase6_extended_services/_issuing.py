@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
 from nornir.core.task import Task
 
 from tasks.certificate_settings import ACME_SERVERS, CA
 from tasks.control_plane import Object
 from thinkube_nornir.context import setting
 from thinkube_nornir.helm import Release
-from thinkube_nornir.templates import render
+from thinkube_nornir.templates import render, render_yaml
 
 NAMESPACE = "cert-manager"
 RELEASE = "cert-manager"
@@ -72,7 +71,7 @@ def copies(task: Task) -> dict[str, str]:
 
 def release(task: Task) -> Release:
     resolvers = setting(task, "dns01_resolvers", ["8.8.8.8:53", "1.1.1.1:53"])
-    values = yaml.safe_load(render(task, "cert_manager/values.yaml.j2", resolvers=resolvers))
+    (values,) = render_yaml(task, "cert_manager/values.yaml.j2", resolvers=resolvers)
     version, source = setting(task, "cert_manager_version"), setting(task, "helm_chart_source", REPOSITORY)
     return Release(RELEASE, NAMESPACE, RELEASE, version, source, values, _INSTALL)
 
@@ -98,7 +97,7 @@ def certificate_manifest(task: Task) -> Object:
 
 
 def _manifests(task: Task, template: str, **values: Any) -> list[Object]:
-    return list(yaml.safe_load_all(render(task, f"cert_manager/{template}.yaml.j2", **values)))
+    return render_yaml(task, f"cert_manager/{template}.yaml.j2", **values)
 
 
 def copier_manifests(task: Task, copier: str, image: str) -> list[Object]:

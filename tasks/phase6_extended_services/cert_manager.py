@@ -168,7 +168,7 @@ def _facts(task: Task) -> tuple[Fact[Any], ...]:
 
 
 COMPONENT = Component(
-    title="cert-manager and the certificate",
+    title="cert-manager and certificate",
     number=10,
     group=CONTROL_PLANE,
     needs=("phase5.coredns",),

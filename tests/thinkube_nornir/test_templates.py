@@ -13,7 +13,7 @@ from thinkube_nornir.config import Config
 from thinkube_nornir.context import Context, StepTask
 from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.ledger import Ledger
-from thinkube_nornir.templates import render
+from thinkube_nornir.templates import render, render_yaml
 
 
 class NoLedger:
@@ -95,3 +95,12 @@ def test_missing_template_is_named(tmp_path: Path) -> None:
 
     assert "motd/none.j2" in caught.value.what
     assert str(tmp_path) in caught.value.fix
+
+
+def test_what_renders_to_no_yaml_is_an_error(tmp_path: Path) -> None:
+    """A value that breaks a manifest is found before anything is sent; the template is named."""
+    (tmp_path / "m.yaml.j2").write_text("kind: {{ kind }}\n---\nkind: Second\n")
+
+    assert render_yaml(_task(tmp_path), "m.yaml.j2", kind="First") == [{"kind": "First"}, {"kind": "Second"}]
+    with pytest.raises(ThinkubeError, match=r"m\.yaml\.j2 does not render to YAML"):
+        render_yaml(_task(tmp_path), "m.yaml.j2", kind="'unfinished")
