@@ -15,7 +15,7 @@ from thinkube_nornir.context import Context, StepTask
 from thinkube_nornir.database import Database
 from thinkube_nornir.ledger import StoredLedger
 from thinkube_nornir.project import Project, load_project
-from thinkube_nornir.templates import render
+from thinkube_nornir.templates import UndefinedName, render
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,15 @@ class Rendered:
     template: str
     """Path below config.yaml's templates folder."""
     text: str
+    unknown: str = ""
+    """Why there is no text: it uses a value that the component works out in a run."""
 
 
 def render_all(config: Path, selection: Sequence[str], limit: str = "") -> list[Rendered]:
     """Every template in the folder named after a selected component, for each of its hosts.
 
     Raises:
-        ThinkubeError: a template is malformed, or uses a name that the inventory does not define.
+        ThinkubeError: a template is malformed.
     """
     project = load_project(config, selection, limit, secrets=False)
     with closing(Database(project.config.state / "journal.sqlite")) as database:
@@ -44,7 +46,10 @@ def _rendered(project: Project, context: Context) -> Iterator[Rendered]:
     for entry, host in project.targets():
         task = _task(context, entry.name, host)
         for template in _templates(project.config.templates, entry.name):
-            yield Rendered(entry.name, host, template, render(task, template))
+            try:
+                yield Rendered(entry.name, host, template, render(task, template))
+            except UndefinedName as error:
+                yield Rendered(entry.name, host, template, "", unknown=error.why)
 
 
 def _templates(folder: Path, component: str) -> list[str]:

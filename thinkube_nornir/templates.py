@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     from jinja2 import Environment, UndefinedError
 
 
+class UndefinedName(ThinkubeError):
+    """A template uses a name that neither the inventory nor the component gave."""
+
+
 def render(task: Task, template: str, **values: Any) -> str:
     """Return the text of `template`, a path below config.yaml's templates folder; `host` is the task's host.
 
     Raises:
-        ThinkubeError: there is no such template, it is malformed, or it uses a name that nobody gave.
+        UndefinedName: it uses a name that nobody gave.
+        ThinkubeError: there is no such template, or it is malformed.
     """
     from jinja2 import TemplateNotFound, TemplateSyntaxError, UndefinedError  # components are listed without them
     from nornir_jinja2.plugins.tasks import template_file  # type: ignore[import-untyped]
@@ -37,7 +42,7 @@ def render(task: Task, template: str, **values: Any) -> str:
     except UndefinedError as error:
         where = f"{template}, line {_line(error, folder)}"
         fix = "define it in the inventory, or correct the name in the template"
-        raise ThinkubeError(f"template {where} uses an undefined name", why=error.message or "", fix=fix) from None
+        raise UndefinedName(f"template {where} uses an undefined name", why=error.message or "", fix=fix) from None
     return str(result.result)
 
 

@@ -100,6 +100,8 @@ def render_verb(
     terminal = Terminal(verbose, False if no_color else None)
     files = render_all(config, selection, limit)
     for rendered in files:
+        if rendered.unknown:
+            continue
         if output:
             terminal.say(_written(rendered, output))
         else:
@@ -107,7 +109,17 @@ def render_verb(
             terminal.raw(rendered.text)
     if not files:
         terminal.complain(f"{' '.join(selection)}: no component among these owns a template")
-    return 0
+    return _say_unknown(files, terminal)
+
+
+def _say_unknown(files: Sequence[Rendered], terminal: Terminal) -> int:
+    """Exit code 1 when a template was left out."""
+    unknown = {rendered.template: rendered.unknown for rendered in files if rendered.unknown}
+    for template, why in unknown.items():
+        terminal.complain(f"left out: {template}: {why} in the inventory; the component gives it in a run")
+    if unknown:
+        terminal.complain("`plan --diff` shows files as a run would write them")
+    return 1 if unknown else 0
 
 
 def _written(rendered: Rendered, output: Path) -> str:

@@ -204,6 +204,20 @@ def test_render_shows_templates_for_hosts(cli: Cli, project: Path) -> None:
     assert (project / written.lines[0]).read_text() == "name=tkw1 channel=1.32/stable\n"
 
 
+def test_render_leaves_out_what_only_a_run_knows(cli: Cli, project: Path) -> None:
+    """Other templates are shown; those left out are named once, with the way to see them, and the exit code says so."""
+    (project / "templates" / "base" / "run.conf.j2").write_text("port={{ port_of_the_run }}\n")
+
+    ended = cli("render", "phase1", "-l", "tkc,tkw1")
+
+    assert ended.code == 1
+    assert "name=tkc channel=1.32/stable" in ended.lines
+    assert ended.err.splitlines() == [
+        "left out: base/run.conf.j2: 'port_of_the_run' is undefined in the inventory; the component gives it in a run",
+        "`plan --diff` shows files as a run would write them",
+    ]
+
+
 def test_commands_to_type_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     """What we print can be pasted: program as it was called, arguments quoted, -c kept."""
     monkeypatch.setattr("sys.argv", ["/x/thinkube_nornir/__main__.py"])
