@@ -45,11 +45,14 @@ def status(config: Path, verbose: int, no_color: bool) -> int:
 @lab_verb.command("down")
 @options.common
 def down(config: Path, verbose: int, no_color: bool) -> int:
-    """End the lab; nothing of its hosts is left."""
+    """End the lab, unless a run is under way on it; nothing of its hosts is left."""
+    from thinkube_nornir import lock
     from thinkube_nornir.config import load_config
     from thinkube_nornir.lab.client import lab_down
 
     terminal = Terminal(verbose, False if no_color else None)
-    info = lab_down(load_config(config))
+    loaded = load_config(config)
+    with lock.hold(loaded.state, "lab down"):
+        info = lab_down(loaded)
     terminal.say(f"lab: ended, with its {len(info.hosts)} hosts" if info else "lab: none was running")
     return 0

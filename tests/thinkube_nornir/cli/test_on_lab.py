@@ -10,6 +10,7 @@ import pytest
 
 from tests.small_project import CONFIG, break_join
 from tests.thinkube_nornir.cli.conftest import Cli
+from thinkube_nornir import lock
 from thinkube_nornir.lab import client
 from thinkube_nornir.lab.client import LabAddress, LabInfo
 
@@ -84,6 +85,18 @@ def test_lab_up_status_down(cli: Cli, labs: list[LabInfo]) -> None:
     assert "thinkube@127.77.0.1" in cli("lab", "status").out
     assert cli("lab", "down").lines == ["lab: ended, with its 4 hosts"]
     assert cli("lab", "down").lines == ["lab: none was running"]
+
+
+def test_the_lab_is_not_ended_under_a_run(cli: Cli, labs: list[LabInfo], project: Path) -> None:
+    """The run would wait for its hosts until it gives up; who is at work is named."""
+    cli("lab", "up")
+
+    with lock.hold(project / ".thinkube", "run phase1"):
+        ended = cli("lab", "down")
+
+    assert ended.code == 2
+    assert "a run is under way" in ended.err
+    assert labs
 
 
 def test_the_lab_needs_no_trust(cli: Cli, labs: list[LabInfo]) -> None:
