@@ -9,6 +9,7 @@ see the same machine. The table shows medians in seconds, and the ratio to ours.
 from __future__ import annotations
 
 import argparse
+import compileall
 import getpass
 import json
 import os
@@ -100,6 +101,7 @@ def standing(count: int, peers: Path) -> Iterator[Bench]:
             stack.callback(server.stop)
             servers.append(server)
         bench = Bench(folder, servers, peers)
+        compileall.compile_dir(ROOT / "thinkube_nornir", quiet=2)  # as installing does; the peers are installed
         _accept_one_key(bench)
         _write_inventories(bench)
         stack.callback(bench.forget)
