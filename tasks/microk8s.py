@@ -10,7 +10,7 @@ from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS
 from tasks.node_facts import LINKS, SNAPD_WORK, group, snap, units
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.context import context, setting
-from thinkube_nornir.errors import ThinkubeError
+from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import change, obtain, read, run, undo, wait_until
 from thinkube_nornir.remote.exchange import facts_forgotten
@@ -187,6 +187,12 @@ def release(task: Task) -> Result:
 
 
 def kubeconfig(task: Task) -> str:
+    if not is_installed(task):
+        raise CheckFailed(
+            f"there is no cluster: MicroK8s is not installed on {task.host.name}",
+            why="snap list does not name microk8s",
+            fix="set it up: python -m thinkube_nornir run phase5.microk8s_control",
+        )
     text = run(task, COMMAND, "config", root=True).text + "\n"
     parse(text, task.host.name)  # refuses what cannot be used, and makes its keys known as secrets
     return text

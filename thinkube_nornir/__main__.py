@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import sys
 
-# Modules stay once they are loaded: with the default of 700, garbage collection looks at them over and over, for a tenth
-# of the time that `list` takes.
+# Modules stay once they are loaded: with the default of 700, garbage collection looks at them over and over, for a
+# tenth of the time that `list` takes.
 gc.set_threshold(50_000)
 
 from thinkube_nornir.cli import run_command_line  # noqa: E402  # after the line above

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from nornir.core.task import Result, Task
 
+from tasks import microk8s
 from tasks.control_plane import where_a_cluster_is
 from tests.fake_host import FakeHost, Reply
+from thinkube_nornir.errors import CheckFailed
 from thinkube_nornir.outcome import Outcome, outcome_of, unchanged
 
 
@@ -51,3 +53,11 @@ def test_with_a_cluster_the_step_is_carried_out() -> None:
 
     assert host(PRESENT).apply(guarded).result == "the cluster was asked"
     assert guarded.__name__ == "asked"
+
+
+def test_a_cluster_that_is_not_there_is_named_as_such() -> None:
+    """Not as a command that nobody found: the operator is told what to run first."""
+    error = host(ABSENT).apply(lambda task: unchanged(task, microk8s.kubeconfig(task))).exception
+
+    assert isinstance(error, CheckFailed)
+    assert error.what == "there is no cluster: MicroK8s is not installed on tkc"
