@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
 import signal
 import threading
@@ -24,6 +23,7 @@ from thinkube_nornir.context import Context, StepTask
 from thinkube_nornir.errors import Cancelled, ConfigError, NotRehearsed, ThinkubeError, Unreachable
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped
 from thinkube_nornir.plan import Node, Plan
+from thinkube_nornir.schedule import Schedule
 
 log = logging.getLogger(__name__)
 
@@ -96,55 +96,40 @@ class GraphRunner:
     _planned: Counter[str] = field(default_factory=Counter)
     """In a dry run: component to the number of its promised changes."""
     _unreachable: set[str] = field(default_factory=set)
-    _tokens: Counter[str] = field(default_factory=Counter)
-    """Tokens in use."""
 
     def run(self, task: Task, hosts: list[Host]) -> AggregatedResult:
         by_name = {host.name: host for host in hosts}
-        waiting = {node.id: len(node.needs | node.after) for node in self.plan.nodes}
-        ready = [self._ranked(node) for node in self.plan.nodes if not waiting[node.id]]
-        heapq.heapify(ready)
-        finished: SimpleQueue[tuple[Node, MultiResult]] = SimpleQueue()
+        schedule = Schedule(self.plan, self.context.config.workers, self.context.config.tokens)
         together = AggregatedResult(task.name)
-        running = 0
+        lock = threading.Lock()
+        ended: SimpleQueue[BaseException | None] = SimpleQueue()
+
+        def work(first: Node) -> None:
+            """Carry a node out, then one that may start because of it: to go on costs less than to wake a thread."""
+            startable = [first]
+            try:
+                while startable:
+                    node = startable[0]
+                    result = self._carry_out(node, task, by_name[node.host])
+                    with lock:
+                        self._finished(node, result[0])
+                        together.setdefault(node.host, MultiResult(task.name)).extend(result)
+                        schedule.finish(node)
+                        startable = schedule.start()
+                        for other in startable[1:]:
+                            pool.submit(work, other)
+                if schedule.over:
+                    ended.put(None)
+            except BaseException as fault:  # of the runner itself; a step's own is its result
+                ended.put(fault)
+
         with ThreadPoolExecutor(self.context.config.workers, thread_name_prefix="step") as pool:
-            while ready or running:
-                for node in self._startable(ready, self.context.config.workers - running):
-                    pool.submit(self._carry_out, node, task, by_name[node.host], finished)
-                    running += 1
-                if not running:
-                    continue
-                node, result = finished.get()
-                running -= 1
-                self._finished(node, result[0])
-                together.setdefault(node.host, MultiResult(task.name)).extend(result)
-                for name in self.plan.followers[node.id]:
-                    waiting[name] -= 1
-                    if not waiting[name]:
-                        heapq.heappush(ready, self._ranked(self.plan.by_id[name]))
+            with lock:
+                for node in schedule.start():
+                    pool.submit(work, node)
+            if self.plan.nodes and (fault := ended.get()):
+                raise fault
         return together
-
-    def _ranked(self, node: Node) -> tuple[int, str]:
-        """Longest chain of dependent steps first: it decides how long the whole takes."""
-        return -self.plan.remaining[node.id], node.id
-
-    def _startable(self, ready: list[tuple[int, str]], free: int) -> list[Node]:
-        """Take from `ready` what may start now; what lacks a token stays."""
-        chosen: list[Node] = []
-        held: list[tuple[int, str]] = []
-        while ready and len(chosen) < free:
-            ranked = heapq.heappop(ready)
-            node = self.plan.by_id[ranked[1]]
-            token = node.step.token
-            if token and self._tokens[token] >= self.context.config.tokens.get(token, 1):
-                held.append(ranked)
-                continue
-            if token:
-                self._tokens[token] += 1
-            chosen.append(node)
-        for ranked in held:
-            heapq.heappush(ready, ranked)
-        return chosen
 
     def interrupt(self, *_signal: object) -> None:
         """First time: start nothing more. Second time: cancel what runs."""
@@ -156,15 +141,13 @@ class GraphRunner:
             self.say("interrupted: running steps finish, no other starts; Ctrl-C again cancels them")
 
     def _finished(self, node: Node, result: Result) -> None:
-        if node.step.token:
-            self._tokens[node.step.token] -= 1
         self.results[node.id] = result
         if isinstance(result.exception, Unreachable):
             self._unreachable.add(node.host)
         if outcome_of(result) is Outcome.PLANNED:
             self._planned[node.component] += 1
 
-    def _carry_out(self, node: Node, task: Task, host: Host, finished: SimpleQueue[tuple[Node, MultiResult]]) -> None:
+    def _carry_out(self, node: Node, task: Task, host: Host) -> MultiResult:
         step = StepTask(
             self._function(node),
             task.nornir,
@@ -176,12 +159,12 @@ class GraphRunner:
             deadline=time.monotonic() + (node.step.timeout or self.context.config.timeouts.step),
         )
         try:
-            result = step.start(host)
+            return step.start(host)
         except BaseException as error:  # a processor's fault must not leave the run waiting for this node for ever
             log.exception("%s: a processor failed", node.id)
             result = MultiResult(node.id)
             result.append(Result(host, failed=True, exception=error, result=str(error)))
-        finished.put((node, result))
+            return result
 
     def _function(self, node: Node) -> StepFunction:
         if obstacle := self._obstacle(node):

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from nornir.core.inventory import Host
 from nornir.core.task import AggregatedResult, MultiResult, Result, Task
 
@@ -22,6 +23,7 @@ from thinkube_nornir.context import context as context_of
 from thinkube_nornir.errors import Cancelled, CheckFailed, CommandFailed, NotRehearsed, Unreachable
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped, unchanged
 from thinkube_nornir.runner import RunResult
+from thinkube_nornir.schedule import Schedule
 
 TWO = {"all": ["h1", "h2"]}
 
@@ -317,6 +319,27 @@ def test_a_host_that_failed_before_is_visited_again() -> None:
         result = runner.carry_out(made, shared, context)
 
     assert outcomes(result) == {"remove@h1": Outcome.CHANGED, "remove@h2": Outcome.CHANGED}
+
+
+def test_a_plan_without_nodes_is_done_at_once() -> None:
+    """Before a rollback nobody may have to be asked."""
+    stock = inventory(TWO)
+
+    result = runner.carry_out(plan.Plan("rollback", ()), engine.nornir(stock), engine.context(stock))
+
+    assert not result.results
+
+
+def test_a_fault_of_the_runner_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes to light; nothing waits for a worker that is gone."""
+
+    def broken(schedule: Schedule, node: plan.Node) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(Schedule, "finish", broken)
+
+    with pytest.raises(RuntimeError, match="broken"):
+        carry_out(entry("p.a", setup=chain(quiet("a"))))
 
 
 def test_a_thousand_hosts() -> None:

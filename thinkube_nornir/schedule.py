@@ -1,0 +1,66 @@
+"""Which nodes of a plan may start now: by what they wait for, their tokens, and the number of workers."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Mapping
+
+from thinkube_nornir.plan import Node, Plan
+
+
+class Schedule:
+    """Not thread-safe.
+
+    Args:
+        workers: nodes that may run at once.
+        tokens: name to how many nodes may hold it at once; 1 for those that are not named.
+    """
+
+    def __init__(self, plan: Plan, workers: int, tokens: Mapping[str, int]) -> None:
+        self._plan = plan
+        self._free = workers
+        self._tokens = tokens
+        self._held: Counter[str] = Counter()
+        self._unfinished = len(plan.nodes)
+        self._waiting = {node.id: len(node.needs | node.after) for node in plan.nodes}
+        self._ready = [self._ranked(node) for node in plan.nodes if not self._waiting[node.id]]
+        heapq.heapify(self._ready)
+
+    @property
+    def over(self) -> bool:
+        """Every node is finished."""
+        return not self._unfinished
+
+    def start(self) -> list[Node]:
+        """Take the nodes that may start now; what lacks a token stays."""
+        chosen: list[Node] = []
+        lacking: list[tuple[int, str]] = []
+        while self._ready and self._free:
+            ranked = heapq.heappop(self._ready)
+            node = self._plan.by_id[ranked[1]]
+            token = node.step.token
+            if token and self._held[token] >= self._tokens.get(token, 1):
+                lacking.append(ranked)
+                continue
+            if token:
+                self._held[token] += 1
+            self._free -= 1
+            chosen.append(node)
+        for ranked in lacking:
+            heapq.heappush(self._ready, ranked)
+        return chosen
+
+    def finish(self, node: Node) -> None:
+        self._unfinished -= 1
+        self._free += 1
+        if node.step.token:
+            self._held[node.step.token] -= 1
+        for name in self._plan.followers[node.id]:
+            self._waiting[name] -= 1
+            if not self._waiting[name]:
+                heapq.heappush(self._ready, self._ranked(self._plan.by_id[name]))
+
+    def _ranked(self, node: Node) -> tuple[int, str]:
+        """Longest chain of dependent steps first: it decides how long the whole takes."""
+        return -self._plan.remaining[node.id], node.id
