@@ -7,14 +7,13 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from thinkube_nornir.secret import redact
 
-_LONGEST = 10_000_000  # bytes, and so many older files: what Nornir's own logging keeps
-_OLDER = 10
+_LONGEST = 10_000_000  # bytes after which the next run begins a new file; Nornir's own logging has the same limits
+_OLDER = 10  # files
 
 
 class _Redacting(logging.Formatter):
@@ -22,14 +21,6 @@ class _Redacting(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
-
-
-class _Private(RotatingFileHandler):
-    """Nobody but the operator can read the file, nor the one that follows it when it is full."""
-
-    def _open(self) -> TextIOWrapper:
-        os.close(os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY, 0o600))
-        return super()._open()
 
 
 @contextmanager
@@ -65,6 +56,9 @@ def log_fault(error: BaseException, path: Path) -> Path:
 
 def _handler(path: Path) -> logging.Handler:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handler = _Private(path, maxBytes=_LONGEST, backupCount=_OLDER, encoding="utf-8", errors="backslashreplace")
+    if path.is_file() and path.stat().st_size > _LONGEST:  # asked once, not at every line
+        RotatingFileHandler(path, backupCount=_OLDER, delay=True).doRollover()
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # nobody but the operator can read it
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_Redacting("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"))
     return handler

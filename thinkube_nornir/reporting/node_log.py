@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 class NodeLog(NodeEvents):
     def node_started(self, node: str, host: str) -> None:  # noqa: ARG002 the node's id names the host
-        log.info("%s: started", node)
+        log.debug("%s: started", node)  # the journal has it too, for a run that was killed
 
     def node_completed(self, node: str, host: str, result: Result) -> None:  # noqa: ARG002 likewise
         outcome = outcome_of(result)

@@ -11,14 +11,12 @@ from thinkube_nornir.reporting.logs import log_fault, logging_to
 from thinkube_nornir.secret import MASK, Secret
 
 
-def test_the_log_is_private_and_redacted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_is_private_and_redacted(tmp_path: Path) -> None:
     """Only the operator can read it; secrets are masked, also where a traceback quotes them."""
     Secret("open-sesame")
-    monkeypatch.setattr("thinkube_nornir.reporting.logs._LONGEST", 1000)
     path = tmp_path / "state" / "x.log"
 
     with logging_to(path):
-        logging.getLogger("x").info("x" * 2000)
         try:
             int("open-sesame")
         except ValueError:
@@ -26,11 +24,26 @@ def test_the_log_is_private_and_redacted(tmp_path: Path, monkeypatch: pytest.Mon
     logging.getLogger("x").error("after the run")
 
     text = path.read_text()
-    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    assert path.stat().st_mode & 0o777 == 0o600
     assert "open-sesame" not in text
     assert text.count(MASK) == 3
     assert "Traceback" in text
     assert "after the run" not in text
+
+
+def test_a_long_log_is_put_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run begins a new file; both are the operator's alone."""
+    monkeypatch.setattr("thinkube_nornir.reporting.logs._LONGEST", 100)
+    path = tmp_path / "x.log"
+
+    for text in ("first " * 50, "second", "third"):
+        with logging_to(path):
+            logging.getLogger("x").info(text)
+
+    assert "first" in (tmp_path / "x.log.1").read_text()
+    assert "second" in path.read_text()
+    assert "third" in path.read_text()
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
 
 
 def test_the_level_holds_while_the_run_lasts(tmp_path: Path) -> None:

@@ -22,6 +22,6 @@ def test_a_failed_commands_output_is_logged_whole(caplog: pytest.LogCaptureFixtu
     complete(heard, done, result="installed", changed=True)
     complete(heard, failed, failed=True, exception=error)
 
-    assert [record.levelname for record in caplog.records] == ["INFO", "INFO", "ERROR"]
+    assert [record.levelname for record in caplog.records] == ["INFO", "ERROR"]
     assert f"{done.id}: changed: installed" in caplog.text
     assert "join: exit status 1\nwords\nstdout:\na lot\nstderr:\nof words\\xff" in caplog.text
