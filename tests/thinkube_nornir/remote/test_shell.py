@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -115,6 +116,16 @@ def test_environment_is_for_one_program_alone(host: LocalHost) -> None:
     done = host.execute(commands)
 
     assert [d.stdout.decode() for d in done] == [value + "C", "\n"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-e", "/"], ["-e", "/none"], ["a", "=", "b"], ["5", "-gt", "4"], [""], [], ["a", "b"]]
+)
+def test_the_shells_own_test_answers_as_the_program(host: LocalHost, arguments: list[str]) -> None:
+    """It is not started, which is faster; its status is the same, also where the arguments make no sense."""
+    program = subprocess.run(["test", *arguments], check=False, capture_output=True)
+
+    assert host.execute([Command(("test", *arguments))])[0].status == program.returncode
 
 
 def test_nul_and_bad_variable_names_are_refused(host: LocalHost) -> None:
