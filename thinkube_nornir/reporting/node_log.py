@@ -1,4 +1,7 @@
-"""What each node came to, in the log file; of a failure all the evidence there is."""
+"""What each node came to, in the log file; of a failure all the evidence there is.
+
+Starts, and what was as it should be, with `-vv` only: the journal has them, and a line for each makes verify slower.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,13 @@ log = logging.getLogger(__name__)
 
 class NodeLog(NodeEvents):
     def node_started(self, node: str, host: str) -> None:  # noqa: ARG002 the node's id names the host
-        log.debug("%s: started", node)  # the journal has it too, for a run that was killed
+        log.debug("%s: started", node)
 
     def node_completed(self, node: str, host: str, result: Result) -> None:  # noqa: ARG002 likewise
         outcome = outcome_of(result)
         if outcome is not Outcome.FAILED:
-            log.info("%s: %s: %s", node, outcome, result.result)
+            level = logging.DEBUG if outcome is Outcome.UNCHANGED else logging.INFO
+            log.log(level, "%s: %s: %s", node, outcome, result.result)
             return
         log.error("%s: failed: %s%s", node, result.exception or result.result, _output(result.exception))
 

@@ -25,3 +25,18 @@ def test_a_failed_commands_output_is_logged_whole(caplog: pytest.LogCaptureFixtu
     assert [record.levelname for record in caplog.records] == ["INFO", "ERROR"]
     assert f"{done.id}: changed: installed" in caplog.text
     assert "join: exit status 1\nwords\nstdout:\na lot\nstderr:\nof words\\xff" in caplog.text
+
+
+def test_what_is_as_it_should_be_is_logged_on_request(caplog: pytest.LogCaptureFixture) -> None:
+    """`-vv` has every start and result."""
+    node = plan("look").nodes[0]
+    lines: list[list[str]] = []
+
+    for level in (logging.INFO, logging.DEBUG):
+        caplog.set_level(level)
+        caplog.clear()
+        NodeLog().node_started(node.id, node.host)
+        complete(NodeLog(), node, result="it holds")
+        lines.append(caplog.messages)
+
+    assert lines == [[], [f"{node.id}: started", f"{node.id}: unchanged: it holds"]]
