@@ -100,7 +100,7 @@ class FakeFiles(dict[str, FakeFile]):
                 uid, gid = (1000, 1000) if "o" in options else (entry.uid, entry.gid)
                 self[path] = FakeFile(content.read(), entry.mode, uid, gid)
                 self.written.append(path)
-        return 0, b"written\n" * len(files), b""
+        return 0, b"placed\n" * len(files), b""
 
     def _restore(
         self, stdin: bytes, name: str, path: str, kind: str, mode: str, owner: str, made: str, target: str, *known: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thinkube_nornir.remote.host_part import FOLDER, FORGET, SAVE
+from thinkube_nornir.remote.host_part import FORGET, SAVE
 
 CHANGED_SINCE = 20
 """Exit status of RESTORE when the file is neither what we wrote nor what was there before."""
@@ -69,10 +69,11 @@ replace() {  # stdin becomes $path: mode $1, owner $2 (empty: as created), SHA-2
 }
 """
 
-# Arguments: suffix of the temporary names, tar's options, then for each file: record name, path, uid:gid of missing
-# parents, their mode, SHA-256. Stdin: a record's line for each, then a tar archive with the temporary files, named,
-# moded and owned as they shall be: tar never follows a link, nor makes a file wider than wanted for a moment.
-# No file takes its place before all are whole on the disk. Output: a line for each that has.
+# Arguments: suffix of the staging folders, tar's options, then for each file: record name, path, uid:gid of missing
+# parents, their mode, SHA-256. Stdin: a record's line for each, then a tar archive with the files in a staging folder
+# beside each one's place, moded and owned as they shall be: tar never follows a link, nor makes a file wider than
+# wanted for a moment. No file takes its place before all are whole on the disk; mv renames, one program for each
+# folder. Output: for each file, whether it took its place.
 WRITE = (
     SAVE
     + _FINGERPRINTS
@@ -88,27 +89,37 @@ while [ $left -gt 0 ]; do
   parents "${path%/*}" || exit 1
   wanted="$wanted$5 " left=$((left - 1)); shift 5; set -- "$@" "$path"
 done
-temporary() {  # run $1 on the temporary files of the paths
-  program=$1 n=0; shift
-  for path do shift; n=$((n + 1)); set -- "$@" "${path%/*}/.thinkube.$suffix.$n"; done
+staged() {  # run $1 on the paths' files where they are staged
+  program=$1; shift
+  for path do shift; set -- "$@" "${path%/*}/.thinkube.$suffix/${path##*/}"; done
   $program "$@"
 }
-trap 'temporary "rm -f" "$@"' EXIT
+clear() {
+  for path do shift; set -- "$@" "${path%/*}/.thinkube.$suffix"; done
+  rm -rf "$@"
+}
+place() {  # those of the paths that are in folder $1
+  folder=$1; shift
+  for path do shift; [ "${path%/*}" != "$folder" ] || set -- "$@" "$folder/.thinkube.$suffix/${path##*/}"; done
+  mv -f -t "$folder/" "$@"
+}
+is_staged() { [ -f "${1%/*}/.thinkube.$suffix/${1##*/}" ]; }
+trap 'clear "$@"' EXIT
 trap 'exit 143' HUP TERM
-tar "$options" - && temporary fingerprints "$@" || exit 1
+tar "$options" - && staged fingerprints "$@" || exit 1
 [ "$fingerprints" = "$wanted" ] || { echo "the content did not arrive whole" >&2; exit 1; }
-temporary sync "$@" || exit 1
-n=0
-for path do n=$((n + 1)); mv -fT "${path%/*}/.thinkube.$suffix.$n" "$path" || exit 1; echo "$n"; done
-trap - EXIT
+staged sync "$@" || exit 1
+status=0
+for one do ! is_staged "$one" || place "${one%/*}" "$@" || { status=1; break; }; done
+for one do is_staged "$one" && echo staged || echo placed; done
+exit $status
 """
 )
 
 # Arguments: record name, path, former kind, mode, uid:gid, parents we made, former link target, then the fingerprints
 # of the original and of what we wrote. Stdin: the former content.
 RESTORE = (
-    FOLDER
-    + _REPLACE
+    _REPLACE
     + r"""
 record=$part/$1.json wrote=$part/$1.wrote path=$2 kind=$3 mode=$4 owner=$5 made=$6 target=$7; shift 7
 if [ -L "$path" ]; then now=link:$(readlink -n "$path")

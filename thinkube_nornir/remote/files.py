@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import secrets
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +32,7 @@ from thinkube_nornir.remote.exchange import accepted, exchange, facts_forgotten,
 from thinkube_nornir.remote.file_diff import diff_of
 from thinkube_nornir.remote.file_scripts import CHANGED_SINCE, RESTORE, WRITE
 from thinkube_nornir.remote.file_states import FileState, by_privilege, fingerprint, states_of
-from thinkube_nornir.remote.host_part import Record, record_name, record_of
+from thinkube_nornir.remote.host_part import Record, record_name, record_of, with_part
 
 
 def put(task: Task, *files: File) -> Result:
@@ -85,11 +86,11 @@ def _write_all(task: Task, wanted: Mapping[File, FileState]) -> None:
         answers = exchange(task, [_write_command(group, wanted, records) for group in groups])
     failures = []
     for group, done in zip(groups, answers, strict=True):
-        written = len(done.stdout.splitlines())
-        for file in group[:written]:
+        placed = [line == b"placed" for line in done.stdout.splitlines()] or [False] * len(group)
+        for file in itertools.compress(group, placed):
             ledger.done(changes[file])
         if done.status:
-            failures.append((group[written:], done))
+            failures.append(([file for file, there in zip(group, placed, strict=True) if not there], done))
     for left, done in failures:
         _must_have_written(left, done)
 
@@ -101,19 +102,21 @@ def _write_command(files: Sequence[File], states: Mapping[File, FileState], reco
         (record_name(records[f].key), f.path, states[f].owner, f"{f.directory_mode:o}", fingerprint(f.content))
         for f in files
     ]
-    options = "-xpmPf" if root else "-oxpmPf"  # o: files that nobody wants an owner for are made as any other
-    argv = ("sh", "-c", WRITE, "thinkube:write", suffix, options, *(word for words in fields for word in words))
+    # o: files that nobody wants an owner for are made as any other.
+    options = "-xpmPf" if root else "-oxpmPf"
+    argv = with_part(root, WRITE, "write", suffix, options, *(word for words in fields for word in words))
     lines = b"".join(records[file].line for file in files)
     return Command(argv, lines + _archive(files, states, suffix), root=root, alters=True)
 
 
 def _archive(files: Sequence[File], states: Mapping[File, FileState], suffix: str) -> bytes:
-    """The temporary files. They are named with a dot in front and no ending that a folder's reader (sudoers.d,
-    netplan) would take up."""
+    """The files in their staging folders, which have a dot in front and no ending that a reader of the folder around
+    them (sudoers.d, netplan) would take up."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for number, file in enumerate(files, 1):
-            entry = tarfile.TarInfo(f"{file.path.rpartition('/')[0]}/.thinkube.{suffix}.{number}")
+        for file in files:
+            folder, _, name = file.path.rpartition("/")
+            entry = tarfile.TarInfo(f"{folder}/.thinkube.{suffix}/{name}")
             entry.size, entry.mode = len(file.content), file.mode
             entry.uid, entry.gid = (int(n) for n in (states[file].owner or "0:0").split(":"))
             archive.addfile(entry, io.BytesIO(file.content))
@@ -163,7 +166,7 @@ def _restore_command(path: str, before: Mapping[str, Any]) -> Command:
     original = {"absent": "absent", "link": f"link:{before['target']}"}.get(before["kind"], fingerprint(content))
     owner = f"{before['uid']}:{before['gid']}"
     fields = (record_name(f"file:{path}"), path, before["kind"], before["mode"], owner, str(len(before["parents"])))
-    argv = ("sh", "-c", RESTORE, "thinkube:restore", *fields, before["target"], original, before["wrote"])
+    argv = with_part(before["root"], RESTORE, "restore", *fields, before["target"], original, before["wrote"])
     return Command(argv, content, root=before["root"], alters=True)
 
 

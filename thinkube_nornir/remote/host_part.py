@@ -24,13 +24,13 @@ from thinkube_nornir.remote.exchange import accepted, exchange
 NOT_RECORDED = 73
 """Exit status (EX_CANTCREAT) of a change that was not made because its record could not be written."""
 
-FOLDER = '[ "$(id -u)" = 0 ] && part=/var/lib/thinkube-nornir || part=$HOME/.thinkube-nornir\n'
+_FOLDERS = {True: "part=/var/lib/thinkube-nornir\n", False: "part=$HOME/.thinkube-nornir\n"}  # by root
+
 
 # `read` takes the record's line byte by byte and leaves the rest of stdin to the program. A record that is there
 # already holds the first former state, and is kept; one without its newline was cut off before its change began.
-SAVE = (
-    FOLDER
-    + r"""save() {  # the record's name
+SAVE = r"""
+save() {  # the record's name
   record=$part/$1.json
   IFS= read -r line || { echo "nothing was changed: its record did not arrive" >&2; exit 73; }
   ! [ -e "$record" ] || ! IFS= read -r kept <"$record" || return 0
@@ -40,13 +40,11 @@ SAVE = (
   umask 022
 }
 """
-)
 FORGET = r'rm -f "$record" "$wrote"; rmdir "$part" 2>/dev/null || :' + "\n"
 
 _CHANGE = SAVE + 'save "$1"; shift; exec "$@"\n'
 _UNDO = (
-    FOLDER
-    + r"""record=$part/$1.json wrote=$part/$1.wrote accept=$2; shift 2
+    r"""record=$part/$1.json wrote=$part/$1.wrote accept=$2; shift 2
 "$@"; status=$?
 case " $accept " in *" $status "*) """
     + FORGET.strip()
@@ -54,7 +52,7 @@ case " $accept " in *" $status "*) """
 exit $status
 """
 )
-_LIST = FOLDER + r"""for f in "$part"/*.json; do [ ! -e "$f" ] || { cat "$f" && printf '\0'; } || exit 1; done"""
+_LIST = r"""for f in "$part"/*.json; do [ ! -e "$f" ] || { cat "$f" && printf '\0'; } || exit 1; done"""
 
 
 @dataclass(frozen=True)
@@ -76,16 +74,21 @@ def record_name(key: str) -> str:
     return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
+def with_part(root: bool, script: str, name: str, *arguments: str) -> tuple[str, ...]:
+    """The argv of a script that finds the folder of the records in $part; `name` shows in the process list."""
+    return ("sh", "-c", _FOLDERS[root] + script, f"thinkube:{name}", *arguments)
+
+
 def changing(command: Command, record: Record) -> Command:
     """The command, recorded on the host before it runs."""
-    argv = ("sh", "-c", _CHANGE, "thinkube:change", record_name(record.key), *command.argv)
+    argv = with_part(command.root, _CHANGE, "change", record_name(record.key), *command.argv)
     return Command(argv, record.line + command.stdin, command.root, command.env, alters=True)
 
 
 def undoing(command: Command, key: str, accept: Sequence[int]) -> Command:
     """The command, and the record removed after it when its status is accepted."""
     statuses = " ".join(map(str, accept))
-    argv = ("sh", "-c", _UNDO, "thinkube:undo", record_name(key), statuses, *command.argv)
+    argv = with_part(command.root, _UNDO, "undo", record_name(key), statuses, *command.argv)
     return Command(argv, command.stdin, command.root, command.env, alters=True)
 
 
@@ -100,8 +103,8 @@ def _parse(done: Completed) -> tuple[Record, ...]:
         ) from error
 
 
-ROOT_RECORDS = Fact("host part", ("sh", "-c", _LIST, "thinkube:list"), _parse, root=True)
-USER_RECORDS = Fact("host part of the login user", ("sh", "-c", _LIST, "thinkube:list"), _parse)
+ROOT_RECORDS = Fact("host part", with_part(True, _LIST, "list"), _parse, root=True)
+USER_RECORDS = Fact("host part of the login user", with_part(False, _LIST, "list"), _parse)
 
 
 def load_host_part(task: Task) -> list[Record]:

@@ -135,6 +135,19 @@ def test_symlink_is_replaced_and_comes_back(host: LocalDoor, tmp_path: Path) -> 
     assert (link.readlink(), target.read_text()) == (Path("target"), "theirs")
 
 
+def test_symlink_to_a_folder_is_replaced_too(host: LocalDoor, tmp_path: Path) -> None:
+    """The file takes the link's place, and not one inside the folder."""
+    folder, link = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to("folder")
+
+    write(host, File(str(link), b"ours", owner=None))
+    assert (link.is_symlink(), link.read_text(), listing(folder)) == (False, "ours", [])
+
+    back(host, link)
+    assert link.readlink() == Path("folder")
+
+
 def test_directory_in_the_way_is_refused(host: LocalDoor, tmp_path: Path) -> None:
     """What is not a file is left alone, and nothing becomes ours."""
     (tmp_path / "x").mkdir()
@@ -203,23 +216,38 @@ def test_no_file_is_replaced_before_all_are_whole(host: LocalDoor, tmp_path: Pat
     assert {change.state for change in host.ledger.changes()} == {"intended"}
 
 
-def test_files_before_the_one_that_cannot_be_placed_are_done(host: LocalDoor, tmp_path: Path) -> None:
+_REFUSING_MV = """#!/bin/sh
+for word do shift; case $word in */second) echo "not $word" >&2 ;; *) set -- "$@" "$word" ;; esac; done
+/bin/mv "$@"; exit 1
+"""
+
+
+def test_files_beside_the_one_that_cannot_be_placed_are_done(host: LocalDoor, tmp_path: Path) -> None:
     """The error names what was not written, and the ledger knows which files were."""
-    first, second = tmp_path / "first", tmp_path / "second"
+    second, first = tmp_path / "second", tmp_path / "the first"
     program = tmp_path / "bin" / "mv"
     program.parent.mkdir()
-    program.write_text('#!/bin/sh\ncase "$*" in *second) exit 1 ;; esac\nexec /bin/mv "$@"\n')
+    program.write_text(_REFUSING_MV)
     program.chmod(0o755)
     prepare = Command(("sh",))
     host.local.shell.send_script(f"PATH={program.parent}:$PATH;f\n".encode(), prepare, 1e12)
     host.local.shell.answer(prepare, 1e12, lambda: False)
 
-    error = write(host, *(File(str(path), b"new", owner=None) for path in (first, second))).exception
+    error = write(host, *(File(str(path), b"new", owner=None) for path in (second, first))).exception
 
     assert isinstance(error, CommandFailed)
-    assert str(second) in error.what
-    assert str(first) not in error.what
-    assert [change.state for change in host.ledger.changes()] == ["done", "intended"]
+    assert error.what == f"write {second}: exit status 1"
+    assert [change.state for change in host.ledger.changes()] == ["intended", "done"]
+    assert not [name for name in listing(tmp_path) if ".thinkube." in name]
+
+
+def test_files_of_several_folders_take_their_places(host: LocalDoor, tmp_path: Path) -> None:
+    """In whatever order they come, into folders that are there and others that are not."""
+    paths = [tmp_path / name for name in ("x", "a/x", "y", "a/b/x", "a/.y")]
+
+    write(host, *(File(str(path), path.name.encode(), owner=None) for path in paths))
+
+    assert [path.read_text() for path in paths] == [path.name for path in paths]
     assert not [name for name in listing(tmp_path) if ".thinkube." in name]
 
 
