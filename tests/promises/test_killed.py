@@ -56,7 +56,7 @@ def _lasting(snapshot: dict[str, Any]) -> Any:
 def _killed_at(project: LabProject, step: str) -> None:
     """Start a set-up, and kill -9 the controller when its log says that the step has started."""
     log = project.folder / ".thinkube/thinkube.log"
-    with project.started("run", "phase5") as process:
+    with project.started("run", "phase5", "-vv") as process:
         began = eventually(lambda: log.exists() and f"{step}: started" in log.read_text(), 30)
         kill(process)
     assert began, step
@@ -88,7 +88,7 @@ def test_a_killed_rollback_is_resumable(labs: Labs) -> None:
     before = project.snapshot()
     assert project("run", "phase5").code == 0
     log = project.folder / ".thinkube/thinkube.log"
-    with project.started("rollback", "phase5") as process:
+    with project.started("rollback", "phase5", "-vv") as process:
         assert eventually(lambda: "leave_cluster@tkw1: started" in log.read_text(), 30)
         kill(process)
 
