@@ -72,13 +72,12 @@ replace() {  # stdin becomes $path: mode $1, owner $2 (empty: as created), SHA-2
 # Arguments: suffix of the staging folders, tar's options, then for each file: record name, path, uid:gid of missing
 # parents, their mode, SHA-256. Stdin: a record's line for each, then a tar archive with the files in a staging folder
 # beside each one's place, moded and owned as they shall be: tar never follows a link, nor makes a file wider than
-# wanted for a moment. No file takes its place before all are whole on the disk; mv renames, one program for each
-# folder. Output: for each file, whether it took its place.
+# wanted for a moment, and fails when the archive is cut or the disk is full. No file takes its place before all are on
+# the disk; mv renames, one program for each folder. Output: for each file, whether it took its place.
 WRITE = (
     SAVE
-    + _FINGERPRINTS
     + r"""
-suffix=$1 options=$2 left=$((($# - 2) / 5)) wanted=; shift 2
+suffix=$1 options=$2 left=$((($# - 2) / 5)); shift 2
 parents() {
   [ -z "$1" ] || [ -d "$1" ] || {
     parents "${1%/*}" && mkdir -m "$directory_mode" "$1" && { [ -z "$owner" ] || chown "$owner" "$1"; }; }
@@ -87,7 +86,7 @@ while [ $left -gt 0 ]; do
   save "$1"; path=$2 owner=$3 directory_mode=$4
   echo "$5" >>"${record%.json}.wrote" || exit 73
   parents "${path%/*}" || exit 1
-  wanted="$wanted$5 " left=$((left - 1)); shift 5; set -- "$@" "$path"
+  left=$((left - 1)); shift 5; set -- "$@" "$path"
 done
 staged() {  # run $1 on the paths' files where they are staged
   program=$1; shift
@@ -106,9 +105,7 @@ place() {  # those of the paths that are in folder $1
 is_staged() { [ -f "${1%/*}/.thinkube.$suffix/${1##*/}" ]; }
 trap 'clear "$@"' EXIT
 trap 'exit 143' HUP TERM
-tar "$options" - && staged fingerprints "$@" || exit 1
-[ "$fingerprints" = "$wanted" ] || { echo "the content did not arrive whole" >&2; exit 1; }
-staged sync "$@" || exit 1
+tar "$options" - && staged sync "$@" || exit 1
 status=0
 for one do ! is_staged "$one" || place "${one%/*}" "$@" || { status=1; break; }; done
 for one do is_staged "$one" && echo staged || echo placed; done

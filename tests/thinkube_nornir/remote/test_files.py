@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nornir.core.task import Result
@@ -214,6 +216,30 @@ def test_no_file_is_replaced_before_all_are_whole(host: LocalDoor, tmp_path: Pat
     assert [name for name in listing(tmp_path) if not name.startswith(".thinkube-nornir")] == ["first"]
     assert first.read_text() == "old"
     assert {change.state for change in host.ledger.changes()} == {"intended"}
+
+
+@pytest.mark.parametrize("length", [0, 100, 512, 800, 1024, 1536, 2048, 2300])
+def test_nothing_is_replaced_when_the_content_is_cut_off(
+    host: LocalDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """Wherever: in a file, in what stands before it, or between two."""
+    whole = host.execute
+
+    def cut(commands: Sequence[Command], **how: Any) -> list[Completed]:
+        return whole([replace(c, stdin=_cut(c.stdin, length)) for c in commands], **how)
+
+    monkeypatch.setattr(host, "execute", cut)
+
+    error = write(host, *(File(str(tmp_path / name), name.encode() * 300, owner=None) for name in ("one", "two")))
+
+    assert isinstance(error.exception, CommandFailed)
+    assert [name for name in listing(tmp_path) if not name.startswith(".thinkube-nornir")] == []
+
+
+def _cut(stdin: bytes, length: int) -> bytes:
+    """A record's line for each of the two files, then so many bytes of the archive."""
+    first, second, archive = stdin.split(b"\n", 2) if stdin else (b"", b"", b"")
+    return b"\n".join((first, second, archive[:length])) if stdin else b""
 
 
 _REFUSING_MV = """#!/bin/sh

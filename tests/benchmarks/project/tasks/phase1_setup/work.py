@@ -6,7 +6,7 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
-from thinkube_nornir.command import Completed, Fact, File
+from thinkube_nornir.command import Fact, File
 from thinkube_nornir.component import Chain, Component, chain
 from thinkube_nornir.context import setting
 from thinkube_nornir.outcome import all_of, unchanged
@@ -25,18 +25,17 @@ def _settings(task: Task) -> Fact[str]:
     return Fact("settings", ("cat", f"{setting(task, 'folder')}/settings"), lambda done: done.text, accept=(0, 1))
 
 
-def _done(task: Task) -> Fact[tuple[bool, ...]]:
-    script = 'for f in "$@"; do test -e "$f" && echo y || echo n; done'
-    marks = [f"{setting(task, 'folder')}/command{n}" for n in (1, 2)]
-    return Fact("commands", ("sh", "-c", script, "sh", *marks), _yes_or_no)
+def _mark(task: Task, number: int) -> str:
+    return f"{setting(task, 'folder')}/command{number}"
 
 
-def _yes_or_no(done: Completed) -> tuple[bool, ...]:
-    return tuple(line == "y" for line in done.text.splitlines())
+def _was_run(task: Task, number: int) -> Fact[bool]:
+    argv = ("test", "-e", _mark(task, number))
+    return Fact(f"command {number} was run", argv, lambda done: done.status == 0, accept=(0, 1))
 
 
 def _facts(task: Task) -> tuple[Fact[Any], ...]:
-    return _is_directory(task), _settings(task), _done(task)
+    return _is_directory(task), _settings(task), _was_run(task, 1), _was_run(task, 2)
 
 
 def make_directory(task: Task) -> Result:
@@ -62,11 +61,11 @@ def have_lines(task: Task) -> Result:
 
 
 def run_commands(task: Task) -> Result:
-    done = read(task, _done(task))
+    done = read(task, _was_run(task, 1), _was_run(task, 2))
     results = [
         unchanged(task, f"command {n} was run")
         if done[n - 1]
-        else change(task, f"run command {n}", "touch", f"{setting(task, 'folder')}/command{n}")
+        else change(task, f"run command {n}", "touch", _mark(task, n))
         for n in (1, 2)
     ]
     return all_of(task, *results)
