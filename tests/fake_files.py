@@ -90,7 +90,7 @@ class FakeFiles(dict[str, FakeFile]):
         files = list(zip(*[iter(words)] * 5, strict=True))
         *lines, archive = stdin.split(b"\n", len(files))
         with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
-            entries = opened.getmembers()
+            entries = [entry for entry in opened.getmembers() if entry.isfile()]
             contents = [opened.extractfile(entry) for entry in entries]
             for line, entry, content, (name, path, _, _, sha256) in zip(lines, entries, contents, files, strict=True):
                 assert content is not None

@@ -7,24 +7,12 @@ from thinkube_nornir.remote.host_part import FORGET, SAVE
 CHANGED_SINCE = 20
 """Exit status of RESTORE when the file is neither what we wrote nor what was there before."""
 
-# Forks are what writing files costs on a host, so one program serves all files wherever it can.
-# sha256sum puts a backslash before the line of a name that holds one.
-_FINGERPRINTS = r"""
-fingerprints() {  # of the files $@, each with a blank after it
-  said=$(sha256sum "$@") || return 1
-  fingerprints=
-  while read -r hash _; do fingerprints="$fingerprints${hash#\\} "; done <<END
-$said
-END
-}
-"""
-
 # Arguments: fingerprints of contents that we know, the number of owners, each owner and group, the paths. Output: user
 # and group number of each owner; kind, missing parents and link target at each path; mode and owner of all that is
 # there; fingerprint of each file, and its content where we do not know it, with a leading `=` as it may be empty.
-STATE = (
-    _FINGERPRINTS
-    + r"""
+# Forks are what files cost on a host, so one program serves all of them wherever it can. sha256sum puts a backslash
+# before the line of a name that holds one.
+STATE = r"""
 known=$1 owners=$2; shift 2
 while [ "$owners" -gt 0 ]; do
   uid=$(id -u "$1") && gid=$(id -g "$1") || exit 1
@@ -45,16 +33,18 @@ for path do shift; ! { [ -e "$path" ] || [ -L "$path" ]; } || set -- "$@" "$path
 [ $# = 0 ] || stat -c '%a %u %g' "$@" || exit 1
 for path do shift; ! { [ -f "$path" ] && [ ! -L "$path" ]; } || set -- "$@" "$path"; done
 [ $# != 0 ] || exit 0
-fingerprints "$@" || exit 1
-for hash in $fingerprints; do
+said=$(sha256sum "$@") || exit 1
+while read -r hash _; do
+  hash=${hash#\\}
   case " $known " in
     *" $hash "*) echo "$hash" ;;
     *) echo "$hash =$(base64 <"$1" | tr -d '\n')" ;;
   esac
   shift
-done
+done <<END
+$said
+END
 """
-)
 
 # Temporary names start with a dot and hold no suffix that a folder's reader (sudoers.d, netplan) would take up.
 _REPLACE = r"""
@@ -72,8 +62,9 @@ replace() {  # stdin becomes $path: mode $1, owner $2 (empty: as created), SHA-2
 # Arguments: suffix of the staging folders, tar's options, then for each file: record name, path, uid:gid of missing
 # parents, their mode, SHA-256. Stdin: a record's line for each, then a tar archive with the files in a staging folder
 # beside each one's place, moded and owned as they shall be: tar never follows a link, nor makes a file wider than
-# wanted for a moment, and fails when the archive is cut or the disk is full. No file takes its place before all are on
-# the disk; mv renames, one program for each folder. Output: for each file, whether it took its place.
+# wanted for a moment, and fails when the archive is cut or the disk is full; the folders are in the archive, because
+# tar then removes a link that somebody put there. No file takes its place before all are on the disk; mv renames, one
+# program for each folder. Output: for each file, whether it took its place.
 WRITE = (
     SAVE
     + r"""

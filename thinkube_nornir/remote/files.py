@@ -114,13 +114,20 @@ def _archive(files: Sequence[File], states: Mapping[File, FileState], suffix: st
     them (sudoers.d, netplan) would take up."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for folder in dict.fromkeys(_staging(file, suffix) for file in files):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o700
+            archive.addfile(entry)
         for file in files:
-            folder, _, name = file.path.rpartition("/")
-            entry = tarfile.TarInfo(f"{folder}/.thinkube.{suffix}/{name}")
+            entry = tarfile.TarInfo(f"{_staging(file, suffix)}/{file.path.rpartition('/')[2]}")
             entry.size, entry.mode = len(file.content), file.mode
             entry.uid, entry.gid = (int(n) for n in (states[file].owner or "0:0").split(":"))
             archive.addfile(entry, io.BytesIO(file.content))
     return stream.getvalue()
+
+
+def _staging(file: File, suffix: str) -> str:
+    return f"{file.path.rpartition('/')[0]}/.thinkube.{suffix}"
 
 
 def _must_have_written(files: Sequence[File], done: Completed) -> None:

@@ -17,6 +17,7 @@ from thinkube_nornir.command import Command, Completed, File
 from thinkube_nornir.errors import CommandFailed, Refused, ThinkubeError
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.remote import change, put, restore, undo
+from thinkube_nornir.remote.file_states import fingerprint
 from thinkube_nornir.remote.host_part import load_host_part
 
 
@@ -148,6 +149,23 @@ def test_symlink_to_a_folder_is_replaced_too(host: LocalDoor, tmp_path: Path) ->
 
     back(host, link)
     assert link.readlink() == Path("folder")
+
+
+def test_a_link_where_files_are_staged_is_not_followed(
+    host: LocalDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who owns the folder can see the staging folder's name; it must not lead us elsewhere."""
+    monkeypatch.setattr("thinkube_nornir.remote.files.secrets.token_hex", lambda _: "seen")
+    elsewhere, path = tmp_path / "elsewhere", tmp_path / "folder" / "x"
+    elsewhere.mkdir()
+    (elsewhere / "x").write_text("theirs")
+    path.parent.mkdir()
+    (path.parent / ".thinkube.seen").symlink_to(elsewhere)
+
+    write(host, File(str(path), b"ours", owner=None))
+
+    assert (elsewhere / "x").read_text() == "theirs"
+    assert (path.read_text(), listing(path.parent)) == ("ours", ["x"])
 
 
 def test_directory_in_the_way_is_refused(host: LocalDoor, tmp_path: Path) -> None:
@@ -296,6 +314,18 @@ def test_odd_names_and_modes_are_kept(host: LocalDoor, tmp_path: Path) -> None:
         path = Path(file.path)
         assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (file.content, file.mode)
     assert outcome_of(write(host, *files)) is Outcome.UNCHANGED
+
+
+def test_fingerprint_of_a_name_with_a_backslash_is_read(host: LocalDoor, tmp_path: Path) -> None:
+    """sha256sum marks such a line with a backslash; before a `c` dash's echo takes that for the end of its output."""
+    former = next(data for n in range(999) if fingerprint(data := b"%d" % n).startswith("c"))
+    path = tmp_path / r"disk\x2d1.swap"
+    path.write_bytes(former)
+
+    assert outcome_of(write(host, File(str(path), b"ours", owner=None))) is Outcome.CHANGED
+    back(host, path)
+
+    assert path.read_bytes() == former
 
 
 def test_former_content_that_equals_another_wanted_one_comes_back(host: LocalDoor, tmp_path: Path) -> None:
