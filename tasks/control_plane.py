@@ -11,7 +11,7 @@ from nornir.core.task import Result, Task
 
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.node_facts import HOSTNAME
-from thinkube_nornir.cluster import Cluster, cluster
+from thinkube_nornir.cluster import Cluster, cluster, condition_true
 from thinkube_nornir.component import StepFunction
 from thinkube_nornir.context import component_of, context, hosts_in, on
 from thinkube_nornir.errors import CheckFailed, ClusterError, ConfigError, Problem, Unreachable
@@ -115,8 +115,7 @@ def name_of(obj: Object) -> str:
 
 def is_ready(node: Object) -> bool:
     """By the condition Ready = True, which text searches confuse with NotReady."""
-    conditions = node.get("status", {}).get("conditions") or ()
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+    return condition_true(node, "Ready")
 
 
 def unready_because(node: Object) -> str:

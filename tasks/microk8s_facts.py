@@ -39,11 +39,6 @@ def parse_status(done: Completed) -> Status:
     return Status(running=told["microk8s"].get("running") is True, addons=addons)
 
 
-def parse_lines(done: Completed) -> tuple[str, ...]:
-    """The lines of a file; none when it is absent."""
-    return tuple(done.text.splitlines()) if done.status == 0 else ()
-
-
 def parse_text(done: Completed) -> str | None:
     """A file as it is; None when it is absent."""
     return done.stdout.decode(errors="surrogateescape") if done.status == 0 else None

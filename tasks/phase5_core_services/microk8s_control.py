@@ -21,12 +21,12 @@ from tasks.node_address import ARGUMENTS, restore_node_address, set_node_address
 from tasks.node_facts import HOSTNAME, SNAPD_WORK, account
 from tasks.phase5_core_services import _control_checks as checks
 from tasks.phase5_core_services._control_checks import CLUSTER_DNS, addons, kubeconfig_path, workloads, wrappers
-from thinkube_nornir.cluster import is_rolled_out, rolled_out
+from tasks.workloads import await_rolled_out
 from thinkube_nornir.command import Fact, File
 from thinkube_nornir.component import Component, chain
 from thinkube_nornir.context import context, hosts_in, setting
 from thinkube_nornir.errors import Refused, ThinkubeError
-from thinkube_nornir.outcome import all_of, skipped, unchanged
+from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import put, read, restore
 from thinkube_nornir.templates import render
 
@@ -46,14 +46,9 @@ def enable_addons(task: Task) -> Result:
 
 
 def await_workloads(task: Task) -> Result:
-    api = kube(task)
-    for kind, name in workloads(task):
-        if is_rolled_out(api.get("apps/v1", kind, name, "kube-system")):
-            continue
-        if context(task).dry_run:
-            return skipped(task, f"a dry run does not wait for {kind} {name}")
-        rolled_out(api, kind, name, "kube-system", timeout=300)
-    return unchanged(task, f"{', '.join(name for _, name in workloads(task))} are rolled out")
+    awaited = workloads(task)
+    summary = f"{', '.join(name for _, name in awaited)} are rolled out"
+    return await_rolled_out(task, awaited, "kube-system", summary=summary)
 
 
 def install_wrappers(task: Task) -> Result:

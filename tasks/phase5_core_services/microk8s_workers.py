@@ -38,7 +38,6 @@ from thinkube_nornir.outcome import all_of, changed, skipped, unchanged
 from thinkube_nornir.remote import change, read, undo
 
 MEMBERSHIP_TOKEN = "join"  # noqa: S105  who comes or goes, one at a time: the control plane edits its files for each
-_SAME = "a worker of another Kubernetes version fails to join, or misbehaves later"
 _DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
 
 

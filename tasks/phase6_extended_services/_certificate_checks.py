@@ -31,7 +31,8 @@ from tasks.phase6_extended_services._issuing import (
 )
 from tasks.probes import acme_names
 from tasks.tls import Pair, read_certificate, read_pair
-from thinkube_nornir.cluster import condition_true, is_rolled_out, seen
+from tasks.workloads import expect_rolled_out
+from thinkube_nornir.cluster import condition_true, seen
 from thinkube_nornir.context import setting
 from thinkube_nornir.helm import deviations
 from thinkube_nornir.outcome import unchanged
@@ -74,13 +75,8 @@ def definitions_are_established(task: Task) -> Result:
 
 
 def deployments_are_available(task: Task) -> Result:
-    api = kube(task)
-    found = {name: api.get("apps/v1", "Deployment", name, NAMESPACE) for name in DEPLOYMENTS}
-    wrong = {name: seen(obj) for name, obj in found.items() if not is_rolled_out(obj)}
-    why = "\n".join(f"{name}: {state}" for name, state in wrong.items())
-    fix = f"see why: kubectl -n {NAMESPACE} get pods,events"
-    expect(not wrong, f"not available: {', '.join(wrong)}", why=why, fix=fix)
-    return unchanged(task, f"available: {', '.join(found)}")
+    expect_rolled_out(task, [("Deployment", name) for name in DEPLOYMENTS], NAMESPACE, "not available")
+    return unchanged(task, f"available: {', '.join(DEPLOYMENTS)}")
 
 
 def controller_asks_public_resolvers(task: Task) -> Result:

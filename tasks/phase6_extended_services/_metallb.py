@@ -14,7 +14,8 @@ from nornir.core.task import Result, Task
 from tasks.control_plane import Object, kube, registered_node
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.phase6_extended_services._controllers import controllers
-from thinkube_nornir.cluster import Cluster, apply, is_rolled_out, restore, rolled_out
+from tasks.workloads import await_rolled_out
+from thinkube_nornir.cluster import Cluster, apply, restore
 from thinkube_nornir.context import component_of, context, setting
 from thinkube_nornir.errors import Refused
 from thinkube_nornir.outcome import all_of, skipped, unchanged
@@ -25,7 +26,6 @@ POOL = ("metallb.io/v1beta1", "IPAddressPool", "default-addresspool", NAMESPACE)
 ADVERTISEMENT = ("metallb.io/v1beta1", "L2Advertisement", "default-advertise-all-pools", NAMESPACE)
 WORKLOADS = (("Deployment", "controller"), ("DaemonSet", "speaker"))
 HOSTNAME_LABEL = "kubernetes.io/hostname"
-_ROLL_OUT = 300.0  # seconds
 
 
 def pool_range(task: Task) -> str:
@@ -89,14 +89,8 @@ def announce_from_control_plane(task: Task) -> Result:
 
 
 def await_metallb(task: Task) -> Result:
-    api = kube(task)
-    for kind, name in WORKLOADS:
-        if is_rolled_out(api.get("apps/v1", kind, name, NAMESPACE)):
-            continue
-        if context(task).dry_run:
-            return skipped(task, f"a dry run does not wait for {kind} {name}")
-        rolled_out(api, kind, name, NAMESPACE, timeout=_ROLL_OUT)
-    return unchanged(task, f"{' and '.join(name for _, name in WORKLOADS)} are rolled out")
+    summary = f"{' and '.join(name for _, name in WORKLOADS)} are rolled out"
+    return await_rolled_out(task, WORKLOADS, NAMESPACE, summary=summary)
 
 
 def give_metallb_back(task: Task) -> Result:

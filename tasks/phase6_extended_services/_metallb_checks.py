@@ -16,7 +16,8 @@ from tasks.phase6_extended_services._metallb import (
     announcing_node,
     pool_range,
 )
-from thinkube_nornir.cluster import condition_true, is_rolled_out, seen
+from tasks.workloads import expect_rolled_out
+from thinkube_nornir.cluster import condition_true, seen
 from thinkube_nornir.outcome import unchanged
 
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -35,13 +36,8 @@ def addon_metallb_is_on(task: Task) -> Result:
 
 
 def metallb_is_ready(task: Task) -> Result:
-    api = kube(task)
-    found = {name: api.get("apps/v1", kind, name, NAMESPACE) for kind, name in WORKLOADS}
-    wrong = {name: seen(obj) for name, obj in found.items() if not is_rolled_out(obj)}
-    why = "\n".join(f"{name}: {told}" for name, told in wrong.items())
-    fix = f"see why: kubectl -n {NAMESPACE} get pods,events"
-    expect(not wrong, f"MetalLB is not ready: {', '.join(wrong)}", why=why, fix=fix)
-    return unchanged(task, f"{' and '.join(found)} are rolled out")
+    expect_rolled_out(task, WORKLOADS, NAMESPACE, "MetalLB is not ready")
+    return unchanged(task, f"{' and '.join(name for _, name in WORKLOADS)} are rolled out")
 
 
 def pool_is_exact(task: Task) -> Result:

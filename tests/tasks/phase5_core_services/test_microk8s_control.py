@@ -19,7 +19,6 @@ from thinkube_nornir.secret import MASK, redact
 COMPONENT = microk8s_control.COMPONENT
 KUBELET = "/var/snap/microk8s/current/args/kubelet"
 API_SERVER = "/var/snap/microk8s/current/args/kube-apiserver"
-TWICE = "--node-ip=192.168.1.110\n" * 2
 Break = Callable[[FakeCluster], object]
 
 

@@ -18,7 +18,6 @@ from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.remote.shell import Lost, TimedOut
 
 ARGUMENT = st.binary(max_size=40).filter(lambda data: b"\0" not in data)
-SHOW = "import sys, os; sys.stdout.buffer.write(b'\\0'.join(map(os.fsencode, sys.argv[1:])))"
 
 
 @pytest.fixture(scope="module", params=list(SHELLS))

@@ -1,0 +1,42 @@
+"""The Deployments and DaemonSets that a component stands on: waiting for them, and checking them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nornir.core.task import Result, Task
+
+from tasks.control_plane import expect, kube
+from thinkube_nornir.cluster import is_rolled_out, rolled_out, seen
+from thinkube_nornir.context import context
+from thinkube_nornir.outcome import skipped, unchanged
+
+Workload = tuple[str, str]
+"""Kind and name."""
+
+_ROLL_OUT = 300.0  # seconds for one
+
+
+def await_rolled_out(task: Task, workloads: Iterable[Workload], namespace: str, *, summary: str) -> Result:
+    """Wait for each in turn; `summary` says that all are."""
+    api = kube(task)
+    for kind, name in workloads:
+        if is_rolled_out(api.get("apps/v1", kind, name, namespace)):
+            continue
+        if context(task).dry_run:
+            return skipped(task, f"a dry run does not wait for {kind} {name}")
+        rolled_out(api, kind, name, namespace, timeout=_ROLL_OUT)
+    return unchanged(task, summary)
+
+
+def expect_rolled_out(task: Task, workloads: Iterable[Workload], namespace: str, what: str) -> None:
+    """
+    Raises:
+        CheckFailed: `what`, with the names of those that are not.
+    """
+    api = kube(task)
+    found = {name: api.get("apps/v1", kind, name, namespace) for kind, name in workloads}
+    wrong = {name: seen(obj) for name, obj in found.items() if not is_rolled_out(obj)}
+    why = "\n".join(f"{name}: {told}" for name, told in wrong.items())
+    fix = f"see why: kubectl -n {namespace} get pods,events"
+    expect(not wrong, f"{what}: {', '.join(wrong)}", why=why, fix=fix)
