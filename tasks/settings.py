@@ -179,9 +179,7 @@ class Settings(TypedDict, total=False):
     dns_probe_names: list[Annotated[str, AfterValidator(values.domain)]]
     """Public names that pods must be able to resolve; three well-known ones when not set."""
 
-    # the lab only: how long its emulated tools take, and the password its sudo asks for
-    lab_slow_seconds: Annotated[float, Ge(0)]
-    """How long emulated tools take."""
+    # the lab only: the password its sudo asks for
     lab_sudo_password: Text
     """Makes sudo ask for this password."""
 

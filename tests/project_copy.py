@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[1]
 @contextmanager
 def copied_project(folder: Path) -> Iterator[Path]:
     """Ends the lab that commands in it may have started."""
-    shutil.copy(ROOT / "config.yaml", folder)
+    shipped = (ROOT / "config.yaml").read_text()
+    assert "  speed: 20 " in shipped
+    (folder / "config.yaml").write_text(shipped.replace("  speed: 20 ", "  speed: 10000 "))
     shutil.copytree(ROOT / "inventory", folder / "inventory")
     for name in ("tasks", "templates"):
         (folder / name).symlink_to(ROOT / name)

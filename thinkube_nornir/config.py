@@ -55,6 +55,8 @@ class LabSettings:
     """Seconds without a command after which the lab ends by itself."""
     emulation: str = "lab"
     """Module below the tasks folder with the emulated tools."""
+    speed: Annotated[float, Gt(0)] = 20.0
+    """How many times faster than in reality emulated work goes: a join of 70 seconds takes 3.5; 1 is real time."""
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,15 @@ from typing import Any
 from tasks.lab import systemd
 from tasks.lab.channels import MINORS, RISKS, channel_of, release
 from tasks.lab.microk8s import install as microk8s
-from tasks.lab.state import Machine, Snap, machine, wait_seconds
+from tasks.lab.state import Machine, Snap, machine
 from tasks.lab.tool import Arguments, ToolError, parse, tool
-from thinkube_nornir.lab.emulation import Call, LabHost, Reply
+from thinkube_nornir.lab.emulation import Call, LabHost, Reply, pause
 
+_WORK = 20.0
+"""Seconds that snapd works at an order, the download left aside.
+
+Unproven: how long snapd takes to install, refresh or remove MicroK8s; 20 s is a guess.
+"""
 RETRY = 10  # the status of a command that cannot be carried out now
 
 
@@ -99,7 +104,7 @@ async def _install(host: LabHost, rest: list[str]) -> Reply:
 
 
 async def _do_install(host: LabHost, snap: Snap) -> None:
-    await asyncio.sleep(wait_seconds(host))
+    await pause(host.lab, _WORK)
     if snap.name == "microk8s":
         await microk8s.install(host, snap.version)
     machine(host).snaps[snap.name] = snap
@@ -170,7 +175,7 @@ async def _to_channel(host: LabHost, snap: Snap, channel: str) -> Reply:
 
 
 async def _do_refresh(host: LabHost, snap: Snap) -> None:
-    await asyncio.sleep(wait_seconds(host))
+    await pause(host.lab, _WORK)
     machine(host).snaps[snap.name] = snap
     if snap.name == "microk8s":
         await microk8s.refresh(host, snap.version)
@@ -192,7 +197,7 @@ async def _remove(host: LabHost, rest: list[str]) -> Reply:
 
 
 async def _do_remove(host: LabHost, name: str, *, keep: bool) -> None:
-    await asyncio.sleep(wait_seconds(host))
+    await pause(host.lab, _WORK)
     if name == "microk8s":
         await microk8s.remove(host)
     snap = machine(host).snaps.pop(name)

@@ -82,11 +82,6 @@ def domain(host: LabHost) -> str:
     return str(host.settings.get("domain_name", "thinkube.com"))
 
 
-def wait_seconds(host: LabHost) -> float:
-    """How long a slow operation (a snap's installation) takes; the lab is quick unless a setting says otherwise."""
-    return float(host.settings.get("lab_slow_seconds", 0.0))
-
-
 def addresses(host: LabHost) -> list[str]:
     """The host's own addresses without prefix lengths, the LAN's first."""
     found = [str(host.settings[k]) for k in ("lan_ip", "internal_ip", "zerotier_ip") if host.settings.get(k)]

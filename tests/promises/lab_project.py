@@ -158,7 +158,7 @@ def _lay(folder: Path, inventory: dict[str, dict[str, Any]]) -> None:
     (folder / "templates").symlink_to(ROOT / "templates")
     shutil.copytree(ROOT / "inventory", folder / "inventory")
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["lab"] = {"idle": 300, "emulation": "breakable"}
+    config["lab"] = {"idle": 300, "emulation": "breakable", "speed": 10_000}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     for name, settings in inventory.items():
         _add(folder / "inventory", name, settings)

@@ -14,6 +14,7 @@ usage status, never a silent success.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -90,5 +91,16 @@ class Lab(Protocol):
     hosts: Mapping[str, LabHost]
     state: dict[str, Any]
     """The emulation's own memory about the whole: DNS zones, the cluster."""
+    speed: float
+    """How many times faster than the real thing emulated work is; 1 is real time."""
     ports: dict[tuple[str, str, int], tuple[str, int]]
     """SSH forwards: (host or "*", address, port) as asked for on a host -> (address, port) on loopback that answers."""
+
+
+async def pause(lab: Lab, seconds: float) -> None:
+    """Let time pass as the real thing would, at the lab's speed.
+
+    Args:
+        seconds: what it takes in reality. What happens meanwhile happens in the real order at any speed.
+    """
+    await asyncio.sleep(seconds / lab.speed)

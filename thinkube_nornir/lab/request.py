@@ -33,6 +33,7 @@ class LabRequest:
     tasks: str
     emulation: str
     idle: float
+    speed: float
 
     def text(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, default=str)
@@ -48,7 +49,7 @@ def request_for(config: Config, inventory: Inventory) -> LabRequest:
         settings = host.extended_data()
         groups = tuple(sorted(group.name for group in host.extended_groups()))
         hosts.append(HostRequest(name, _hostname(name, groups, settings), host.username or _USER, groups, settings))
-    return LabRequest(tuple(hosts), str(config.tasks), config.lab.emulation, config.lab.idle)
+    return LabRequest(tuple(hosts), str(config.tasks), config.lab.emulation, config.lab.idle, config.lab.speed)
 
 
 def parse(text: str) -> LabRequest:

@@ -42,6 +42,7 @@ class LightLab:
         self.request = request
         self.folder = folder
         self.state: dict[str, Any] = {}
+        self.speed = request.speed
         self.ports: dict[tuple[str, str, int], tuple[str, int]] = {}
         self.since = time.time()
         self.links: dict[str, Link] = {}

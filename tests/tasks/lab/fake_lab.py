@@ -93,6 +93,7 @@ class FakeLabHost:
 class FakeLab:
     def __init__(self) -> None:
         self.state: dict[str, Any] = {"kube_api": FakeKube}
+        self.speed = 10_000.0
         self.ports: dict[tuple[str, str, int], tuple[str, int]] = {}
         self.fakes: dict[str, FakeLabHost] = {}
         for name, (lan, internal, overlay, parent, groups) in HOSTS.items():
