@@ -105,8 +105,8 @@ def _parse(source: Source, text: str) -> None:
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         line = f":{mark.line + 1}" if mark else ""
         source.problems.append(Problem(source.shown + line, f"not valid YAML: {reason}"))
-    except RecursionError:
-        source.problems.append(Problem(source.shown, "nested too deeply"))
+    except RecursionError:  # PyYAML before 6.0.4; since then the parser has a limit of its own
+        source.problems.append(Problem(source.shown, "not valid YAML: nested too deeply"))
     finally:
         loader.dispose()
 
