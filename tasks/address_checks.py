@@ -6,19 +6,13 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from itertools import combinations
 
+from tasks.address_pool import INGRESSES, RANGE, ends, ingresses_in
 from thinkube_nornir.settings.schema import HostSettings, Mistake
 
 Hosts = Mapping[str, HostSettings]
 
+_POOL_NETWORKS = ("network_cidr", "zerotier_cidr")
 _NETWORK_OF = {"lan_ip": "network_cidr", "network_gateway": "network_cidr", "zerotier_ip": "zerotier_cidr"}
-
-
-def pool_address(zerotier_cidr: str, octet: int) -> str:
-    """
-    >>> pool_address("192.168.191.0/24", 200)
-    '192.168.191.200'
-    """
-    return str(IPv4Network(zerotier_cidr).network_address + octet)
 
 
 def addresses_in_their_networks(hosts: Hosts) -> Iterator[Mistake]:
@@ -51,42 +45,43 @@ def addresses_are_unique(hosts: Hosts) -> Iterator[Mistake]:
                 yield Mistake(f"{host.name}: {name} {address} is taken by {other}", "", host.name, name)
 
 
-def pool_is_sound(hosts: Hosts) -> Iterator[Mistake]:
-    """The load balancer's addresses: a range inside the ZeroTier network, with two different ingresses in it."""
-    for host in hosts.values():
-        pool = _pool(host)
-        if pool is None:
-            continue
-        start, end = pool
-        if start > end:
-            what = f"metallb_ip_start_octet {start} is above metallb_ip_end_octet {end}"
-            yield Mistake(what, "", host.name, "metallb_ip_start_octet")
-        cidr = host.settings.get("zerotier_cidr")
-        if cidr and IPv4Address(pool_address(cidr, max(pool))) not in IPv4Network(cidr):
-            what = f"metallb_ip_end_octet {end} leads out of {cidr}"
-            yield Mistake(what, "", host.name, "metallb_ip_end_octet")
-        yield from _ingresses(host, start, end)
+def pool_is_in_one_network(hosts: Hosts) -> Iterator[Mistake]:
+    """The load balancer answers ARP for its addresses: nobody would ask for one that is in no network of the hosts."""
+    for host in _with_pool(hosts):
+        nets = [IPv4Network(host.settings[name]) for name in _POOL_NETWORKS if name in host.settings]
+        pool = ends(host.settings[RANGE])
+        home = next((net for net in nets if all(address in net for address in pool)), None)
+        told = f"{RANGE} {host.settings[RANGE]}"
+        if nets and home is None:
+            within = " and ".join(map(str, nets))
+            yield Mistake(f"{told} is not inside one network ({within})", "", host.name, RANGE)
+        elif home and {home.network_address, home.broadcast_address} & set(pool):
+            yield Mistake(f"{told} holds the network's own or its broadcast address", "", host.name, RANGE)
 
 
-def _ingresses(host: HostSettings, start: int, end: int) -> Iterator[Mistake]:
-    names = ("primary_ingress_ip_octet", "secondary_ingress_ip_octet")
-    octets = [host.settings.get(name) for name in names]
-    for name, octet in zip(names, octets, strict=True):
-        if octet is not None and not start <= octet <= end:
-            yield Mistake(f"{name} {octet} is outside the pool {start} to {end}", "", host.name, name)
-    if octets[0] is not None and octets[0] == octets[1]:
-        yield Mistake(f"both ingresses have octet {octets[0]}", "give each its own", host.name, names[1])
+def ingresses_are_in_the_pool(hosts: Hosts) -> Iterator[Mistake]:
+    for host in _with_pool(hosts):
+        first, last = ends(host.settings[RANGE])
+        found = dict(zip(INGRESSES, ingresses_in(host.settings), strict=False))
+        for name, address in found.items():
+            at = name if name in host.settings else RANGE
+            if not first <= IPv4Address(address) <= last:
+                yield Mistake(f"{name} {address} is outside {RANGE} {first}-{last}", "", host.name, at)
+        if len(set(found.values())) < len(found):
+            what = f"both ingresses have {found[INGRESSES[0]]}"
+            at = next((name for name in reversed(INGRESSES) if name in host.settings), RANGE)
+            yield Mistake(what, "give each its own", host.name, at)
 
 
 def pool_is_free_of_hosts(hosts: Hosts) -> Iterator[Mistake]:
-    for host in hosts.values():
-        pool, cidr, address = _pool(host), host.settings.get("zerotier_cidr"), host.settings.get("zerotier_ip")
-        if pool is None or cidr is None or address is None:
-            continue
-        first, last = pool_address(cidr, pool[0]), pool_address(cidr, pool[1])
-        if IPv4Address(first) <= IPv4Address(address) <= IPv4Address(last):
-            what = f"{host.name}: zerotier_ip {address} is inside the load balancer's pool {first} to {last}"
-            yield Mistake(what, "", host.name, "zerotier_ip")
+    for host in _with_pool(hosts):
+        first, last = ends(host.settings[RANGE])
+        for name in ("lan_ip", "zerotier_ip", "network_gateway"):
+            address = host.settings.get(name)
+            if address is not None and first <= IPv4Address(address) <= last:
+                who = "" if name == "network_gateway" else f"{host.name}: "
+                what = f"{who}{name} {address} is inside the load balancer's range {first}-{last}"
+                yield Mistake(what, "", host.name, name)
 
 
 def networks_are_apart(hosts: Hosts) -> Iterator[Mistake]:
@@ -103,7 +98,14 @@ def networks_are_apart(hosts: Hosts) -> Iterator[Mistake]:
                 yield Mistake(f"{name} {net} overlaps {other} {its}", "", host.name, name)
 
 
-CHECKS = (addresses_in_their_networks, addresses_are_unique, pool_is_sound, pool_is_free_of_hosts, networks_are_apart)
+CHECKS = (
+    addresses_in_their_networks,
+    addresses_are_unique,
+    pool_is_in_one_network,
+    ingresses_are_in_the_pool,
+    pool_is_free_of_hosts,
+    networks_are_apart,
+)
 
 
 def _outside(host: HostSettings, name: str, net: IPv4Network) -> Iterator[Mistake]:
@@ -116,8 +118,5 @@ def _outside(host: HostSettings, name: str, net: IPv4Network) -> Iterator[Mistak
         yield Mistake(f"{name} {address} is the network's own or its broadcast address", "", host.name, name)
 
 
-def _pool(host: HostSettings) -> tuple[int, int] | None:
-    names = ("metallb_ip_start_octet", "metallb_ip_end_octet")
-    if any(name not in host.settings for name in names):
-        return None
-    return host.settings[names[0]], host.settings[names[1]]
+def _with_pool(hosts: Hosts) -> list[HostSettings]:
+    return [host for host in hosts.values() if RANGE in host.settings]

@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 
 from nornir.core.task import Task
 
+from tasks.address_pool import ingress_addresses, knative
 from tasks.control_plane import expect, is_ready, kube, name_of, registered_node, unready_because
 from thinkube_nornir.cluster import PodRun, probe_pod, run_pod
 from thinkube_nornir.command import Completed, Fact
@@ -52,15 +53,15 @@ class Report:
         return self.answers[name]
 
 
-def names(task: Task) -> tuple[str, str, str]:
-    """The domain, a name below it, and one below its Knative sub-domain."""
+def names(task: Task) -> tuple[str, ...]:
+    """The domain, a name below it, and one below its Knative sub-domain when Knative is on."""
     domain = setting(task, "domain_name")
-    return domain, f"{_PROBE}.{domain}", f"{_PROBE}.kn.{domain}"
+    return domain, f"{_PROBE}.{domain}", *([f"{_PROBE}.kn.{domain}"] if knative(task) else [])
 
 
-def acme_names(task: Task) -> tuple[str, str]:
+def acme_names(task: Task) -> tuple[str, ...]:
     domain = setting(task, "domain_name")
-    return f"_acme-challenge.{domain}", f"_acme-challenge.kn.{domain}"
+    return f"_acme-challenge.{domain}", *([f"_acme-challenge.kn.{domain}"] if knative(task) else [])
 
 
 def public_names(task: Task) -> tuple[str, ...]:
@@ -69,18 +70,10 @@ def public_names(task: Task) -> tuple[str, ...]:
     return tuple(name + dot for name in plain for dot in ("", "."))
 
 
-def ingress_addresses(task: Task) -> tuple[str, str]:
-    """The primary ingress, and the second one for Knative."""
-    network = ip_network(setting(task, "zerotier_cidr"))
-    octets = setting(task, "primary_ingress_ip_octet"), setting(task, "secondary_ingress_ip_octet")
-    first, second = (str(network.network_address + int(octet)) for octet in octets)
-    return first, second
-
-
 def expected(task: Task) -> dict[str, str]:
     """Name in the domain to the ingress that answers for it."""
-    (apex, below, knative), (primary, second) = names(task), ingress_addresses(task)
-    return {apex: primary, below: primary, knative: second}
+    (apex, below, *knatives), (primary, *seconds) = names(task), ingress_addresses(task)
+    return {apex: primary, below: primary, **dict(zip(knatives, seconds, strict=True))}
 
 
 def bind_address(task: Task) -> str:
@@ -96,7 +89,9 @@ def bind_address(task: Task) -> str:
 
 
 def in_overlay(task: Task, address: str) -> bool:
-    return ip_address(address) in ip_network(setting(task, "zerotier_cidr"))
+    """Without an overlay, the LAN: where the ingresses are."""
+    network = setting(task, "zerotier_cidr", None) or setting(task, "network_cidr")
+    return ip_address(address) in ip_network(network)
 
 
 def probe_image(task: Task) -> str:

@@ -11,24 +11,9 @@ Hosts = Mapping[str, HostSettings]
 
 VM_ROLES = ("dns_containers", "controllers", "workers")
 
-REQUIRED_OF_ALL = (
-    "domain_name",
-    "admin_username",
-    "system_username",
-    "network_cidr",
-    "network_gateway",
-    "internal_gateway",
-    "zerotier_network_id",
-    "zerotier_cidr",
-    "dns_servers",
-    "dns_search_domains",
-    "metallb_ip_start_octet",
-    "metallb_ip_end_octet",
-    "primary_ingress_ip_octet",
-    "secondary_ingress_ip_octet",
-)
+REQUIRED_OF_ALL = ("domain_name", "system_username", "network_cidr", "dns_servers")
 REQUIRED_OF_GROUP = {
-    "baremetal": ("lan_ip", "server_type", "arch", "lxd_network_ipv4_address"),
+    "baremetal": ("lan_ip", "server_type", "arch", "network_gateway", "internal_gateway", "lxd_network_ipv4_address"),
     "lxd_containers": (
         "parent_host",
         "memory",
@@ -39,7 +24,7 @@ REQUIRED_OF_GROUP = {
         "internal_ip",
         "lxd_image",
     ),
-    "zerotier_nodes": ("zerotier_ip",),
+    "zerotier_nodes": ("zerotier_ip", "zerotier_network_id", "zerotier_cidr"),
     "dns_servers": ("zerotier_ip", "lan_ip"),
     "microk8s": ("lan_ip", "microk8s_channel"),
 }

@@ -40,6 +40,20 @@ def interface6_or_none(text: str) -> str:
         raise ValueError(f"must be none or an address such as fd42::1/64 ({error})") from None
 
 
+def address_range(text: str) -> str:
+    """
+    >>> address_range("192.168.1.240 - 192.168.1.245")
+    '192.168.1.240-192.168.1.245'
+    """
+    try:
+        first, last = (IPv4Address(part.strip()) for part in text.split("-"))
+    except ValueError:
+        raise ValueError("must be two addresses such as 192.168.1.240-192.168.1.245") from None
+    if first > last:
+        raise ValueError(f"must start with the lower address, and {first} is above {last}")
+    return f"{first}-{last}"
+
+
 def domain(text: str) -> str:
     return _matching(rf"({_LABEL}\.)+{_LABEL}", text, "must be a domain name in lower case such as home.example")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le, MinLen
+from annotated_types import Ge, MinLen
 from pydantic import AfterValidator, ConfigDict, with_config
 from typing_extensions import TypedDict
 
@@ -21,7 +21,6 @@ Network = Annotated[str, AfterValidator(values.network)]
 User = Annotated[str, AfterValidator(values.user)]
 Size = Annotated[str, AfterValidator(values.size)]
 Slot = Annotated[str, AfterValidator(values.pci_slot)]
-Octet = Annotated[int, Ge(1), Le(254)]
 Count = Annotated[int, Ge(1)]
 Text = Annotated[str, MinLen(1)]
 Label = Annotated[str, AfterValidator(values.label)]
@@ -63,15 +62,15 @@ class Settings(TypedDict, total=False):
     dns_search_domains: list[Annotated[str, AfterValidator(values.domain)]]
     """Leave it empty: with the wildcard zone, every external name would lead to the ingress."""
 
-    # published services: last octets of addresses in zerotier_cidr
-    metallb_ip_start_octet: Octet
-    """First address that services of type LoadBalancer may get."""
-    metallb_ip_end_octet: Octet
-    """Last one."""
-    primary_ingress_ip_octet: Octet
-    """Address of all names below domain_name."""
-    secondary_ingress_ip_octet: Octet
-    """Address of the names below kn.domain_name."""
+    # published services
+    load_balancer_range: Annotated[str, AfterValidator(values.address_range)]
+    """What services of type LoadBalancer get: free addresses of the LAN, outside of its DHCP, or of the overlay."""
+    primary_ingress_ip: Address
+    """Address of all names below domain_name; the range's first one when not set."""
+    knative: bool
+    """Names below kn.domain_name have an ingress of their own, for Knative; false when not set."""
+    secondary_ingress_ip: Address
+    """Its address; the range's second one when not set."""
 
     # certificates; the control plane's
     acme_issuer: Literal["ca", "letsencrypt-staging", "letsencrypt-prod"]
@@ -91,9 +90,9 @@ class Settings(TypedDict, total=False):
 
     # ingress: what stands where is the control plane's
     ingress_namespace: Label
-    """Namespace of the controller for all names."""
+    """Namespace of the controller for all names; ingress when not set."""
     ingress_kn_namespace: Label
-    """Namespace of the controller for names below kn.domain_name."""
+    """Namespace of the controller for names below kn.domain_name; ingress-kn when not set."""
     primary_ingress_class: Label
     """Its class, which is the default one."""
     secondary_ingress_class: Label
@@ -193,4 +192,5 @@ SCHEMA = Schema(
         *ingress_settings.CHECKS,
         *gpu_settings.CHECKS,
     ),
+    former=ingress_settings.FORMER,
 )

@@ -35,8 +35,8 @@ SETTINGS = {
     "domain_name": "example.org",
     "dns_servers": ["8.8.8.8", "8.8.4.4"],
     "zerotier_cidr": "192.168.191.0/24",
-    "primary_ingress_ip_octet": 200,
-    "secondary_ingress_ip_octet": 201,
+    "load_balancer_range": "192.168.191.200-192.168.191.205",
+    "knative": True,
     "system_username": "ops",
     "microk8s_channel": "1.32/stable",
 }

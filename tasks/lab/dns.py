@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tasks.lab.state import domain, ingress_addresses, machine
+from tasks.address_pool import ingresses_in
+from tasks.lab.state import domain, machine
 from thinkube_nornir.lab.emulation import Lab, LabHost
 
 Rcode = Literal["NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "TIMEOUT"]
@@ -88,18 +89,19 @@ class Zone:
 
 
 def zones_of_phase4(lab: Lab) -> list[Zone]:
-    """What phase 4 wrote on the DNS host: every host, apex and `*` to the ingress, `*.kn` to the second one."""
+    """What phase 4 wrote on the DNS host: every host, apex and `*` to the ingress, `*.kn` to the second one if any."""
     server = dns_host(lab)
     if server is None:
         return []
     own = str(server.settings.get("zerotier_ip", ""))
-    primary, second = ingress_addresses(server)
+    primary, *seconds = ingresses_in(server.settings)
     soa = {"NS": (f"dns.{domain(server)}.",), "SOA": (f"dns.{domain(server)}. admin.{domain(server)}.",)}
     hosts = {
         h.name: {"A": (str(h.settings["zerotier_ip"]),)} for h in lab.hosts.values() if h.settings.get("zerotier_ip")
     }
     base = {"@": {**soa, "A": (primary,)}, "dns": {"A": (own,)}, "*": {"A": (primary,)}, **hosts}
-    return [Zone(domain(server), base), Zone(f"kn.{domain(server)}", {"@": soa, "*": {"A": (second,)}})]
+    knative = [Zone(f"kn.{domain(server)}", {"@": soa, "*": {"A": (second,)}}) for second in seconds]
+    return [Zone(domain(server), base), *knative]
 
 
 def dns_host(lab: Lab) -> LabHost | None:

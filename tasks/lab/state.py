@@ -7,8 +7,6 @@ from typing import Any, cast
 
 from thinkube_nornir.lab.emulation import Lab, LabHost
 
-POOL_START = 200  # inventory: the first address of the load balancer pool is the primary ingress
-
 
 @dataclass
 class Snap:
@@ -95,16 +93,3 @@ def host_at(lab: Lab, address: str) -> LabHost | None:
         if address in (str(host.settings.get("lan_ip")), str(host.settings.get("zerotier_ip"))):
             return host
     return None
-
-
-def zerotier_prefix(host: LabHost) -> str:
-    network = str(host.settings.get("zerotier_cidr", "192.168.191.0/24"))
-    return network.split("/")[0].rsplit(".", 1)[0] + "."
-
-
-def ingress_addresses(host: LabHost) -> tuple[str, str]:
-    """Primary and second ingress in the overlay's range."""
-    prefix = zerotier_prefix(host)
-    first = int(host.settings.get("primary_ingress_ip_octet", POOL_START))
-    second = int(host.settings.get("secondary_ingress_ip_octet", POOL_START + 1))
-    return f"{prefix}{first}", f"{prefix}{second}"

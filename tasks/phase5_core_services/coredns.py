@@ -161,9 +161,7 @@ COMPONENT = Component(
     settings=(
         "domain_name",
         "dns_servers",
-        "zerotier_cidr",
-        "primary_ingress_ip_octet",
-        "secondary_ingress_ip_octet",
+        "load_balancer_range",
     ),
     preconditions=chain(checks.bind_answers_pods),
     setup=chain(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from nornir.core.task import Task
 
-from tasks.probes import ingress_addresses
+from tasks.address_pool import ingress_addresses
+from tasks.ingress_settings import ingress_namespaces
 from thinkube_nornir.context import setting
 from thinkube_nornir.helm import Release
 from thinkube_nornir.templates import render_yaml
@@ -69,26 +70,30 @@ class Controller:
         return f"the {self.role} ingress"
 
 
-def controllers(task: Task) -> tuple[Controller, Controller]:
-    primary, secondary = ingress_addresses(task)
-    domain = setting(task, "domain_name")
+def controllers(task: Task) -> tuple[Controller, ...]:
+    """The primary one, and that of Knative's names when Knative is on."""
+    primary, *seconds = ingress_addresses(task)
+    domain, namespaces = setting(task, "domain_name"), ingress_namespaces(task)
     return (
         Controller(
             "primary",
-            setting(task, "ingress_namespace"),
+            namespaces[0],
             setting(task, "primary_ingress_class"),
             primary,
             domain,
             default=True,
             tcp_services=TCP_SERVICES,
         ),
-        Controller(
-            "secondary",
-            setting(task, "ingress_kn_namespace"),
-            setting(task, "secondary_ingress_class"),
-            secondary,
-            f"kn.{domain}",
-            default=False,
+        *(
+            Controller(
+                "secondary",
+                namespaces[1],
+                setting(task, "secondary_ingress_class"),
+                second,
+                f"kn.{domain}",
+                default=False,
+            )
+            for second in seconds
         ),
     )
 

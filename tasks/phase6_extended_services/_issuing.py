@@ -6,8 +6,10 @@ from typing import Any
 
 from nornir.core.task import Task
 
+from tasks.address_pool import knative
 from tasks.certificate_settings import ACME_SERVERS, CA
 from tasks.control_plane import Object
+from tasks.ingress_settings import ingress_namespaces
 from thinkube_nornir.context import setting
 from thinkube_nornir.helm import Release
 from thinkube_nornir.templates import render, render_yaml
@@ -51,10 +53,10 @@ def issuers(task: Task) -> tuple[str, ...]:
     return tuple(ACME_SERVERS) if acme(task) else (f"{AUTHORITY}-root", AUTHORITY)
 
 
-def names(task: Task) -> tuple[str, str, str]:
-    """What the certificate is for: the apex, services, and Knative's services."""
+def names(task: Task) -> tuple[str, ...]:
+    """What the certificate is for: the apex, services, and Knative's services when Knative is on."""
     domain = setting(task, "domain_name")
-    return domain, f"*.{domain}", f"*.kn.{domain}"
+    return domain, f"*.{domain}", *([f"*.kn.{domain}"] if knative(task) else [])
 
 
 def certificate_name(task: Task) -> str:
@@ -64,8 +66,7 @@ def certificate_name(task: Task) -> str:
 
 def copies(task: Task) -> dict[str, str]:
     """Target namespace to the name of the secret there: both ingresses, and whoever else serves it."""
-    ingresses = [setting(task, name) for name in ("ingress_namespace", "ingress_kn_namespace")]
-    places = dict.fromkeys([*ingresses, *setting(task, "certificate_namespaces", ())])
+    places = dict.fromkeys([*ingress_namespaces(task), *setting(task, "certificate_namespaces", ())])
     return {namespace: f"{namespace}-tls-secret" for namespace in places}
 
 

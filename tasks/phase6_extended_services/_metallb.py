@@ -6,11 +6,12 @@ two machines would answer, and a node without ZeroTier none.
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any
 
 from nornir.core.task import Result, Task
 
+from tasks.address_pool import RANGE, ends
 from tasks.control_plane import Object, kube, registered_node
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.phase6_extended_services._controllers import controllers
@@ -33,7 +34,7 @@ def pool_range(task: Task) -> str:
     Returns:
         `192.168.191.200-192.168.191.205`
     """
-    return "-".join(_ends(task))
+    return str(setting(task, RANGE))
 
 
 def announcing_node(task: Task) -> str:
@@ -76,7 +77,7 @@ def set_pool(task: Task) -> Result:
         raise Refused(
             f"services of others have addresses outside the pool {pool_range(task)}",
             why="\n".join(outside),
-            fix="widen the pool in the inventory (metallb_ip_start_octet, metallb_ip_end_octet), or move them first",
+            fix="widen load_balancer_range in the inventory, or move them first",
         )
     return apply(api, _manifest(POOL, {"addresses": [pool_range(task)]}), force=True)
 
@@ -114,15 +115,8 @@ def give_metallb_back(task: Task) -> Result:
     )
 
 
-def _ends(task: Task) -> tuple[str, str]:
-    network = ip_network(setting(task, "zerotier_cidr"))
-    octets = setting(task, "metallb_ip_start_octet"), setting(task, "metallb_ip_end_octet")
-    first, last = (str(network.network_address + int(octet)) for octet in octets)
-    return first, last
-
-
 def _outside(task: Task, api: Cluster) -> list[str]:
-    first, last = map(ip_address, _ends(task))
+    first, last = ends(pool_range(task))
     ours = {f"{c.namespace}/{c.workload}" for c in controllers(task)}
     given = [(place(s), address) for s in load_balancer_services(api) for address in addresses_of(s)]
     return [f"{name} has {a}" for name, a in given if name not in ours and not _within(a, first, last)]

@@ -90,7 +90,10 @@ def install_primary(task: Task) -> Result:
 
 
 def install_secondary(task: Task) -> Result:
-    return install_or_upgrade(task, DISTRIBUTION.HELM, release_of(task, controllers(task)[1]))
+    others = controllers(task)[1:]
+    if not others:
+        return unchanged(task, "Knative is off: one controller serves all names")
+    return install_or_upgrade(task, DISTRIBUTION.HELM, release_of(task, others[0]))
 
 
 def await_addresses(task: Task) -> Result:
@@ -139,13 +142,7 @@ COMPONENT = Component(
     needs=("phase5.coredns", "phase6.cert_manager"),
     settings=(
         "domain_name",
-        "zerotier_cidr",
-        "metallb_ip_start_octet",
-        "metallb_ip_end_octet",
-        "primary_ingress_ip_octet",
-        "secondary_ingress_ip_octet",
-        "ingress_namespace",
-        "ingress_kn_namespace",
+        "load_balancer_range",
         "primary_ingress_class",
         "secondary_ingress_class",
         "ingress_nginx_chart_version",

@@ -109,18 +109,91 @@ CASES = [
     ),
     ("defaults.yaml", "data", "zerotier_cidr: 192.168.191.0/24", "zerotier_cidr: 192.168.0.0/16", "overlaps"),
     # load balancer
-    ("defaults.yaml", "data", "start_octet: 200", "start_octet: 206", "metallb_ip_start_octet 206 is above"),
-    ("defaults.yaml", "data", "start_octet: 200", "start_octet: 0", "should be greater than or equal to 1, not 0"),
-    ("defaults.yaml", "data", "end_octet: 205", "end_octet: 255", "should be less than or equal to 254, not 255"),
     (
         "defaults.yaml",
         "data",
-        "secondary_ingress_ip_octet: 201",
-        "secondary_ingress_ip_octet: 206",
-        "is outside the pool",
+        "load_balancer_range: 192.168.191.200-192.168.191.205",
+        "load_balancer_range: 192.168.191.206-192.168.191.205",
+        "must start with the lower address",
     ),
-    ("defaults.yaml", "data", "secondary_ingress_ip_octet: 201", "secondary_ingress_ip_octet: 200", "both ingresses"),
-    ("defaults.yaml", "data", "zerotier_cidr: 192.168.191.0/24", "zerotier_cidr: 192.168.191.0/25", "leads out of"),
+    (
+        "defaults.yaml",
+        "data",
+        "load_balancer_range: 192.168.191.200-192.168.191.205",
+        "load_balancer_range: 192.168.191.200",
+        "must be two addresses such as",
+    ),
+    (
+        "defaults.yaml",
+        "data",
+        "load_balancer_range: 192.168.191.200-192.168.191.205",
+        "load_balancer_range: 192.168.191.200-205",
+        "must be two addresses such as",
+    ),
+    (
+        "defaults.yaml",
+        "data",
+        "load_balancer_range: 192.168.191.200-192.168.191.205",
+        "load_balancer_range: 192.168.191.250-192.168.191.255",
+        "or its broadcast address",
+    ),
+    (
+        "defaults.yaml",
+        "data",
+        "load_balancer_range: 192.168.191.200-192.168.191.205",
+        "load_balancer_range: 192.168.191.250-192.168.192.5",
+        "is not inside one network (192.168.1.0/24 and 192.168.191.0/24)",
+    ),
+    (
+        "defaults.yaml",
+        "data",
+        "load_balancer_range: 192.168.191.200-192.168.191.205",
+        "load_balancer_range: 10.0.0.1-10.0.0.5",
+        "is not inside one network",
+    ),
+    (
+        "defaults.yaml",
+        "data",
+        "load_balancer_range: 192.168.191.200-192.168.191.205",
+        "load_balancer_range: 192.168.1.105-192.168.1.110",
+        "tkc: lan_ip 192.168.1.110 is inside the load balancer",
+    ),
+    (
+        "defaults.yaml",
+        "data",
+        "load_balancer_range: 192.168.191.200-192.168.191.205",
+        "load_balancer_range: 192.168.1.1-192.168.1.9",
+        "network_gateway 192.168.1.1 is inside the load balancer",
+    ),
+    (
+        "defaults.yaml",
+        "data",
+        "load_balancer_range: 192.168.191.200-192.168.191.205",
+        "load_balancer_range: 192.168.191.200-192.168.191.200",
+        "secondary_ingress_ip 192.168.191.201 is outside",
+    ),
+    (
+        "defaults.yaml",
+        "data",
+        "knative: true",
+        "secondary_ingress_ip: 192.168.191.206\n  knative: true",
+        "secondary_ingress_ip 192.168.191.206 is outside",
+    ),
+    (
+        "defaults.yaml",
+        "data",
+        "knative: true",
+        "primary_ingress_ip: 192.168.191.201\n  knative: true",
+        "both ingresses have 192.168.191.201",
+    ),
+    (
+        "defaults.yaml",
+        "data",
+        "zerotier_cidr: 192.168.191.0/24",
+        "zerotier_cidr: 192.168.191.0/25",
+        "is not inside one network",
+    ),
+    ("defaults.yaml", "data", "knative: true", "metallb_ip_end_octet: 205", "write load_balancer_range: 192.168"),
     # ingress
     ("groups.yaml", "microk8s_control_plane", "nginx-kn", "nginx", "primary_ingress_class and secondary_ingress_class"),
     ("groups.yaml", "microk8s_control_plane", "ingress-kn", "ingress", "ingress_namespace and ingress_kn_namespace"),
@@ -210,11 +283,32 @@ def test_a_mistake_that_all_hosts_see_is_told_once(installation: Path) -> None:
 
 def test_a_missing_default_is_told_once(installation: Path) -> None:
     """What no host has is missing in one place."""
-    edit("defaults.yaml", "data", "admin_username: tkadmin", "")
+    edit("defaults.yaml", "data", "system_username: thinkube", "")
 
     (problem,) = problems()
     assert problem.startswith("inventory/defaults.yaml:")
-    assert problem.endswith("setting admin_username is missing (add it to the data of the defaults)")
+    assert problem.endswith("setting system_username is missing (add it to the data of the defaults)")
+
+
+def test_a_small_installation_needs_a_handful_of_settings(installation: Path) -> None:
+    """Two plain servers with a pool in their LAN: no overlay, no VMs, no name server of their own."""
+    settings: dict[str, Any] = {
+        "domain_name": "home.example",
+        "system_username": "ops",
+        "network_cidr": "192.168.1.0/24",
+    }
+    settings |= {"dns_servers": ["9.9.9.9"], "load_balancer_range": "192.168.1.240-192.168.1.245"}
+    hosts = {
+        name: {"hostname": ip, "groups": [group], "data": {"lan_ip": ip}}
+        for name, ip, group in (
+            ("one", "192.168.1.10", "microk8s_control_plane"),
+            ("two", "192.168.1.11", "microk8s_workers"),
+        )
+    }
+    Path("inventory/hosts.yaml").write_text(yaml.safe_dump(hosts))
+    Path("inventory/defaults.yaml").write_text(yaml.safe_dump({"data": settings}))
+
+    assert list(load().hosts) == ["one", "two"]
 
 
 def test_the_internal_network_is_one_of_its_own_on_each_parent(installation: Path) -> None:

@@ -122,7 +122,7 @@ def _read_entry(file: InventoryFile, name: str, kind: Any, value: Any, schema: S
     file.entries[name] = checked.value
     if schema is None or "data" not in checked.value:
         return
-    data = check(schema.settings, checked.value["data"], file.source, (*at, "data"), _FIXES)
+    data = check(schema.settings, checked.value["data"], file.source, (*at, "data"), {**_FIXES, **schema.former})
     file.problems.extend(data.problems)
     file.entries[name]["data"] = data.value
     file.mistaken[name] = data.mistaken

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -45,6 +45,8 @@ class Schema:
     settings: type
     """A TypedDict (total=False): every setting that may stand in the inventory; other names are mistakes."""
     checks: tuple[Check, ...] = ()
+    former: Mapping[str, str] = field(default_factory=dict)
+    """Settings of former releases, and what stands in their place."""
 
 
 def load_schema(package: ModuleType) -> Schema | None:

@@ -20,6 +20,8 @@ COMMON = {
     "network_gateway": "192.168.1.1",
     "zerotier_cidr": "192.168.191.0/24",
     "dns_servers": ["8.8.8.8", "8.8.4.4"],
+    "load_balancer_range": "192.168.191.200-192.168.191.205",
+    "knative": True,
 }
 HOSTS = {
     "bcn1": ("101", None, "101", None, {"baremetal", "microk8s_workers"}),

@@ -25,10 +25,8 @@ from thinkube_nornir.outcome import Outcome, outcome_of
 COMPONENT = ingress.COMPONENT
 AUTHORITY = Authority()
 SETTINGS = {
-    "metallb_ip_start_octet": 200,
-    "metallb_ip_end_octet": 205,
-    "primary_ingress_ip_octet": 200,
-    "secondary_ingress_ip_octet": 201,
+    "load_balancer_range": "192.168.191.200-192.168.191.205",
+    "knative": True,
     "ingress_namespace": "ingress",
     "ingress_kn_namespace": "ingress-kn",
     "primary_ingress_class": "nginx",
