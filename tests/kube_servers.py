@@ -35,12 +35,12 @@ REAL = pytest.param("real", marks=() if os.environ.get(ASSETS) else _MISSING)
 class LabServer:
     """The lab's API in an event loop of its own."""
 
-    def __init__(self, runtime: PodRuntime | None = None) -> None:
+    def __init__(self, runtime: PodRuntime | None = None, *, key_usage: bool = True) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
         try:
-            self.api = self.do(lambda: KubeApi(runtime=runtime))
+            self.api = self.do(lambda: KubeApi(runtime=runtime, key_usage=key_usage))
             self._wait(self.api.start())
         except BaseException:
             self._end()

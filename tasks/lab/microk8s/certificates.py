@@ -1,4 +1,9 @@
-"""The cluster's CA and the API's certificate, as MicroK8s makes them from csr.conf.template."""
+"""The cluster's CA and the API's certificate, as MicroK8s makes them from csr.conf.template.
+
+Source: canonical/microk8s@1.32 microk8s-resources/actions/common/utils.sh
+Source: canonical/microk8s@1.34 microk8s-resources/actions/common/utils.sh
+Source: canonical/microk8s@1.35 microk8s-resources/actions/common/utils.sh
+"""
 
 from __future__ import annotations
 
@@ -20,6 +25,11 @@ TEMPLATE = f"{DATA}/certs/csr.conf.template"
 DAYS = 365
 NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
 SHOWN_OF_FINGERPRINT = 12
+
+
+def has_key_usage(version: str) -> bool:
+    """Whether the authority of this release says that it may sign certificates: `produce_certs` does from 1.34 on."""
+    return int(version.removeprefix("v").split(".")[1]) >= 34
 
 
 def create(host: LabHost, extra: list[str]) -> None:

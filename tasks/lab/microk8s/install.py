@@ -116,7 +116,8 @@ async def install(host: LabHost, version: str) -> None:
         launch, mistake = launch_configuration(host), ""
     except LaunchError as error:
         launch, mistake = {}, str(error)
-    api = host.lab.state.get("kube_api", KubeApi)(version=version, runtime=runtime(host.lab))
+    make = host.lab.state.get("kube_api", KubeApi)
+    api = make(version=version, runtime=runtime(host.lab), key_usage=certificates.has_key_usage(version))
     await api.start()
     now = machine(host)
     now.node = node = Node(host, version, api, now.hostname.lower(), host, api, launch_error=mistake)

@@ -138,8 +138,8 @@ def lab() -> FakeLab:
 class FakeKube:
     """What the handlers need of KubeApi; `settle` is its controllers: pods of workloads, and their runtime."""
 
-    def __init__(self, *, version: str = "", runtime: PodRuntime | None = None) -> None:
-        self.version, self.runtime = version, runtime
+    def __init__(self, *, version: str = "", runtime: PodRuntime | None = None, key_usage: bool = True) -> None:
+        self.version, self.runtime, self.key_usage = version, runtime, key_usage
         self.faults: list[Fault] = []
         self.objects: dict[tuple[str, str, str, str], Object] = {}
         self.ended: dict[str, str] = {}

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
 
 from tasks.lab.microk8s.node import node_of, nodes
 from tasks.lab.microk8s.rollout import complete
@@ -119,5 +124,25 @@ def test_a_wrong_corefile_keeps_a_restarted_coredns_from_coming_up() -> None:
             await until(lambda: "CrashLoopBackOff" in json.dumps(api.list("v1", "Pod", "kube-system")))
             status = ("rollout", "status", "deployment/coredns", "-n", "kube-system", "--timeout=1s")
             assert (await here.call("tkc", "microk8s", "kubectl", *status)).status == 1
+
+    asyncio.run(story(lab()))
+
+
+@pytest.mark.parametrize(("channel", "says"), [("1.32/stable", False), ("1.33/stable", False), ("1.35/stable", True)])
+def test_the_authority_is_as_the_release_makes_it(channel: str, says: bool) -> None:
+    """Until 1.33 without keyUsage, which strict clients refuse."""
+
+    async def story(here: FakeLab) -> None:
+        here.state["kube_api"] = KubeApi
+        assert (await here.call("tkc", *INSTALL[:-1], f"--channel={channel}")).status == 0
+        node = node_of(here.hosts["tkc"])
+        assert node is not None
+        try:
+            config = yaml.safe_load(node.api.kubeconfig("https://127.0.0.1:16443"))
+            pem = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"])
+            extensions = x509.load_pem_x509_certificate(pem).extensions
+            assert any(isinstance(e.value, x509.KeyUsage) for e in extensions) is says
+        finally:
+            await node.api.stop()
 
     asyncio.run(story(lab()))

@@ -46,12 +46,15 @@ class KubeApi(Cluster):
 
     Beside the methods here, those of Cluster: get, list, create, update, apply, delete, set_status, set_condition,
     event, add_controller.
+
+    Args:
+        key_usage: of the cluster's authority, see certificates.py.
     """
 
-    def __init__(self, *, version: str = "v1.32.3", runtime: PodRuntime | None = None) -> None:
+    def __init__(self, *, version: str = "v1.32.3", runtime: PodRuntime | None = None, key_usage: bool = True) -> None:
         super().__init__()
         self.version = version
-        self._authority = Authority()
+        self._authority = Authority(key_usage=key_usage)
         self._context = ServerContext(self._authority)
         self._logs = Logs()
         self._rest = Rest(self, self._logs)

@@ -21,18 +21,25 @@ _NAMES = ("localhost", "127.0.0.1", "::1", "10.152.183.1", "kubernetes", "kubern
 
 
 class Authority:
-    """A CA made for one cluster; its key lives in memory only."""
+    """A CA made for one cluster; its key lives in memory only.
 
-    def __init__(self) -> None:
+    Args:
+        key_usage: whether its certificate says what it is for, without which VERIFY_X509_STRICT refuses it.
+    """
+
+    def __init__(self, *, key_usage: bool = True) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _subject("lab-ca")
-        self._certificate = (
-            _builder(self._name, self._name, self._key.public_key())
+        public = self._key.public_key()
+        builder = (
+            _builder(self._name, self._name, public)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(_key_usage(authority=True), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
         )
+        if key_usage:
+            builder = builder.add_extension(_key_usage(authority=True), critical=True)
+        self._certificate = builder.sign(self._key, hashes.SHA256())
 
     @property
     def pem(self) -> bytes:
