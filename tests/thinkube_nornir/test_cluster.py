@@ -532,6 +532,17 @@ def test_a_probe_pod_runs_and_is_gone(lab: LabServer, lab_door: Door, code: int)
     assert [pod for pod in pods if pod["metadata"]["name"].startswith("dns-")] == []
 
 
+def test_an_unknown_field_of_a_probe_pod_is_an_error(lab_door: Door) -> None:
+    """A typing error in its manifest is not dropped silently."""
+    pod = probe_pod("dns", "i", ["exit", "0"], node="n1")
+    pod["spec"]["dnsPolici"] = "Default"
+
+    with pytest.raises(ClusterError) as caught:
+        lab_door.use(lambda kube: run_pod(kube, pod, timeout=20))
+
+    assert "spec.dnsPolici" in caught.value.why
+
+
 def test_a_probe_pod_that_never_ends_is_ended(lab: LabServer, lab_door: Door) -> None:
     with pytest.raises(DeadlinePassed, match="probe pod default/slow-"):
         lab_door.use(lambda kube: run_pod(kube, probe_pod("slow", "i", ["run"], node="n1"), timeout=0.5))

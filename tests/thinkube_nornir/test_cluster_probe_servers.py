@@ -121,18 +121,27 @@ def test_a_server_that_does_not_come_up_is_told_and_removed(lab: LabServer, door
     assert left(lab) == []
 
 
-def test_a_way_that_is_refused_leaves_nothing(lab: LabServer, door: Door) -> None:
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        pytest.param({"ports": []}, "spec.ports", id="a required field is missing"),
+        pytest.param({"ports": [{"port": 80}], "selectr": {}}, "spec.selectr", id="a field that does not exist"),
+    ],
+)
+def test_a_way_that_is_refused_leaves_nothing(lab: LabServer, door: Door, spec: dict[str, Any], why: str) -> None:
     """The Job is there already when a manifest turns out to be wrong."""
 
     def wrong(name: str) -> list[dict[str, Any]]:
-        return [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": []}}]
+        return [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}]
 
     def use(kube: Cluster) -> None:
         with probe_server(kube, "web", "i", ["serve"], ways=wrong, lifetime=20):
             pytest.fail("it has no way to it")
 
-    with pytest.raises(ClusterError):
+    with pytest.raises(ClusterError) as caught:
         door.use(use)
+
+    assert why in caught.value.why
 
     assert left(lab) == []
 

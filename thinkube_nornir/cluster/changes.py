@@ -11,7 +11,7 @@ from nornir.core.task import Result
 from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.messages import Answer, Call, Object, refusal
 from thinkube_nornir.cluster.objects import Reference, cleaned, diff, reference, same
-from thinkube_nornir.cluster.ownership import MANAGER, entries_put_back, is_ours, managers, put_back
+from thinkube_nornir.cluster.ownership import MANAGER, OURS, entries_put_back, is_ours, managers, put_back
 from thinkube_nornir.cluster.patience import patience
 from thinkube_nornir.cluster.waits import wait
 from thinkube_nornir.context import component_of, context
@@ -144,7 +144,7 @@ def _promised(kube: Cluster, ref: Reference, manifest: Object, force: bool) -> O
 
 
 def _applied(kube: Cluster, ref: Reference, manifest: Object, force: bool, *, dry_run: bool = False) -> Object:
-    query = {"fieldManager": MANAGER, "fieldValidation": "Strict", "force": str(force).lower()}
+    query = OURS | {"force": str(force).lower()}
     call = Call(
         "PATCH",
         kube.must_serve(ref.api_version, ref.kind).path(ref.namespace, ref.name),

@@ -8,6 +8,9 @@ from typing import Any
 from thinkube_nornir.cluster.messages import Object
 
 MANAGER = "thinkube-nornir"
+OURS = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
+"""What a request with a manifest of ours asks for: else an API server drops a field that it does not know."""
+
 _NOTHING: Any = object()
 
 

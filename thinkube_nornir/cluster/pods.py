@@ -15,7 +15,7 @@ from typing import Any
 
 from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.messages import Call, Object, refusal
-from thinkube_nornir.cluster.ownership import MANAGER
+from thinkube_nornir.cluster.ownership import MANAGER, OURS
 from thinkube_nornir.cluster.patience import patience, patience_for_cleanup
 from thinkube_nornir.cluster.waits import seen, wait
 from thinkube_nornir.context import context
@@ -89,7 +89,7 @@ def _limited(manifest: Object, timeout: float) -> Object:
 def _created(kube: Cluster, manifest: Object) -> Object:
     path = kube.must_serve("v1", "Pod").path(manifest["metadata"]["namespace"])
     # An answer that is lost leaves a pod nobody knows: it ends by itself and is swept later.
-    call = Call("POST", path, {"fieldManager": MANAGER}, manifest, doing="creating a probe pod", repeatable=False)
+    call = Call("POST", path, OURS, manifest, doing="creating a probe pod", repeatable=False)
     return kube.client.ask(call, patience(kube.task))
 
 

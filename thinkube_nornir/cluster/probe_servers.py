@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.messages import Call, Object, refusal
-from thinkube_nornir.cluster.ownership import MANAGER
+from thinkube_nornir.cluster.ownership import OURS
 from thinkube_nornir.cluster.patience import patience, patience_for_cleanup
 from thinkube_nornir.cluster.pods import LABELS
 from thinkube_nornir.cluster.waits import condition_true, wait_all
@@ -102,7 +102,7 @@ def _created(kube: Cluster, manifest: Object) -> Object:
     path = kube.must_serve(manifest["apiVersion"], manifest["kind"]).path(manifest["metadata"]["namespace"])
     doing = f"creating a probe's {manifest['kind']}"
     # An answer that is lost leaves an object nobody knows: it ends with the Job, and a Job by itself.
-    call = Call("POST", path, {"fieldManager": MANAGER}, manifest, doing=doing, repeatable=False)
+    call = Call("POST", path, OURS, manifest, doing=doing, repeatable=False)
     return kube.client.ask(call, patience(kube.task))
 
 
