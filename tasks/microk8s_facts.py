@@ -75,9 +75,13 @@ STATUS = Fact("microk8s status", (COMMAND, "status", "--format", "yaml"), parse_
 CLUSTERED = Fact(
     "worker mark", ("test", "-e", f"{DATA}/var/lock/clustered.lock"), parse_present, root=True, accept=(0, 1)
 )
-DATASTORE_SOCKET = Fact(
-    "dqlite socket", ("test", "-e", f"{DATA}/var/kubernetes/backend/kine.sock"), parse_present, root=True, accept=(0, 1)
-)
+SOCKET_FILE = f"{DATA}/var/kubernetes/backend/kine.sock:12379"
+"""The port is part of the name: k8s-dqlite listens on the whole path.
+
+Source: canonical/microk8s@1.35 microk8s-resources/default-args/k8s-dqlite
+Source: canonical/microk8s@1.35 scripts/wrappers/dbctl.py
+"""
+DATASTORE_SOCKET = Fact("dqlite socket", ("test", "-e", SOCKET_FILE), parse_present, root=True, accept=(0, 1))
 CERTIFICATE = Fact("API certificate", ("cat", f"{DATA}/certs/server.crt"), parse_certificate, root=True, accept=(0, 1))
 CONTROL_PLANES = Fact(
     "API proxy's servers", ("cat", f"{DATA}/args/traefik/provider.yaml"), parse_text, root=True, accept=(0, 1)

@@ -172,7 +172,7 @@ class Machine:
             f"cat {DATA}/args/traefik": lambda _: "- address: 192.168.1.110:16443\n" if self.clustered else Reply(1),
             f"cat {DATA}/certs/server.crt": lambda _: self.certificate if self.channel else Reply(1),
             f"test -e {DATA}/var/lock/clustered.lock": lambda _: Reply(0 if self.clustered else 1),
-            f"test -e {DATA}/var/kubernetes/backend/kine.sock": lambda _: Reply(0 if self.socket else 1),
+            f"test -e {DATA}/var/kubernetes/backend/kine.sock:12379": lambda _: Reply(0 if self.socket else 1),
             "stat '--format=%a %u'": lambda c: (
                 self.permissions or ("600 1000" if c.argv[-1] in self.files else Reply(1))
             ),

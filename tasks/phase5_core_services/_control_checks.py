@@ -9,7 +9,7 @@ from nornir.core.task import Result, Task
 
 from tasks.control_plane import expect, kube, kubelet_version, name_of, registered_node
 from tasks.microk8s import GROUP, SNAP, units_of
-from tasks.microk8s_facts import CERTIFICATE, CLUSTERED, DATASTORE_SOCKET, STATUS, arguments
+from tasks.microk8s_facts import CERTIFICATE, CLUSTERED, DATASTORE_SOCKET, SOCKET_FILE, STATUS, arguments
 from tasks.node_address import ARGUMENTS, given
 from tasks.node_facts import HOSTNAME, Account, account, permissions, units
 from thinkube_nornir.cluster import is_rolled_out, seen
@@ -167,9 +167,8 @@ def kubeconfig_is_private(task: Task) -> Result:
 def datastore_listens(task: Task) -> Result:
     there = read(task, DATASTORE_SOCKET)
     fix = "see why: journalctl -u snap.microk8s.daemon-k8s-dqlite"
-    expect(
-        there, "dqlite has no socket", why="kine.sock is not there, and the API server has nowhere to store", fix=fix
-    )
+    why = f"{SOCKET_FILE} is not there, and the API server has nowhere to store"
+    expect(there, "dqlite has no socket", why=why, fix=fix)
     return unchanged(task, "the socket of dqlite is there")
 
 

@@ -120,7 +120,13 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
             "classic",
         ),
         unit("tkc", "snap.microk8s.daemon-cluster-agent", control("services_run")),
-        file("tkc", f"{DATA}/var/kubernetes/backend/kine.sock", "rm {path}", control("datastore_listens"), "kine.sock"),
+        file(
+            "tkc",
+            f"{DATA}/var/kubernetes/backend/kine.sock:12379",
+            "rm {path}",
+            control("datastore_listens"),
+            "kine.sock",
+        ),
         file(
             "tkc",
             f"{DATA}/args/kubelet",

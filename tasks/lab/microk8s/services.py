@@ -8,7 +8,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from tasks.lab.microk8s import containerd
-from tasks.lab.microk8s.node import BACKEND, Node, control_of, labels, node_of, read_arguments
+from tasks.lab.microk8s.node import BACKEND, DATA, Node, control_of, labels, node_of, read_arguments
 from tasks.lab.state import Unit, machine
 from thinkube_nornir.lab.emulation import LabHost
 from thinkube_nornir.lab.kube import Fault
@@ -23,7 +23,7 @@ ARGUMENT_FILES = {
     "kubelite": ("kubelet", "kube-apiserver", "kube-proxy", "kube-controller-manager"),
     "k8s-dqlite": ("k8s-dqlite",),
 }
-SOCKET = f"unix://{BACKEND}/kine.sock"
+SOCKET = f"{BACKEND}/kine.sock:12379"
 
 
 def add_units(host: LabHost) -> None:
@@ -76,9 +76,18 @@ def _acceptable(node: Node) -> bool:
 
 
 def datastore_reachable(node: Node) -> bool:
-    """The API server finds its datastore at the unix socket only: another listen address cuts it off."""
-    listen = node.loaded.get("k8s-dqlite", {}).get("--listen", "").replace("${SNAP_DATA}", "/var/snap/microk8s/current")
-    return node.runs("k8s-dqlite") and listen.startswith(SOCKET)
+    """The API server finds its datastore where k8s-dqlite listens: the whole path after unix://, port and all.
+
+    Source: canonical/microk8s@1.35 microk8s-resources/default-args/k8s-dqlite
+    Source: canonical/microk8s@1.35 microk8s-resources/default-args/kube-apiserver
+    """
+    listen = _path(node.loaded.get("k8s-dqlite", {}).get("--listen", ""))
+    wanted = _path(node.loaded.get("kube-apiserver", {}).get("--etcd-servers", ""))
+    return node.runs("k8s-dqlite") and listen == wanted == f"unix://{SOCKET}"
+
+
+def _path(argument: str) -> str:
+    return argument.replace("${SNAP_DATA}", DATA)
 
 
 def reconcile(node: Node) -> None:
@@ -104,13 +113,10 @@ def _api(node: Node) -> None:
     elif not serves and node.down is None:
         node.down = Fault(status=-1, times=None)
         node.api.faults.append(node.down)
-    socket = f"{BACKEND}/kine.sock:12379"
     if datastore_reachable(node):
-        node.host.files.write(f"{BACKEND}/kine.sock", "")
-        node.host.files.write(socket, "")
+        node.host.files.write(SOCKET, "")
     else:
-        node.host.files.remove(f"{BACKEND}/kine.sock")
-        node.host.files.remove(socket)
+        node.host.files.remove(SOCKET)
 
 
 def register(node: Node) -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from cryptography import x509
 
+from tasks.microk8s_facts import SOCKET_FILE
 from tests.tasks.lab.fake_lab import FakeKube, FakeLab, lab
 
 DATA = "/var/snap/microk8s/current"
@@ -132,6 +133,19 @@ def test_a_wrong_datastore_address_takes_the_api_down_until_it_is_put_back() -> 
     assert [f.status for f in faults] == [-1]
     assert api(here).faults == []
     assert status(here)["microk8s"]["running"] is True
+
+
+def test_the_datastores_socket_is_where_the_product_looks_and_nowhere_else() -> None:
+    """The port of `--listen` is part of the file's name, and the socket goes with its service."""
+    here = cluster()
+    files = here.hosts["tkc"].files
+
+    there = files.exists(SOCKET_FILE), files.exists(SOCKET_FILE.removesuffix(":12379"))
+    here.sh("tkc", "snap", "stop", "microk8s.daemon-k8s-dqlite")
+
+    assert SOCKET_FILE.endswith("/backend/kine.sock:12379")
+    assert there == (True, False)
+    assert not files.exists(SOCKET_FILE)
 
 
 def test_enabling_dns_again_resets_a_customised_corefile() -> None:
