@@ -16,13 +16,15 @@ from cryptography.x509.oid import NameOID
 
 @dataclass
 class Authority:
+    """As openssl makes one when nobody asks for keyUsage, and MicroK8s until 1.33: strict X.509 refuses it."""
+
     name: str = "test authority"
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
     def __post_init__(self) -> None:
-        self.certificate = self._signed(
-            self.name, self.key.public_key(), x509.BasicConstraints(ca=True, path_length=None)
-        )
+        own = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
+        basic = x509.BasicConstraints(ca=True, path_length=None)
+        self.certificate = self._signed(self.name, self.key.public_key(), own, basic)
 
     @property
     def pem(self) -> bytes:
@@ -31,7 +33,9 @@ class Authority:
     def issue(self, name: str, *addresses: str) -> tuple[bytes, bytes]:
         """A certificate for a common name, and for IP addresses or DNS names; PEM of it and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        extensions = [x509.SubjectAlternativeName([_general(a) for a in addresses])] if addresses else []
+        extensions: list[x509.ExtensionType] = []
+        if addresses:
+            extensions.append(x509.SubjectAlternativeName([_general(a) for a in addresses]))
         certificate = self._signed(name, key.public_key(), *extensions)
         plain = serialization.NoEncryption()
         form = serialization.PrivateFormat.PKCS8
@@ -52,6 +56,7 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(hours=1))
             .not_valid_after(now + datetime.timedelta(hours=1))
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         )
         for extension in extensions:
             builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))

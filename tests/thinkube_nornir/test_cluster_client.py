@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import urllib3
+from urllib3.exceptions import SSLError
+from urllib3.util.ssl_ import create_urllib3_context
 
 from tests.certificates import Authority, kubeconfig
 from tests.cluster_door import Door
@@ -190,7 +195,7 @@ def test_the_kubeconfig_is_kept_private(open_door: Any, tmp_path: Path) -> None:
     with ScriptedApi({}) as api:
         open_door(api.kubeconfig()).use(lambda kube: kube.version())
     kept = sorted((tmp_path / "state").iterdir())
-    assert [path.name for path in kept] == ["kubeconfig-tkc", "kubeconfig-tkc.ca"]
+    assert [path.name for path in kept] == ["kubeconfig-tkc"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
 
 
@@ -262,8 +267,48 @@ def test_an_unreachable_host_is_named(open_door: Any) -> None:
     assert "the link is down" in caught.value.why
 
 
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS as urllib3 sets it up on Python 3.13 and newer, whatever Python this is."""
+    monkeypatch.setattr("urllib3.util.ssl_.sys", SimpleNamespace(version_info=(3, 13)))
+
+
+def test_strict_x509_refuses_an_authority_without_key_usage(strict: None) -> None:
+    """What the tests below are about: the library's own settings would not do."""
+    with ScriptedApi({}) as api:
+        context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+        context.load_verify_locations(cadata=api.authority.pem.decode())
+        pool = urllib3.PoolManager(ssl_context=context, retries=False)
+        with pool, pytest.raises(SSLError, match="key usage"):
+            pool.request("GET", f"https://127.0.0.1:{api.port}/version")
+
+
+def test_an_authority_without_key_usage_is_accepted(open_door: Any, strict: None) -> None:
+    """MicroK8s made such authorities until 1.33, and its clusters keep them."""
+    with ScriptedApi({NODE: Reply(200, {"kind": "Node"})}) as api:
+        assert open_door(api.kubeconfig()).use(node) == {"kind": "Node"}
+
+
+def test_one_flag_of_strict_tls_is_cleared_and_no_other(open_door: Any, strict: None) -> None:
+    """Chain, name and the library's other settings stay."""
+    plain = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    with ScriptedApi({}) as api:
+        context = open_door(api.kubeconfig()).use(lambda kube: kube.client.tls)
+
+    assert plain.verify_flags == context.verify_flags | ssl.VERIFY_X509_STRICT
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert (context.options, context.minimum_version) == (plain.options, plain.minimum_version)
+
+
+def test_certificates_that_cannot_be_read_are_an_error_that_says_so(open_door: Any) -> None:
+    text = kubeconfig("https://127.0.0.1:16443", b"no certificate", token=TOKEN)
+    with pytest.raises(ClusterError, match="the kubeconfig from tkc cannot be used"):
+        open_door(text).use(node)
+
+
 @pytest.mark.parametrize("addresses", [("127.0.0.1",), ("192.0.2.99",)], ids=["another authority", "another address"])
-def test_a_server_that_is_not_ours_gets_nothing(open_door: Any, addresses: tuple[str, ...]) -> None:
+def test_a_server_that_is_not_ours_gets_nothing(open_door: Any, strict: None, addresses: tuple[str, ...]) -> None:
     """Through the tunnel too, a certificate of another authority or address ends it, at once and before the token."""
     ours = Authority("ours")
     with ScriptedApi({}, *addresses, authority=Authority() if addresses == ("127.0.0.1",) else ours) as api:

@@ -20,6 +20,7 @@ from kubernetes.client.rest import RESTClientObject
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError, SSLError
+from urllib3.util.ssl_ import create_urllib3_context
 
 from thinkube_nornir.cluster.kubeconfig import Access, write_private
 from thinkube_nornir.cluster.messages import Answer, Call, Object, refusal
@@ -57,7 +58,8 @@ class Client:
         self._headers = {"Accept": "application/json", "User-Agent": "thinkube-nornir"}
         if access.token:
             self._headers["Authorization"] = f"Bearer {access.token.reveal()}"
-        self._pool = _pool(host, access, state, dial)
+        self.tls = _tls(host, access, state)
+        self._pool = _pool(access, self.tls, dial)
         self._given_up = False
 
     def request(self, call: Call, patience: Patience) -> Answer:
@@ -174,19 +176,37 @@ def _plain(error: Exception) -> str:
             return f"{type(error).__name__}: {error}"
 
 
-def _pool(host: str, access: Access, state: Path, dial: Dial | None) -> urllib3.PoolManager:
+def _pool(access: Access, tls: ssl.SSLContext, dial: Dial | None) -> urllib3.PoolManager:
     configuration = Configuration(host=access.server)
     configuration.proxy = None  # the cluster is on our own networks or behind SSH; a web proxy is neither
-    configuration.ssl_ca_cert = str(write_private(state / f"kubeconfig-{host}.ca", access.ca))
-    if access.client:
-        pem = write_private(state / f"kubeconfig-{host}.pem", access.client.reveal().encode())
-        configuration.cert_file = str(pem)
     configuration.tls_server_name = access.server_name or None
     configuration.connection_pool_maxsize = 64  # connections kept; more are made when more threads ask at once
     pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
+    pool.connection_pool_kw["ssl_context"] = tls
     if dial:
         pool.pool_classes_by_scheme = {"https": _through(dial)}
     return pool
+
+
+def _tls(host: str, access: Access, state: Path) -> ssl.SSLContext:
+    """The library's own TLS settings without VERIFY_X509_STRICT; chain and name are verified as ever.
+
+    Python 3.13 sets that flag, and with it refuses an authority without keyUsage: `CA cert does not include key usage
+    extension`. Such authorities are in use, and live as long as their clusters.
+    """
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    try:
+        context.load_verify_locations(cadata=access.ca.decode())
+        if access.client:  # the ssl module reads keys from files only
+            context.load_cert_chain(write_private(state / f"kubeconfig-{host}.pem", access.client.reveal().encode()))
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"the kubeconfig from {host} cannot be used",
+            why=f"its certificates or its key cannot be read: {error}",
+            fix=f"look at the kubeconfig on {host}: is the cluster installed and running there?",
+        ) from error
+    return context
 
 
 def _through(dial: Dial) -> type[HTTPSConnectionPool]:

@@ -1,5 +1,8 @@
 """The cluster's CA and the API's certificate, as MicroK8s makes them from csr.conf.template.
 
+The keys are of another kind, which is quicker to make.
+
+Source: canonical/microk8s@1.35 microk8s-resources/certs/csr.conf.template
 Source: canonical/microk8s@1.32 microk8s-resources/actions/common/utils.sh
 Source: canonical/microk8s@1.34 microk8s-resources/actions/common/utils.sh
 Source: canonical/microk8s@1.35 microk8s-resources/actions/common/utils.sh
@@ -23,8 +26,25 @@ from thinkube_nornir.lab.emulation import LabHost
 
 TEMPLATE = f"{DATA}/certs/csr.conf.template"
 DAYS = 365
-NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+NAMES = (
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster",
+    "kubernetes.default.svc.cluster.local",
+)
 SHOWN_OF_FINGERPRINT = 12
+_CA_KEY_USAGE = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 def has_key_usage(version: str) -> bool:
@@ -32,7 +52,7 @@ def has_key_usage(version: str) -> bool:
     return int(version.removeprefix("v").split(".")[1]) >= 34
 
 
-def create(host: LabHost, extra: list[str]) -> None:
+def create(host: LabHost, extra: list[str], version: str) -> None:
     """Template, CA and server certificate for a new installation; `extra` are the launch configuration's extraSANs."""
     lines = [f"DNS.{i} = {n}" for i, n in enumerate([*NAMES, *(e for e in extra if not _is_ip(e))], start=1)]
     lines += [
@@ -40,13 +60,20 @@ def create(host: LabHost, extra: list[str]) -> None:
     ]
     text = "[ req ]\ndefault_bits = 2048\nprompt = no\n\n[ alt_names ]\n" + "\n".join(lines) + "\n#MOREIPS\n"
     host.files.write(TEMPLATE, text)
-    refresh_ca(host)
+    refresh_ca(host, version)
 
 
-def refresh_ca(host: LabHost) -> None:
+def refresh_ca(host: LabHost, version: str) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "10.152.183.1")])
-    builder = _builder(name, name, key).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = (
+        _builder(name, name, key)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    )
+    if has_key_usage(version):
+        builder = builder.add_extension(_CA_KEY_USAGE, critical=True)
     _save(host, "ca", key, builder.sign(key, hashes.SHA256()))
     refresh_server(host)
 

@@ -125,7 +125,7 @@ async def install(host: LabHost, version: str) -> None:
     for setting, service in EXTRA.items():
         for key, value in (launch.get(setting) or {}).items():
             set_argument(host, service, str(key), None if value is None else str(value))
-    certificates.create(host, [str(s) for s in launch.get("extraSANs") or ()])
+    certificates.create(host, [str(s) for s in launch.get("extraSANs") or ()], version)
     services.add_units(host)
     _open_ports(node)
     await come_up(node)

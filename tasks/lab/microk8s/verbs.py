@@ -216,8 +216,10 @@ async def _refresh_certs(node: Node, argv: list[str], call: Call) -> Reply:
     if wanted not in ("ca.crt", "server.crt"):
         choices = "Error: Missing option '-e' / '--cert'. Choose from:\n\tserver.crt,\n\tca.crt\n"
         raise ToolError(2, f"Usage: microk8s refresh-certs [OPTIONS]\n\n{choices}")
-    refresh = certificates.refresh_server if wanted == "server.crt" else certificates.refresh_ca
-    refresh(call.host)
+    if wanted == "server.crt":
+        certificates.refresh_server(call.host)
+    else:
+        certificates.refresh_ca(call.host, node.version)
     await services.started(call.host, "kubelite")
     return Reply(0, "Creating new certificates\nRestarting service kubelite.\n")
 

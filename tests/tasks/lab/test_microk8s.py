@@ -135,6 +135,19 @@ def test_a_wrong_datastore_address_takes_the_api_down_until_it_is_put_back() -> 
     assert status(here)["microk8s"]["running"] is True
 
 
+@pytest.mark.parametrize(("track", "has"), [("1.32", False), ("1.33", False), ("1.34", True), ("1.35", True)])
+def test_the_authority_says_what_its_key_is_for_since_1_34(track: str, has: bool) -> None:
+    """So until 1.33 Python 3.13's strict X.509 refuses it; the API's own authority is made alike."""
+    here = lab()
+    here.sh("tkc", "snap", "install", "microk8s", "--classic", f"--channel={track}/stable")
+
+    ca = x509.load_pem_x509_certificate(here.hosts["tkc"].files.read(f"{DATA}/certs/ca.crt"))
+    usages = [e for e in ca.extensions if isinstance(e.value, x509.KeyUsage)]
+
+    assert bool(usages) is has
+    assert api(here).key_usage is has
+
+
 def test_the_datastores_socket_is_where_the_product_looks_and_nowhere_else() -> None:
     """The port of `--listen` is part of the file's name, and the socket goes with its service."""
     here = cluster()
