@@ -21,7 +21,7 @@ from tasks.microk8s import GROUP, SNAP, units_of
 from tasks.microk8s_facts import CLUSTERED
 from tasks.node_facts import HOSTNAME, units
 from tasks.probes import SERVICE_NAME, lookups, run_here
-from thinkube_nornir.cluster import condition_true, seen
+from thinkube_nornir.cluster import condition_true, current_pods, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import hosts_in
 from thinkube_nornir.outcome import unchanged
@@ -64,7 +64,7 @@ def pod_network_is_ready(task: Task) -> Result:
         *("v1", "Pod", "kube-system"), label_selector="k8s-app=calico-node", field_selector=f"spec.nodeName={name}"
     )
     why = "; ".join(seen(pod) for pod in pods) or f"no pod of DaemonSet calico-node is on {name}"
-    ready = [pod for pod in pods if condition_true(pod, "Ready")]
+    ready = [pod for pod in current_pods(pods) if condition_true(pod, "Ready")]
     expect(ready, f"Calico is not ready on {name}", why=why, fix="see `kubectl -n kube-system get pods -o wide`")
     return unchanged(task, f"{name_of(ready[0])} is ready")
 
@@ -94,7 +94,7 @@ def pods_reach_pods_on_other_nodes(task: Task) -> Result:
     """
     name = name_of(registered_node(task))
     pods = kube(task).list("v1", "Pod", "kube-system", label_selector=DNS_LABEL)
-    placed = [(p["spec"].get("nodeName"), p["status"]["podIP"]) for p in pods if p["status"].get("podIP")]
+    placed = [(p["spec"].get("nodeName"), p["status"]["podIP"]) for p in current_pods(pods) if p["status"].get("podIP")]
     fix = "see why CoreDNS has no pod: kubectl -n kube-system describe deployment/coredns"
     expect(placed, "there is no pod to reach", why="no pod of CoreDNS has an address", fix=fix)
     elsewhere = [address for node, address in placed if node != name]

@@ -29,7 +29,7 @@ from tasks.microk8s import MEMBERSHIP_KEY, SNAP, ours
 from tasks.microk8s_facts import CLUSTERED, COMMAND, CONTROL_PLANES
 from tasks.node_facts import HOSTNAME, SNAPD_WORK
 from tasks.phase5_core_services import _worker_checks as checks
-from thinkube_nornir.cluster import condition_true, node_ready, wait_all
+from thinkube_nornir.cluster import condition_true, current_pods, node_ready, wait_all
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, step
 from thinkube_nornir.context import context, setting
@@ -118,7 +118,7 @@ def await_node(task: Task) -> Result:
         *("v1", "Pod", "kube-system"),
         label_selector="k8s-app=calico-node",
         field_selector=f"spec.nodeName={name}",
-        condition=lambda pods: any(condition_true(pod, "Ready") for pod in pods),
+        condition=lambda pods: any(condition_true(pod, "Ready") for pod in current_pods(pods)),
         what=f"Calico to be ready on {name}",
         timeout=300,
     )

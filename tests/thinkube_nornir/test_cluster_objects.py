@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.certificates import encoded, kubeconfig
-from thinkube_nornir.cluster import condition_true, is_rolled_out, seen
+from thinkube_nornir.cluster import condition_true, current_pods, is_rolled_out, seen
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.cluster.objects import Reference, cleaned, diff, reference, same
 from thinkube_nornir.cluster.ownership import MANAGER, entries_put_back, is_ours, managers, put_back
@@ -29,6 +29,17 @@ def owned(obj: dict[str, Any], fields: dict[str, Any], manager: str = MANAGER) -
 
 def config_map(**data: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}, "data": data}
+
+
+def test_current_pods_are_those_without_a_replacement() -> None:
+    """One that is being deleted may be Ready for seconds, or for ever on a dead node; one that failed is replaced."""
+    ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    leaving = {"metadata": {"name": "leaving", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": ready}
+    evicted = {"metadata": {"name": "evicted"}, "status": {"phase": "Failed", "reason": "Evicted"}}
+    young = {"metadata": {"name": "young"}}
+    pods: list[dict[str, Any]] = [leaving, evicted, young, {"metadata": {"name": "now"}, "status": ready}]
+
+    assert [pod["metadata"]["name"] for pod in current_pods(pods)] == ["young", "now"]
 
 
 def test_put_back_restores_our_fields_and_keeps_the_others() -> None:

@@ -15,6 +15,7 @@ Objects are plain dicts, as the API speaks them. Every error is a ThinkubeError 
 from thinkube_nornir.cluster.changes import apply, delete, restore
 from thinkube_nornir.cluster.handle import Cluster, cluster
 from thinkube_nornir.cluster.messages import Object
+from thinkube_nornir.cluster.objects import current_pods
 from thinkube_nornir.cluster.pods import LABELS, PodRun, probe_pod, run_pod
 from thinkube_nornir.cluster.probe_servers import probe_server
 from thinkube_nornir.cluster.waits import (
@@ -35,6 +36,7 @@ __all__ = [
     "apply",
     "cluster",
     "condition_true",
+    "current_pods",
     "delete",
     "is_rolled_out",
     "node_ready",

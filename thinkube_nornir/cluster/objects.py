@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import yaml
@@ -58,6 +59,23 @@ def cleaned(obj: Object) -> Object:
 
 def same(one: Object | None, other: Object | None) -> bool:
     return (one and cleaned(one)) == (other and cleaned(other))
+
+
+def current_pods(pods: Iterable[Object]) -> list[Object]:
+    """Those that count: one that is being deleted, failed or was evicted has a replacement, and proves nothing.
+
+    >>> [pod["metadata"]["name"] for pod in current_pods([
+    ...     {"metadata": {"name": "old", "deletionTimestamp": "2026-01-01T00:00:00Z"}},
+    ...     {"metadata": {"name": "evicted"}, "status": {"phase": "Failed", "reason": "Evicted"}},
+    ...     {"metadata": {"name": "new"}, "status": {"phase": "Running"}},
+    ... ])]
+    ['new']
+    """
+    return [p for p in pods if not p["metadata"].get("deletionTimestamp") and _phase(p) != "Failed"]
+
+
+def _phase(pod: Object) -> str:
+    return str((pod.get("status") or {}).get("phase", ""))
 
 
 def diff(former: Object | None, new: Object | None) -> str:

@@ -46,6 +46,11 @@ def _alone_with_dns(cluster: FakeCluster) -> None:
     cluster.pod_exit["reach-tkc"] = 1
 
 
+def _leaving(cluster: FakeCluster, pod: str) -> None:
+    """It is being deleted, and Ready still: no evidence of anything."""
+    cluster.api.get("Pod", pod, "kube-system")["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+
+
 FAULTS: dict[str, list[Break]] = {
     "snap_follows_its_channel": [lambda c: setattr(c.machines["tkw1"], "channel", "1.31/stable")],
     "refreshes_are_held": [lambda c: c.machines["tkw1"].notes.discard("held")],
@@ -64,6 +69,8 @@ FAULTS: dict[str, list[Break]] = {
     "pod_network_is_ready": [
         lambda c: c.api.drop("Pod", "calico-tkw1", "kube-system"),
         lambda c: c.api.get("Pod", "calico-tkw1", "kube-system")["status"].update(conditions=[]),
+        lambda c: _leaving(c, "calico-tkw1"),
+        lambda c: c.api.get("Pod", "calico-tkw1", "kube-system")["status"].update(phase="Failed"),
     ],
     "pods_run_here": [lambda c: c.pod_exit.update({"probe-tkw1": 1})],
     "pods_here_resolve_services": [lambda c: c.pod_answers.update({"kubernetes.default.svc.cluster.local": ""})],
@@ -71,6 +78,7 @@ FAULTS: dict[str, list[Break]] = {
         lambda c: c.pod_exit.update({"reach-tkw1": 1}),
         _alone_with_dns,
         lambda c: c.api.drop("Pod", "coredns-1", "kube-system"),
+        lambda c: _leaving(c, "coredns-1"),
     ],
     "every_member_is_a_node": [lambda c: c.api.add(node("stranger", "192.168.1.99"))],
 }
