@@ -507,6 +507,46 @@ def test_a_deployment_rolls_out(lab_door: Door, name: str) -> None:
     assert outcome_of(applied(lab_door, deployment(name))) is Outcome.UNCHANGED
 
 
+def _held(lab: LabServer, name: str, finalizers: list[str]) -> None:
+    for pod in lab.api.list("v1", "Pod", "default"):
+        if pod["metadata"]["name"].startswith(name) and ("deletionTimestamp" in pod["metadata"]) is not bool(
+            finalizers
+        ):
+            pod["metadata"]["finalizers"] = finalizers
+            lab.api.update(pod)
+
+
+def test_a_roll_out_is_over_when_the_old_pods_are_gone(lab: LabServer, lab_door: Door, name: str) -> None:
+    """`kubectl rollout status` is satisfied before; other nodes still send to a pod that ends."""
+    applied(lab_door, deployment(name))
+    lab_door.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=20))
+    lab.do(lambda: _held(lab, name, ["example.org/held"]))
+    changed = deployment(name)
+    changed["spec"]["template"]["metadata"]["annotations"] = {"version": "2"}
+    applied(lab_door, changed)
+
+    with pytest.raises(DeadlinePassed, match=f"old pods of Deployment default/{name}"):
+        lab_door.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=2))
+
+    lab.do(lambda: _held(lab, name, []))
+    assert lab_door.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=20))
+
+
+def test_an_old_pod_on_a_lost_node_is_not_waited_for(lab: LabServer, lab_door: Door, name: str) -> None:
+    """Its kubelet would have to report that it has ended, and is away."""
+    applied(lab_door, deployment(name))
+    lab_door.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=20))
+    metadata = {"name": f"{name}-lost", "namespace": "default", "labels": {"app": name}, "finalizers": ["a/b"]}
+    spec = {"containers": [{"name": "c", "image": "i"}], "nodeName": "gone"}
+    lab.do(lambda: lab.api.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}))
+    lab.do(lambda: lab.api.add_node("gone", address="192.0.2.13"))
+    lab.do(lambda: lab.api.set_node_ready("gone", False, "KubeletGone"))
+    lab.do(lambda: lab.api.delete("v1", "Pod", f"{name}-lost", "default"))
+
+    assert lab_door.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=5))
+    lab.do(lambda: lab.api.remove_node("gone"))
+
+
 def test_a_node_becomes_ready(lab: LabServer, lab_door: Door) -> None:
     lab.do(lambda: lab.api.add_node("n2", address="192.0.2.12"))
     lab.do(lambda: lab.api.set_node_ready("n2", False, "KubeletNotReady"))

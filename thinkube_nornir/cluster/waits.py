@@ -205,11 +205,37 @@ def is_rolled_out(obj: Object | None) -> bool:
 
 
 def rolled_out(kube: Cluster, kind: str, name: str, namespace: str, *, timeout: float = 300.0) -> Object | None:
-    """Wait until a Deployment, DaemonSet or StatefulSet is rolled out, as `kubectl rollout status` has it."""
-    return wait(
+    """Wait until a Deployment, DaemonSet or StatefulSet is rolled out and its old pods are gone.
+
+    `kubectl rollout status` stops before the second part: while an old pod ends, kube-proxy of another node may still
+    send to it, and it answers as it did before.
+    """
+    end = time.monotonic() + timeout
+    found = wait(
         kube,
         *("apps/v1", kind, name, namespace),
         condition=is_rolled_out,
         what=f"{spoken(kind, name, namespace)} to be rolled out",
         timeout=timeout,
+    )
+    labels = ((found or {}).get("spec", {}).get("selector") or {}).get("matchLabels") or {}
+    if labels:
+        _ending_pods_gone(kube, namespace, labels, spoken(kind, name, namespace), end - time.monotonic())
+    return found
+
+
+def _ending_pods_gone(kube: Cluster, namespace: str, labels: dict[str, str], whose: str, timeout: float) -> None:
+    """A pod on a node that is not Ready stays listed until the node comes back: it is not waited for."""
+    lost = {node["metadata"]["name"] for node in kube.list("v1", "Node") if not condition_true(node, "Ready")}
+
+    def ending(pod: Object) -> bool:
+        return bool(pod["metadata"].get("deletionTimestamp")) and pod["spec"].get("nodeName") not in lost
+
+    wait_all(
+        kube,
+        *("v1", "Pod", namespace),
+        label_selector=",".join(f"{key}={value}" for key, value in labels.items()),
+        condition=lambda pods: not any(map(ending, pods)),
+        what=f"old pods of {whose} to be gone",
+        timeout=max(timeout, 1.0),
     )
