@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 from nornir.core.task import Task
 
 from tasks.address_pool import ingress_addresses, knative
 from tasks.control_plane import expect, is_ready, kube, name_of, registered_node, unready_because
+from tasks.settling import settled
 from thinkube_nornir.cluster import PodRun, probe_pod, run_pod
 from thinkube_nornir.command import Completed, Fact
 from thinkube_nornir.context import context, hosts_in, setting
@@ -21,11 +23,22 @@ _PROBE = "thinkube-probe"  # a name below a wildcard that nothing else has
 _KUBELET = "see `kubectl describe node` on the control plane, and the kubelet's log on the node"
 
 _SCRIPT = """cat /etc/resolv.conf
-for question; do
-  echo "@ $question"
-  nslookup "$question" 2>&1
+while [ "$1" != -- ]; do
+  echo "@ $1"
+  nslookup "$1" 2>&1
+  shift
 done
+shift
+echo "@@"
+for name; do ping -q -c 1 -W 1 "$name" 2>&1 & done
+wait
 exit 0"""
+"""nslookup says what a name server answers, but skips the search list for a name with a dot; ping resolves as programs
+do, by the C library, and prints the address before it sends anything.
+
+Source: mirror/busybox@1_36_1 networking/nslookup.c (add_query_with_search)
+Source: mirror/busybox@1_36_1 networking/ping.c (ping4, common_ping_main)
+"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,9 @@ class Report:
 
     resolv_conf: str
     answers: dict[str, Lookup]
+    """What a name server answered, by name."""
+    programs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The address that programs get for a name, after the search list; none when it does not resolve."""
 
     def __getitem__(self, name: str) -> Lookup:
         return self.answers[name]
@@ -117,24 +133,31 @@ def lookups(task: Task) -> Report:
     Failure is kept as well: several checks ask, and each would wait for the same pod.
     """
     kept = context(task).facts.setdefault(task.host.name, {})
-    if _POD_REPORT not in kept:
+    if POD_REPORT not in kept:
         try:
-            kept[_POD_REPORT] = _ask(task)
+            kept[POD_REPORT] = _ask(task)
         except ThinkubeError as error:
-            kept[_POD_REPORT] = error
-    report: Report | ThinkubeError = kept[_POD_REPORT]
+            kept[POD_REPORT] = error
+    report: Report | ThinkubeError = kept[POD_REPORT]
     if isinstance(report, ThinkubeError):
         raise report
     return report
 
 
+def lookups_when(task: Task, right: Callable[[Report], bool]) -> Report:
+    """As `lookups`; while they are not right they are asked again, for as long as names take to settle."""
+    return settled(task, lambda: lookups(task), right, forget=(POD_REPORT,))
+
+
 def parse_report(log: str) -> Report:
-    resolv_conf, *parts = re.split(r"^@ ", log, flags=re.MULTILINE)
+    served, _, pinged = log.partition("@@\n")
+    resolv_conf, *parts = re.split(r"^@ ", served, flags=re.MULTILINE)
     answers = {}
     for part in parts:
         question, _, said = part.partition("\n")
         answers[question] = _parse(said)
-    return Report(resolv_conf, answers)
+    found = re.findall(r"^PING (\S+) \(([0-9a-f.:]+)\)", pinged, re.MULTILINE)
+    return Report(resolv_conf, answers, {name: (address,) for name, address in found})
 
 
 def _parse(said: str) -> Lookup:
@@ -155,11 +178,11 @@ def node_lookup(name: str) -> Fact[tuple[str, ...]]:
 
 def _ask(task: Task) -> Report:
     own = (*names(task), *acme_names(task)) if setting(task, "domain_name", None) else ()
-    questions = (SERVICE_NAME, *own, *public_names(task))
+    questions = (SERVICE_NAME, *own, "--", *public_names(task))
     done = run_here(task, "names", "sh", "-c", _SCRIPT, "probe", *questions)
     if done.exit_code:
         raise ClusterError(f"the probe pod on {task.host.name} failed with {done.exit_code}", why=done.log)
     return parse_report(done.log)
 
 
-_POD_REPORT: Fact[Report] = Fact("look-ups from a pod", (), lambda _: Report("", {}))
+POD_REPORT: Fact[Report] = Fact("look-ups from a pod", (), lambda _: Report("", {}))

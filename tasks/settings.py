@@ -177,6 +177,8 @@ class Settings(TypedDict, total=False):
     """What the pods run that verify scheduling, names and ingress."""
     dns_probe_names: list[Annotated[str, AfterValidator(values.domain)]]
     """Public names that pods must be able to resolve; three well-known ones when not set."""
+    dns_settle_seconds: Annotated[float, Ge(0)]
+    """How long a wrong answer may last after a change before verify says no; 30 when not set."""
 
     # the lab only: the password its sudo asks for
     lab_sudo_password: Text

@@ -40,7 +40,7 @@ GROUPS = {
     "tkc": ("microk8s", "microk8s_control_plane", "zerotier_nodes"),
 }
 INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.32/stable")
-SETTINGS = {"microk8s_channel": "1.32/stable", "acme_issuer": "ca"}
+SETTINGS = {"microk8s_channel": "1.32/stable", "acme_issuer": "ca", "dns_settle_seconds": 1}
 _LIMIT = 30.0  # seconds for one emulated command
 
 

@@ -39,6 +39,7 @@ SETTINGS = {
     "knative": True,
     "system_username": "ops",
     "microk8s_channel": "1.32/stable",
+    "dns_settle_seconds": 0,
 }
 
 
@@ -421,7 +422,14 @@ class FakeCluster:
         command = manifest["spec"]["containers"][0]["command"]
         if command[0] != "sh":
             return 0, ""
-        return 0, self.resolv_conf + "".join(self._asked(question) for question in command[4:])
+        questions = command[4:]
+        dashes = questions.index("--")
+        served = "".join(self._asked(name) for name in questions[:dashes])
+        return 0, f"{self.resolv_conf}{served}@@\n{''.join(map(self._pinged, questions[dashes + 1 :]))}"
+
+    def _pinged(self, name: str) -> str:
+        address = self.pod_answers.get(name, self._right(name.rstrip(".")))
+        return f"PING {name} ({address}): 56 data bytes\n" if address else f"ping: bad address '{name}'\n"
 
     def _asked(self, name: str) -> str:
         head = f"@ {name}\nServer:\t\t10.152.183.10\nAddress:\t10.152.183.10:53\n\n"

@@ -1,4 +1,11 @@
-"""The programs a pod finds first on its PATH: nslookup, getent, cat, ping as they answer inside a pod."""
+"""The programs a pod finds first on its PATH: nslookup, cat and ping as busybox' image has them, and no getent.
+
+Source: mirror/busybox@1_36_1 networking/nslookup.c
+Source: mirror/busybox@1_36_1 networking/ping.c
+Source: mirror/busybox@1_36_1 libbb/xconnect.c
+Source: docker-library/busybox@9c2087811429 Dockerfile-builder.template
+Source: bminor/glibc@05dec22d7be7 resolv/res_query.c
+"""
 
 from __future__ import annotations
 
@@ -11,7 +18,12 @@ from thinkube_nornir.lab.emulation import Call, LabHost, Reply
 
 NDOTS = 5
 USAGE = "BusyBox v1.36.1 multi-call binary.\n\nUsage: nslookup [-type=QUERY_TYPE] [-debug] HOST [DNS_SERVER]\n"
-FORMS = {"A": "Name:\t{n}\nAddress: {r}\n", "TXT": '{n}\ttext = "{r}"\n', "PTR": "{n}\tname = {r}\n"}
+FORMS = {
+    "A": "Name:\t{n}\nAddress: {r}\n",
+    "AAAA": "Name:\t{n}\nAddress: {r}\n",
+    "TXT": '{n}\ttext = "{r}"\n',
+    "PTR": "{n}\tname = {r}\n",
+}
 
 
 def pod_resolv_conf(host: LabHost, namespace: str) -> str:
@@ -23,16 +35,25 @@ def pod_resolv_conf(host: LabHost, namespace: str) -> str:
 def look_up_in_pod(
     node: Node, namespace: str, name: str, kind: str = "A", server: str = DNS_ADDRESS
 ) -> tuple[str, Answer]:
-    """The name that was answered, after the search list: ndots:5 puts it before the plain name."""
+    """As a program's C library asks (glibc in the image without suffix): the name that was answered, and the answer.
+
+    With fewer dots than ndots the search list comes before the plain name; a final dot forbids it. A refusal ends the
+    search, and then the plain name is tried.
+    """
     plain = name.lower().rstrip(".")
-    search = pod_resolv_conf(node.host, namespace).splitlines()[0].split()[1:]
-    suffixed = [f"{plain}.{domain.lower()}" for domain in search]
+    suffixed = [f"{plain}.{domain.lower()}" for domain in _search_list(node.host, namespace)]
     order = [plain, *suffixed] if plain.count(".") >= NDOTS else [*suffixed, plain]
     for candidate in [plain] if name.endswith(".") else order:
         found = ask_as_pod(node, server, Query(candidate, kind))
         if found.records or found.rcode == "TIMEOUT":
             return candidate, found
+        if found.rcode == "REFUSED":
+            break
     return plain, ask_as_pod(node, server, Query(plain, kind))
+
+
+def _search_list(host: LabHost, namespace: str) -> list[str]:
+    return pod_resolv_conf(host, namespace).splitlines()[0].split()[1:]
 
 
 def _pod(call: Call) -> tuple[Node, str]:
@@ -44,37 +65,41 @@ def _pod(call: Call) -> tuple[Node, str]:
 
 @tool
 async def nslookup(call: Call) -> Reply:
-    """busybox 1.36: `nslookup [-type=TYPE] NAME [SERVER]`; names with a dot skip the search list."""
+    """`nslookup [-type=TYPE] NAME [SERVER]`: A and AAAA when no type is given.
+
+    A name with a dot is asked as it is; one without is asked below each domain of the search list and not by itself.
+    """
     node, namespace = _pod(call)
     words = [w for w in call.argv[1:] if not w.startswith("-")]
     options = [w for w in call.argv[1:] if w.startswith("-")]
     if len(words) not in (1, 2) or any(not w.startswith(("-type=", "-querytype=", "-q=")) for w in options):
         raise ToolError(1, USAGE)
-    kind = options[-1].partition("=")[2].upper() if options else "A"
-    bare = words[0].rstrip(".")
+    kinds = [option.partition("=")[2].upper() for option in options] or ["A", "AAAA"]
     server = words[1] if words[1:] else DNS_ADDRESS
-    asked, found = look_up_in_pod(node, namespace, f"{bare}." if "." in bare else words[0], kind, server)
-    if found.rcode == "TIMEOUT":
+    names = [words[0]] if "." in words[0] else [f"{words[0]}.{d}" for d in _search_list(node.host, namespace)]
+    queries = [(name, kind) for kind in kinds for name in names]
+    answers = [(n, k, ask_as_pod(node, server, Query(n.lower().rstrip("."), k))) for n, k in queries]
+    replies = [(n, k, found) for n, k, found in answers if found.rcode != "TIMEOUT"]
+    if not replies:
         return Reply(1, ";; connection timed out; no servers could be reached\n\n")
-    head = f"Server:\t\t{server}\nAddress:\t{server}:53\n\n"
+    shown = "".join(_reply(name, kind, found) for name, kind, found in replies)
+    failed = any(found.rcode != "NOERROR" for _, _, found in replies)
+    return Reply(int(failed), f"Server:\t\t{server}\nAddress:\t{server}:53\n\n{shown}")
+
+
+def _reply(name: str, kind: str, found: Answer) -> str:
+    """What is printed for one query; an answer without records is an empty line."""
     if found.rcode != "NOERROR":
-        return Reply(1, f"{head}** server can't find {asked}: {found.rcode}\n\n")
-    if not found.records:
-        return Reply(0, f"{head}*** Can't find {asked}: No answer\n\n")
-    source = "" if found.authoritative else "Non-authoritative answer:\n"
-    return Reply(
-        0, head + source + "".join(FORMS.get(kind, "{n}\t{r}\n").format(n=asked, r=r) for r in found.records) + "\n"
-    )
+        return f"** server can't find {name}: {found.rcode}\n\n"
+    head = "" if found.authoritative else "Non-authoritative answer:\n"
+    form, bare = FORMS.get(kind, "{n}\t{r}\n"), name.rstrip(".")
+    return head + "".join(form.format(n=bare, r=record) for record in found.records) + "\n"
 
 
 @tool
 async def getent(call: Call) -> Reply:
-    """`getent hosts|ahosts NAME` inside a pod: the C library's look-up, with search list and ndots."""
-    node, namespace = _pod(call)
-    if len(call.argv) != 3 or call.argv[1] not in ("hosts", "ahosts", "ahostsv4"):
-        raise ToolError(1, f"Unknown database: {''.join(call.argv[1:2])}\n")
-    asked, found = look_up_in_pod(node, namespace, call.argv[2])
-    return Reply(0 if found.records else 2, "".join(f"{r:<15}   {asked}  {call.argv[2]}\n" for r in found.records))
+    """The image has getconf beside busybox, and no getent."""
+    raise ToolError(127, f"sh: {call.argv[0].rpartition('/')[2]}: not found\n")
 
 
 @tool
@@ -105,25 +130,31 @@ def answers_ping(node: Node, address: str) -> bool:
 
 @tool
 async def ping(call: Call) -> Reply:
-    """`ping [-c N] [-W S] ADDRESS`."""
+    """`ping [-q] [-c N] [-W S] NAME`: the address that the C library gives is printed before anything is sent."""
     node, namespace = _pod(call)
     given = parse(
         call.argv[1:],
-        flags=("-q",),
+        flags=("-q", "-4"),
         values=("-c", "-W", "-w"),
         unknown=lambda option: ToolError(1, f"ping: unrecognized option: {option.lstrip('-')}\n"),
     )
-    name = given.words[0] if given.words else ""
+    if len(given.words) != 1:
+        raise ToolError(1, "BusyBox v1.36.1 multi-call binary.\n\nUsage: ping [OPTIONS] HOST\n")
+    name = given.words[0]
     numeric = name.replace(".", "").isdigit()
     found = (name,) if numeric else look_up_in_pod(node, namespace, name)[1].records
     if not found:
         raise ToolError(1, f"ping: bad address '{name}'\n")
-    sent = given.value("-c", "1")
-    back, loss = (sent, 0) if answers_ping(node, found[0]) else ("0", 100)
+    sent = int(given.value("-c", "1"))
+    answered = answers_ping(node, found[0])
+    lines = [f"64 bytes from {found[0]}: seq={n} ttl=63 time=0.100 ms\n" for n in range(sent * answered)]
+    back, loss = (sent, 0) if answered else (0, 100)
     return Reply(
-        int(loss > 0),
-        f"PING {name} ({found[0]}): 56 data bytes\n\n--- {name} ping statistics ---\n"
-        f"{sent} packets transmitted, {back} packets received, {loss}% packet loss\n",
+        int(not answered),
+        f"PING {name} ({found[0]}): 56 data bytes\n{'' if '-q' in given.flags else ''.join(lines)}"
+        f"\n--- {name} ping statistics ---\n"
+        f"{sent} packets transmitted, {back} packets received, {loss}% packet loss\n"
+        f"{'round-trip min/avg/max = 0.100/0.100/0.100 ms' + chr(10) if answered else ''}",
     )
 
 

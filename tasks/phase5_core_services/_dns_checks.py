@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,18 +11,22 @@ from nornir.core.task import Result, Task
 from tasks.control_plane import DNS_LABEL, Object, expect, is_control_plane, kube, name_of
 from tasks.node_facts import HOSTNAME, RESOLVER_DOMAINS, RESOLVER_SERVERS, grep
 from tasks.probes import (
+    POD_REPORT,
     SERVICE_NAME,
     Lookup,
+    Report,
     acme_names,
     bind_address,
     expected,
     in_overlay,
     lookups,
+    lookups_when,
     node_lookup,
     public_names,
     run_here,
 )
-from thinkube_nornir.cluster import condition_true, is_rolled_out, seen
+from tasks.settling import settled
+from thinkube_nornir.cluster import condition_true, current_pods, is_rolled_out, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import setting
 from thinkube_nornir.outcome import unchanged
@@ -32,6 +36,8 @@ from thinkube_nornir.templates import render
 DROP_INS = "/etc/systemd/resolved.conf.d"
 DROP_IN = f"{DROP_INS}/10-thinkube.conf"
 CAPTURES_ALL = grep(r"^Domains=(.*[[:space:]])?~\.([[:space:]]|$)", DROP_INS)
+Addresses = dict[str, tuple[str, ...]]
+"""Of names."""
 _ONCE = "checked once, on the control plane"
 _LATELY = timedelta(minutes=5)  # as long as the pause between two attempts to start a failing container may get
 
@@ -88,7 +94,7 @@ def coredns_is_available(task: Task) -> Result:
 
 
 def coredns_does_not_restart(task: Task) -> Result:
-    pods = kube(task).list("v1", "Pod", "kube-system", label_selector=DNS_LABEL)
+    pods = current_pods(kube(task).list("v1", "Pod", "kube-system", label_selector=DNS_LABEL))
     restless = {name_of(pod): told for pod in pods if (told := _unrest(pod))}
     why = "\n".join(f"{name}: {told}" for name, told in restless.items()) or "there is no pod of CoreDNS"
     fix = "see why: kubectl -n kube-system logs deployment/coredns --previous"
@@ -124,24 +130,31 @@ def pods_ask_the_cluster_dns(task: Task) -> Result:
 
 def pods_resolve_services(task: Task) -> Result:
     service = kube(task).get("v1", "Service", "kubernetes", "default") or {}
-    wanted, found = (service.get("spec") or {}).get("clusterIP"), lookups(task)[SERVICE_NAME]
-    why = f"expected {wanted}, seen {found}"
-    expect(found.addresses == (wanted,), f"pods do not resolve {SERVICE_NAME}", why=why, fix=_COREDNS_LOG)
-    return unchanged(task, f"{SERVICE_NAME} is {wanted}")
+    wanted = ((service.get("spec") or {}).get("clusterIP"),)
+    found = lookups_when(task, lambda report: report[SERVICE_NAME].addresses == wanted)[SERVICE_NAME]
+    why = f"expected {wanted[0]}, seen {found}"
+    expect(found.addresses == wanted, f"pods do not resolve {SERVICE_NAME}", why=why, fix=_COREDNS_LOG)
+    return unchanged(task, f"{SERVICE_NAME} is {wanted[0]}")
 
 
 def pods_resolve_public_names(task: Task) -> Result:
-    report = lookups(task)
-    found = {name: report[name].addresses for name in public_names(task)}
-    return _public(task, "pods", found)
+    """As programs in pods do: a search domain under the wildcard shows itself only so."""
+
+    def ask() -> Addresses:
+        return {name: lookups(task).programs.get(name, ()) for name in public_names(task)}
+
+    return _public(task, "pods", ask, POD_REPORT)
 
 
 def pods_ask_public_servers_for_acme_names(task: Task) -> Result:
     """BIND's wildcard would answer them with an ingress; public servers say that there is no such name."""
-    report = lookups(task)
-    wrong = {name: report[name] for name in acme_names(task) if not _from_outside(task, report[name])}
-    why = "\n".join(f"{name}: expected an answer without an ingress, seen {found}" for name, found in wrong.items())
-    expect(not wrong, "names for ACME challenges are not asked of public servers", why=why, fix="run the set-up again")
+
+    def wrong(report: Report) -> dict[str, Lookup]:
+        return {name: report[name] for name in acme_names(task) if not _from_outside(task, report[name])}
+
+    found = wrong(lookups_when(task, lambda report: not wrong(report)))
+    why = "\n".join(f"{name}: expected an answer without an ingress, seen {seen}" for name, seen in found.items())
+    expect(not found, "names for ACME challenges are not asked of public servers", why=why, fix="run the set-up again")
     return unchanged(task, f"{', '.join(acme_names(task))}: public servers answer")
 
 
@@ -150,8 +163,10 @@ def _from_outside(task: Task, found: Lookup) -> bool:
 
 
 def pods_resolve_the_domain(task: Task) -> Result:
-    report = lookups(task)
-    return _domain(task, "pods", {name: report[name].addresses for name in expected(task)})
+    def ask() -> Addresses:
+        return {name: lookups(task)[name].addresses for name in expected(task)}
+
+    return _domain(task, "pods", ask, POD_REPORT)
 
 
 def no_drop_in_captures_all_names(task: Task) -> Result:
@@ -172,31 +187,44 @@ def node_routes_the_domain_to_bind(task: Task) -> Result:
 
 
 def node_resolves_the_domain(task: Task) -> Result:
-    return _domain(task, "the node", {name: read(task, node_lookup(name)) for name in expected(task)})
+    facts = {name: node_lookup(name) for name in expected(task)}
+    return _domain(task, "the node", lambda: _read_all(task, facts), *facts.values())
 
 
 def node_resolves_public_names(task: Task) -> Result:
-    names = _plain(public_names(task))
-    return _public(task, "the node", {name: read(task, node_lookup(name)) for name in names})
+    facts = {name: node_lookup(name) for name in _plain(public_names(task))}
+    return _public(task, "the node", lambda: _read_all(task, facts), *facts.values())
 
 
 _COREDNS_LOG = "see why: kubectl -n kube-system logs deployment/coredns"
 
 
-def _domain(task: Task, who: str, found: dict[str, tuple[str, ...]]) -> Result:
-    wrong = {name: address for name, address in expected(task).items() if found[name] != (address,)}
-    why = "\n".join(f"{name}: expected {a}, seen {', '.join(found[name]) or 'nothing'}" for name, a in wrong.items())
+def _read_all(task: Task, facts: dict[str, Fact[tuple[str, ...]]]) -> Addresses:
+    read(task, *facts.values())  # in one round trip
+    return {name: read(task, fact) for name, fact in facts.items()}
+
+
+def _domain(task: Task, who: str, ask: Callable[[], Addresses], *facts: Fact[Any]) -> Result:
+    def wrong(found: Addresses) -> dict[str, str]:
+        return {name: address for name, address in expected(task).items() if found[name] != (address,)}
+
+    found = settled(task, ask, lambda found: not wrong(found), forget=facts)
+    lines = (f"{name}: expected {a}, seen {', '.join(found[name]) or 'nothing'}" for name, a in wrong(found).items())
     fix = f"see what BIND says: dig @{bind_address(task)} {setting(task, 'domain_name')}"
-    expect(not wrong, f"not every name of the domain resolves for {who}", why=why, fix=fix)
+    expect(not wrong(found), f"not every name of the domain resolves for {who}", why="\n".join(lines), fix=fix)
     return unchanged(task, ", ".join(f"{name} is {address}" for name, address in expected(task).items()))
 
 
-def _public(task: Task, who: str, found: dict[str, tuple[str, ...]]) -> Result:
+def _public(task: Task, who: str, ask: Callable[[], Addresses], *facts: Fact[Any]) -> Result:
     """With a search domain and the wildcard, an outside name would be answered with the ingress."""
-    wrong = {n: a for n, a in found.items() if not a or any(in_overlay(task, one) for one in a)}
-    why = "\n".join(f"{name}: expected a public address, seen {', '.join(a) or 'nothing'}" for name, a in wrong.items())
+
+    def wrong(found: Addresses) -> Addresses:
+        return {n: a for n, a in found.items() if not a or any(in_overlay(task, one) for one in a)}
+
+    found = settled(task, ask, lambda found: not wrong(found), forget=facts)
+    lines = (f"{name}: expected a public address, seen {', '.join(a) or 'nothing'}" for name, a in wrong(found).items())
     fix = "see that dns_servers are reachable, and that no search domain is set"
-    expect(not wrong, f"not every public name resolves for {who}", why=why, fix=fix)
+    expect(not wrong(found), f"not every public name resolves for {who}", why="\n".join(lines), fix=fix)
     return unchanged(task, f"{len(found)} public names resolve")
 
 

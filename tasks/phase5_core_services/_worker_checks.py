@@ -20,7 +20,7 @@ from tasks.control_plane import (
 from tasks.microk8s import GROUP, SNAP, units_of
 from tasks.microk8s_facts import CLUSTERED
 from tasks.node_facts import HOSTNAME, units
-from tasks.probes import SERVICE_NAME, lookups, run_here
+from tasks.probes import SERVICE_NAME, lookups_when, run_here
 from thinkube_nornir.cluster import condition_true, current_pods, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import hosts_in
@@ -80,7 +80,7 @@ def pods_run_here(task: Task) -> Result:
 def pods_here_resolve_services(task: Task) -> Result:
     service = kube(task).get("v1", "Service", "kubernetes", "default") or {}
     wanted = str((service.get("spec") or {}).get("clusterIP"))
-    found = lookups(task)[SERVICE_NAME]
+    found = lookups_when(task, lambda report: report[SERVICE_NAME].addresses == (wanted,))[SERVICE_NAME]
     what = f"pods on this node do not resolve {SERVICE_NAME}"
     fix = "see whether pods of coredns are ready, and UDP 4789 is open between the nodes"
     expect(found.addresses == (wanted,), what, why=f"expected {wanted}, seen {found}", fix=fix)

@@ -205,7 +205,13 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
             "kubelet v1.31.0, API v1.32",
         ),
         program("tkw1", "true", "echo no room; exit 3", worker("tkw1", "pods_run_here"), "ended with 3: no room"),
-        program(far, "ping", "exit 1", worker(far, "pods_reach_pods_on_other_nodes"), "ended with 1"),
+        program(
+            far,
+            "ping",
+            'case "$*" in "-c 3 "*) exit 1;; esac; exec $real "$@"',
+            worker(far, "pods_reach_pods_on_other_nodes"),
+            "ended with 1",
+        ),
         api(
             "v1 ConfigMap kube-system coredns",
             {"data": {"Corefile": f"{corefile}# mine\n"}},
@@ -216,8 +222,8 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
         program("tkw1", "cat", "echo nameserver 8.8.8.8", dns("tkw1", "pods_ask_the_cluster_dns"), "seen 8.8.8.8"),
         program(
             "tkc",
-            "nslookup",
-            'case "$1" in github.com*) exit 1;; esac; exec $real "$@"',
+            "ping",
+            'case "$*" in *github.com*) exit 1;; esac; exec $real "$@"',
             dns("tkc", "pods_resolve_public_names"),
             "github.com: expected a public address, seen nothing",
         ),

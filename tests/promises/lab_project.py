@@ -160,6 +160,7 @@ def _lay(folder: Path, inventory: dict[str, dict[str, Any]]) -> None:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["lab"] = {"idle": 300, "emulation": "breakable", "speed": 10_000}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    _add(folder / "inventory", "defaults", {"dns_settle_seconds": 1})  # a red verify need not take half a minute
     for name, settings in inventory.items():
         _add(folder / "inventory", name, settings)
 

@@ -78,6 +78,20 @@ def test_report_of_a_probe_pod() -> None:
     assert (report["c.example"].addresses, report["c.example"].answered) == ((), False)
 
 
+def test_what_programs_in_a_pod_get_is_read_from_ping() -> None:
+    """Its first line names the address, whether that answers or not; lines of several at once come in any order."""
+    pinged = (
+        "ping: bad address 'c.example'\n"
+        "PING b.example. (192.168.1.240): 56 data bytes\n\n--- b.example. ping statistics ---\n"
+        "1 packets transmitted, 0 packets received, 100% packet loss\n"
+        "PING a.example (2001:db8::7): 56 data bytes\nping: permission denied (are you root?)\n"
+    )
+
+    report = parse_report(f"nameserver 10.152.183.10\n@ x\nServer:\t\t10.152.183.10\n@@\n{pinged}")
+
+    assert report.programs == {"a.example": ("2001:db8::7",), "b.example.": ("192.168.1.240",)}
+
+
 _LINES = st.lists(st.from_regex(r"--[a-z-]{1,8}[= ][a-z0-9.]{1,8}", fullmatch=True), max_size=6)
 
 

@@ -92,6 +92,36 @@ def test_a_search_domain_breaks_public_names_in_pods() -> None:
     assert in_pod(here, "github.com.")[0] == "github.com"
 
 
+def test_only_a_program_in_a_pod_sees_the_search_list() -> None:
+    """busybox' nslookup skips it for a name with a dot, so it says nothing of the wildcard; ping shows the ingress."""
+    here, api = cluster()
+    set_corefile(api, ".:53 {\n reload\n forward . 192.168.191.1\n}\n")
+    here.hosts["tkc"].files.write(DROP_IN, "[Resolve]\nDNS=192.168.191.1\nDomains=example.org\n")
+    here.sh("tkc", "systemctl", "restart", "systemd-resolved")
+
+    asked = run_pod(here, api, "busybox:1.36", "nslookup", "github.com")
+    pinged = run_pod(here, api, "busybox:1.36", "ping", "-q", "-c", "1", "-W", "1", "github.com")
+
+    assert b"192.168.191.200" not in asked.log
+    assert b"203.0.113." in asked.log
+    assert pinged.log.startswith(b"PING github.com (192.168.191.200): 56 data bytes\n")
+    assert run_pod(here, api, "busybox:1.36", "ping", "-c", "1", "nosuch.invalid.").log == (
+        b"ping: bad address 'nosuch.invalid.'\n"
+    )
+
+
+def test_a_single_label_is_asked_below_each_search_domain() -> None:
+    """nslookup asks for A and AAAA of each, and never for the label itself."""
+    here, api = cluster()
+
+    found = run_pod(here, api, "busybox:1.36", "nslookup", "kubernetes")
+
+    assert found.code == 1
+    assert found.log.count(b"Name:\tkubernetes.default.svc.cluster.local\nAddress: 10.152.183.1\n") == 1
+    assert found.log.count(b"** server can't find kubernetes.svc.cluster.local: NXDOMAIN\n") == 2
+    assert b"find kubernetes:" not in found.log
+
+
 def test_a_public_server_first_in_the_same_list_hides_the_domain() -> None:
     """The servers of one list are not tried in turn: the first that answers, answers NXDOMAIN too."""
     here = lab()
@@ -168,7 +198,7 @@ def test_a_pods_command_runs_with_the_pods_own_names() -> None:
     assert found.code == 0
     assert found.log == (
         b"Server:\t\t10.152.183.10\nAddress:\t10.152.183.10:53\n\n"
-        b"Name:\tkubernetes.default.svc.cluster.local\nAddress: 10.152.183.1\n\n"
+        b"Name:\tkubernetes.default.svc.cluster.local\nAddress: 10.152.183.1\n\n\n"
     )
     assert (
         run_pod(here, api, "busybox", "nslookup", "tkc.example.org", "192.168.191.1").log.count(b"192.168.191.110") == 1

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from tasks import settling
 from tasks.phase5_core_services import coredns
-from tests.microk8s_machine import COREFILE_OF_ADDON, FakeCluster
+from tests.microk8s_machine import COREFILE_OF_ADDON, FakeCluster, pod
+from thinkube_nornir.command import Command
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import Outcome, outcome_of
 
@@ -113,6 +115,67 @@ FAULTS: dict[str, list[tuple[str, Break]]] = {
         ("tkw1", lambda c: c.machines["tkw1"].names.update({"github.com": "192.168.191.200"})),
     ],
 }
+
+
+DNS_CHECKS = {
+    "pods_resolve_services": {"kubernetes.default.svc.cluster.local": "SERVFAIL"},
+    "pods_resolve_public_names": {"github.com": "192.168.191.200"},
+    "pods_ask_public_servers_for_acme_names": {"_acme-challenge.example.org": "192.168.191.200"},
+    "pods_resolve_the_domain": {"example.org": "203.0.113.9"},
+}
+
+
+@pytest.mark.parametrize("check", DNS_CHECKS)
+def test_a_pods_old_answer_right_after_a_roll_out_is_asked_again(
+    installed: FakeCluster, check: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kube-proxy of another node sends to the old pod for seconds: one wrong answer is no verdict."""
+    monkeypatch.setattr(settling, "_PAUSE", 0.0)
+    monkeypatch.setitem(installed.machines["tkw1"].host.settings, "dns_settle_seconds", 30)
+    installed.pod_answers.update(DNS_CHECKS[check])
+    run = installed.api.pod
+
+    def later_right(manifest: dict[str, Any]) -> tuple[int, str]:
+        answer = run(manifest)
+        if manifest.get("status"):  # its log was read
+            installed.pod_answers.clear()
+        return answer
+
+    installed.api.pod = later_right
+
+    assert installed.run("tkw1", COMPONENT, "verify")[check].exception is None
+
+
+def test_a_nodes_old_answer_is_asked_again(installed: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """resolved keeps answers, too."""
+    monkeypatch.setattr(settling, "_PAUSE", 0.0)
+    machine = installed.machines["tkw1"]
+    monkeypatch.setitem(machine.host.settings, "dns_settle_seconds", 30)
+    machine.names["example.org"] = "203.0.113.9"
+    answer: Any = machine.host.answers["getent ahostsv4"]
+
+    def later_right(command: Command) -> Any:
+        said = answer(command)
+        if command.argv[-1] == "example.org":
+            machine.names.clear()
+        return said
+
+    machine.host.answers["getent ahostsv4"] = later_right
+
+    assert installed.run("tkw1", COMPONENT, "verify")["node_resolves_the_domain"].exception is None
+
+
+def test_an_old_pod_that_ends_or_was_evicted_is_no_evidence(installed: FakeCluster) -> None:
+    """Lameduck turns the old pod unready for seconds; an evicted one stays listed for good."""
+    ending = pod("coredns-0", "k8s-app=kube-dns", "tkc.example.org")
+    ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    evicted = pod("coredns-00", "k8s-app=kube-dns", "tkc.example.org")
+    for old in (ending, evicted):
+        old["status"]["conditions"] = []
+        installed.api.add(old)
+    evicted["status"] |= {"phase": "Failed", "reason": "Evicted"}
+
+    assert installed.run("tkc", COMPONENT, "verify")["coredns_does_not_restart"].exception is None
 
 
 def test_every_check_has_a_fault() -> None:
