@@ -28,6 +28,9 @@ class Step:
     """Name of a token (config.yaml `tokens`) that is held while the step runs: `join`."""
     timeout: float | None = None
     """Seconds the step as a whole may take; None for config.yaml's `timeouts.step`."""
+    early: bool = False
+    """A precondition that needs nothing of what other components set up: it is checked before the first change of the
+    whole run. See plan.py."""
 
     @property
     def name(self) -> str:
@@ -52,8 +55,9 @@ def step(
     needs: tuple[str, ...] | None = None,
     token: str | None = None,
     timeout: float | None = None,
+    early: bool = False,
 ) -> Step:
-    return Step(function, needs, token, timeout)
+    return Step(function, needs, token, timeout, early)
 
 
 def chain(*steps: StepFunction | Step, facts: Callable[[Task], tuple[Any, ...]] | None = None) -> Chain:
@@ -82,3 +86,8 @@ class Component:
     """Whether it uses them on this host: one of two ways to work may need none."""
     preconditions: Chain = field(default_factory=Chain)
     """Checks that must hold before set-up; read-only."""
+
+    def __post_init__(self) -> None:
+        for chain in (self.setup, self.verify, self.rollback):
+            if misplaced := [step.name for step in chain.steps if step.early]:
+                raise ValueError(f"{self.title}: early is for preconditions, not for {', '.join(misplaced)}")

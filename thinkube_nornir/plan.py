@@ -1,4 +1,9 @@
-"""Phases x components x hosts to a Plan: a graph of (step, host) nodes. Pure: the same for plan, run and resume."""
+"""Phases x components x hosts to a Plan: a graph of (step, host) nodes. Pure: the same for plan, run and resume.
+
+Early preconditions (component.Step.early) come before the first change of a run, whichever component they belong to
+and whatever that one needs. A host on which one of them fails is not changed at all. Other hosts only wait until all of
+them have ended, and go on: one bad host does not stop them.
+"""
 
 from __future__ import annotations
 
@@ -127,8 +132,17 @@ class _Part:
         return f"{self.entry.name}/{self.chain}/{step.name}@{self.host}"
 
     @property
+    def early(self) -> list[Step]:
+        return [step for step in self.steps.steps if step.early]
+
+    @property
+    def ordered(self) -> list[Step]:
+        """Early ones first: they cannot wait for those that need other components."""
+        return [*self.early, *(step for step in self.steps.steps if not step.early)]
+
+    @property
     def ids(self) -> list[str]:
-        return [self.id(step) for step in self.steps.steps]
+        return [self.id(step) for step in self.ordered]
 
     @property
     def checks(self) -> bool:
@@ -156,10 +170,17 @@ class _Graph:
     parts: Sequence[_Part]
     verb: str
     _by_component: dict[str, list[_Part]] = field(default_factory=dict)
+    _early: dict[str, list[str]] = field(default_factory=dict)
+    """Host to its early preconditions, of all components."""
+    _last_early: set[str] = field(default_factory=set)
+    """Of each component and host, the one that comes after the others."""
 
     def __post_init__(self) -> None:
         for part in self.parts:
             self._by_component.setdefault(part.entry.name, []).append(part)
+            early = [part.id(step) for step in part.early]
+            self._early.setdefault(part.host, []).extend(early)
+            self._last_early.update(early[-1:])
 
     def nodes(self) -> list[Node]:
         return [node for part in self.parts for node in self._part_nodes(part)]
@@ -167,14 +188,18 @@ class _Graph:
     def _part_nodes(self, part: _Part) -> list[Node]:
         nodes: list[Node] = []
         crossed = False
-        for step in part.steps.steps:
+        for step in part.ordered:
             before = frozenset([nodes[-1].id]) if nodes else frozenset[str]()
             needs = self._earlier_chains(part) if part.checks or not nodes else before
+            after = before
             if step.needs is not None:
                 needs |= self._named(step.needs)
-            elif not crossed:
+            elif not crossed and not step.early:
                 needs |= self._other_components(part)
                 crossed = not part.checks
+            if part.chain == "setup" and not nodes:
+                needs |= frozenset(self._early[part.host])
+                after |= self._last_early
             nodes.append(
                 Node(
                     id=part.id(step),
@@ -184,7 +209,7 @@ class _Graph:
                     host=part.host,
                     facts=part.steps if not nodes and part.steps.facts else None,
                     needs=needs,
-                    after=before - needs,
+                    after=after - needs,
                     prerequisite=part.prerequisite,
                 )
             )

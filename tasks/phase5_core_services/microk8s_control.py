@@ -23,7 +23,7 @@ from tasks.phase5_core_services import _control_checks as checks
 from tasks.phase5_core_services._control_checks import CLUSTER_DNS, addons, kubeconfig_path, workloads, wrappers
 from tasks.workloads import await_rolled_out
 from thinkube_nornir.command import Fact, File
-from thinkube_nornir.component import Component, chain
+from thinkube_nornir.component import Component, chain, step
 from thinkube_nornir.context import context, hosts_in, setting
 from thinkube_nornir.errors import Refused, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
@@ -111,7 +111,7 @@ COMPONENT = Component(
     number=10,
     group=CONTROL_PLANE,
     settings=node.SETTINGS,
-    preconditions=chain(*node.PRECONDITIONS, facts=node.precondition_facts),
+    preconditions=chain(*[step(check, early=True) for check in node.PRECONDITIONS], facts=node.precondition_facts),
     setup=chain(
         write_launch_configuration,
         node.install_snap,

@@ -185,7 +185,7 @@ COMPONENT = Component(
     group=WORKERS,
     needs=("phase5.microk8s_control",),
     settings=node.SETTINGS,
-    preconditions=chain(*[step(check, needs=()) for check in node.PRECONDITIONS], facts=node.precondition_facts),
+    preconditions=chain(*[step(check, early=True) for check in node.PRECONDITIONS], facts=node.precondition_facts),
     setup=chain(
         step(node.install_snap, needs=()),
         step(node.hold_refreshes, needs=()),

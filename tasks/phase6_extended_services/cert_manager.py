@@ -175,7 +175,7 @@ COMPONENT = Component(
     settings=("domain_name", "acme_issuer", "cert_manager_version"),
     secrets=(TOKEN,),
     uses_secrets=lambda host: is_acme({"acme_issuer": host.get("acme_issuer")}),
-    preconditions=chain(token_may_edit_the_zone),
+    preconditions=chain(step(token_may_edit_the_zone, early=True)),
     setup=chain(
         create_namespace,
         install_release,

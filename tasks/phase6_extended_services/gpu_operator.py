@@ -198,7 +198,9 @@ COMPONENT = Component(
     group="microk8s",
     needs=("phase5.microk8s_control", "phase5.microk8s_workers", "phase5.coredns"),
     settings=("gpu_operator_version", "gpu_operator_namespace", "cuda_test_image"),
-    preconditions=chain(*_PRECONDITIONS, facts=checks.facts),
+    preconditions=chain(
+        *[step(c, early=c is not checks.no_other_operator_is_there) for c in _PRECONDITIONS], facts=checks.facts
+    ),
     setup=chain(
         # What is wrong with one node is known before anything is changed on another.
         step(save_runtime_template, needs=tuple(f"{_MINE}.{check.__name__}" for check in _PRECONDITIONS)),

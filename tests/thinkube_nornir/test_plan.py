@@ -146,3 +146,88 @@ def test_nodes_come_after_all_they_wait_for(hosts: set[str], verb: str) -> None:
         assert node.id not in seen
         seen.add(node.id)
     assert {n.host for n in made.nodes if not n.prerequisite} <= hosts
+
+
+EARLY_CONTROL = entry(
+    "p5.control",
+    "control",
+    preconditions=chain(step(quiet("snapd_runs"), early=True), step(quiet("disk_has_room"), early=True)),
+    setup=chain(quiet("install"), quiet("enable")),
+    verify=chain(quiet("is_ready")),
+)
+EARLY_WORKERS = entry(
+    "p5.workers",
+    "workers",
+    needs=("p5.control",),
+    setup=chain(step(quiet("fetch"), needs=()), quiet("join")),
+    verify=chain(quiet("has_joined")),
+)
+CARDS = entry(
+    "p6.cards",
+    "all",
+    needs=("p5.workers",),
+    preconditions=chain(quiet("no_other_operator"), step(quiet("cards_are_there"), early=True)),
+    setup=chain(quiet("label")),
+)
+EARLY_HOSTS = {"control": ["c1"], "workers": ["w1", "w2"], "all": ["c1", "w1", "w2"]}
+
+
+def with_early(verb: str = "run") -> plan.Plan:
+    entries = (EARLY_CONTROL, EARLY_WORKERS, CARDS)
+    return plan.make(catalog(*entries), entries, inventory(EARLY_HOSTS), ["c1", "w1", "w2"], verb)
+
+
+def test_a_later_components_early_precondition_comes_before_the_first_change() -> None:
+    """Every set-up chain, on every host, starts when all early preconditions have ended."""
+    made = with_early()
+    early = {node.id for node in made.nodes if node.step.early}
+    order = [node.id for node in made.nodes]
+    first_change = next(n for n, node in enumerate(made.nodes) if node.chain == "setup")
+
+    assert len(early) == 5
+    assert early <= set(order[:first_change])
+    for node in ("p5.control/setup/install@c1", "p5.workers/setup/fetch@w1", "p5.workers/setup/fetch@w2"):
+        assert _all_before(made, node) >= early
+
+
+def _all_before(made: plan.Plan, node: str) -> set[str]:
+    seen: set[str] = set()
+    stack = [node]
+    while stack:
+        waits_for = (made.by_id[stack[-1]].needs | made.by_id[stack.pop()].after) - seen
+        seen |= waits_for
+        stack += waits_for
+    return seen
+
+
+def test_a_red_early_precondition_stops_the_changes_of_its_own_host_only() -> None:
+    """What a host lacks for any component leaves the host as it is; other hosts do not need it."""
+    made = with_early()
+
+    assert "p6.cards/preconditions/cards_are_there@w1" in needs(made, "p5.workers/setup/fetch@w1")
+    assert "p6.cards/preconditions/cards_are_there@c1" in needs(made, "p5.control/setup/install@c1")
+    assert not {n for n in needs(made, "p5.workers/setup/fetch@w2") if n.endswith("@w1")}
+
+
+def test_early_preconditions_wait_for_nothing_but_each_other() -> None:
+    """They come first in their chain, also when they are declared after one that needs other components."""
+    made = with_early()
+
+    for node in made.nodes:
+        if node.step.early:
+            assert not node.needs
+            assert all(made.by_id[other].step.early for other in node.after)
+    late = made.by_id["p6.cards/preconditions/no_other_operator@w1"]
+    assert "p5.workers/verify/has_joined@w2" in late.needs
+    assert late.after == {"p6.cards/preconditions/cards_are_there@w1"}
+
+
+def test_verify_knows_no_early_preconditions() -> None:
+    """Nothing but a run checks what must be there before it."""
+    assert not [node for node in with_early("verify").nodes if node.step.early]
+
+
+def test_early_steps_elsewhere_are_refused() -> None:
+    """Only a precondition can be early."""
+    with pytest.raises(ValueError, match="early is for preconditions, not for install"):
+        entry("p.one", setup=chain(step(quiet("install"), early=True)))

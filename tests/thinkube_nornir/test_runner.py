@@ -351,3 +351,25 @@ def test_a_thousand_hosts() -> None:
 
     assert len(result.results) == 8000
     assert Outcome.FAILED not in result.outcomes
+
+
+def test_a_host_that_lacks_something_is_not_changed_and_others_are() -> None:
+    """Two hosts fail an early check of a later component, one because it is dead: the third is set up all the same."""
+    lacking = on_host("h1", failing("has_cards", CheckFailed("no card", why="seen none", fix="add one")), quiet("x"))
+    dead = on_host("h2", failing("has_cards", Unreachable("h2 is down")), lacking)
+    base = entry("p.base", setup=chain(altering("install")), verify=chain(quiet("runs")))
+    cards = entry(
+        "p.cards", needs=("p.base",), preconditions=chain(step(dead, early=True)), setup=chain(altering("label"))
+    )
+
+    result, _ = carry_out(base, cards, hosts={"all": ["h1", "h2", "h3"]})
+
+    assert outcomes(result) == {
+        **{f"has_cards@{host}": Outcome.FAILED for host in ("h1", "h2")},
+        "has_cards@h3": Outcome.UNCHANGED,
+        **{f"{step}@{host}": Outcome.SKIPPED for step in ("install", "runs", "label") for host in ("h1", "h2")},
+        "install@h3": Outcome.CHANGED,
+        "runs@h3": Outcome.UNCHANGED,
+        "label@h3": Outcome.SKIPPED,
+    }
+    assert "needs p.cards/preconditions/has_cards@h1, which failed" in str(result.results["p.base/setup/install@h1"])

@@ -148,7 +148,8 @@ def test_installing_needs_nothing_from_the_control_plane() -> None:
     """All steps before the join declare no edge, and run while the control plane is not even there."""
     steps = COMPONENT.setup.steps
     join = [step.name for step in steps].index("join_cluster")
-    assert all(step.needs == () for step in (*COMPONENT.preconditions.steps, *steps[:join]))
+    assert all(step.early for step in COMPONENT.preconditions.steps)
+    assert all(step.needs == () for step in steps[:join])
     assert steps[join].needs is None
     assert steps[join].token == "join"
 
