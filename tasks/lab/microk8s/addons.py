@@ -87,7 +87,7 @@ def _enable_storage(node: Node, *, alias: bool) -> str:
         "DEPRECATION WARNING: 'storage' is deprecated and will soon be removed. "
         "Please use 'hostpath-storage' instead.\n\n"
     )
-    for manifest in manifests.hostpath():
+    for manifest in manifests.hostpath(node.minor):
         node.api.apply(manifest)
     node.addons.add("hostpath-storage")
     return (warning if alias else "") + (
@@ -160,7 +160,10 @@ def _disable(node: Node, word: str) -> str:
     name = "hostpath-storage" if name == "storage" else name
     if name in node.addons and name in _OWN_WAY:
         return head + _OWN_WAY[name](node)
-    removable = {"dns": lambda: manifests.dns("", node.minor), "hostpath-storage": manifests.hostpath}
+    removable = {
+        "dns": lambda: manifests.dns("", node.minor),
+        "hostpath-storage": lambda: manifests.hostpath(node.minor),
+    }
     if name in node.addons and name in removable:
         for manifest in removable[name]():
             at = manifest["metadata"]

@@ -142,7 +142,7 @@ async def come_up(node: Node) -> None:
     await services.started(node.host, "k8s-dqlite")
     await services.started(node.host, "kubelite")
     if node.down is None:
-        for manifest in (manifests.kubernetes_service(), *manifests.calico()):
+        for manifest in (manifests.kubernetes_service(), *manifests.calico(node.minor)):
             node.api.apply(manifest)
         machine(node.host).links[POD_LINK] = Link(POD_LINK, [f"10.1.{_number(node.host)}.0/32"], "vxlan")
 
@@ -211,7 +211,7 @@ def _write_files(node: Node) -> None:
         host.install(path, "microk8s", stdin=path.endswith(("kubectl", "helm", "helm3")))
     reset_arguments(host, tuple(DEFAULT_ARGUMENTS))
     host.files.write(f"{DATA}/args/certs.d/docker.io/hosts.toml", 'server = "https://registry-1.docker.io"\n')
-    host.files.write(f"{DATA}/args/cni-network/cni.yaml", cni(manifests.calico()))
+    host.files.write(f"{DATA}/args/cni-network/cni.yaml", cni(manifests.calico(node.minor)))
     host.files.write(f"{DATA}/credentials/client.config", kubeconfig(node), 0o660)
     host.files.write(TOKENS, "", 0o660)
     host.files.write(f"{LOCKS}/ha-cluster", "")

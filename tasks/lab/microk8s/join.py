@@ -192,7 +192,7 @@ async def _become_worker(node: Node, control: Node, address: str) -> None:
 
 def _first_join(control: Node, joiner: str) -> None:
     """The first join binds dqlite to the LAN and points Calico's address detection at the joiner."""
-    objects = manifests.calico()
+    objects = manifests.calico(control.minor)
     objects[0]["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = f"can-reach={joiner}"
     now = control.api.get("apps/v1", "DaemonSet", "calico-node", manifests.SYSTEM)
     if now is None or "can-reach" in json.dumps(now):

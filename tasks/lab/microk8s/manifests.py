@@ -1,4 +1,14 @@
-"""The kube-system objects that MicroK8s and its addons apply."""
+"""The kube-system objects that MicroK8s and its addons apply.
+
+Left out: rights, which the lab's API server asks nobody for, and Calico's CRDs and configuration.
+
+Source: canonical/microk8s-core-addons@1.32 addons/dns/coredns.yaml
+Source: canonical/microk8s-core-addons@1.33 addons/dns/coredns.yaml
+Source: canonical/microk8s-core-addons@1.34 addons/dns/coredns.yaml
+Source: canonical/microk8s-core-addons@1.35 addons/dns/coredns.yaml
+Source: canonical/microk8s-core-addons@1.35 addons/hostpath-storage/storage.yaml
+Source: canonical/microk8s@1.35 upgrade-scripts/000-switch-to-calico/resources/calico.yaml
+"""
 
 from __future__ import annotations
 
@@ -31,11 +41,14 @@ COREFILE = """.:53 {
 """
 
 
+_COREDNS = {(1, 33): "1.12.1", (1, 34): "1.12.3", (1, 35): "1.13.1"}
+_ADDON_MANAGER = "addonmanager.kubernetes.io/mode"
+_RECONCILED = {"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", _ADDON_MANAGER: "Reconcile"}
+
+
 def coredns_version(minor: tuple[int, int]) -> str:
     """What the addon of this Kubernetes version ships."""
-    if minor <= (1, 32):
-        return "1.10.1"
-    return "1.12.1" if minor <= (1, 34) else "1.13.1"
+    return _COREDNS.get(minor, "1.10.1" if minor < (1, 33) else _COREDNS[1, 35])
 
 
 def dns(forward: str, minor: tuple[int, int]) -> list[Object]:
@@ -54,42 +67,51 @@ def dns(forward: str, minor: tuple[int, int]) -> list[Object]:
         "configMap": {"name": "coredns", "items": [{"key": "Corefile", "path": "Corefile"}]},
     }
     pod = {"serviceAccountName": "coredns", "containers": [container], "dnsPolicy": "Default", "volumes": [volume]}
+    named = {**_RECONCILED, "kubernetes.io/name": "CoreDNS"}
     return [
-        _object("v1", "ServiceAccount", "coredns", label),
-        {**_object("v1", "ConfigMap", "coredns", label), "data": {"Corefile": COREFILE % forward}},
-        _workload("Deployment", "coredns", label, pod),
+        _object("v1", "ServiceAccount", "coredns", _RECONCILED),
         {
-            **_object("v1", "Service", "kube-dns", label),
+            **_object("v1", "ConfigMap", "coredns", label | {_ADDON_MANAGER: "EnsureExists"}),
+            "data": {"Corefile": COREFILE % forward},
+        },
+        _workload("Deployment", "coredns", label, pod, labels=named),
+        {
+            **_object("v1", "Service", "kube-dns", named),
             "spec": {"selector": label, "clusterIP": DNS_ADDRESS, "ports": ports},
         },
     ]
 
 
-def calico() -> list[Object]:
+def calico(minor: tuple[int, int]) -> list[Object]:
     agent = {"k8s-app": "calico-node"}
     env = [{"name": "IP_AUTODETECTION_METHOD", "value": "first-found"}]
-    container = {"name": "calico-node", "image": "docker.io/calico/node:v3.28.1", "env": env}
-    controller = {
-        "containers": [{"name": "calico-kube-controllers", "image": "docker.io/calico/kube-controllers:v3.28.1"}]
-    }
+    version = "v3.28.1" if minor < (1, 33) else "v3.29.3"
+    container = {"name": "calico-node", "image": f"docker.io/calico/node:{version}", "env": env}
     pod = {"containers": [container], "hostNetwork": True, "tolerations": [{"operator": "Exists"}]}
+    name = "calico-kube-controllers"
+    controller = {"containers": [{"name": name, "image": f"docker.io/calico/kube-controllers:{version}"}]}
+    budget = {"maxUnavailable": 1, "selector": {"matchLabels": {"k8s-app": name}}}
     return [
-        _workload("DaemonSet", "calico-node", agent, pod),
-        _workload("Deployment", "calico-kube-controllers", {"k8s-app": "calico-kube-controllers"}, controller),
+        _workload("DaemonSet", "calico-node", agent, pod | {"serviceAccountName": "calico-node"}),
+        *(_object("v1", "ServiceAccount", account) for account in ("calico-node", name)),
+        _workload("Deployment", name, {"k8s-app": name}, controller | {"serviceAccountName": name}),
+        {**_object("policy/v1", "PodDisruptionBudget", name, {"k8s-app": name}), "spec": budget},
     ]
 
 
-def hostpath() -> list[Object]:
+def hostpath(minor: tuple[int, int]) -> list[Object]:
     label = {"k8s-app": "hostpath-provisioner"}
     container = {
         "name": "hostpath-provisioner",
-        "image": "cdkbot/hostpath-provisioner:1.5.0",
+        "image": f"cdkbot/hostpath-provisioner:{'1.5.0' if minor < (1, 34) else '1.6.0'}",
         "env": [{"name": "PV_DIR", "value": f"{COMMON}/default-storage"}],
     }
     default = {"storageclass.kubernetes.io/is-default-class": "true"}
+    account = "microk8s-hostpath"
+    pod = {"containers": [container], "serviceAccountName": account}
     return [
-        _object("v1", "ServiceAccount", "microk8s-hostpath"),
-        _workload("Deployment", "hostpath-provisioner", label, {"containers": [container]}),
+        _object("v1", "ServiceAccount", account),
+        _workload("Deployment", "hostpath-provisioner", label, pod),
         {
             "apiVersion": "storage.k8s.io/v1",
             "kind": "StorageClass",
@@ -124,7 +146,9 @@ def _object(version: str, kind: str, name: str, labels: dict[str, str] | None = 
     }
 
 
-def _workload(kind: str, name: str, label: dict[str, str], pod: dict[str, Any]) -> Object:
+def _workload(
+    kind: str, name: str, label: dict[str, str], pod: dict[str, Any], *, labels: dict[str, str] | None = None
+) -> Object:
     template = {"metadata": {"labels": dict(label)}, "spec": pod}
     spec: dict[str, Any] = {"selector": {"matchLabels": dict(label)}, "template": template}
     if kind == "Deployment":
@@ -132,4 +156,4 @@ def _workload(kind: str, name: str, label: dict[str, str], pod: dict[str, Any]) 
             "replicas": 1,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "10%", "maxUnavailable": 0}},
         }
-    return {**_object("apps/v1", kind, name, label), "spec": spec}
+    return {**_object("apps/v1", kind, name, labels or label), "spec": spec}

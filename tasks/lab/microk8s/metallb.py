@@ -1,4 +1,11 @@
-"""Addon metallb: what turning it on and off does to the cluster; load_balancer.py is what its pods do."""
+"""Addon metallb: what turning it on and off does to the cluster; load_balancer.py is what its pods do.
+
+Source: canonical/microk8s-core-addons@1.32 addons/metallb/crd.yaml
+Source: canonical/microk8s-core-addons@1.32 addons/metallb/metallb.yaml
+Source: canonical/microk8s-core-addons@1.33 addons/metallb/metallb.yaml
+Source: canonical/microk8s-core-addons@1.35 addons/metallb/crd.yaml
+Source: canonical/microk8s-core-addons@1.35 addons/metallb/metallb.yaml
+"""
 
 from __future__ import annotations
 
@@ -9,19 +16,21 @@ from tasks.lab.microk8s.node import Node
 from tasks.lab.tool import ToolError
 from thinkube_nornir.lab.kube import Object
 
-WEBHOOKS = "metallb-webhook-configuration"
 _ASK = "Enter each IP address range delimited by comma (e.g. '10.64.140.43-10.64.140.49,192.168.0.105-192.168.0.111'): "
 _NUMBER = r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+"
 _RANGE = re.compile(rf"{_NUMBER}-{_NUMBER}|{_NUMBER}/[0-9]{{1,3}}")
-_KINDS = {
-    "AddressPool": "addresspools",
-    "BFDProfile": "bfdprofiles",
-    "BGPAdvertisement": "bgpadvertisements",
-    "BGPPeer": "bgppeers",
-    "Community": "communities",
-    POOL[1]: "ipaddresspools",
-    ADVERTISEMENT[1]: "l2advertisements",
+_LABEL = {"app": "metallb"}
+_KINDS = {  # plural, and the versions that are served: the last one is stored
+    "BFDProfile": ("bfdprofiles", VERSION),
+    "BGPAdvertisement": ("bgpadvertisements", VERSION),
+    "BGPPeer": ("bgppeers", VERSION, "v1beta2"),
+    "Community": ("communities", VERSION),
+    POOL[1]: ("ipaddresspools", VERSION),
+    ADVERTISEMENT[1]: ("l2advertisements", VERSION),
 }
+_UNTIL_0_13 = {"AddressPool": ("addresspools", "v1alpha1", VERSION)}
+_FROM_0_14 = {"ServiceL2Status": ("servicel2statuses", VERSION)}
+_FROM_0_15 = {"ServiceBGPStatus": ("servicebgpstatuses", VERSION)}
 
 
 def enable(node: Node, argument: str) -> str:
@@ -36,7 +45,7 @@ def enable(node: Node, argument: str) -> str:
     for one in ranges:
         if not _RANGE.fullmatch(one):
             raise ToolError(1, "", f"Enabling MetalLB\nYour input value ({one}) is not a valid IP Range\n")
-    for manifest in [*_definitions(), *_manifests(node), _pool(ranges)]:
+    for manifest in [*definitions(node.minor), *manifests(node.minor), pool(ranges)]:
         node.api.apply(manifest)
     if node.host.state.get("balanced") is not node.api:
         node.host.state["balanced"] = node.api
@@ -49,17 +58,18 @@ def enable(node: Node, argument: str) -> str:
 
 def disable(node: Node) -> str:
     """With its CRDs all pools go, also those that others made."""
-    for definition in _definitions():
+    for definition in definitions(node.minor):
         node.api.delete(definition["apiVersion"], definition["kind"], definition["metadata"]["name"])
     node.api.delete("v1", "Namespace", NAMESPACE)
-    for obj in _manifests(node):
+    for obj in manifests(node.minor):
         if "namespace" not in obj["metadata"] and obj["kind"] != "Namespace":
             node.api.delete(obj["apiVersion"], obj["kind"], obj["metadata"]["name"])
     node.addons.discard("metallb")
     return "Disabling MetalLB\nMetalLB is terminated\n"
 
 
-def _definitions() -> list[Object]:
+def definitions(minor: tuple[int, int]) -> list[Object]:
+    kinds = _KINDS | (_UNTIL_0_13 if minor < (1, 33) else _FROM_0_14) | (_FROM_0_15 if minor >= (1, 34) else {})
     return [
         {
             "apiVersion": "apiextensions.k8s.io/v1",
@@ -69,21 +79,37 @@ def _definitions() -> list[Object]:
                 "group": GROUP,
                 "scope": "Namespaced",
                 "names": {"kind": kind, "plural": plural},
-                "versions": [{"name": VERSION, "served": True, "storage": True, "subresources": {"status": {}}}],
+                "versions": [
+                    {
+                        "name": version,
+                        "served": True,
+                        "storage": version == versions[-1],
+                        "subresources": {"status": {}},
+                    }
+                    for version in versions
+                ],
             },
         }
-        for kind, plural in _KINDS.items()
+        for kind, (plural, *versions) in kinds.items()
     ]
 
 
-def _manifests(node: Node) -> list[Object]:
-    image = _version(node.minor)
+def manifests(minor: tuple[int, int]) -> list[Object]:
+    version, prefix = _version(minor), "" if minor < (1, 33) else "metallb-"
+    security = {f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("audit", "enforce", "warn")}
+    webhooks = f"{prefix}webhook-configuration" if prefix else "validating-webhook-configuration"
+    service = _object("v1", "Service", f"{prefix}webhook-service")
+    ports = [{"port": 443, "targetPort": 9443}]
+    excluded = [_object("v1", "ConfigMap", "metallb-excludel2")] if prefix else []
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"app": "metallb"}}},
-        *(_object("v1", "ServiceAccount", name) for name in ("controller", "speaker")),
-        _workload("Deployment", "controller", {"containers": [_container("controller", image)]}),
-        _workload("DaemonSet", "speaker", {"containers": [_container("speaker", image)], "hostNetwork": True}),
-        _object("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", WEBHOOKS, namespaced=False),
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": security}},
+        *(_object("v1", "ServiceAccount", name, _LABEL) for name in ("controller", "speaker")),
+        *excluded,
+        _object("v1", "Secret", "metallb-webhook-cert" if prefix else "webhook-server-cert"),
+        service | {"spec": {"ports": ports, "selector": {"component": "controller"}}},
+        _workload("Deployment", "controller", {"containers": [_container("controller", version)]}),
+        _workload("DaemonSet", "speaker", {"containers": [_container("speaker", version)], "hostNetwork": True}),
+        _object("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", webhooks, namespaced=False),
         _object(f"{GROUP}/{VERSION}", ADVERTISEMENT[1], "default-advertise-all-pools"),
     ]
 
@@ -94,12 +120,16 @@ def _version(minor: tuple[int, int]) -> str:
     return "v0.14.9" if minor == (1, 33) else "v0.15.2"
 
 
-def _pool(ranges: list[str]) -> Object:
+def pool(ranges: list[str]) -> Object:
     return _object(f"{GROUP}/{VERSION}", POOL[1], "default-addresspool") | {"spec": {"addresses": ranges}}
 
 
-def _object(version: str, kind: str, name: str, *, namespaced: bool = True) -> Object:
-    metadata = {"name": name} | ({"namespace": NAMESPACE} if namespaced else {})
+def _object(
+    version: str, kind: str, name: str, labels: dict[str, str] | None = None, *, namespaced: bool = True
+) -> Object:
+    metadata = (
+        {"name": name} | ({"labels": labels} if labels else {}) | ({"namespace": NAMESPACE} if namespaced else {})
+    )
     return {"apiVersion": version, "kind": kind, "metadata": metadata}
 
 
@@ -108,7 +138,7 @@ def _container(name: str, version: str) -> Object:
 
 
 def _workload(kind: str, name: str, pod: Object) -> Object:
-    labels = {"app": "metallb", "component": name}
+    labels = _LABEL | {"component": name}
     template = {"metadata": {"labels": labels}, "spec": pod | {"serviceAccountName": name}}
     spec = {"selector": {"matchLabels": labels}, "template": template}
-    return _object("apps/v1", kind, name) | {"spec": spec}
+    return _object("apps/v1", kind, name, labels) | {"spec": spec}
