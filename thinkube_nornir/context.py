@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from nornir.core.inventory import Host, Inventory
 from nornir.core.task import Task
@@ -16,6 +16,9 @@ from thinkube_nornir.config import Config
 from thinkube_nornir.errors import ConfigError, DeadlinePassed, Problem
 from thinkube_nornir.ledger import Ledger
 from thinkube_nornir.secret import Secret
+
+if TYPE_CHECKING:
+    from thinkube_nornir.evidence.recorder import Recorder
 
 _REQUIRED = object()
 
@@ -38,6 +41,8 @@ class Context:
     """Per host, what was read since the last change there."""
     clusters: dict[str, Any] = field(default_factory=dict)
     """The cluster door's open clients, by the host through which they are reached."""
+    evidence: Recorder | None = None
+    """What hosts and clusters answer is recorded here, when the operator wants an archive of it."""
 
 
 class StepTask(Task):

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
@@ -204,9 +204,10 @@ class GraphRunner:
         return node in self.results and outcome_of(self.results[node]) is Outcome.FAILED
 
     def _timed(self, node: Node, task: Task) -> Result:
-        started = time.monotonic()
+        started, evidence = time.monotonic(), self.context.evidence
         try:
-            result = self._run_step(node, task)
+            with evidence.step(node.id) if evidence else nullcontext():
+                result = self._run_step(node, task)
         except ThinkubeError as error:
             result = self._unforeseeable(node, task, error) or _failure(task, error)
         except Exception as error:

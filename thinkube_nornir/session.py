@@ -17,6 +17,7 @@ from thinkube_nornir.config import Config, load_config
 from thinkube_nornir.context import Context
 from thinkube_nornir.database import Database
 from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.evidence.recorder import Recorder
 from thinkube_nornir.journal import Journal, JournalProcessor, Run
 from thinkube_nornir.ledger import StoredLedger
 from thinkube_nornir.plan import Plan, make
@@ -53,6 +54,8 @@ class Request:
     dry_run: bool = False
     workers: int | None = None
     debug: bool = False
+    evidence: bool = False
+    """Whether what hosts and clusters answer is recorded."""
 
     @property
     def chains(self) -> str:
@@ -158,6 +161,7 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
             secrets=project.secrets,
             dry_run=request.dry_run,
             read_only=request.verb == "verify",
+            evidence=Recorder() if request.evidence else None,
         )
         nornir = Nornir(inventory=project.inventory, data=GlobalState(dry_run=request.dry_run))
         stack.callback(_close_connections, nornir, context)

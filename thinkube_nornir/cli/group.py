@@ -12,6 +12,7 @@ VERBS = {
     "plan": "runs",
     "run": "runs",
     "verify": "runs",
+    "evidence": "runs",
     "rollback": "runs",
     "resume": "runs",
     "render": "look",

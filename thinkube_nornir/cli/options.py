@@ -54,6 +54,12 @@ _LIMIT = click.option(
     help="Hosts and groups, comma between; ! excludes: workers,!tkw1.",
 )
 _WORKERS = click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Steps at once, over all hosts.")
+_EVIDENCE = click.option(
+    "--evidence",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Record what hosts and cluster answer, without secrets, in this .tar.gz.",
+)
 _REPORT = click.option(
     "--report",
     "reports",
@@ -78,7 +84,7 @@ def limited(function: F) -> F:
 
 def carried_out(function: F) -> F:
     """Of the verbs that carry out a plan."""
-    return _apply(function, _LIMIT, _WORKERS, _REPORT, *_COMMON)
+    return _apply(function, _LIMIT, _WORKERS, _REPORT, _EVIDENCE, *_COMMON)
 
 
 def _apply(function: F, *decorators: Callable[[F], F]) -> F:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,19 @@ def run_verb(**given: Any) -> int:
 def verify_verb(**given: Any) -> int:
     """Check every host; changes nothing."""
     return _carry_out("verify", **given)
+
+
+@click.command("evidence")
+@options.selection
+@options.carried_out
+def evidence_verb(evidence: Path | None, **given: Any) -> int:
+    """Verify, and record what hosts and cluster answer.
+
+    The archive has no secrets in it and can be sent to who must see it. `run` and `rollback` record as well, with
+    --evidence FILE.
+    """
+    default = Path(f"evidence-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz")
+    return _carry_out("verify", evidence=evidence or default, **given)
 
 
 @click.command("rollback")
@@ -111,27 +125,45 @@ def _carry_out(
     limit: str = "",
     workers: int | None = None,
     reports: tuple[Path, ...] = (),
+    evidence: Path | None = None,
     dry_run: bool = False,
     diff: bool = False,
     agreed: Agreed = _no_question,
 ) -> int:
     from thinkube_nornir import session
+    from thinkube_nornir.evidence import archive
     from thinkube_nornir.reporting import report
 
     for path in reports:
         report.writer(path)
+    if evidence:
+        archive.must_be_archive(evidence)
     terminal = Terminal(verbose, False if no_color else None)
-    request = session.Request(verb, selection, limit, config, dry_run, workers, debug=verbose > 1)
+    request = session.Request(
+        verb, selection, limit, config, dry_run, workers, debug=verbose > 1, evidence=evidence is not None
+    )
     with session.open_session(request, terminal.say) as opened:
         _announce(opened, terminal)
         if not agreed(opened, terminal):
             terminal.say("nothing was changed")
             return 2
         record = _record(opened, terminal)
+        if evidence:
+            _write_evidence(opened, record, evidence, terminal)
     for path in reports:
         report.write(record, path)
     _conclude(record, opened, terminal, diff)
     return record.exit_code
+
+
+def _write_evidence(session: Session, record: Record, path: Path, terminal: Terminal) -> None:
+    from thinkube_nornir.evidence import archive
+
+    recorder = session.context.evidence
+    written = archive.write(path, recorder.entries if recorder else (), record, session.project.inventory)
+    counts = f"{len(written.commands)} commands and {len(written.calls)} requests to the API"
+    terminal.say(f"evidence  {path}: {counts}, without secrets")
+    terminal.say("          look into it before you send it: names, addresses and logs of your hosts are in it")
 
 
 def _announce(session: Session, terminal: Terminal) -> None:

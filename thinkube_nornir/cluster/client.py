@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 from kubernetes.client import Configuration
@@ -27,6 +29,9 @@ from thinkube_nornir.cluster.messages import Answer, Call, Object, refusal
 from thinkube_nornir.cluster.patience import Patience
 from thinkube_nornir.errors import ClusterError, ThinkubeError
 from thinkube_nornir.secret import redact
+
+if TYPE_CHECKING:
+    from thinkube_nornir.evidence.recorder import Recorder
 
 Dial = Callable[[], socket.socket]
 """Opens a stream to the API server, through the SSH connection to a host."""
@@ -47,13 +52,17 @@ class _Again(Exception):
 class Client:
     """Thread-safe."""
 
-    def __init__(self, host: str, access: Access, state: Path, dial: Dial | None = None) -> None:
+    def __init__(
+        self, host: str, access: Access, state: Path, dial: Dial | None = None, evidence: Recorder | None = None
+    ) -> None:
         """
         Args:
             state: the private folder where the files live that the TLS library wants to read.
             dial: how to reach the server; None for a plain TCP connection.
+            evidence: where requests and answers are recorded, if anywhere.
         """
         self.host = host
+        self._evidence = evidence
         self._server = access.server
         self._headers = {"Accept": "application/json", "User-Agent": "thinkube-nornir"}
         if access.token:
@@ -106,9 +115,22 @@ class Client:
                 if response.status != 200:
                     answer = Answer(response.status, response.data, response.headers)
                     raise refusal(answer, call.doing, self.host)
-                yield from (json.loads(line) for line in response if line.strip())
+                yield from self._events(call, response)
         except (HTTPError, OSError, ValueError) as error:
             raise self._unanswered(call, error) from error
+
+    def _events(self, call: Call, response: urllib3.BaseHTTPResponse) -> Iterator[Object]:
+        began = time.monotonic()
+        events: list[Object] = []
+        try:
+            for line in response:
+                if line.strip():
+                    events.append(json.loads(line))
+                    yield events[-1]
+        finally:
+            if self._evidence:
+                answer = {"status": response.status, "events": events}
+                self._evidence.request(self.host, {"method": call.method, "url": call.url}, answer, began)
 
     def close(self) -> None:
         self._pool.clear()
@@ -116,7 +138,7 @@ class Client:
     def _attempt(self, call: Call, patience: Patience) -> Answer:
         timeout = max(0.001, min(_ATTEMPT, patience.left))
         try:
-            response = self._send(call, connect=timeout, read=timeout)
+            response = self._recorded(call, timeout)
         except NewConnectionError as error:
             raise _Again(self._unanswered(call, error)) from error
         except (HTTPError, OSError) as error:
@@ -127,6 +149,22 @@ class Client:
         if answer.status == 429 or (answer.status >= 500 and call.repeatable and not _final(call, answer)):
             raise _Again(refusal(answer, call.doing, self.host), answer.retry_after)
         return answer
+
+    def _recorded(self, call: Call, timeout: float) -> urllib3.BaseHTTPResponse:
+        """One attempt, recorded whatever becomes of it."""
+        began = time.monotonic()
+        answer: dict[str, Any] = {}
+        try:
+            response = self._send(call, connect=timeout, read=timeout)
+            answer = {"status": response.status, "body": response.data}
+        except (HTTPError, OSError) as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+            raise
+        else:
+            return response
+        finally:
+            if self._evidence:
+                self._evidence.request(self.host, {"method": call.method, "url": call.url}, answer, began)
 
     def _send(self, call: Call, *, connect: float, read: float, preload: bool = True) -> urllib3.BaseHTTPResponse:
         body = None if call.body is None else json.dumps(call.body).encode()

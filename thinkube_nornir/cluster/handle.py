@@ -210,7 +210,7 @@ def _opened(there: Task, kubeconfig: Callable[[Task], str]) -> Client:
     text = kubeconfig(there)
     access = parse(text, name)
     write_private(config.state / f"kubeconfig-{name}", text.encode())
-    direct = Client(name, access, config.state)
+    direct = Client(name, access, config.state, evidence=context(there).evidence)
     if config.target != "lab" and not _is_loopback(access) and _answers(direct, there):
         return direct
     direct.close()
@@ -219,7 +219,7 @@ def _opened(there: Task, kubeconfig: Callable[[Task], str]) -> Client:
     def dial() -> socket.socket:
         return ssh.forward(address, port)
 
-    return Client(name, access, config.state, dial)
+    return Client(name, access, config.state, dial, context(there).evidence)
 
 
 def _is_loopback(access: Access) -> bool:

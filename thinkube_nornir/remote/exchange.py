@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
@@ -11,7 +12,7 @@ from nornir.core.task import Task
 
 from thinkube_nornir.command import Command, Completed, HostConnection
 from thinkube_nornir.context import cancelled, component_of, context, time_left
-from thinkube_nornir.errors import CommandFailed, Refused
+from thinkube_nornir.errors import CommandFailed, Refused, ThinkubeError
 from thinkube_nornir.secret import redact
 
 CONNECTION = "thinkube_ssh"
@@ -32,7 +33,16 @@ def exchange(task: Task, commands: Sequence[Command], timeout: float | None = No
         timeout: seconds for all of them; None for config.yaml's `timeouts.command`.
     """
     limit = context(task).config.timeouts.command if timeout is None else timeout
-    return connection(task).execute(commands, timeout=time_left(task, limit), cancelled=cancelled(task))
+    evidence, began = context(task).evidence, time.monotonic()
+    try:
+        answers = connection(task).execute(commands, timeout=time_left(task, limit), cancelled=cancelled(task))
+    except ThinkubeError as error:
+        if evidence:
+            evidence.no_answer(task.host.name, commands, error, began)
+        raise
+    if evidence:
+        evidence.commands(task.host.name, answers, began)
+    return answers
 
 
 def accepted(done: Completed, accept: Sequence[int], what: str = "") -> Completed:

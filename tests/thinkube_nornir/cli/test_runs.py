@@ -11,6 +11,7 @@ import pytest
 from tests.small_project import break_join
 from tests.thinkube_nornir.cli.conftest import Cli
 from thinkube_nornir import lock, runner
+from thinkube_nornir.evidence.archive import read
 from thinkube_nornir.reporting.terminal import Terminal
 
 
@@ -244,3 +245,33 @@ def test_output_is_ascii_where_it_must_be(cli: Cli, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Terminal, "unicode", False)
 
     assert "  it_is_there  FAIL  FAIL  FAIL" in cli("verify", "phase1").lines
+
+
+def test_evidence_is_a_verification_with_an_archive(cli: Cli, project: Path) -> None:
+    """`evidence` checks what `verify` checks, writes where it was told to, and says what is still in it."""
+    cli("run", "phase1")
+
+    ended = cli("evidence", "phase1", "--evidence", "e.tar.gz")
+
+    assert ended.code == 0
+    assert "evidence  e.tar.gz: 0 commands and 0 requests to the API, without secrets" in ended.lines
+    found = read(project / "e.tar.gz")
+    assert found.meta["request"] == {"verb": "verify", "selection": ["phase1"], "limit": ""}
+    assert {node["chain"] for node in found.report["nodes"]} == {"verify"}
+
+
+def test_evidence_has_a_name_of_its_own(cli: Cli, project: Path) -> None:
+    """Without --evidence a new file appears beside the operator, named by the time."""
+    cli("run", "phase1")
+
+    cli("evidence", "phase1")
+
+    assert len(list(project.glob("evidence-*.tar.gz"))) == 1
+
+
+def test_a_place_for_evidence_is_checked_first(cli: Cli, project: Path) -> None:
+    """A mistyped name is refused before the run, which has changed nothing."""
+    ended = cli("run", "phase1", "--evidence", "e.zip")
+
+    assert (ended.code, ended.err) == (2, "error: --evidence: e.zip does not end in .tar.gz\n")
+    assert not (project / "hosts").exists()
