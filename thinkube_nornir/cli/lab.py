@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING
 
 import click
 
 from thinkube_nornir.cli import options
 from thinkube_nornir.reporting.terminal import Terminal
+
+if TYPE_CHECKING:
+    from thinkube_nornir.config import Config
 
 
 @click.group("lab")
@@ -32,14 +38,28 @@ def up(config: Path, verbose: int, no_color: bool) -> int:
 @lab_verb.command("status")
 @options.common
 def status(config: Path, verbose: int, no_color: bool) -> int:
-    """Say whether the lab runs, and how to log in to its hosts."""
+    """Say whether the lab runs, how to log in to its hosts, and which of its behaviour is unproven."""
     from thinkube_nornir.config import load_config
     from thinkube_nornir.lab.client import lab_status, status_lines
 
     terminal = Terminal(verbose, False if no_color else None)
-    for line in status_lines(lab_status(load_config(config))):
+    loaded = load_config(config)
+    for line in [*status_lines(lab_status(loaded)), *_unproven(loaded, terminal.width)]:
         terminal.say(line)
     return 0
+
+
+def _unproven(config: Config, width: int) -> Iterator[str]:
+    """What the emulation does without that anybody could read that the real thing does it."""
+    from thinkube_nornir import lab
+    from thinkube_nornir.lab.sources import read_in
+
+    emulation = config.tasks.joinpath(*config.lab.emulation.split("."))
+    found = [u for folder in (emulation, Path(lab.__path__[0])) if folder.is_dir() for u in read_in(folder)[1]]
+    if found:
+        yield "unproven, as no source of it could be read (docs/reality.md: what is proven, how):"
+    for unproven in found:
+        yield from wrap(unproven.what, width, initial_indent="  - ", subsequent_indent="    ")
 
 
 @lab_verb.command("down")

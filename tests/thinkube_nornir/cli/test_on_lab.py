@@ -105,3 +105,14 @@ def test_the_lab_needs_no_trust(cli: Cli, labs: list[LabInfo]) -> None:
 
     assert ended.code == 2
     assert "the lab enrols its own hosts" in ended.err
+
+
+def test_status_names_what_is_unproven(cli: Cli, project: Path) -> None:
+    """An emulation that nobody could read in a source is a belief, and the operator is told so."""
+    (project / "tasks/lab").mkdir()
+    (project / "tasks/lab/__init__.py").write_text('"""A lab.\n\nUnproven: how long the imagined tool takes.\n"""\n')
+
+    lines = cli("lab", "status").lines
+
+    assert "unproven, as no source of it could be read (docs/reality.md: what is proven, how):" in lines
+    assert "  - how long the imagined tool takes." in lines

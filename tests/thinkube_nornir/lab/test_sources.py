@@ -1,0 +1,61 @@
+"""Where the lab's behaviour was read, as its docstrings say it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from thinkube_nornir.lab.sources import Read, Unproven, read_in
+
+ROOT = Path(__file__).parents[3]
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "tool.py"
+    path.write_text(text)
+    return path
+
+
+def test_sources_and_what_is_unproven_are_found(tmp_path: Path) -> None:
+    """In docstrings of modules, classes and functions, and below constants; a sentence may go on in the next line."""
+    text = '''"""A tool.
+
+    Source: canonical/snapd@2.66.1 cmd/snap/cmd_wait.go
+    Source: canonical/snapd@2.66.1 daemon/api.go
+    """
+
+    LONG = 5
+    """Seconds.
+
+    Unproven: how long it takes,
+    and why.
+
+    More.
+    """
+    '''
+    path = written(tmp_path, "\n".join(line.removeprefix("    ") for line in text.splitlines()))
+
+    sources, unproven = read_in(tmp_path)
+
+    assert sources == [
+        Read(path, "canonical/snapd", "2.66.1", "cmd/snap/cmd_wait.go"),
+        Read(path, "canonical/snapd", "2.66.1", "daemon/api.go"),
+    ]
+    assert unproven == [Unproven(path, "how long it takes, and why.")]
+
+
+def test_a_source_without_ref_is_refused(tmp_path: Path) -> None:
+    """A repository alone cannot be looked up again."""
+    written(tmp_path, '"""A tool.\n\nSource: canonical/snapd cmd/snap\n"""\n')
+
+    with pytest.raises(ValueError, match="is not OWNER/REPOSITORY@REF PATH"):
+        read_in(tmp_path)
+
+
+def test_our_own_are_well_formed() -> None:
+    """Every line in product and lab can be read."""
+    for folder in ("tasks", "thinkube_nornir"):
+        sources, unproven = read_in(ROOT / folder)
+        assert all(read.path and read.ref for read in sources)
+        assert all(len(u.what) > 20 for u in unproven)
