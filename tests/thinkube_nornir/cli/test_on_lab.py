@@ -107,10 +107,10 @@ def test_the_lab_needs_no_trust(cli: Cli, labs: list[LabInfo]) -> None:
     assert "the lab enrols its own hosts" in ended.err
 
 
-def test_status_names_what_is_unproven(cli: Cli, project: Path) -> None:
+def test_status_names_what_is_unproven(cli: Cli, labs: list[LabInfo], project: Path) -> None:
     """An emulation that nobody could read in a source is a belief, and the operator is told so."""
-    (project / "tasks/lab").mkdir()
-    (project / "tasks/lab/__init__.py").write_text('"""A lab.\n\nUnproven: how long the imagined tool takes.\n"""\n')
+    (project / "steps/lab").mkdir(parents=True)
+    (project / "steps/lab/__init__.py").write_text('"""A lab.\n\nUnproven: how long the imagined tool takes.\n"""\n')
 
     lines = cli("lab", "status").lines
 
