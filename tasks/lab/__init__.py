@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tasks.lab import curl, gpu_programs, gpus, network, pods, resolver, snapd, systemd
+from tasks.lab import curl, gpu_programs, gpus, network, pods, python_image, resolver, snapd, systemd
 from tasks.lab.initial import prepare
 from tasks.lab.microk8s.verbs import microk8s
 from tasks.lab.pod_tools import POD_TOOLS
@@ -42,6 +42,7 @@ INSTALLED: Mapping[str, str] = {
     **gpus.INSTALLED,
     **{f"{pods.BIN}/{name}": f"pod-{name}" for name in _IN_PODS},
 }
+pods.PROGRAMS.update(python_image.PROGRAMS)
 EMULATED: tuple[str, ...] = (
     "snapd",
     "MicroK8s",

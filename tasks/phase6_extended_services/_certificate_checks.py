@@ -225,30 +225,6 @@ def _fingerprint(secret: Object | None) -> str:
     return pair.fingerprint if pair.key_matches else ""
 
 
-def renewals_reach_the_copies(task: Task) -> Result:
-    api, place = kube(task), f"{NAMESPACE}/{_copies.COPIER}"
-    found = api.get("batch/v1", "CronJob", _copies.COPIER, NAMESPACE)
-    fix = "run the set-up again; or for now: kubectl -n cert-manager create job --from=cronjob/certificate-copier once"
-    expect(found, f"CronJob {place} is not there", why="no copy would follow a renewal", fix=fix)
-    spec = (found or {}).get("spec") or {}
-    environment = _environment(spec)
-    wanted = {f"{namespace}/{name}" for namespace, name in copies(task).items()}
-    why = f"it copies to {environment.get('COPIES') or 'nowhere'}"
-    expect(set(environment.get("COPIES", "").split()) == wanted, f"CronJob {place} misses copies", why=why, fix=_AGAIN)
-    expect(not spec.get("suspend"), f"CronJob {place} is suspended", why="no copy follows a renewal", fix=fix)
-    jobs = [job for job in api.list("batch/v1", "Job", NAMESPACE) if name_of(job).startswith(f"{_copies.COPIER}-")]
-    last = max(jobs, key=lambda job: job["metadata"].get("creationTimestamp", ""), default=None)
-    why, fix = told(last), f"see why: kubectl -n {NAMESPACE} logs job/{name_of(last) if last else ''}"
-    expect(not condition_true(last, "Failed"), f"the last run of CronJob {place} failed", why=why, fix=fix)
-    return unchanged(task, f"CronJob {place} follows renewals")
-
-
-def _environment(spec: Object) -> dict[str, str]:
-    template = ((spec.get("jobTemplate") or {}).get("spec") or {}).get("template") or {}
-    containers = (template.get("spec") or {}).get("containers") or [{}]
-    return {e["name"]: str(e.get("value", "")) for e in containers[0].get("env") or ()}
-
-
 def acme_names_bypass_bind(task: Task) -> Result:
     """BIND's wildcard would answer for them. The zones of CoreDNS' server blocks stand before a `{`."""
     found = kube(task).get("v1", "ConfigMap", "coredns", "kube-system") or {}

@@ -1,6 +1,6 @@
 """Copies of the certificate's secret in the namespaces that serve it: made by set-up, renewed in the cluster.
 
-A secret can be mounted in its own namespace only. A CronJob compares once a day and follows a renewal.
+A secret can be mounted in its own namespace only. What follows a renewal is in _copier.py.
 """
 
 from __future__ import annotations
@@ -8,20 +8,12 @@ from __future__ import annotations
 from nornir.core.task import Result, Task
 
 from tasks.control_plane import Object, kube, name_of
-from tasks.phase6_extended_services._issuing import (
-    NAMESPACE,
-    SOURCE_NAMESPACE,
-    certificate_name,
-    copier_manifests,
-    copies,
-)
+from tasks.phase6_extended_services._issuing import NAMESPACE, SOURCE_NAMESPACE, certificate_name, copies
 from tasks.tls import TYPE, read_pair
 from thinkube_nornir.cluster import Cluster, apply, restore
-from thinkube_nornir.context import component_of, context, setting
+from thinkube_nornir.context import component_of, context
 from thinkube_nornir.outcome import all_of, skipped, unchanged
 
-COPIER = "certificate-copier"
-IMAGE = "docker.io/library/python:3.13-alpine"
 _CONTENT = (
     ("v1", "Service"),
     ("v1", "PersistentVolumeClaim"),
@@ -61,19 +53,8 @@ def _copy(found: Object, place: str, name: str) -> Object:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": TYPE, "data": found["data"]}
 
 
-def install_copier(task: Task) -> Result:
-    api = kube(task)
-    image = setting(task, "certificate_copier_image", IMAGE)
-    return all_of(task, *[apply(api, manifest) for manifest in copier_manifests(task, COPIER, image)])
-
-
-def remove_copier(task: Task) -> Result:
-    """With the copies. What it wrote into other namespaces was ours from the beginning."""
-    return _restored(task, ("CronJob", "ConfigMap", "RoleBinding", "Role", "ServiceAccount"), COPIER)
-
-
 def remove_copies(task: Task) -> Result:
-    return _restored(task, ("Secret",), "-tls-secret")
+    return restored(task, ("Secret",), "-tls-secret")
 
 
 def remove_namespaces(task: Task) -> Result:
@@ -108,7 +89,7 @@ def content(api: Cluster, place: str) -> list[str]:
     return [f"{kind} {name}" for kind, name in found]
 
 
-def _restored(task: Task, kinds: tuple[str, ...], mark: str) -> Result:
+def restored(task: Task, kinds: tuple[str, ...], mark: str) -> Result:
     """Every object of these kinds that this component's records hold, also those of namespaces named no more."""
     results = [unchanged(task, "nothing of it is ours")]
     for record in reversed(context(task).ledger.changes(host=task.host.name, component=component_of(task))):

@@ -12,7 +12,7 @@ from tasks.control_plane import Object
 from tasks.ingress_settings import ingress_namespaces
 from thinkube_nornir.context import setting
 from thinkube_nornir.helm import Release
-from thinkube_nornir.templates import render, render_yaml
+from thinkube_nornir.templates import render_yaml
 
 NAMESPACE = "cert-manager"
 RELEASE = "cert-manager"
@@ -78,7 +78,7 @@ def release(task: Task) -> Release:
 
 
 def issuer_manifests(task: Task) -> list[Object]:
-    return _manifests(
+    return manifests(
         task,
         "issuers",
         acme=acme(task),
@@ -94,22 +94,8 @@ def issuer_manifests(task: Task) -> list[Object]:
 
 def certificate_manifest(task: Task) -> Object:
     name, place = certificate_name(task), SOURCE_NAMESPACE
-    return _manifests(task, "certificate", name=name, namespace=place, names=names(task), issuer=issuer(task))[0]
+    return manifests(task, "certificate", name=name, namespace=place, names=names(task), issuer=issuer(task))[0]
 
 
-def _manifests(task: Task, template: str, **values: Any) -> list[Object]:
+def manifests(task: Task, template: str, **values: Any) -> list[Object]:
     return render_yaml(task, f"cert_manager/{template}.yaml.j2", **values)
-
-
-def copier_manifests(task: Task, copier: str, image: str) -> list[Object]:
-    return _manifests(
-        task,
-        "copier",
-        copier=copier,
-        image=image,
-        namespace=NAMESPACE,
-        source_namespace=SOURCE_NAMESPACE,
-        source=certificate_name(task),
-        copies=copies(task),
-        script=render(task, "cert_manager/copy_certificate.py"),
-    )

@@ -20,7 +20,7 @@ from tasks.control_plane import CONTROL_PLANE, Object, kube, there_is_a_cluster,
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.phase6_extended_services import _certificate_checks as checks
 from tasks.phase6_extended_services import _certificate_removal as removal
-from tasks.phase6_extended_services import _copies
+from tasks.phase6_extended_services import _copier, _copies
 from tasks.phase6_extended_services._cloudflare import token_may_edit_the_zone
 from tasks.phase6_extended_services._issuing import (
     API,
@@ -186,7 +186,8 @@ COMPONENT = Component(
         step(await_certificate, timeout=_CERTIFICATE + 60),
         _copies.create_namespaces,
         _copies.copy_certificate,
-        _copies.install_copier,
+        _copier.install_copier,
+        step(_copier.run_copier, timeout=_copier.RUN + 60),
         facts=_facts,
     ),
     verify=chain(
@@ -199,7 +200,8 @@ COMPONENT = Component(
         checks.certificate_is_ready,
         checks.secret_holds_the_certificate,
         checks.copies_are_current,
-        checks.renewals_reach_the_copies,
+        _copier.renewals_reach_the_copies,
+        _copier.copier_has_run,
         checks.acme_names_bypass_bind,
         facts=_facts,
     ),
@@ -207,7 +209,7 @@ COMPONENT = Component(
         *map(
             where_a_cluster_is,
             (
-                _copies.remove_copier,
+                _copier.remove_copier,
                 _copies.remove_copies,
                 removal.remove_certificate,
                 removal.remove_certificate_secret,

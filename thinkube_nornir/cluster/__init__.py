@@ -16,7 +16,7 @@ from thinkube_nornir.cluster.changes import apply, delete, restore
 from thinkube_nornir.cluster.handle import Cluster, cluster
 from thinkube_nornir.cluster.messages import Object
 from thinkube_nornir.cluster.objects import current_pods
-from thinkube_nornir.cluster.pods import LABELS, PodRun, probe_pod, run_pod
+from thinkube_nornir.cluster.pods import LABELS, PodRun, pod_log, probe_pod, run_pod
 from thinkube_nornir.cluster.probe_servers import probe_server
 from thinkube_nornir.cluster.waits import (
     condition_true,
@@ -40,6 +40,7 @@ __all__ = [
     "delete",
     "is_rolled_out",
     "node_ready",
+    "pod_log",
     "probe_pod",
     "probe_server",
     "restore",

@@ -112,7 +112,7 @@ def _ended(kube: Cluster, pod: Object, timeout: float) -> PodRun:
             why=redact(f"{_why(last)}\n{_events(kube, pod)}".rstrip()),
             fix="see the reason above; the pod itself is deleted",
         )
-    return PodRun(end["exitCode"], _log_of(kube, pod))
+    return PodRun(end["exitCode"], pod_log(kube, pod))
 
 
 def _over(pod: Object | None) -> bool:
@@ -142,9 +142,14 @@ def _why(pod: Object | None) -> str:
     return "\n".join([seen(pod), *told])
 
 
-def _log_of(kube: Cluster, pod: Object) -> str:
+def pod_log(kube: Cluster, pod: Object) -> str:
+    """The log of a pod with one container.
+
+    Raises:
+        ClusterError: there is none yet, or no more.
+    """
     path = f"{_path(kube, pod)}/log"
-    call = Call("GET", path, {"limitBytes": str(_LOG)}, doing="reading a probe pod's log")
+    call = Call("GET", path, {"limitBytes": str(_LOG)}, doing=f"reading the log of pod {pod['metadata']['name']}")
     answer = kube.client.request(call, patience(kube.task))
     if not answer.good:
         raise refusal(answer, call.doing, kube.host)

@@ -45,6 +45,7 @@ SECRET: Place = ("v1", "Secret", "example-org-tls", "default")
 COPY: Place = ("v1", "Secret", "ingress-tls-secret", "ingress")
 TOKEN_SECRET: Place = ("v1", "Secret", "cloudflare-api-token", "cert-manager")
 CRON: Place = ("batch/v1", "CronJob", "certificate-copier", "cert-manager")
+SCRIPT: Place = ("v1", "ConfigMap", "certificate-copier", "cert-manager")
 COREFILE: Place = ("v1", "ConfigMap", "coredns", "kube-system")
 HELM: Place = ("v1", "Secret", "sh.helm.release.v1.cert-manager.v1", "cert-manager")
 
@@ -189,11 +190,43 @@ def failed_order() -> Break:
     return broken
 
 
+def no_cron() -> Break:
+    """Its Jobs go with it, so only set-up makes it whole again."""
+
+    @contextmanager
+    def broken(cluster: LabCluster) -> Iterator[None]:
+        cluster.act(lambda: cluster.api.delete(*CRON))
+        yield
+        cluster.run(COMPONENT)
+
+    return broken
+
+
+def job_of(cluster: LabCluster) -> Place:
+    """The one that set-up started."""
+    (found,) = cluster.act(lambda: cluster.api.list("batch/v1", "Job", "cert-manager"))
+    return "batch/v1", "Job", found["metadata"]["name"], "cert-manager"
+
+
+def job(change: Object | None) -> Break:
+    return lambda cluster: cluster.broken(job_of(cluster), change)
+
+
 def failed_job() -> Break:
-    place = ("batch/v1", "Job", "certificate-copier-1", "cert-manager")
-    container = {"name": "copy", "image": "python:3.13", "command": ["no-such-program"]}
-    pod = {"restartPolicy": "Never", "containers": [container]}
-    return obj(place, {"spec": {"backoffLimit": 0, "template": {"metadata": {}, "spec": pod}}})
+    """A later one of the CronJob, as it starts them."""
+
+    @contextmanager
+    def broken(cluster: LabCluster) -> Iterator[None]:
+        place = ("batch/v1", "Job", "certificate-copier-29401000", "cert-manager")
+        uid = (cluster.get(*CRON) or {})["metadata"]["uid"]
+        owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": CRON[2], "uid": uid, "controller": True}
+        container = {"name": "copy", "image": "python:3.13", "command": ["no-such-program"]}
+        pod = {"restartPolicy": "Never", "containers": [container]}
+        spec = {"backoffLimit": 0, "template": {"metadata": {}, "spec": pod}}
+        with cluster.broken(place, {"metadata": {"ownerReferences": [owner]}, "spec": spec}):
+            yield
+
+    return broken
 
 
 def release(status: str) -> Break:
@@ -265,10 +298,17 @@ FAULTS: dict[str, list[tuple[str, Break]]] = {
         ("ca", asleep(obj(SECRET, None))),
     ],
     "renewals_reach_the_copies": [
-        ("ca", obj(CRON, None)),
+        ("ca", no_cron()),
         ("ca", obj(CRON, {"spec": {"suspend": True}})),
         ("ca", setting("certificate_namespaces", ["other"])),
+        ("ca", obj(SCRIPT, {"data": {"copy_certificate.py": "pass"}})),
+    ],
+    "copier_has_run": [
+        ("ca", no_cron()),
+        ("ca", job(None)),
         ("ca", failed_job()),
+        ("ca", job({"status": {"completionTime": "2020-01-01T00:00:00Z"}})),
+        ("ca", job({"metadata": {"annotations": {"thinkube-nornir/checksum": "of another script"}}})),
     ],
     "acme_names_bypass_bind": [
         ("ca", obj(COREFILE, {"data": {"Corefile": ".:53 {\n}\n"}})),

@@ -3,8 +3,8 @@
 Knows Kubernetes, and no distribution of it: who installs it (tasks/lab) creates a KubeApi, adds nodes and manifests.
 How to write a controller: controllers.py. What is checked of an object: schema.py (fields, types), validation.py.
 
-Left out: authorization (whoever is known may do all), exec and port-forward, quotas, autoscaling, StatefulSets' and
-CronJobs' pods, admission webhooks, eviction of pods from nodes that stay NotReady, schemas of custom resources.
+Left out: authorization (whoever is known may do all), exec and port-forward, quotas, autoscaling, StatefulSets' pods,
+CronJobs' schedules, admission webhooks, eviction of pods from nodes that stay NotReady, schemas of custom resources.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from thinkube_nornir.lab.kube.certificates import Authority, ServerContext, kube
 from thinkube_nornir.lab.kube.cleanup import ClaimsAndVolumes, Definitions, Garbage, Namespaces
 from thinkube_nornir.lab.kube.cluster import Cluster
 from thinkube_nornir.lab.kube.controllers import Controller
+from thinkube_nornir.lab.kube.cronjobs import CronJobs
 from thinkube_nornir.lab.kube.daemonsets import DaemonSets
 from thinkube_nornir.lab.kube.deletion import Deletion
 from thinkube_nornir.lab.kube.deployments import Deployments
@@ -75,6 +76,7 @@ class KubeApi(Cluster):
             ReplicaSets(),
             DaemonSets(),
             Jobs(),
+            CronJobs(),
             Scheduler(),
             self._kubelet,
             Endpoints(),

@@ -98,6 +98,15 @@ def _job(obj: Object) -> None:
     _workload(parallelism=1, completions=1, backoffLimit=6, completionMode="NonIndexed", suspend=False)(obj)
 
 
+def _cron_job(obj: Object) -> None:
+    spec = obj.setdefault("spec", {})
+    _set(spec, suspend=False, concurrencyPolicy="Allow", successfulJobsHistoryLimit=3, failedJobsHistoryLimit=1)
+    _set(spec.setdefault("jobTemplate", {}), metadata={})
+    template = spec["jobTemplate"].setdefault("spec", {}).setdefault("template", {})
+    _set(template, metadata={})
+    _pod_spec(template.setdefault("spec", {}))
+
+
 def _service(obj: Object) -> None:
     spec = obj.setdefault("spec", {})
     _set(spec, type="ClusterIP", sessionAffinity="None")
@@ -163,6 +172,7 @@ _BY_KIND: Mapping[str, Callable[[Object], None]] = {
     "StatefulSet": _workload(replicas=1, revisionHistoryLimit=10, podManagementPolicy="OrderedReady"),
     "DaemonSet": _daemon_set,
     "Job": _job,
+    "CronJob": _cron_job,
     "Service": _service,
     "Secret": _secret,
     "Namespace": _namespace,
