@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from nornir.core.task import Result, Task
 
 from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS
-from tasks.node_facts import LINKS, SNAPD_WORK, group, snap, units
+from tasks.node_facts import LINKS, group, snap, units
+from tasks.snapd import await_idle, order
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import unchanged
-from thinkube_nornir.remote import change, obtain, read, run, undo, wait_until
-from thinkube_nornir.remote.exchange import facts_forgotten
+from thinkube_nornir.remote import change, obtain, read, run, undo
 from thinkube_nornir.secret import Secret
 
 HELM: tuple[str, ...] = ("/snap/bin/microk8s.helm3",)
 
-SNAP = snap("microk8s")
+NAME = "microk8s"
+SNAP = snap(NAME)
 GROUP = group("microk8s")
 """Whose members may use it without root. The snap makes it, and leaves it behind."""
 SNAP_KEY = "snap:microk8s"
@@ -36,6 +38,10 @@ _WORKER = (*_EVERYWHERE, "apiserver-proxy")
 _INSTALL = 900.0  # seconds; 200 MB over a slow line
 _READY = 300.0
 _JOIN = 300.0
+_LEAVE = 900.0  # measured 60 s; it tries ten times to stop and ten times to start all services, with pauses
+_STOP = 300.0
+_RESTART = 400.0  # containerd alone may take 300 to start, and a service that does not stop is killed after 30
+_REMOVE = 900.0  # its hook alone waits 15 s for containerd, and snapd deletes gigabytes of images
 _TOKEN = 300  # seconds an invitation is good for: an unused one dies by itself
 
 
@@ -53,25 +59,23 @@ def is_installed(task: Task) -> bool:
 
 
 def install(task: Task, channel: str) -> Result:
-    _await_snapd(task)
+    await_idle(task, NAME)
     installed = read(task, SNAP)
     if installed is None:
-        run(task, "snap", "wait", "system", "seed.loaded", timeout=_READY)
-        return change(
+        run(task, "snap", "wait", "system", "seed.loaded", root=True, timeout=_READY)
+        return _ordered(
             task,
             f"install microk8s {channel}",
             *("snap", "install", "microk8s", "--classic", f"--channel={channel}"),
-            root=True,
             key=SNAP_KEY,
             before={"links": sorted(read(task, LINKS)), "group": read(task, GROUP) is not None},
             timeout=_INSTALL,
         )
     if installed.channel != channel:
-        return change(
+        return _ordered(
             task,
             f"move microk8s from {installed.channel} to {channel}",
             *("snap", "refresh", "microk8s", f"--channel={channel}"),
-            root=True,
             key=None if ours(task, SNAP_KEY) else CHANNEL_KEY,
             before={"channel": installed.channel},
             timeout=_INSTALL,
@@ -85,7 +89,7 @@ def hold(task: Task) -> Result:
     if installed is not None and "held" in installed.notes:
         return unchanged(task, "refreshes of microk8s are held")
     key = None if ours(task, SNAP_KEY) else HOLD_KEY
-    return change(task, "hold refreshes of microk8s", "snap", "refresh", "--hold", "microk8s", root=True, key=key)
+    return _ordered(task, "hold refreshes of microk8s", "snap", "refresh", "--hold", "microk8s", key=key)
 
 
 def await_ready(task: Task) -> Result:
@@ -105,19 +109,19 @@ def addon(task: Task, name: str, argument: str = "", *, apart: bool = False) -> 
         return unchanged(task, f"addon {name} is on")
     key = None if ours(task, SNAP_KEY) and not apart else f"addon:{name}"
     wanted = f"{name}:{argument}" if argument else name
-    return change(task, f"enable addon {wanted}", COMMAND, "enable", wanted, root=True, key=key, timeout=_READY)
+    return _ordered(task, f"enable addon {wanted}", COMMAND, "enable", wanted, key=key, timeout=_READY)
 
 
 def addon_off(task: Task, name: str) -> Result:
     if not addon_is_on(task, name):
         return unchanged(task, f"addon {name} is off")
     argv = (COMMAND, "disable", name)
-    return change(task, f"disable addon {name}", *argv, root=True, key=f"addon-off:{name}", timeout=_READY)
+    return _ordered(task, f"disable addon {name}", *argv, key=f"addon-off:{name}", timeout=_READY)
 
 
 def addon_on_again(task: Task, name: str) -> Result:
     argv = (COMMAND, "enable", name) if read(task, SNAP) else ()
-    return undo(task, f"addon-off:{name}", f"enable addon {name} again", *argv, root=True, timeout=_READY)
+    return _undone(task, f"addon-off:{name}", f"enable addon {name} again", *argv, timeout=_READY)
 
 
 def invitation(task: Task, address: str) -> Secret:
@@ -141,6 +145,7 @@ def invitation(task: Task, address: str) -> Secret:
 
 def join(task: Task, invitation: Secret) -> Result:
     """The URL goes through xargs: sudo writes its own arguments to the host's log."""
+    await_idle(task, NAME)  # half of it done, it cannot be asked again
     return change(
         task,
         f"join the cluster as a worker through {invitation.reveal().partition('/')[0]}",
@@ -158,17 +163,35 @@ def leave(task: Task) -> Result:
         return unchanged(task, "not a worker by our doing")
     if not read(task, CLUSTERED):
         return unchanged(task, "in no cluster")
-    return change(task, "leave the cluster", COMMAND, "leave", root=True, timeout=_READY)
+    return leave_cluster(task, "leave the cluster")
+
+
+def leave_cluster(task: Task, summary: str) -> Result:
+    await_idle(task, NAME)  # half of it done, it cannot be asked again
+    return _ordered(task, summary, COMMAND, "leave", timeout=_LEAVE)
+
+
+def stop(task: Task) -> Result:
+    """With its pods. Measured 32 s; a worker's says how to do it and stops nothing: it has to leave before."""
+    return _ordered(task, "stop MicroK8s and its pods", COMMAND, "stop", timeout=_STOP)
+
+
+def restart(task: Task, service: str, summary: str, *, key: str | None = None) -> Result:
+    return _ordered(task, summary, *_restart(service), key=key, timeout=_RESTART)
+
+
+def restart_undone(task: Task, service: str, key: str) -> Result:
+    return _undone(task, key, f"restart {service} with its former arguments", *_restart(service), timeout=_RESTART)
 
 
 def remove(task: Task) -> Result:
     """Without the snapshot that snapd would take of gigabytes of images; the record goes with the leftovers."""
-    _await_snapd(task)
+    await_idle(task, NAME)
     if not ours(task, SNAP_KEY):
         return unchanged(task, "microk8s was not installed by us")
     if read(task, SNAP) is None:
         return unchanged(task, "microk8s is not installed")
-    return change(task, "remove microk8s", "snap", "remove", "--purge", "microk8s", root=True, timeout=_INSTALL)
+    return _ordered(task, "remove microk8s", "snap", "remove", "--purge", "microk8s", timeout=_REMOVE)
 
 
 def restore_channel(task: Task) -> Result:
@@ -178,12 +201,12 @@ def restore_channel(task: Task) -> Result:
         return unchanged(task, "microk8s follows the channel it was installed from")
     channel = record.before["channel"]
     argv = ("snap", "refresh", "microk8s", f"--channel={channel}")
-    return undo(task, CHANNEL_KEY, f"move microk8s back to {channel}", *argv, root=True, timeout=_INSTALL)
+    return _undone(task, CHANNEL_KEY, f"move microk8s back to {channel}", *argv, timeout=_INSTALL)
 
 
 def release(task: Task) -> Result:
     argv = ("snap", "refresh", "--unhold", "microk8s")
-    return undo(task, HOLD_KEY, "no longer hold refreshes of microk8s", *argv, root=True)
+    return _undone(task, HOLD_KEY, "no longer hold refreshes of microk8s", *argv)
 
 
 def kubeconfig(task: Task) -> str:
@@ -206,18 +229,20 @@ def health(task: Task) -> tuple[str, ...]:
     return (*down, *(["microk8s status says that it does not run"] if silent else []))
 
 
-def _await_snapd(task: Task) -> None:
-    """A killed run may have left snapd at work on microk8s; a second order would be refused meanwhile."""
-    if not _is_idle(read(task, SNAPD_WORK)):
-        with facts_forgotten(task):
-            wait_until(task, SNAPD_WORK, _is_idle, what="snapd to finish its work on microk8s", timeout=_INSTALL)
-
-
-def _is_idle(work: tuple[str, ...]) -> bool:
-    return not any("microk8s" in summary for summary in work)
-
-
 def without_addon(task: Task, name: str) -> Result:
     """Off again, if it was us who turned it on in a MicroK8s that was there before."""
     argv = (COMMAND, "disable", name) if read(task, SNAP) else ()
-    return undo(task, f"addon:{name}", f"disable addon {name}", *argv, root=True, timeout=_READY)
+    return _undone(task, f"addon:{name}", f"disable addon {name}", *argv, timeout=_READY)
+
+
+def _ordered(task: Task, summary: str, *argv: str, **options: Any) -> Result:
+    """A change, as root, that makes snapd work."""
+    return order(task, NAME, lambda: change(task, summary, *argv, root=True, **options))
+
+
+def _restart(service: str) -> tuple[str, ...]:
+    return ("snap", "restart", f"microk8s.daemon-{service}")
+
+
+def _undone(task: Task, key: str, summary: str, *argv: str, timeout: float | None = None) -> Result:
+    return order(task, NAME, lambda: undo(task, key, summary, *argv, root=True, timeout=timeout))

@@ -12,7 +12,7 @@ from tasks import microk8s
 from tasks.control_plane import expect, internal_ip, is_ready, name_of, registered_node, unready_because
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s import GROUP, KUBELET_LINK, ROOT, SNAP, SNAP_KEY, ours
-from tasks.microk8s_facts import COMMAND, KUBELET_TARGET, ROOT_FOLDER
+from tasks.microk8s_facts import KUBELET_TARGET, ROOT_FOLDER
 from tasks.node_facts import ADDRESSES, CLOCK, DEFAULT_ROUTE, HOSTNAME, LINKS, LISTENING, MOUNTS, units
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, setting
@@ -182,7 +182,7 @@ def stop_services(task: Task) -> Result:
     """With its pods: mounts that they hold have made removals hang."""
     if not ours(task, SNAP_KEY) or read(task, SNAP) is None:
         return unchanged(task, "nothing of ours to stop")
-    return change(task, "stop MicroK8s and its pods", COMMAND, "stop", root=True, timeout=300)
+    return microk8s.stop(task)
 
 
 def unmount_volumes(task: Task) -> Result:

@@ -10,17 +10,17 @@ import base64
 
 from nornir.core.task import Result, Task
 
+from tasks import microk8s
 from tasks.microk8s import SNAP, SNAP_KEY, ours
 from tasks.microk8s_facts import arguments, arguments_file, values_of, with_values
 from thinkube_nornir.command import File
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.outcome import all_of, unchanged
-from thinkube_nornir.remote import change, put, read, undo
+from thinkube_nornir.remote import put, read, undo
 
 ARGUMENTS = {"kubelet": "--node-ip", "kube-apiserver": "--advertise-address"}
 """Service to the argument that holds lan_ip."""
 RESTART_KEY = "restart:microk8s.daemon-kubelite"
-_RESTART = ("snap", "restart", "microk8s.daemon-kubelite")
 
 
 def given(task: Task) -> dict[str, tuple[str, ...]]:
@@ -42,11 +42,9 @@ def restore_node_address(task: Task) -> Result:
     touched = [service for service in ARGUMENTS if ours(task, _key(service))]
     keep = not ours(task, SNAP_KEY) and read(task, SNAP) is not None
     if not touched:
-        return undo(task, RESTART_KEY, "forget the restart of kubelite", root=True)
+        return _forget_restart(task)
     results = [put(task, *[_with(task, service, _former(task, service)) for service in touched])] if keep else []
-    results += [
-        undo(task, RESTART_KEY, "restart kubelite with its former arguments", *(_RESTART if keep else ()), root=True)
-    ]
+    results += [microk8s.restart_undone(task, "kubelite", RESTART_KEY) if keep else _forget_restart(task)]
     results += [undo(task, _key(service), f"forget the arguments of {service}", root=True) for service in touched]
     return all_of(task, *results)
 
@@ -63,7 +61,11 @@ def _former(task: Task, service: str) -> tuple[str, ...]:
 
 
 def _restart(task: Task) -> Result:
-    return change(task, "restart kubelite with the new arguments", *_RESTART, root=True, key=RESTART_KEY)
+    return microk8s.restart(task, "kubelite", "restart kubelite with the new arguments", key=RESTART_KEY)
+
+
+def _forget_restart(task: Task) -> Result:
+    return undo(task, RESTART_KEY, "forget the restart of kubelite", root=True)
 
 
 def _restart_is_due(task: Task) -> bool:

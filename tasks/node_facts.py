@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -92,10 +93,31 @@ def parse_links(done: Completed) -> frozenset[str]:
     return frozenset(link["ifname"] for link in json.loads(done.text or "[]") if "ifname" in link)
 
 
-def parse_pending(done: Completed) -> tuple[str, ...]:
-    """Summaries of what snapd is still doing, from `snap changes`: number, status, start, end, summary."""
-    rows = [line.split(maxsplit=4) for line in done.text.splitlines()]
-    return tuple(row[4] for row in rows if len(row) == 5 and row[1] in ("Do", "Doing", "Undo", "Undoing", "Wait"))
+@dataclass(frozen=True)
+class SnapdChange:
+    number: str
+    status: str
+    """`Doing`, `Do`, `Undoing`, `Wait` ...: of those that are not ready."""
+    summary: str
+
+
+_READY = ("Done", "Undone", "Hold", "Error")
+
+
+def parse_changes(done: Completed) -> tuple[SnapdChange, ...]:
+    """What snapd has not finished, from `snap changes`, which also lists what it did since yesterday.
+
+    Number, status, spawn, ready and summary stand in columns that at least two spaces divide.
+
+    Source: canonical/snapd@2.66.1 cmd/snap/cmd_changes.go
+    Source: canonical/snapd@2.66.1 overlord/state/change.go
+    """
+    rows = [re.split(r" {2,}", line.strip(), maxsplit=4) for line in done.text.splitlines()]
+    return tuple(
+        SnapdChange(row[0], row[1], row[4])
+        for row in rows
+        if len(row) == 5 and row[0].isdigit() and row[1] not in _READY
+    )
 
 
 def snap(name: str) -> Fact[Snap | None]:
@@ -143,7 +165,7 @@ DEFAULT_ROUTE = Fact("default route", ("ip", "-json", "route", "show", "default"
 LISTENING = Fact("listening ports", ("ss", "-Hltn"), parse_ports)
 MOUNTS = Fact("mounts", ("cat", "/proc/mounts"), parse_mounts)
 LINKS = Fact("network links", ("ip", "-json", "link", "show"), parse_links)
-SNAPD_WORK = Fact("work of snapd", ("snap", "changes"), parse_pending, accept=None)
+SNAPD_WORK = Fact("work of snapd", ("snap", "changes"), parse_changes, accept=None)
 RESOLVER_SERVERS = Fact("resolved's servers", ("resolvectl", "dns"), parse_global, accept=None)
 RESOLVER_DOMAINS = Fact("resolved's domains", ("resolvectl", "domain"), parse_global, accept=None)
 CLOCK = Fact("clock", ("date", "+%s"), lambda done: float(done.text))

@@ -103,7 +103,7 @@ def _leave_old_cluster(task: Task, *, clustered: bool) -> Result:
             why=f"its API proxy does not name {address}, and our API does not know its node",
             fix="take it out of that cluster first: microk8s leave",
         )
-    return change(task, "leave a cluster that no longer knows this node", COMMAND, "leave", root=True, timeout=300)
+    return microk8s.leave_cluster(task, "leave a cluster that no longer knows this node")
 
 
 def await_node(task: Task) -> Result:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
+from tasks import microk8s
 from tasks.control_plane import control_plane, is_control_plane, kube, name_of
 from tasks.gpu_facts import RUNTIME, RUNTIME_TEMPLATE, TEMPLATE, TOOLKIT
 from tasks.microk8s_facts import COMMAND, parse_text
@@ -44,7 +45,6 @@ _DISCOVERY = "nodefeatures.nfd.k8s-sigs.io"
 _OPERATORS = "nvidia.com/"
 _DISCOVERED = ("feature.node.kubernetes.io/", "nfd.node.kubernetes.io/")
 _GONE = 150.0  # seconds
-_RESTART = ("snap", "restart", "microk8s.daemon-containerd")
 
 Object = dict[str, Any]
 
@@ -210,7 +210,7 @@ def restore_runtime_template(task: Task) -> Result:
         _must_differ_by_the_toolkit_alone(task, now, former)
         argv = ("cp", "--preserve=mode,ownership", BACKUP, TEMPLATE)
         results.append(change(task, "put containerd's template back", *argv, root=True))
-        results.append(change(task, "restart containerd", *_RESTART, root=True))
+        results.append(microk8s.restart(task, "containerd", "restart containerd"))
     return all_of(task, *results, restore_file(task, BACKUP))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.promises.lab_project import LabProject
+from tests.promises.lab_project import FAST, LabProject
 
 Labs = Callable[..., LabProject]
 
@@ -18,9 +18,9 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
     """Makes projects whose labs end with the module."""
     made: list[LabProject] = []
 
-    def make(**inventory: dict[str, Any]) -> LabProject:
+    def make(*, speed: float = FAST, **inventory: dict[str, Any]) -> LabProject:
         folder: Path = tmp_path_factory.mktemp("project")
-        made.append(LabProject(folder, inventory=inventory))
+        made.append(LabProject(folder, inventory=inventory, speed=speed))
         made[-1].up()
         return made[-1]
 

@@ -26,6 +26,8 @@ from thinkube_nornir.lab.client import lab_down, lab_fault, lab_snapshot, lab_st
 ROOT = Path(__file__).parents[2]
 CONTROL, WORKERS, DNS = "phase5.microk8s_control", "phase5.microk8s_workers", "phase5.coredns"
 HOSTS = ("bcn1", "bcn2", "dns1", "tkc", "tkw1")
+FAST = 10_000.0
+"""Speed of a lab in which nothing takes time."""
 NODES = ("bcn1", "tkc", "tkw1")
 
 Place = tuple[str, str, str]
@@ -57,12 +59,14 @@ class Ended:
 class LabProject:
     """config.yaml, inventory, tasks and templates as they are shipped, in a folder of their own."""
 
-    def __init__(self, folder: Path, *, inventory: dict[str, dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, inventory: dict[str, dict[str, Any]] | None = None, speed: float = FAST
+    ) -> None:
         self.folder = folder
         self.config_file = folder / "config.yaml"
         self._modules: dict[str, ModuleType] = {}
         self._running: RunningLab | None = None
-        _lay(folder, inventory or {})
+        _lay(folder, inventory or {}, speed)
 
     def __call__(self, *arguments: str) -> Ended:
         """A verb that carries out a plan, in this process."""
@@ -146,7 +150,7 @@ def _taken_out() -> dict[str, ModuleType]:
     return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "tasks"}
 
 
-def _lay(folder: Path, inventory: dict[str, dict[str, Any]]) -> None:
+def _lay(folder: Path, inventory: dict[str, dict[str, Any]], speed: float) -> None:
     """Args:
     inventory: host, or `defaults`, to settings that are added.
     """
@@ -158,7 +162,7 @@ def _lay(folder: Path, inventory: dict[str, dict[str, Any]]) -> None:
     (folder / "templates").symlink_to(ROOT / "templates")
     shutil.copytree(ROOT / "inventory", folder / "inventory")
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["lab"] = {"idle": 300, "emulation": "breakable", "speed": 10_000}
+    config["lab"] = {"idle": 300, "emulation": "breakable", "speed": speed}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     _add(folder / "inventory", "defaults", {"dns_settle_seconds": 1})  # a red verify need not take half a minute
     for name, settings in inventory.items():

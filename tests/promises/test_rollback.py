@@ -126,3 +126,19 @@ def test_rollback_of_what_others_need_is_refused(standing: LabProject) -> None:
     assert ended.code == 2
     assert "phase5.microk8s_workers on bcn1, tkw1 still needs phase5.microk8s_control" in ended.told
     assert differences(before, standing.snapshot()) == []
+
+
+def test_rollback_waits_for_snapd(labs: Labs) -> None:
+    """Services that snapd still starts after a worker has left its cluster hold up its rollback, and do not end it."""
+    project = labs(speed=100)
+    before = project.snapshot()
+    assert project("run", "phase5").code == 0
+
+    ended = project("rollback", "phase5.microk8s_workers", "phase5.coredns")
+
+    assert ended.code == 0, ended.told
+    changes = project.ssh("tkw1", "snap changes").text.splitlines()
+    stopped = [line for line in changes if "Running service command" in line]
+    assert len(stopped) > 1, changes
+    assert project("rollback", "phase5").code == 0
+    assert "\n".join(differences(before, project.snapshot())) == ""

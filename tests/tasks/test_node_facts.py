@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.microk8s_facts import parse_status, values_of, with_values
-from tasks.node_facts import parse_global, parse_mounts, parse_pending, parse_ports, parse_snap
+from tasks.node_facts import SnapdChange, parse_changes, parse_global, parse_mounts, parse_ports, parse_snap
 from tasks.probes import parse_report
 from thinkube_nornir.command import Command, Completed
 
@@ -39,13 +39,18 @@ def test_mounts_come_deepest_first() -> None:
     assert parse_mounts(_said("t /a t rw 0 0\nt /a/b/c t rw 0 0\nt /a/b t rw 0 0\n")) == ("/a/b/c", "/a/b", "/a")
 
 
-def test_pending_work_of_snapd_is_what_is_not_done() -> None:
-    """Finished and failed changes are history."""
+def test_pending_work_of_snapd_is_what_is_not_ready() -> None:
+    """Finished, failed and undone changes are history, as `snap changes` prints them."""
     rows = (
-        'ID  Status  Spawn  Ready  Summary\n1  Done  a  b  Install "x" snap\n2  Doing  a  -  Install "microk8s" snap\n'
+        "ID   Status  Spawn                   Ready                   Summary\n"
+        "1    Done    yesterday at 09:13 UTC  yesterday at 09:14 UTC  Initialize system state\n"
+        '7    Error   today at 09:20 UTC      today at 09:20 UTC      Install "microk8s" snap\n'
+        "8    Undone  today at 09:21 UTC      today at 09:21 UTC      Refresh all snaps\n"
+        "12   Doing   today at 10:02 UTC      -                       Running service command\n"
+        "\n"
     )
 
-    assert parse_pending(_said(rows)) == ('Install "microk8s" snap',)
+    assert parse_changes(_said(rows)) == (SnapdChange("12", "Doing", "Running service command"),)
 
 
 def test_ports_are_read_from_addresses_of_both_families() -> None:

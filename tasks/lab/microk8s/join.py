@@ -8,6 +8,7 @@ import time
 
 import yaml
 
+from tasks.lab import snap_changes
 from tasks.lab.microk8s import certificates, install, manifests, services
 from tasks.lab.microk8s.node import (
     AGENT_PORT,
@@ -28,6 +29,8 @@ from thinkube_nornir.lab.emulation import LabHost
 SHORTEST_TOKEN = 32
 SHORTEST_FINGERPRINT = 12
 PROVIDER = f"{DATA}/args/traefik/provider.yaml"
+STILL_STARTING = 60.0
+"""Seconds that snapd still starts services after a join or a leave has returned."""
 WORKER_LABELS = "microk8s.io/cluster=true,node.kubernetes.io/microk8s-worker=microk8s-worker"
 
 
@@ -188,6 +191,20 @@ async def _become_worker(node: Node, control: Node, address: str) -> None:
     _first_join(control, source)
     services.set_running(host, services.WORKER)
     await services.started(host, "kubelite")
+    snap_changes.goes_on(host, "microk8s", STILL_STARTING)
+
+
+def snapctl_accepted(host: LabHost) -> None:
+    """Raises ToolError: a change of the snap is in progress, and the script ends with Python's traceback.
+
+    Source: canonical/snapd@2.66.1 daemon/api_snapctl.go
+    Source: canonical/microk8s@1.35 scripts/wrappers/common/cluster/utils.py
+    """
+    try:
+        snap_changes.must_be_free(host, "microk8s")
+    except ToolError as error:
+        told = str(error.reply.stderr).replace("error: ", "error: error running snapctl: ")
+        raise ToolError(1, f"{told}Traceback (most recent call last):\nsubprocess.CalledProcessError\n") from None
 
 
 def _first_join(control: Node, joiner: str) -> None:
@@ -213,6 +230,7 @@ async def leave(node: Node, argv: list[str]) -> str:
                 "This node currently holds the only copy of the Kubernetes database so it cannot leave the cluster.\n",
             )
         raise ToolError(2, "", "Not in clustering mode.\n")
+    snapctl_accepted(node.host)
     control = control_of(node)
     if control is not None and control.api.get("v1", "Node", node.name) is not None:
         control.api.set_node_ready(node.name, False, "NodeStatusUnknown")
@@ -225,6 +243,7 @@ async def leave(node: Node, argv: list[str]) -> str:
     node.control, node.cluster = node.host, node.api
     install.use_control_plane(node, None)
     await install.come_up(node)
+    snap_changes.goes_on(node.host, "microk8s", STILL_STARTING)
     return "Configuring services.\nGenerating new cluster certificates.\nWaiting for node to start.  \n"
 
 

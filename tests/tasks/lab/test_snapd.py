@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
+from tasks.lab.snap_changes import changes, goes_on
 from tests.tasks.lab.fake_lab import lab
 
 INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.32/stable")
@@ -54,7 +56,7 @@ def test_unknown_channels_and_flags_are_errors(argv: tuple[str, ...]) -> None:
     """A channel or flag that does not exist installs nothing."""
     here = lab()
 
-    assert here.sh("tkc", "snap", "install", "microk8s", "--classic", *argv).status == 1
+    assert here.sh("tkc", "snap", "install", "microk8s", "--classic", *argv).status in (1, 64)
     assert here.sh("tkc", "snap", "list", "microk8s").status == 1
 
 
@@ -68,7 +70,7 @@ def test_remove_without_purge_keeps_a_snapshot() -> None:
     here.sh("tkw1", "snap", "remove", "--purge", "microk8s")
 
     assert "microk8s" in str(here.sh("tkc", "snap", "saved").stdout)
-    assert here.sh("tkw1", "snap", "saved").stdout == ""
+    assert here.sh("tkw1", "snap", "saved").stdout == "No snapshots found.\n"
 
 
 def test_changes_need_root() -> None:
@@ -82,7 +84,7 @@ def test_changes_need_root() -> None:
 
 def test_an_unknown_verb_is_an_error() -> None:
     """A verb the lab does not know never succeeds silently."""
-    assert lab().sh("tkc", "snap", "frobnicate").status == 1
+    assert lab().sh("tkc", "snap", "frobnicate").status == 64
 
 
 def test_a_killed_snap_does_not_stop_the_installation() -> None:
@@ -94,11 +96,108 @@ def test_a_killed_snap_does_not_stop_the_installation() -> None:
         await asyncio.sleep(0)
         first.cancel()
         second = await here.call("tkc", *INSTALL)
-        assert "install-snap microk8s" in str((await here.call("tkc", "snap", "changes")).stdout)
-        _, work = here.hosts["tkc"].state["snap changes"]["microk8s"]
+        assert "Doing" in str((await here.call("tkc", "snap", "changes")).stdout)
+        work = changes(here.hosts["tkc"])[-1].work
+        assert work is not None
         await work
         return second.status, (await here.call("tkc", "snap", "list", "microk8s")).status
 
     lab_in_loop = lab()
 
     assert asyncio.run(story()) == (10, 0)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("wait", "system", "seed.loaded"),
+        ("remove", "x"),
+        ("refresh", "--hold", "microk8s"),
+        ("stop", "microk8s"),
+        ("restart", "microk8s.daemon-kubelite"),
+    ],
+)
+def test_who_is_not_root_may_only_look(argv: tuple[str, ...]) -> None:
+    """A snap's configuration too is for root: `snap wait` reads it."""
+    here = lab()
+
+    reply = here.sh("tkc", "snap", *argv, user="thinkube")
+
+    assert (reply.status, reply.stderr) == (1, "error: access denied (try with sudo)\n")
+    for verb in ("list", "changes", "services", "version", "saved"):
+        assert here.sh("tkc", "snap", verb, user="thinkube").status == 0
+
+
+def test_wait_needs_a_key() -> None:
+    """Options are taken apart before snapd is asked."""
+    here = lab()
+
+    assert here.sh("tkc", "snap", "wait", user="thinkube").status == 64
+    assert here.sh("tkc", "snap", "wait", "system", user="thinkube").stderr == (
+        "error: the required argument `<key>` was not provided\n"
+    )
+    assert here.sh("tkc", "snap", "wait", "system", "seed.loaded").status == 0
+
+
+def test_changes_are_kept_when_they_are_done() -> None:
+    """Also those that failed, with what they were about, sorted by time; services' changes name no snap."""
+    here = lab()
+    here.sh("tkc", *INSTALL)
+    here.sh("tkc", "snap", "stop", "microk8s")
+    here.sh("tkc", "snap", "refresh", "--hold", "microk8s")
+
+    told = str(here.sh("tkc", "snap", "changes").stdout).splitlines()
+
+    assert told[0].split() == ["ID", "Status", "Spawn", "Ready", "Summary"]
+    assert [line.rpartition("  ")[2] for line in told[-4:]] == [
+        'Install "microk8s" snap from "1.32/stable" channel',
+        "Running service command",
+        'Hold general refreshes for "microk8s"',
+        "",
+    ]
+    assert {line.split()[1] for line in told[1:-1]} == {"Done", "Error", "Undone", "Hold"}
+    assert here.sh("tkc", "snap", "changes", "nothing").stderr == "no changes found\n"
+
+
+def _with_services_at_work(do: Sequence[tuple[str, ...]], user: str = "root") -> list[tuple[int, str]]:
+    """What each command answers while a service of MicroK8s is being started."""
+    here = lab()
+
+    async def story() -> list[tuple[int, str]]:
+        await here.call("tkc", *INSTALL)
+        await here.call("tkw1", *INSTALL)
+        here.speed = 1.0
+        goes_on(here.hosts["tkc"], "microk8s", 60)
+        replies = [await here.call("tkc", *argv, user=user) for argv in do]
+        return [(reply.status, str(reply.stderr)) for reply in replies]
+
+    return asyncio.run(story())
+
+
+def test_one_change_of_a_snap_at_a_time() -> None:
+    """The snap's own orders can be repeated later, by their status; those to its services cannot; a hold is no work."""
+    progress = 'snap "microk8s" has "service-control" change in progress\n'
+    own = [("snap", "remove", "--purge", "microk8s"), ("snap", "refresh", "microk8s", "--channel=1.31/stable")]
+    services = [("snap", "restart", "microk8s.daemon-kubelite"), ("snap", "stop", "microk8s"), ("microk8s", "stop")]
+
+    assert _with_services_at_work(own) == [(10, f"error: {progress}")] * 2
+    assert _with_services_at_work(services) == [(1, f"error: {progress}")] * 3
+    assert _with_services_at_work([("snap", "refresh", "--hold", "microk8s"), ("snap", "list")]) == [(0, ""), (0, "")]
+
+
+def test_what_goes_on_is_listed_without_the_snaps_name_as_key() -> None:
+    """`snap changes NAME` does not show what snapctl asked for."""
+
+    here = lab()
+
+    async def story() -> tuple[str, str]:
+        await here.call("tkc", *INSTALL)
+        here.speed = 1.0
+        goes_on(here.hosts["tkc"], "microk8s", 60)
+        every = str((await here.call("tkc", "snap", "changes")).stdout)
+        return every, str((await here.call("tkc", "snap", "changes", "microk8s")).stdout)
+
+    every, of_the_snap = asyncio.run(story())
+
+    assert 'Running service command for snap "microk8s"' in every
+    assert "Running service" not in of_the_snap
