@@ -92,16 +92,21 @@ def expected(task: Task) -> dict[str, str]:
     return {apex: primary, below: primary, **dict(zip(knatives, seconds, strict=True))}
 
 
-def bind_address(task: Task) -> str:
-    """Of the DNS host, in the overlay.
+def bind_address(task: Task) -> str | None:
+    """Of the DNS host, in the overlay if it is there; None without a DNS host: then CoreDNS serves the domain itself.
 
     Raises:
-        ConfigError: no host is in group dns, or it has no zerotier_ip.
+        ConfigError: hosts are in group dns, and none has an address.
     """
-    for host in hosts_in(task, "dns") or hosts_in(task, "dns_servers"):
-        if host.get("zerotier_ip"):
-            return str(host["zerotier_ip"])
-    raise ConfigError([Problem("inventory", "no host of group dns has a zerotier_ip", "CoreDNS must forward to it")])
+    servers = hosts_in(task, "dns") or hosts_in(task, "dns_servers")
+    for name in ("zerotier_ip", "lan_ip"):
+        for host in servers:
+            if host.get(name):
+                return str(host[name])
+    if not servers:
+        return None
+    what = "no host of group dns has a zerotier_ip or lan_ip"
+    raise ConfigError([Problem("inventory", what, "CoreDNS must forward to it")])
 
 
 def in_overlay(task: Task, address: str) -> bool:

@@ -25,7 +25,7 @@ REQUIRED_OF_GROUP = {
         "lxd_image",
     ),
     "zerotier_nodes": ("zerotier_ip", "zerotier_network_id", "zerotier_cidr"),
-    "dns_servers": ("zerotier_ip", "lan_ip"),
+    "dns_servers": ("lan_ip",),
     "microk8s": ("lan_ip", "microk8s_channel"),
 }
 

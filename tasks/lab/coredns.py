@@ -1,4 +1,13 @@
-"""What a running CoreDNS answers, given the Corefile it serves."""
+"""What a running CoreDNS answers, given the Corefile it serves.
+
+Source: coredns/coredns@v1.10.1 core/dnsserver/server.go
+Source: coredns/coredns@v1.10.1 plugin.cfg
+Source: coredns/coredns@v1.10.1 plugin/forward/forward.go
+Source: coredns/coredns@v1.10.1 plugin/hosts/hosts.go
+Source: coredns/coredns@v1.10.1 plugin/template/template.go
+Source: coredns/coredns@v1.13.1 plugin.cfg
+Unproven: of several upstreams of one forward the first that is there answers; CoreDNS takes one at random.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +15,15 @@ import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from tasks.lab.corefile import CorefileError, Directive, Server, read, upstreams
-from tasks.lab.dns import Answer, Query, closest_zone, within
+from tasks.lab.dns import Answer, Query, Rcode, closest_zone, within
 
 STUB = ("127.", "::1")
 SEVERAL_FORWARDS_SINCE = (1, 10)
+NO_HANDLERS = frozenset(("bind", "debug", "health", "pprof", "ready", "reload", "root", "tls"))
+"""Plugins without a part in the chain that answers."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,8 @@ def answer(servers: Sequence[Server], query: Query, around: Surroundings) -> Ans
     if zone is None:
         return Answer("REFUSED")
     server = by_zone[zone]
+    if all(directive.name in NO_HANDLERS for directive in server.directives):
+        return Answer("REFUSED")
     query = _rewritten(server, query)
     for found in (_template(server, query), _hosts(server, query), _kubernetes(server, query, around)):
         if found is not None:
@@ -89,33 +103,40 @@ def _rename(mode: str, name: str, source: str, target: str) -> str:
 
 
 def _template(server: Server, query: Query) -> Answer | None:
-    """`template CLASS TYPE [ZONE...]` with `match`, `answer`, `rcode`; the answer's data is its last word."""
+    """`template CLASS TYPE [ZONE...]`: the first whose zone, type and expression fit answers, with its `answer` lines.
+
+    One whose type fits and whose expressions do not ends in SERVFAIL, unless it falls through.
+    """
     for directive in server.all("template"):
-        _, kind, *zones = (*directive.arguments, "ANY")[:2] + directive.arguments[2:]
-        inside = any(within(query.name, z) for z in zones or ["."])
-        lines = {line[0]: line[1:] for line in directive.block}
-        matches = "match" not in lines or re.search(lines["match"][0], query.name + ".") is not None
-        if kind not in ("ANY", query.kind) or not inside or not matches:
+        kind, *zones = directive.arguments[1:]
+        if kind not in ("ANY", query.kind) or not any(within(query.name, z) for z in zones or server.zones):
             continue
-        if "rcode" in lines and lines["rcode"][0] == "NXDOMAIN":
-            return Answer("NXDOMAIN", authoritative=True)
-        data = (" ".join(lines["answer"]).split()[-1],) if "answer" in lines else ()
-        return Answer("NOERROR", data, authoritative=True)
+        lines = {line[0]: line[1:] for line in directive.block}
+        if not any(re.search(expression, f"{query.name}.") for expression in lines.get("match", (".*",))):
+            if _falls_through(directive, query.name):
+                continue
+            return Answer("SERVFAIL")
+        records = tuple(answer.split()[-1] for answer in lines.get("answer", ()))
+        return Answer(cast(Rcode, lines.get("rcode", ("NOERROR",))[0]), records, authoritative=True)
     return None
 
 
 def _hosts(server: Server, query: Query) -> Answer | None:
-    """Exact names only: a wildcard in `hosts` never matches."""
+    """Exact names only: a wildcard in `hosts` never matches. What is not there is SERVFAIL, for want of a SOA."""
     for directive in server.all("hosts"):
+        zones = [a for a in directive.arguments if not a.startswith("/")]
+        if not any(within(query.name, z) for z in zones or server.zones):
+            return None
         entries = [line for line in directive.block if _is_address(line[0])]
         found = tuple(line[0] for line in entries if query.name in (n.lower().rstrip(".") for n in line[1:]))
-        if found and query.kind == "A":
-            return Answer("NOERROR", found, authoritative=True)
-        zones = [a for a in directive.arguments if not a.startswith("/")]
-        inside = any(within(query.name, z) for z in zones or server.zones)
-        if not any(line[0] == "fallthrough" for line in directive.block) and inside:
-            return Answer("NXDOMAIN", authoritative=True)
+        if found:
+            return Answer("NOERROR", tuple(a for a in found if _kind(a) == query.kind), authoritative=True)
+        return None if _falls_through(directive, query.name) else Answer("SERVFAIL")
     return None
+
+
+def _kind(address: str) -> str:
+    return "AAAA" if ":" in address else "A"
 
 
 def _kubernetes(server: Server, query: Query, around: Surroundings) -> Answer | None:
@@ -148,7 +169,7 @@ def _forwarded(server: Server, query: Query, around: Surroundings) -> Answer:
             if found.rcode != "TIMEOUT":
                 return found
         return Answer("SERVFAIL")
-    return Answer("SERVFAIL" if server.all("forward") else "REFUSED")
+    return Answer("SERVFAIL")  # the end of the chain
 
 
 def _addresses(directive: Directive, resolv_conf: Sequence[str]) -> list[str]:

@@ -1,4 +1,12 @@
-"""Reads a Corefile as CoreDNS does: tokens, server blocks, and the mistakes that keep CoreDNS from starting."""
+"""Reads a Corefile as CoreDNS does: tokens, server blocks, and the mistakes that keep CoreDNS from starting.
+
+Source: coredns/coredns@v1.10.1 core/dnsserver/register.go
+Source: coredns/coredns@v1.10.1 plugin/forward/setup.go
+Source: coredns/coredns@v1.10.1 plugin/hosts/setup.go
+Source: coredns/coredns@v1.10.1 plugin/kubernetes/setup.go
+Source: coredns/coredns@v1.10.1 plugin/template/setup.go
+Unproven: how a Corefile is cut into tokens and blocks is taken from its documentation, not from the parser.
+"""
 
 from __future__ import annotations
 
@@ -205,14 +213,31 @@ def check(server: Server) -> None:
             raise _at(directive, f"Unknown directive '{directive.name}'")
         if directive.name == "forward":
             upstreams(directive)
+        if directive.name == "template":
+            _check_template(directive)
         if directive.name == "kubernetes":
             _check_words(
                 directive,
                 ["pods", "fallthrough", "ttl", "endpoint_pod_names", "namespaces", "labels", "noendpoints", "ignore"],
             )
     for name in ("cache", "kubernetes", "hosts", "loop", "reload"):
-        if len(server.all(name)) > 1 and name != "hosts":
+        if len(server.all(name)) > 1:
             raise CorefileError(f"plugin/{name}: this plugin can only be used once per Server Block")
+
+
+def _check_template(directive: Directive) -> None:
+    if len(directive.arguments) < 2:
+        raise _at(directive, "plugin/template: Wrong argument count or unexpected line ending after 'template'")
+    class_, kind = directive.arguments[:2]
+    if class_ not in ("IN", "CH", "CS", "HS", "NONE", "ANY"):
+        raise _at(directive, f"plugin/template: invalid query class {class_}")
+    if kind not in ("A", "AAAA", "ANY", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT", "HTTPS"):
+        raise _at(directive, f"plugin/template: invalid RR class {kind}")
+    known = ("match", "answer", "additional", "authority", "rcode", "ederror")
+    for word, *rest in directive.block:
+        if word not in (*known, "fallthrough", "upstream") or (word in known and not rest):
+            last = rest[-1] if rest else word
+            raise _at(directive, f"plugin/template: Wrong argument count or unexpected line ending after '{last}'")
 
 
 def upstreams(directive: Directive) -> tuple[str, ...]:

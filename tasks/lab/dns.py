@@ -93,15 +93,18 @@ def zones_of_phase4(lab: Lab) -> list[Zone]:
     server = dns_host(lab)
     if server is None:
         return []
-    own = str(server.settings.get("zerotier_ip", ""))
+    own = _address(server)
     primary, *seconds = ingresses_in(server.settings)
     soa = {"NS": (f"dns.{domain(server)}.",), "SOA": (f"dns.{domain(server)}. admin.{domain(server)}.",)}
-    hosts = {
-        h.name: {"A": (str(h.settings["zerotier_ip"]),)} for h in lab.hosts.values() if h.settings.get("zerotier_ip")
-    }
+    hosts = {h.name: {"A": (_address(h),)} for h in lab.hosts.values() if _address(h)}
     base = {"@": {**soa, "A": (primary,)}, "dns": {"A": (own,)}, "*": {"A": (primary,)}, **hosts}
     knative = [Zone(f"kn.{domain(server)}", {"@": soa, "*": {"A": (second,)}}) for second in seconds]
     return [Zone(domain(server), base), *knative]
+
+
+def _address(host: LabHost) -> str:
+    """In the overlay, or in the LAN where the host has no overlay."""
+    return str(host.settings.get("zerotier_ip") or host.settings.get("lan_ip") or "")
 
 
 def dns_host(lab: Lab) -> LabHost | None:

@@ -32,8 +32,7 @@ def links_of(host: LabHost) -> dict[str, Link]:
 def routes(host: LabHost) -> list[dict[str, Any]]:
     lan, dev = str(host.settings.get("lan_ip", "")), lan_link(host)
     found: list[dict[str, Any]] = []
-    if host.settings.get("network_gateway"):
-        gateway = str(host.settings["network_gateway"])
+    if gateway := _gateway(host):
         found.append(
             {"dst": "default", "gateway": gateway, "dev": dev, "protocol": "static", "prefsrc": lan, "flags": []}
         )
@@ -44,6 +43,13 @@ def routes(host: LabHost) -> list[dict[str, Any]]:
             found.append({"dst": net, "dev": link.name, "protocol": "kernel", "scope": "link",
                           "prefsrc": str(interface.ip), "flags": []})  # fmt: skip
     return found
+
+
+def _gateway(host: LabHost) -> str:
+    """The LAN's router: where the inventory names none, the LAN's first address."""
+    lan = host.settings.get("network_cidr") if host.settings.get("lan_ip") else None
+    first = str(next(ipaddress.ip_network(str(lan)).hosts())) if lan else ""
+    return str(host.settings.get("network_gateway") or first)
 
 
 def route_to(host: LabHost, address: str) -> dict[str, Any]:

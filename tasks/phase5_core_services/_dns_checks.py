@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from typing import Any
 
 from nornir.core.task import Result, Task
 
+from tasks.address_pool import ingress_addresses
 from tasks.control_plane import DNS_LABEL, Object, expect, is_control_plane, kube, name_of
 from tasks.node_facts import HOSTNAME, RESOLVER_DOMAINS, RESOLVER_SERVERS, grep
 from tasks.probes import (
@@ -28,6 +30,7 @@ from tasks.probes import (
 from tasks.settling import settled
 from thinkube_nornir.cluster import condition_true, current_pods, is_rolled_out, seen
 from thinkube_nornir.command import Fact
+from thinkube_nornir.component import StepFunction
 from thinkube_nornir.context import setting
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import read
@@ -38,30 +41,44 @@ DROP_IN = f"{DROP_INS}/10-thinkube.conf"
 CAPTURES_ALL = grep(r"^Domains=(.*[[:space:]])?~\.([[:space:]]|$)", DROP_INS)
 Addresses = dict[str, tuple[str, ...]]
 """Of names."""
+WITHOUT_NAME_SERVERS = "left out: no name servers in the inventory, CoreDNS serves the domain"
 _ONCE = "checked once, on the control plane"
 _LATELY = timedelta(minutes=5)  # as long as the pause between two attempts to start a failing container may get
 
 
 def facts(task: Task) -> tuple[Fact[Any], ...]:
-    names = (*expected(task), *_plain(public_names(task)))
+    names = (*(expected(task) if bind_address(task) else ()), *_plain(public_names(task)))
     return (HOSTNAME, CAPTURES_ALL, RESOLVER_SERVERS, RESOLVER_DOMAINS, *map(node_lookup, names))
 
 
+def with_name_servers(check: StepFunction) -> StepFunction:
+    """A check that means something only where BIND serves the domain, and nodes are sent there for it."""
+
+    @wraps(check)
+    def guarded(task: Task) -> Result:
+        return check(task) if bind_address(task) else unchanged(task, WITHOUT_NAME_SERVERS)
+
+    return guarded
+
+
 def corefile(task: Task) -> str:
+    domain = setting(task, "domain_name")
     return render(
         task,
         "coredns/Corefile.j2",
-        domain=setting(task, "domain_name"),
+        acme=acme_names(task),
+        zones=dict(zip((domain, f"kn.{domain}"), ingress_addresses(task), strict=False)),
         bind=bind_address(task),
         public=setting(task, "dns_servers"),
     )
 
 
+@with_name_servers
 def bind_answers_pods(task: Task) -> Result:
     """As CoreDNS will ask it: from a pod, whose way to the overlay needs source NAT on the node."""
     if not is_control_plane(task):
         return unchanged(task, _ONCE)
-    server, domain = bind_address(task), setting(task, "domain_name")
+    server, domain = str(bind_address(task)), setting(task, "domain_name")
     done = run_here(task, "bind", "nslookup", domain, server)
     why = f"nslookup {domain} {server} ended with {done.exit_code}: {done.log.strip()}"
     fix = "verify phase 4 first; pods need source NAT to the overlay on this node"
@@ -169,6 +186,7 @@ def pods_resolve_the_domain(task: Task) -> Result:
     return _domain(task, "pods", ask, POD_REPORT)
 
 
+@with_name_servers
 def no_drop_in_captures_all_names(task: Task) -> Result:
     found = [path for path in read(task, CAPTURES_ALL) if path != DROP_IN]
     why = f"Domains=~. stands in {', '.join(found)}"
@@ -177,6 +195,7 @@ def no_drop_in_captures_all_names(task: Task) -> Result:
     return unchanged(task, "no drop-in has Domains=~.")
 
 
+@with_name_servers
 def node_routes_the_domain_to_bind(task: Task) -> Result:
     servers, domains = read(task, RESOLVER_SERVERS, RESOLVER_DOMAINS)
     bind, wanted = bind_address(task), f"~{setting(task, 'domain_name')}"
@@ -186,6 +205,7 @@ def node_routes_the_domain_to_bind(task: Task) -> Result:
     return unchanged(task, f"{wanted} is asked of {bind}")
 
 
+@with_name_servers
 def node_resolves_the_domain(task: Task) -> Result:
     facts = {name: node_lookup(name) for name in expected(task)}
     return _domain(task, "the node", lambda: _read_all(task, facts), *facts.values())
@@ -210,7 +230,8 @@ def _domain(task: Task, who: str, ask: Callable[[], Addresses], *facts: Fact[Any
 
     found = settled(task, ask, lambda found: not wrong(found), forget=facts)
     lines = (f"{name}: expected {a}, seen {', '.join(found[name]) or 'nothing'}" for name, a in wrong(found).items())
-    fix = f"see what BIND says: dig @{bind_address(task)} {setting(task, 'domain_name')}"
+    bind = bind_address(task)
+    fix = f"see what BIND says: dig @{bind} {setting(task, 'domain_name')}" if bind else _COREDNS_LOG
     expect(not wrong(found), f"not every name of the domain resolves for {who}", why="\n".join(lines), fix=fix)
     return unchanged(task, ", ".join(f"{name} is {address}" for name, address in expected(task).items()))
 

@@ -5,6 +5,9 @@ verify    asks from a pod on each node, and from each node itself
 rollback  puts back the Corefile and the drop-ins that were there before
 
 The cluster's part is done once, by the control plane's own steps; the nodes' part on every node.
+
+Without name servers in the inventory CoreDNS answers for the domain itself, for pods; nodes are left alone: at a cold
+start no image could be pulled by a node that asks the cluster for names.
 """
 
 from __future__ import annotations
@@ -78,6 +81,8 @@ def _put_back(task: Task) -> Result:
 
 def set_aside_conflicts(task: Task) -> Result:
     """Drop-ins that draw every name to their own servers; without `.conf` at its end resolved does not read a file."""
+    if not bind_address(task):
+        return unchanged(task, checks.WITHOUT_NAME_SERVERS)
     conflicts = [path for path in read(task, CAPTURES_ALL) if path != DROP_IN]
     if not conflicts:
         return unchanged(task, "no drop-in captures all names")
@@ -95,6 +100,9 @@ def set_aside_conflicts(task: Task) -> Result:
 
 
 def write_routing_domain(task: Task) -> Result:
+    """Without name servers it goes, if an inventory that had some once brought it here."""
+    if not bind_address(task):
+        return restore_resolver_files(task)
     text = render(
         task,
         "coredns/resolved.conf.j2",
@@ -107,10 +115,13 @@ def write_routing_domain(task: Task) -> Result:
 
 def restart_resolver(task: Task) -> Result:
     """When what it has loaded is not what its files say, be it this run that wrote them or one that was killed."""
+    bind = bind_address(task)
+    if not bind:
+        return restart_restored_resolver(task)
     servers, domains = read(task, RESOLVER_SERVERS, RESOLVER_DOMAINS)
     wanted = f"~{setting(task, 'domain_name')}"
-    if servers == (bind_address(task),) and wanted in domains and "~." not in domains:
-        return unchanged(task, f"systemd-resolved asks {bind_address(task)} for {wanted}")
+    if servers == (bind,) and wanted in domains and "~." not in domains:
+        return unchanged(task, f"systemd-resolved asks {bind} for {wanted}")
     argv = ("systemctl", "restart", "systemd-resolved")
     return change(task, "restart systemd-resolved", *argv, root=True, key=RESTART_KEY)
 

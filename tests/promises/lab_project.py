@@ -60,13 +60,24 @@ class LabProject:
     """config.yaml, inventory, tasks and templates as they are shipped, in a folder of their own."""
 
     def __init__(
-        self, folder: Path, *, inventory: dict[str, dict[str, Any]] | None = None, speed: float = FAST
+        self,
+        folder: Path,
+        *,
+        inventory: dict[str, dict[str, Any]] | None = None,
+        hosts: Path = ROOT / "inventory",
+        speed: float = FAST,
     ) -> None:
+        """
+        Args:
+            inventory: host, or `defaults`, to settings that are added.
+            hosts: the folder with the inventory.
+        """
         self.folder = folder
         self.config_file = folder / "config.yaml"
+        self.hosts: tuple[str, ...] = tuple(yaml.safe_load((hosts / "hosts.yaml").read_text()))
         self._modules: dict[str, ModuleType] = {}
         self._running: RunningLab | None = None
-        _lay(folder, inventory or {}, speed)
+        _lay(folder, hosts, inventory or {}, speed)
 
     def __call__(self, *arguments: str) -> Ended:
         """A verb that carries out a plan, in this process."""
@@ -124,8 +135,8 @@ class LabProject:
 
     def snapshot(self) -> dict[str, Any]:
         """All hosts' disks, and the whole state of the emulation with the clusters' objects."""
-        told = {host: lab_snapshot(self.lab.config, host) for host in HOSTS}
-        return {"files": {host: told[host]["files"] for host in HOSTS}, **told["tkc"]["emulation"]}
+        told = {host: lab_snapshot(self.lab.config, host) for host in self.hosts}
+        return {"files": {host: told[host]["files"] for host in self.hosts}, **told[self.hosts[0]]["emulation"]}
 
     def forget(self) -> None:
         """What a controller knows goes, as with a lost laptop; the lab stays."""
@@ -150,17 +161,14 @@ def _taken_out() -> dict[str, ModuleType]:
     return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "tasks"}
 
 
-def _lay(folder: Path, inventory: dict[str, dict[str, Any]], speed: float) -> None:
-    """Args:
-    inventory: host, or `defaults`, to settings that are added.
-    """
+def _lay(folder: Path, hosts: Path, inventory: dict[str, dict[str, Any]], speed: float) -> None:
     (folder / "tasks").mkdir(parents=True)
     for path in (ROOT / "tasks").iterdir():
         if path.name != "__pycache__":
             (folder / "tasks" / path.name).symlink_to(path)
     (folder / "tasks/breakable.py").symlink_to(ROOT / "tests/promises/breakable.py")
     (folder / "templates").symlink_to(ROOT / "templates")
-    shutil.copytree(ROOT / "inventory", folder / "inventory")
+    shutil.copytree(hosts, folder / "inventory")
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["lab"] = {"idle": 300, "emulation": "breakable", "speed": speed}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))

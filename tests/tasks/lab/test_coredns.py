@@ -109,3 +109,24 @@ def test_template_answers_by_itself() -> None:
 
     assert asked(text, "a.org", "TXT").rcode == "NXDOMAIN"
     assert asked(text, "x.a.org").records == ("10.9.9.9",)
+
+
+def test_a_domain_served_by_templates_has_addresses_and_nothing_else() -> None:
+    """As an installation without name servers has it: an AAAA query is answered, without records."""
+    text = (
+        'a.org {\n template IN A {\n  answer "{{ .Name }} 60 IN A 10.9.9.9"\n }\n'
+        ' template IN ANY {\n  rcode NOERROR\n  authority "a.org. 60 IN SOA a.org. a.org. 1 60 60 60 60"\n }\n}\n'
+    )
+
+    assert asked(text, "a.org").records == asked(text, "x.y.a.org").records == ("10.9.9.9",)
+    assert asked(text, "a.org", "AAAA") == Answer("NOERROR", (), authoritative=True)
+    assert asked(text, "notinside.org").rcode == "REFUSED"
+
+
+def test_what_no_plugin_answers_is_a_failure() -> None:
+    """An expression that does not fit, a name that is not in `hosts`, and a chain that ends."""
+    assert asked("a.org {\n template IN A {\n  match ^b\n  rcode NOERROR\n }\n}\n", "c.a.org").rcode == "SERVFAIL"
+    assert asked("a.org {\n hosts {\n  10.0.0.2 a.org\n }\n}\n", "b.a.org").rcode == "SERVFAIL"
+    assert asked("a.org {\n hosts {\n  10.0.0.2 a.org\n }\n}\n", "a.org", "AAAA") == Answer("NOERROR", (), True)
+    assert asked("a.org {\n errors\n}\n", "a.org").rcode == "SERVFAIL"
+    assert asked("a.org {\n ready\n}\n", "a.org").rcode == "REFUSED"

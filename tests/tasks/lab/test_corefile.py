@@ -37,6 +37,9 @@ def test_blocks_zones_and_directives_are_read() -> None:
         ("a.org {\n}\nA.org:53 {\n}\n", "already defined"),
         (".:53 {\n  kubernetes cluster.local {\n    pots insecure\n  }\n}\n", "unknown property 'pots'"),
         (".:53 {\n  file db.example\n}\n", "the lab does not model plugin 'file'"),
+        (".:53 {\n  template IN A {\n    anwser x\n  }\n}\n", "Wrong argument count"),
+        (".:53 {\n  template IN NOSUCH\n}\n", "invalid RR class NOSUCH"),
+        (".:53 {\n  hosts\n  hosts\n}\n", "only be used once"),
         ('.:53 {\n  log "open\n}\n', "Unexpected EOF"),
     ],
 )

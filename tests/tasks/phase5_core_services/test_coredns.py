@@ -266,6 +266,62 @@ def test_corefile_separates_acme_domain_and_the_rest(installed: FakeCluster) -> 
     }
 
 
+def _without_name_servers(cluster: FakeCluster) -> None:
+    for machine in cluster.machines.values():
+        machine.host.others = tuple(other for other in machine.host.others if other.name != "dns1")
+
+
+def test_without_name_servers_coredns_answers_for_the_domain(cluster: FakeCluster) -> None:
+    """Apex and everything below it are the ingress; ACME names stay public; nodes and their resolver are left alone."""
+    _without_name_servers(cluster)
+
+    for host in ("tkc", "tkw1"):
+        cluster.run(host, COMPONENT)
+    results = {host: cluster.run(host, COMPONENT, "verify", read_only=True) for host in ("tkc", "tkw1")}
+
+    text = _corefile(cluster)
+    assert (
+        'answer "{{ .Name }} 60 IN A 192.168.191.200"' in text.partition("\nexample.org:53 {")[2].partition("\n}\n")[0]
+    )
+    assert 'answer "{{ .Name }} 60 IN A 192.168.191.201"' in text.partition("\nkn.example.org:53 {")[2]
+    assert "_acme-challenge.example.org:53 _acme-challenge.kn.example.org:53 {" in text
+    assert "192.168.191.1 " not in text
+    assert DROP_IN not in cluster.machines["tkw1"].files
+    assert [command for command in cluster.altering if "resolved" in command] == []
+    assert {host: [r.exception for r in found.values() if r.exception] for host, found in results.items()} == {
+        "tkc": [],
+        "tkw1": [],
+    }
+    assert "no name servers" in results["tkw1"]["node_routes_the_domain_to_bind"].result
+
+
+def test_name_servers_that_leave_the_inventory_leave_the_nodes(installed: FakeCluster) -> None:
+    """The drop-in that sent the domain to BIND goes, and resolved is restarted without it."""
+    _without_name_servers(installed)
+
+    for host in ("tkc", "tkw1"):
+        installed.run(host, COMPONENT)
+    second = {host: installed.run(host, COMPONENT) for host in ("tkc", "tkw1")}
+
+    assert DROP_IN not in installed.machines["tkw1"].files
+    assert installed.machines["tkw1"].resolver == ([], [])
+    assert {outcome_of(r) for found in second.values() for r in found.values()} == {Outcome.UNCHANGED}
+
+
+def test_without_knative_its_names_are_ordinary_ones(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No zone, no ACME exception and no check speaks of kn.<domain>."""
+    for machine in cluster.machines.values():
+        monkeypatch.setitem(machine.host.settings, "knative", False)
+
+    for host in ("tkc", "tkw1"):
+        cluster.run(host, COMPONENT)
+
+    assert "kn." not in _corefile(cluster)
+    results = cluster.run("tkw1", COMPONENT, "verify", read_only=True)
+    assert [r.exception for r in results.values() if r.exception] == []
+    assert "kn." not in str(results["pods_resolve_the_domain"].result)
+
+
 def test_corefile_that_was_reset_is_written_and_rolled_out_again(installed: FakeCluster) -> None:
     """`microk8s enable dns` resets the file: the checks that follow must meet a CoreDNS that serves the new one."""
     _config(installed)["Corefile"] = COREFILE_OF_ADDON

@@ -1,0 +1,44 @@
+"""Two plain servers, with neither name servers nor ZeroTier nor Knative, and a handful of settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.promises.lab_project import DNS, ROOT, LabProject, differences
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+COREFILE = "v1 ConfigMap kube-system coredns"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabProject]:
+    project = LabProject(tmp_path_factory.mktemp("small"), hosts=ROOT / "tests/inventories/small")
+    project.up()
+    yield project
+    project.down()
+
+
+def test_a_small_installation_comes_and_goes(small: LabProject) -> None:
+    """Green, no second change; each check of the domain can fail; afterwards hosts and cluster are as before."""
+    before = small.snapshot()
+    first = small("run", "phase5")
+    assert first.code == 0, first.told
+    second = small("run", "phase5")
+    assert (second.code, second.places("changed")) == (0, set()), second.told
+
+    served = json.loads(small.ssh("one", "microk8s kubectl get -n kube-system -o json configmap coredns").text)
+    text = served["data"]["Corefile"]
+    small.ssh("one", f"lab-api patch {COREFILE}", {"data": {"Corefile": text.replace("192.168.1.240", "10.9.9.9")}})
+    ended = small("verify", "phase5")
+    small.ssh("one", "lab-api mend")
+    red = {(DNS, check, host) for check in ("corefile_is_as_wanted", "pods_resolve_the_domain") for host in small.hosts}
+    assert ended.places("failed") == red
+    assert "expected 192.168.1.240, seen 10.9.9.9" in ended.error((DNS, "pods_resolve_the_domain", "two"))["why"]
+
+    rolled_back = small("rollback", "phase5")
+    assert rolled_back.code == 0, rolled_back.told
+    assert "\n".join(differences(before, small.snapshot())) == ""
