@@ -1,4 +1,10 @@
-"""A node's own look-ups: systemd-resolved's routing of names to servers, resolvectl, getent."""
+"""A node's own look-ups: systemd-resolved's routing of names to servers, resolvectl, getent.
+
+Source: redhat-plumbers/systemd-rhel9@fc7505713e60 src/resolve/resolved-dns-scope.c
+Source: redhat-plumbers/systemd-rhel9@422b27fca6e4 src/resolve/resolved-dns-query.c
+Source: redhat-plumbers/systemd-rhel9@3e71ea58a817 src/resolve/resolved-resolv-conf.c
+Unproven: resolvectl's and getent's texts are written from examples, not from their sources.
+"""
 
 from __future__ import annotations
 
@@ -68,18 +74,34 @@ def upstream_servers(host: LabHost) -> list[str]:
 
 
 def resolve(host: LabHost, query: Query) -> Answer:
-    """Route a query as resolved does: servers with the best matching domain only, else all of them.
+    """Route a query as resolved does: to the scopes whose domain matches most labels, else to all of them.
 
-    The global servers are one list of which the first that is there answers; the link's are another.
+    The global scope is always a default route, a link as long as it has no route-only domains: the lab's has none. All
+    chosen scopes are asked at once, and the first that has an answer, be it without records, is taken; the lab lets the
+    global one be first. A failure, as NXDOMAIN is one, counts when nobody has an answer.
     """
     settings = machine(host).resolved
     if not machine(host).units["systemd-resolved"].active:
         return Answer("TIMEOUT")
-    if any(within(query.name, d) for d in settings.routing) and settings.servers:
-        return _first(host, settings.servers, query)
-    answers = [_first(host, servers, query) for servers in (settings.servers, link_servers(host)) if servers]
-    answers = answers or [_first(host, settings.fallback, query)]
-    return next((a for a in answers if a.records), next((a for a in answers if a.rcode != "TIMEOUT"), answers[0]))
+    if within(query.name, "localhost") or within(query.name, "invalid"):
+        return Answer("NXDOMAIN")
+    link = [str(d) for d in host.settings.get("dns_search_domains") or ()]
+    scopes = [(settings.servers, settings.routing), (link_servers(host), link)]
+    scopes = [(servers, domains) for servers, domains in scopes if servers]
+    if not scopes:
+        return _first(host, settings.fallback, query)
+    best = max(_matching_labels(domains, query.name) for _, domains in scopes)
+    if best < 0 and within(query.name, "local"):
+        return Answer("NXDOMAIN")  # multicast DNS has these
+    chosen = [servers for servers, domains in scopes if _matching_labels(domains, query.name) == best]
+    answers = [_first(host, servers, query) for servers in chosen]
+    failures = [a for a in answers if a.rcode not in ("NOERROR", "TIMEOUT")]
+    return next((a for a in answers if a.rcode == "NOERROR"), next(iter(failures), answers[0]))
+
+
+def _matching_labels(domains: Sequence[str], name: str) -> int:
+    """Of the longest domain the name is in; -1 for none, 0 for the root."""
+    return max((len(d.strip(".").split(".")) if d.strip(".") else 0 for d in domains if within(name, d)), default=-1)
 
 
 def _first(host: LabHost, servers: Sequence[str], query: Query) -> Answer:

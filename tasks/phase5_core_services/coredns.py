@@ -100,7 +100,12 @@ def set_aside_conflicts(task: Task) -> Result:
 
 
 def write_routing_domain(task: Task) -> Result:
-    """Without name servers it goes, if an inventory that had some once brought it here."""
+    """Without name servers it goes, if an inventory that had some once brought it here.
+
+    The global servers are asked for names that no routing domain matches, too: only a link can be kept out of them.
+
+    Source: redhat-plumbers/systemd-rhel9@fc7505713e60 src/resolve/resolved-dns-scope.c (dns_scope_good_domain)
+    """
     if not bind_address(task):
         return restore_resolver_files(task)
     text = render(
@@ -108,7 +113,6 @@ def write_routing_domain(task: Task) -> Result:
         "coredns/resolved.conf.j2",
         domain=setting(task, "domain_name"),
         bind=bind_address(task),
-        public=setting(task, "dns_servers"),
     )
     return put(task, File(DROP_IN, text.encode()))
 

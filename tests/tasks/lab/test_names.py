@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tasks.lab.dns import Query, ask_bind
+from tasks.lab.dns import Query, Zone, ask_bind
 from tasks.lab.microk8s.node import node_of
 from tasks.lab.pod_tools import look_up_in_pod, pod_resolv_conf
 from tests.tasks.lab.fake_lab import FakeKube, FakeLab, lab
@@ -143,6 +143,34 @@ def test_a_stopped_bind_is_noticed() -> None:
     assert reply.status == 1
     assert "attempts to contact name servers" in str(reply.stderr)
     assert here.sh("tkc", "getent", "hosts", "github.com").status == 0
+
+
+def test_names_outside_the_routing_domain_are_asked_of_both() -> None:
+    """BIND's answer counts for a name of the Internet, too: the routing domain keeps nothing away from it."""
+    here = lab()
+    here.hosts["tkc"].files.write(DROP_IN, TO_BIND)
+    here.sh("tkc", "systemctl", "restart", "systemd-resolved")
+    here.state["zones"] = [*here.state["zones"], Zone("github.com", {"@": {"A": ("10.9.9.9",)}})]
+
+    assert here.sh("tkc", "getent", "hosts", "github.com").stdout == "10.9.9.9        github.com\n"
+    here.sh("dns1", "systemctl", "stop", "named")
+    assert "203.0.113." in str(here.sh("tkc", "getent", "hosts", "github.com").stdout)
+    assert here.sh("tkc", "getent", "hosts", "nosuch.example").status == 2
+
+
+def test_a_links_search_domain_routes_as_the_global_one() -> None:
+    """With as many labels both are asked; the longer one wins alone."""
+    here = lab()
+    here.hosts["tkc"].files.write(DROP_IN, TO_BIND)
+    here.sh("tkc", "systemctl", "restart", "systemd-resolved")
+    here.sh("dns1", "systemctl", "stop", "named")
+    timeout = str(here.sh("tkc", "resolvectl", "query", "x.example.org").stderr)
+
+    settings: Any = here.hosts["tkc"].settings
+    settings["dns_search_domains"] = ["example.org"]
+
+    assert "All attempts" in timeout
+    assert "not found" in str(here.sh("tkc", "resolvectl", "query", "x.example.org").stderr)
 
 
 def test_pods_resolve_through_the_served_corefile() -> None:
