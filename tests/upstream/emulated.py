@@ -41,13 +41,18 @@ def drift(
         left_out: upstream's objects that the lab has no use for.
     """
     ours = {place(obj, namespace): obj for obj in emulated}
-    theirs = {place(obj, namespace): obj for obj in real}
+    theirs = {place(obj, namespace): obj for obj in real if not _is_hook(obj)}
     invented = [f"{_spoken(at)} does not exist upstream" for at in ours.keys() - theirs.keys()]
     absent = [at for at in theirs.keys() - ours.keys() - set(left_out) if at[0] not in UNUSED]
     found = [*invented, *(f"{_spoken(at)} is not in the lab" for at in absent)]
     for at in ours.keys() & theirs.keys():
         found += (f"{_spoken(at)}: {line}" for line in _differences(ours[at], theirs[at]))
     return sorted(found)
+
+
+def _is_hook(obj: Object) -> bool:
+    """Of a chart, made for an installation and gone with its success; the lab does what it does without it."""
+    return "helm.sh/hook" in (obj["metadata"].get("annotations") or {})
 
 
 def _spoken(at: Place) -> str:

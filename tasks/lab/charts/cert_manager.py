@@ -1,4 +1,7 @@
-"""The chart cert-manager: definitions, three deployments, the webhook; its controllers are in tasks/lab/issuing."""
+"""The chart cert-manager: definitions, three deployments, the webhook; its controllers are in tasks/lab/issuing.
+
+Source: cert-manager/cert-manager@v1.20.3 deploy/charts/cert-manager (as Helm renders it)
+"""
 
 from __future__ import annotations
 
@@ -60,9 +63,23 @@ def _render(chart: Rendering) -> list[Object]:
     parts = {name: "controller", f"{name}-cainjector": "cainjector", f"{name}-webhook": "webhook"}
     objects = _definitions(chart)
     for full, part in parts.items():
-        objects.append({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": full}})
+        objects.append(_object("v1", "ServiceAccount", full, _labels(chart, part)))
         objects.append(_deployment(chart, full, part))
+        objects.append(_service(chart, full, part))
     return [*objects, *_webhook(chart, f"{name}-webhook")]
+
+
+def _selector(chart: Rendering, part: str) -> dict[str, str]:
+    return {
+        "app.kubernetes.io/name": "cert-manager" if part == "controller" else part,
+        "app.kubernetes.io/instance": chart.release,
+        "app.kubernetes.io/component": part,
+    }
+
+
+def _labels(chart: Rendering, part: str) -> dict[str, str]:
+    selector = _selector(chart, part)
+    return {"app": selector["app.kubernetes.io/name"]} | selector
 
 
 def _definitions(chart: Rendering) -> list[Object]:
@@ -87,11 +104,7 @@ def _definition(notes: Object, group: str, kind: str, plural: str, scope: str) -
 
 def _deployment(chart: Rendering, full: str, part: str) -> Object:
     values = chart.values if part == "controller" else chart.values[part]
-    label = {
-        "app.kubernetes.io/name": "cert-manager" if part == "controller" else part,
-        "app.kubernetes.io/instance": chart.release,
-        "app.kubernetes.io/component": part,
-    }
+    labels = _labels(chart, part)
     image = f"quay.io/jetstack/cert-manager-{part}:{chart.app_version}"
     container = {"name": f"cert-manager-{part}", "image": image, "args": _arguments(chart, part, values)}
     pod: dict[str, Any] = {"serviceAccountName": full, "containers": [container], "enableServiceLinks": False}
@@ -100,10 +113,28 @@ def _deployment(chart: Rendering, full: str, part: str) -> Object:
         pod |= {"dnsConfig": chart.values["podDnsConfig"]} if chart.values["podDnsConfig"] else {}
     spec = {
         "replicas": values["replicaCount"],
-        "selector": {"matchLabels": label},
-        "template": {"metadata": {"labels": label}, "spec": pod},
+        "selector": {"matchLabels": _selector(chart, part)},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
     }
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": full, "labels": label}, "spec": spec}
+    return _object("apps/v1", "Deployment", full, labels) | {"spec": spec}
+
+
+def _service(chart: Rendering, full: str, part: str) -> Object:
+    metrics = {"port": 9402, "protocol": "TCP", "targetPort": "http-metrics"}
+    ports = {
+        "controller": [{"name": "tcp-prometheus-servicemonitor", **metrics}],
+        "cainjector": [{"name": "http-metrics", "port": 9402, "protocol": "TCP"}],
+        "webhook": [
+            {"name": "https", "port": 443, "protocol": "TCP", "targetPort": "https"},
+            {"name": "metrics", **metrics},
+        ],
+    }[part]
+    spec = {"type": "ClusterIP", "selector": _selector(chart, part), "ports": ports}
+    return _object("v1", "Service", full, _labels(chart, part)) | {"spec": spec}
+
+
+def _object(version: str, kind: str, name: str, labels: dict[str, str]) -> Object:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "labels": dict(labels)}}
 
 
 def _arguments(chart: Rendering, part: str, values: Object) -> list[str]:
@@ -121,39 +152,28 @@ def _arguments(chart: Rendering, part: str, values: Object) -> list[str]:
 
 
 def _webhook(chart: Rendering, name: str) -> list[Object]:
-    label = {"app.kubernetes.io/component": "webhook", "app.kubernetes.io/instance": chart.release}
-    ports = [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": chart.values["webhook"]["securePort"]}]
-    hook = {
-        "name": "webhook.cert-manager.io",
-        "admissionReviewVersions": ["v1"],
-        "sideEffects": "None",
-        "clientConfig": {"service": {"name": name, "namespace": chart.namespace, "path": "/validate"}},
-        "rules": [
-            {
-                "apiGroups": ["cert-manager.io", "acme.cert-manager.io"],
-                "apiVersions": ["v1"],
-                "operations": ["CREATE", "UPDATE"],
-                "resources": ["*/*"],
-            }
-        ],
-    }
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": name},
-            "spec": {"selector": label, "ports": ports},
-        },
-        *(
-            {
-                "apiVersion": "admissionregistration.k8s.io/v1",
-                "kind": kind,
-                "metadata": {"name": name},
-                "webhooks": [hook],
-            }
-            for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+    """They are asked before a request is made, and before anything of theirs is made or changed."""
+    version, found = "admissionregistration.k8s.io/v1", []
+    for kind, path, groups, operations, resources in (
+        ("MutatingWebhookConfiguration", "/mutate", ["cert-manager.io"], ["CREATE"], ["certificaterequests"]),
+        (
+            "ValidatingWebhookConfiguration",
+            "/validate",
+            ["cert-manager.io", "acme.cert-manager.io"],
+            ["CREATE", "UPDATE"],
+            ["*/*"],
         ),
-    ]
+    ):
+        rule = {"apiGroups": groups, "apiVersions": ["v1"], "operations": operations, "resources": resources}
+        hook = {
+            "name": "webhook.cert-manager.io",
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "clientConfig": {"service": {"name": name, "namespace": chart.namespace, "path": path}},
+            "rules": [rule],
+        }
+        found.append(_object(version, kind, name, _labels(chart, "webhook")) | {"webhooks": [hook]})
+    return found
 
 
 def _controllers(node: Node) -> Sequence[Issuing]:

@@ -1,4 +1,7 @@
-"""The chart ingress-nginx: a controller, its service, class and webhook, and what the controller writes by itself."""
+"""The chart ingress-nginx: a controller, its service, class and webhook.
+
+Source: kubernetes/ingress-nginx@helm-chart-4.13.9 charts/ingress-nginx (as Helm renders it)
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.lab.charts.chart import Chart, Rendering
-from tasks.lab.load_balancer import addresses_of
+from tasks.lab.charts.ingress_nginx_controllers import Addresses, Traces
 from tasks.lab.microk8s.node import Node
-from tasks.lab.microk8s.rollout import complete
-from tasks.lab.nginx import arguments, serves
 from thinkube_nornir.lab.kube import Controller, Object
-from thinkube_nornir.lab.kube.objects import Key, labels_of, name_of, namespace_of
 
 _NAME = "ingress-nginx"
 _DEFAULT = "ingressclass.kubernetes.io/is-default-class"
@@ -101,12 +101,12 @@ def _render(seen: Rendering) -> list[Object]:
     controller = seen.values["controller"]
     name = fullname(seen)
     return [
-        _object("v1", "ServiceAccount", name),
-        _object("v1", "ConfigMap", f"{name}-controller") | {"data": dict(controller["config"])},
-        *_access(name, seen.namespace),
+        _object("v1", "ServiceAccount", name, _labels(seen)),
+        _object("v1", "ConfigMap", f"{name}-controller", _labels(seen)) | {"data": dict(controller["config"])},
+        *_access(seen, name),
         _deployment(seen, name),
         *_service(seen, name),
-        *_class(controller["ingressClassResource"]),
+        *_class(seen),
         *_webhook(seen, name),
         *_ports(seen, name),
     ]
@@ -119,7 +119,7 @@ def fullname(seen: Rendering) -> str:
     return seen.release if _NAME in seen.release else f"{seen.release}-{_NAME}"
 
 
-def _labels(seen: Rendering) -> dict[str, str]:
+def _selector(seen: Rendering) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": _NAME,
         "app.kubernetes.io/instance": seen.release,
@@ -127,15 +127,21 @@ def _labels(seen: Rendering) -> dict[str, str]:
     }
 
 
-def _access(name: str, namespace: str) -> list[Object]:
+def _labels(seen: Rendering, component: str = "controller") -> dict[str, str]:
+    found = _selector(seen) | {"app.kubernetes.io/part-of": _NAME, "app.kubernetes.io/component": component}
+    return {label: value for label, value in found.items() if value}
+
+
+def _access(seen: Rendering, name: str) -> list[Object]:
     group = "rbac.authorization.k8s.io"
-    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": seen.namespace}
     rules = [{"apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": ["get", "list", "watch"]}]
     found: list[Object] = []
     for prefix in ("Cluster", ""):
         reference = {"apiGroup": group, "kind": f"{prefix}Role", "name": name}
-        found.append(_object(f"{group}/v1", f"{prefix}Role", name) | {"rules": rules})
-        bound = _object(f"{group}/v1", f"{prefix}RoleBinding", name)
+        labels = _labels(seen, "" if prefix else "controller")
+        found.append(_object(f"{group}/v1", f"{prefix}Role", name, labels) | {"rules": rules})
+        bound = _object(f"{group}/v1", f"{prefix}RoleBinding", name, labels)
         found.append(bound | {"roleRef": reference, "subjects": [subject]})
     return found
 
@@ -149,7 +155,7 @@ def _deployment(seen: Rendering, name: str) -> Object:
     template = {"metadata": {"labels": labels}, "spec": pod}
     spec = {
         "replicas": controller["replicaCount"],
-        "selector": {"matchLabels": labels},
+        "selector": {"matchLabels": _selector(seen)},
         "template": template,
         "revisionHistoryLimit": seen.values["revisionHistoryLimit"],
     }
@@ -189,7 +195,7 @@ def _service(seen: Rendering, name: str) -> list[Object]:
         {"name": n, "port": given["ports"][n], "targetPort": given["targetPorts"][n], "appProtocol": n} for n in _PORTS
     ]
     ports += [{"name": f"{port}-tcp", "port": int(port), "targetPort": f"{port}-tcp"} for port in seen.values["tcp"]]
-    spec: Object = {"type": given["type"], "ports": ports, "selector": _labels(seen)}
+    spec: Object = {"type": given["type"], "ports": ports, "selector": _selector(seen)}
     for field in ("clusterIP", "loadBalancerIP", "loadBalancerClass", "externalTrafficPolicy", "externalIPs"):
         if given[field]:
             spec[field] = given[field]
@@ -198,10 +204,11 @@ def _service(seen: Rendering, name: str) -> list[Object]:
     return [service | {"spec": spec}]
 
 
-def _class(given: Object) -> list[Object]:
+def _class(seen: Rendering) -> list[Object]:
+    given = seen.values["controller"]["ingressClassResource"]
     if not given["enabled"]:
         return []
-    found = _object("networking.k8s.io/v1", "IngressClass", given["name"])
+    found = _object("networking.k8s.io/v1", "IngressClass", given["name"], _labels(seen))
     if given["default"]:
         found["metadata"]["annotations"] = {_DEFAULT: "true"}
     return [found | {"spec": {"controller": given["controllerValue"]}}]
@@ -230,8 +237,10 @@ def _webhook(seen: Rendering, name: str) -> list[Object]:
         "rules": [rule],
     }
     version = "admissionregistration.k8s.io/v1"
-    configuration = _object(version, "ValidatingWebhookConfiguration", f"{name}-admission", _labels(seen))
-    return [service | {"spec": {"ports": ports, "selector": _labels(seen)}}, configuration | {"webhooks": [webhook]}]
+    configuration = _object(
+        version, "ValidatingWebhookConfiguration", f"{name}-admission", _labels(seen, "admission-webhook")
+    )
+    return [service | {"spec": {"ports": ports, "selector": _selector(seen)}}, configuration | {"webhooks": [webhook]}]
 
 
 def _ports(seen: Rendering, name: str) -> list[Object]:
@@ -246,47 +255,6 @@ def _ports(seen: Rendering, name: str) -> list[Object]:
 def _object(version: str, kind: str, name: str, labels: dict[str, str] | None = None) -> Object:
     metadata: dict[str, Any] = {"name": name} | ({"labels": dict(labels)} if labels else {})
     return {"apiVersion": version, "kind": kind, "metadata": metadata}
-
-
-class Traces(Controller):
-    """What a release leaves beside its manifest: the lease of its leader, and the key that a hook made for its webhook.
-
-    helm removes neither.
-    """
-
-    kind = ("apps/v1", "Deployment")
-
-    def reconcile(self, obj: Object) -> None:
-        if labels_of(obj).get("app.kubernetes.io/name") != _NAME or not complete(obj):
-            return
-        given, namespace = arguments(obj), namespace_of(obj)
-        lease = _object("coordination.k8s.io/v1", "Lease", given["--election-id"])
-        secret = _object("v1", "Secret", f"{name_of(obj).removesuffix('-controller')}-admission")
-        for trace, wanted in ((lease, True), (secret, "--validating-webhook" in given)):
-            at = trace["metadata"]
-            if wanted and self.cluster.get(trace["apiVersion"], trace["kind"], at["name"], namespace) is None:
-                self.cluster.create(trace | {"metadata": at | {"namespace": namespace}})
-
-
-class Addresses(Controller):
-    """Ingress objects show the address of the service that their controller publishes."""
-
-    kind = ("networking.k8s.io/v1", "Ingress")
-    watches = (("v1", "Service"), ("apps/v1", "Deployment"))
-
-    def concerned(self, changed: Object) -> Sequence[Key]:
-        ours = labels_of(changed).get("app.kubernetes.io/name") == _NAME
-        return list(self.every()) if ours else []
-
-    def reconcile(self, obj: Object) -> None:
-        for deployment in self.cluster.list("apps/v1", "Deployment"):
-            if labels_of(deployment).get("app.kubernetes.io/name") != _NAME or not serves(
-                self.cluster, deployment, obj
-            ):
-                continue
-            service = self.cluster.get("v1", "Service", name_of(deployment), namespace_of(deployment))
-            shown = [{"ip": address} for address in addresses_of(service or {})]
-            self.cluster.set_status(obj, manager="nginx", loadBalancer={"ingress": shown or None})
 
 
 def _controllers(_: Node) -> Sequence[Controller]:

@@ -1,0 +1,28 @@
+"""What the lab's charts render with their default values, against what the real charts render with theirs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.lab.charts import cert_manager, ingress_nginx
+from tasks.lab.charts.chart import Chart
+from tests import upstream_data as upstream
+from tests.upstream.emulated import drift
+
+CHARTS = (
+    pytest.param(cert_manager.CHART, "v1.20.3", "cert-manager", "cert-manager", id="cert-manager"),
+    pytest.param(ingress_nginx.CHART, "4.13.9", "primary-ingress", "ingress", id="ingress-nginx"),
+)
+
+
+@pytest.mark.parametrize(("chart", "version", "release", "namespace"), CHARTS)
+def test_a_chart_brings_the_same_objects(chart: Chart, version: str, release: str, namespace: str) -> None:
+    """Kinds, names, labels, selectors, ports, accounts and containers: what people and checks find things by."""
+    emulated = chart.render(chart.rendering(release, namespace, newest(chart), {}))
+
+    assert drift(emulated, upstream.rendered(f"{chart.name}-{version}"), namespace=namespace) == []
+
+
+def newest(chart: Chart) -> str:
+    """Of the releases that the lab offers."""
+    return next(iter(chart.versions))
