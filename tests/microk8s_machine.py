@@ -110,6 +110,10 @@ class Machine:
     leftovers: bool = False
     group: bool = False
     """Whether the snap's group is left behind."""
+    agent_looks: int = 0
+    """How often the launch configuration is still seen as not applied."""
+    launch: str = ""
+    """The launch configuration that the snap was installed with."""
     kubectl: Reply = field(default_factory=lambda: Reply(0, json.dumps({"clientVersion": {}, "serverVersion": {}})))
     permissions: str = ""
     """Of the kubeconfig, when they are not as written."""
@@ -167,6 +171,7 @@ class Machine:
             "true": "",
             "umount": lambda _: _quiet(self.mounts.clear),
             "readlink /var/lib/kubelet": Reply(1),
+            "ls -A /var/snap/microk8s/common/etc/launcher": lambda _: self._launcher(),
             "test -e /var/snap/microk8s": lambda _: Reply(0 if self.leftovers else 1),
             "rm -rf": self._clear,
             f"cat {DATA}/args": self._arguments,
@@ -216,9 +221,17 @@ class Machine:
         launch = self.files["/etc/microk8s.yaml"].content.decode() if "/etc/microk8s.yaml" in self.files else ""
         given = f"={self.lan_ip}" if self.lan_ip in launch else "=10.0.0.1"
         self.set_arguments(f"--v=1\n--node-ip{given}\n", f"--advertise-address{given}\n")
-        self.addons = {"dns", "helm3"}
+        self.addons, self.launch = {"helm3"}, launch or "addons: [dns]"
         self.cluster.started(self)
         return ""
+
+    def _launcher(self) -> Reply:
+        """The cluster agent applies what is there, some time after it was asked about for the first times."""
+        if self.agent_looks:
+            self.agent_looks -= 1
+            return Reply(0, "install.yaml\n")
+        self.addons |= {"dns"} if "dns" in self.launch else set()
+        return Reply(0, "install.yaml.applied\n") if self.channel else Reply(2)
 
     def set_arguments(self, kubelet: str, api_server: str) -> None:
         self.arguments = {"kubelet": kubelet, "kube-apiserver": api_server}

@@ -11,7 +11,7 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
-from tasks import microk8s
+from tasks import launch, microk8s
 from tasks import microk8s_node as node
 from tasks.control_plane import (
     WORKERS,
@@ -41,10 +41,21 @@ MEMBERSHIP_TOKEN = "join"  # noqa: S105  who comes or goes, one at a time: the c
 _DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
 
 
+def write_launch_configuration(task: Task) -> Result:
+    """Before the snap, and without addons: the default one turns dns on while the node joins."""
+    return launch.write(task, "microk8s_workers/launch.yaml.j2")
+
+
 def await_ready(task: Task) -> Result:
     if read(task, CLUSTERED):
         return unchanged(task, "a worker already; whether it is ready is asked of the API")
     return microk8s.await_ready(task)
+
+
+def await_launch_configuration(task: Task) -> Result:
+    if read(task, CLUSTERED):
+        return unchanged(task, "a worker already")
+    return launch.await_applied(task)
 
 
 def join_cluster(task: Task) -> Result:
@@ -168,6 +179,10 @@ def _control_plane_is_gone(task: Task) -> bool:
         return False
 
 
+def restore_launch_configuration(task: Task) -> Result:
+    return launch.remove(task)
+
+
 def _remove_node(task: Task, registered: Object, *options: str) -> Result:
     name = name_of(registered)
     with asking_control_plane(task) as control:
@@ -187,10 +202,12 @@ COMPONENT = Component(
     settings=node.SETTINGS,
     preconditions=chain(*[step(check, early=True) for check in node.PRECONDITIONS], facts=node.precondition_facts),
     setup=chain(
+        step(write_launch_configuration, needs=()),
         step(node.install_snap, needs=()),
         step(node.hold_refreshes, needs=()),
         step(node.admit_user, needs=()),
         step(await_ready, needs=()),
+        step(await_launch_configuration, needs=()),
         step(join_cluster, token=MEMBERSHIP_TOKEN),
         await_node,
         facts=_setup_facts,
@@ -217,6 +234,7 @@ COMPONENT = Component(
         leave_cluster,
         step(remove_registration, token=MEMBERSHIP_TOKEN),
         *node.REMOVAL,
+        restore_launch_configuration,
         facts=node.removal_facts,
     ),
 )

@@ -12,7 +12,7 @@ from tests.certificates import Authority
 from tests.fake_host import FakeFile, Reply
 from tests.microk8s_machine import FakeCluster, node
 from thinkube_nornir.command import Command
-from thinkube_nornir.errors import CheckFailed, Refused
+from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.secret import MASK, redact
 
@@ -167,6 +167,31 @@ def test_launch_configuration_is_there_before_the_snap_and_gives_the_address() -
 
     assert "--node-ip: 192.168.1.110" in cluster.machines["tkc"].files.text("/etc/microk8s.yaml")
     assert not any("snap restart" in command for command in cluster.altering)
+
+
+def test_addons_of_the_launch_configuration_are_waited_for() -> None:
+    """The cluster agent enables dns some time after `snap install` has returned: it is not asked for a second time."""
+    cluster = FakeCluster()
+    cluster.machines["tkc"].agent_looks = 2
+
+    results = cluster.run("tkc", COMPONENT)
+
+    assert not any("enable dns" in command for command in cluster.altering)
+    assert cluster.machines["tkc"].agent_looks == 0
+    assert results["await_launch_configuration"].result == "the launch configuration is applied"
+
+
+def test_a_launch_configuration_that_is_never_applied_is_an_error_with_a_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what was seen, and where the reason stands."""
+    monkeypatch.setattr("tasks.launch._APPLIED", 0.4)
+    cluster = FakeCluster()
+    cluster.machines["tkc"].agent_looks = 1000
+
+    with pytest.raises(DeadlinePassed) as caught:
+        cluster.run("tkc", COMPONENT)
+
+    assert "install.yaml" in caught.value.why
+    assert "daemon-cluster-agent" in caught.value.fix
 
 
 def test_kubeconfig_is_secret_in_every_text(installed: FakeCluster) -> None:

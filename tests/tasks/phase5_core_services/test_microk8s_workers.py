@@ -8,6 +8,7 @@ import pytest
 
 from tasks.microk8s import MEMBERSHIP_KEY
 from tasks.phase5_core_services import microk8s_control, microk8s_workers
+from tests.fake_host import FakeFile
 from tests.microk8s_machine import FakeCluster, node
 from thinkube_nornir.errors import CheckFailed, ClusterError, Refused, ThinkubeError
 from thinkube_nornir.outcome import Outcome, outcome_of
@@ -142,6 +143,22 @@ def test_dry_run_promises_the_join_without_an_invitation(control: FakeCluster) -
 
     assert outcome_of(result) is Outcome.PLANNED
     assert control.invitations == 0
+
+
+def test_a_worker_is_installed_without_addons_and_rollback_restores_the_file(control: FakeCluster) -> None:
+    """MicroK8s' own launch configuration would turn dns on while the node joins; a file that was there comes back."""
+    machine = control.machines["tkw1"]
+    machine.files["/etc/microk8s.yaml"] = FakeFile(b"version: 0.1.0\naddons: [{name: rbac}]\n")
+
+    control.run("tkw1", COMPONENT)
+
+    assert "addons" not in machine.launch.replace("turn addons on", "")
+    assert "version: 0.1.0" in machine.launch
+    assert "dns" not in machine.addons
+
+    control.run("tkw1", COMPONENT, "rollback")
+
+    assert "rbac" in machine.files.text("/etc/microk8s.yaml")
 
 
 def test_installing_needs_nothing_from_the_control_plane() -> None:
