@@ -112,6 +112,10 @@ class Machine:
     """Whether the snap's group is left behind."""
     agent_looks: int = 0
     """How often the launch configuration is still seen as not applied."""
+    join_answers: list[str] = field(default_factory=list)
+    """What the next joins fail with."""
+    volumes: bool = True
+    """Those of the storage class are there."""
     launch: str = ""
     """The launch configuration that the snap was installed with."""
     kubectl: Reply = field(default_factory=lambda: Reply(0, json.dumps({"clientVersion": {}, "serverVersion": {}})))
@@ -185,7 +189,7 @@ class Machine:
             "/home/ops/.local/bin/kubectl": lambda _: self.kubectl,
             "/snap/bin/microk8s status": self._status,
             "/snap/bin/microk8s enable": lambda c: _quiet(self.addons.add, c.argv[-1]),
-            "/snap/bin/microk8s disable": lambda c: _quiet(self.addons.discard, c.argv[-1]),
+            "/snap/bin/microk8s disable": self._disable,
             "/snap/bin/microk8s config": lambda _: KUBECONFIG if self.channel else Reply(127),
             "/snap/bin/microk8s stop": lambda _: "",
             "/snap/bin/microk8s leave": lambda _: self._left(),
@@ -279,7 +283,16 @@ class Machine:
         addons = [{"name": n, "status": "enabled" if n in self.addons else "disabled"} for n in names]
         return Reply(0, json.dumps({"microk8s": {"running": self.running}, "addons": addons}))
 
+    def _disable(self, command: Command) -> Reply:
+        """That of hostpath-storage asks whether to delete the volumes, and fails when they are kept."""
+        self.addons.discard(command.argv[-1])
+        asks = command.argv[-1] == "hostpath-storage"
+        self.volumes = self.volumes and not (asks and command.stdin.strip().lower() == b"y")
+        return Reply(int(asks and self.volumes))
+
     def _join(self, command: Command) -> Reply:
+        if self.join_answers:
+            return Reply(123, self.join_answers.pop(0))
         if b"192.168.1.110:25000/good" not in command.stdin:
             return Reply(123, stderr="Invalid token")
         self.clustered = True

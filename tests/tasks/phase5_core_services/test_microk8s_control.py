@@ -290,11 +290,33 @@ def test_rollback_gives_a_snap_that_was_there_back_its_state() -> None:
     cluster.run("tkc", COMPONENT, "rollback")
 
     assert (machine.channel, machine.notes, machine.members) == ("1.31/stable", {"classic"}, {"other"})
+    assert machine.volumes
     assert machine.addons == {"dns", "helm3"}
     assert machine.files.text(KUBELET) == "--v=2\n--node-ip=10.0.0.1\n"
     assert machine.mounts
     assert "cali123" in machine.links
     assert cluster.ledger.changes() == []
+
+
+def test_storage_that_stays_on_is_an_error_and_still_recorded() -> None:
+    """Its `disable` ends with 1 whether the volumes were kept or it failed: its status decides."""
+    cluster = _control(_foreign(FakeCluster()))
+    cluster.machines["tkc"].host.answers["/snap/bin/microk8s disable hostpath-storage"] = Reply(1, "not running")
+
+    with pytest.raises(CheckFailed, match="still on"):
+        cluster.run("tkc", COMPONENT, "rollback")
+
+    assert cluster.ledger.ours("tkc", "addon:hostpath-storage")
+
+
+def test_a_restarted_kubelite_is_waited_for() -> None:
+    """`snap restart` returns before the API serves: what comes next asks it."""
+    cluster = _control(_foreign(FakeCluster()))
+
+    sent = cluster.machines["tkc"].host.sent
+    restarted = sent.index("snap restart microk8s.daemon-kubelite")
+
+    assert "status --wait-ready" in next(c for c in sent[restarted:] if "microk8s status" in c)
 
 
 def test_rollback_refuses_while_workers_are_registered(installed: FakeCluster) -> None:
