@@ -14,7 +14,7 @@ from thinkube_nornir.command import Completed, Fact
 class Snap:
     version: str
     channel: str
-    """What it tracks: `1.32/stable`."""
+    """What it tracks: `1.35/stable`."""
     notes: frozenset[str] = frozenset()
     """`classic`, `held`, `disabled`."""
 

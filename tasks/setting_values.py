@@ -87,7 +87,7 @@ def zerotier_network_id(text: str) -> str:
 
 def channel(text: str) -> str:
     return _matching(
-        r"[0-9]+\.[0-9]+/(stable|candidate|beta|edge)", text, "must be a track and risk such as 1.32/stable"
+        r"[0-9]+\.[0-9]+/(stable|candidate|beta|edge)", text, "must be a track and risk such as 1.35/stable"
     )
 
 

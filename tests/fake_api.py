@@ -84,7 +84,7 @@ class FakeApi:
         if call.path in self.raw:
             return Answer(200, self.raw[call.path].encode())
         if call.path == "/version":
-            return _json(200, {"gitVersion": "v1.32.3"})
+            return _json(200, {"gitVersion": "v1.35.0"})
         version, plural, namespace, name = _parsed(call.path)
         if not plural:
             served = [{"name": p, "kind": k, "namespaced": p not in _CLUSTER_WIDE} for p, k in KINDS[version].items()]

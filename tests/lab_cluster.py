@@ -39,8 +39,8 @@ GROUPS = {
     "dns1": ("dns", "zerotier_nodes"),
     "tkc": ("microk8s", "microk8s_control_plane", "zerotier_nodes"),
 }
-INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.32/stable")
-SETTINGS = {"microk8s_channel": "1.32/stable", "acme_issuer": "ca", "dns_settle_seconds": 1}
+INSTALL = ("snap", "install", "microk8s", "--classic")
+SETTINGS = {"microk8s_channel": "1.35/stable", "acme_issuer": "ca", "dns_settle_seconds": 1}
 _LIMIT = 30.0  # seconds for one emulated command
 
 
@@ -68,7 +68,8 @@ class LabCluster:
         self.lab: FakeLab = lab()
         self.lab.state["kube_api"] = KubeApi
         self._opened: dict[str, Any] = {}
-        self.do(self.lab.call("tkc", *INSTALL))
+        channel = {**SETTINGS, **settings}["microk8s_channel"]
+        self.do(self.lab.call("tkc", *INSTALL, f"--channel={channel}"))
         node = node_of(self.lab.hosts["tkc"])
         assert node is not None
         self.api: KubeApi = node.api

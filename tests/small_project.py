@@ -21,7 +21,7 @@ dns1: {hostname: 127.0.0.4}
 GROUPS = """\
 control: {groups: [cluster]}
 workers: {groups: [cluster], data: {role: worker}}
-cluster: {data: {channel: 1.32/stable}}
+cluster: {data: {channel: 1.35/stable}}
 """
 
 DEFAULTS = """\

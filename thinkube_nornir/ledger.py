@@ -23,7 +23,7 @@ class Change:
         component: full name, `phase5.coredns`.
         key: what was altered, unique on the host: `file:/etc/microk8s.yaml`, `snap:microk8s`,
             `object:v1/ConfigMap/kube-system/coredns`.
-        summary: for people, "install microk8s 1.32/stable".
+        summary: for people, "install microk8s 1.35/stable".
         before: the former state, JSON; what it holds is between the step that records and the one that undoes.
         state: `intended` before the effect, `done` after it. A killed run leaves `intended`:
             it may or may not be there.

@@ -1,4 +1,10 @@
-"""The store's channels: which a snap has, and which version each holds."""
+"""The store's channels: which a snap has, and which version each holds.
+
+Source: canonical/microk8s@1.35 build-scripts/components/kubernetes/version.sh
+Source: canonical/microk8s@1.35 snap/snapcraft.yaml
+Unproven: which patch release and revision a channel holds: a track follows Kubernetes' newest patch of its day.
+Unproven: which track of microk8s is the store's default.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +14,13 @@ from tasks.lab.tool import ToolError
 
 MINORS = range(28, 36)
 PATCHES = {28: 15, 29: 15, 30: 14, 31: 13, 32: 9, 33: 5, 34: 1, 35: 0}
-DEFAULT_TRACK = "1.32"
+DEFAULT_TRACK = "1.35"
 RISKS = ("stable", "candidate", "beta", "edge")
 PLAIN_TRACK = "latest"
 
 
 def channel_of(name: str, wanted: str) -> str:
-    """A full channel, `1.32/stable`.
+    """A full channel, `1.35/stable`.
 
     Raises:
         ToolError: the snap has no such channel.

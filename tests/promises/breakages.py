@@ -202,7 +202,7 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
             "bcn1",
             {"status": {"nodeInfo": {"kubeletVersion": "v1.31.0"}}},
             worker("bcn1", "node_runs_the_control_planes_version"),
-            "kubelet v1.31.0, API v1.32",
+            "kubelet v1.31.0, API v1.35",
         ),
         program("tkw1", "true", "echo no room; exit 3", worker("tkw1", "pods_run_here"), "ended with 3: no room"),
         program(
@@ -314,10 +314,10 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
             ),
             Breakage(
                 "tkw1",
-                "snap refresh microk8s --channel=1.32/candidate",
-                "snap refresh microk8s --channel=1.32/stable",
+                "snap refresh microk8s --channel=1.35/candidate",
+                "snap refresh microk8s --channel=1.35/stable",
                 worker("tkw1", "snap_follows_its_channel"),
-                "1.32/candidate",
+                "1.35/candidate",
             ),
             file(
                 "bcn1",

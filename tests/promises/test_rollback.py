@@ -66,7 +66,7 @@ def test_rollback_restores(labs: Labs, prepare: Callable[[LabProject], None]) ->
     assert project("run", "phase5").code == 0
 
 
-@pytest.mark.parametrize("channel", ["1.32/stable", "1.32/candidate"])
+@pytest.mark.parametrize("channel", ["1.35/stable", "1.35/candidate"])
 def test_rollback_gives_a_cluster_that_was_there_back_its_state(labs: Labs, channel: str) -> None:
     """Snap, channel, hold, members, objects and Corefile are as before; workers have gone.
 
@@ -86,7 +86,7 @@ def test_rollback_gives_a_cluster_that_was_there_back_its_state(labs: Labs, chan
     assert "\n".join(differences(before["machines"], after["machines"])) == ""
     objects = before["objects"]["tkc"], after["objects"]["tkc"]
     assert objects[0].keys() == objects[1].keys()
-    kept = ["theirs", *(["coredns"] if channel == "1.32/stable" else [])]
+    kept = ["theirs", *(["coredns"] if channel == "1.35/stable" else [])]
     for name in kept:
         assert differences(*[found[f"v1/ConfigMap/kube-system/{name}"] for found in objects]) == []
 

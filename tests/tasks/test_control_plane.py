@@ -24,7 +24,7 @@ def host(snap: Reply | str) -> FakeHost:
 ABSENT = Reply(1, stderr="error: no matching snaps installed\n")
 PRESENT = (
     "Name      Version  Rev   Tracking     Publisher   Notes\n"
-    "microk8s  v1.32.9  8485  1.32/stable  canonical✓  classic,held\n"
+    "microk8s  v1.35.0  8485  1.35/stable  canonical✓  classic,held\n"
 )
 
 

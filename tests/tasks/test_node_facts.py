@@ -18,12 +18,12 @@ def _said(text: str, status: int = 0) -> Completed:
 def test_snap_list_gives_channel_and_notes() -> None:
     """Columns are read by place; a snap that is not installed is None."""
     head = "Name      Version  Rev   Tracking     Publisher   Notes\n"
-    table = head + "microk8s  v1.32.9  8511  1.32/stable  canonical✓  classic,held\n"
+    table = head + "microk8s  v1.35.0  8511  1.35/stable  canonical✓  classic,held\n"
 
     snap = parse_snap(_said(table))
 
     assert snap is not None
-    assert (snap.version, snap.channel, snap.notes) == ("v1.32.9", "1.32/stable", frozenset({"classic", "held"}))
+    assert (snap.version, snap.channel, snap.notes) == ("v1.35.0", "1.35/stable", frozenset({"classic", "held"}))
     assert parse_snap(_said("", 1)) is None
 
 

@@ -65,7 +65,7 @@ def test_the_example_is_sound(installation: Path) -> None:
     assert members("microk8s_workers") == {"tkw1", "bcn1"}
     assert members("lxd_containers") == {"dns1", "tkc", "tkw1"}
     assert members("zerotier_nodes") == set(inventory.hosts)
-    assert inventory.hosts["bcn1"]["microk8s_channel"] == "1.32/stable"
+    assert inventory.hosts["bcn1"]["microk8s_channel"] == "1.35/stable"
     assert inventory.hosts["tkc"]["gpu_passthrough"] is True
 
 
@@ -260,8 +260,8 @@ CASES = [
     # shapes
     ("defaults.yaml", "data", "8056c2e21c000001", "8056c2e2", "must be the network's 16 hexadecimal digits"),
     ("defaults.yaml", "data", "domain_name: home.example", "domain_name: home", "must be a domain name"),
-    ("groups.yaml", "microk8s", "1.32/stable", "latest", "must be a track and risk such as 1.32/stable"),
-    ("groups.yaml", "microk8s", "1.32/stable", "1.32", "should be a valid string, not 1.32 (put it in quotes)"),
+    ("groups.yaml", "microk8s", "1.35/stable", "latest", "must be a track and risk such as 1.35/stable"),
+    ("groups.yaml", "microk8s", "1.35/stable", "1.32", "should be a valid string, not 1.32 (put it in quotes)"),
     ("groups.yaml", "microk8s", "token_ttl", "token_tll", "is not a known name (did you mean token_ttl?)"),
 ]
 

@@ -52,7 +52,7 @@ def read(task: Task, *facts: Fact[Any]) -> Any:
     cache = context(task).facts.setdefault(task.host.name, {})
     missing = [fact for fact in dict.fromkeys(facts) if fact not in cache]
     if missing:
-        answers = exchange(task, [fact.command for fact in missing], _limit(task, missing))
+        answers = exchange(task, [fact.command for fact in missing])
         cache.update({fact: _value(fact, done) for fact, done in zip(missing, answers, strict=True)})
     values = tuple(cache[fact] for fact in facts)
     return values[0] if len(values) == 1 else values
@@ -60,12 +60,7 @@ def read(task: Task, *facts: Fact[Any]) -> Any:
 
 def fresh(task: Task, fact: Fact[T]) -> T:
     """Return a fact's value as it is now; the cache is neither asked nor changed."""
-    return _value(fact, exchange(task, [fact.command], _limit(task, [fact]))[0])
-
-
-def _limit(task: Task, facts: Sequence[Fact[Any]]) -> float:
-    """Seconds for one round trip: what the slowest of its facts may take."""
-    return max(context(task).config.timeouts.command, *(fact.timeout or 0.0 for fact in facts))
+    return _value(fact, exchange(task, [fact.command])[0])
 
 
 def run(
@@ -101,7 +96,7 @@ def change(
     """Run a command that alters the host; a dry run only promises it.
 
     Args:
-        summary: for people, in the imperative: "install microk8s 1.32/stable".
+        summary: for people, in the imperative: "install microk8s 1.35/stable".
         key: under which it becomes ours, in the ledger and on the host; None for what needs no undoing.
         before: the former state, JSON, for the step that undoes it.
 

@@ -9,7 +9,7 @@ import pytest
 from tasks.lab import snapshot
 from tests.tasks.lab.fake_lab import lab
 
-INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.32/stable")
+INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.35/stable")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tasks.microk8s_facts import SOCKET_FILE
 from tests.tasks.lab.fake_lab import FakeKube, FakeLab, lab
 
 DATA = "/var/snap/microk8s/current"
-INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.32/stable")
+INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.35/stable")
 KUBELITE = "microk8s.daemon-kubelite"
 
 
@@ -54,7 +54,7 @@ def test_install_brings_up_a_ready_node_by_its_full_name() -> None:
     seen = node(here, "tkc.example.org")
 
     assert seen["status"]["addresses"] == [{"type": "InternalIP", "address": "192.168.1.110"}]
-    assert seen["status"]["nodeInfo"]["kubeletVersion"] == "v1.32.9"
+    assert seen["status"]["nodeInfo"]["kubeletVersion"] == "v1.35.0"
     assert status(here)["microk8s"]["running"] is True
     assert {a["name"] for a in status(here)["addons"] if a["status"] == "enabled"} == {
         "dns",
@@ -227,9 +227,9 @@ def test_a_joined_worker_answers_prose_and_exits_0(verb: str) -> None:
 
 def test_a_failed_join_burns_a_token_without_ttl() -> None:
     """A newer worker is refused, and the token it came with is gone; one with a TTL is not."""
-    here = cluster()
-    here.sh("bcn1", "snap", "install", "microk8s", "--classic", "--channel=1.33/stable")
-    here.sh("tkw1", *INSTALL)
+    here = lab()
+    for host, channel in (("tkc", "1.34"), ("tkw1", "1.34"), ("bcn1", "1.35")):
+        here.sh(host, "snap", "install", "microk8s", "--classic", f"--channel={channel}/stable")
     once, lasting = url(here), url(here, "--token-ttl", "300")
 
     refused = [here.sh("bcn1", "microk8s", "join", u, "--worker").status for u in (once, lasting)]

@@ -13,7 +13,7 @@ from tasks.lab.pod_tools import look_up_in_pod, pod_resolv_conf
 from tests.tasks.lab.fake_lab import FakeKube, FakeLab, lab
 from thinkube_nornir.lab.kube import ImagePullError, PodExit
 
-INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.32/stable")
+INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.35/stable")
 DROP_IN = "/etc/systemd/resolved.conf.d/10-thinkube.conf"
 TO_BIND = "[Resolve]\nDNS=192.168.191.1\nDomains=~example.org\n"
 

@@ -18,7 +18,7 @@ from tasks.lab.microk8s.rollout import complete
 from tests.tasks.lab.fake_lab import FakeLab, lab
 from thinkube_nornir.lab.kube import KubeApi
 
-INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.32/stable")
+INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.35/stable")
 
 
 async def until(true: Callable[[], bool]) -> None:

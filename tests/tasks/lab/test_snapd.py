@@ -10,14 +10,14 @@ import pytest
 from tasks.lab.snap_changes import changes, goes_on
 from tests.tasks.lab.fake_lab import lab
 
-INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.32/stable")
+INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.35/stable")
 
 
 def test_install_needs_the_classic_flag() -> None:
     """MicroK8s is a classic snap: without --classic nothing is installed and the reason is told."""
     here = lab()
 
-    reply = here.sh("tkc", "snap", "install", "microk8s", "--channel=1.32/stable")
+    reply = here.sh("tkc", "snap", "install", "microk8s", "--channel=1.35/stable")
 
     assert reply.status == 1
     assert "classic confinement" in str(reply.stderr)
@@ -34,7 +34,7 @@ def test_list_shows_channel_and_hold() -> None:
     held = str(here.sh("tkc", "snap", "list", "microk8s").stdout).splitlines()[1].split()
     here.sh("tkc", "snap", "refresh", "--unhold", "microk8s")
 
-    assert row == ["microk8s", "v1.32.9", "7400", "1.32/stable", "canonical**", "classic"]
+    assert row == ["microk8s", "v1.35.0", "7700", "1.35/stable", "canonical**", "classic"]
     assert held[5] == "classic,held"
     assert "held" not in str(here.sh("tkc", "snap", "list", "microk8s").stdout)
 
@@ -48,7 +48,7 @@ def test_a_second_install_says_so_and_succeeds() -> None:
 
     assert reply.status == 0
     assert "already installed" in str(reply.stderr)
-    assert "1.32/stable" in str(here.sh("tkc", "snap", "list").stdout)
+    assert "1.35/stable" in str(here.sh("tkc", "snap", "list").stdout)
 
 
 @pytest.mark.parametrize("argv", [("--channel=1.99/stable",), ("--channel=1.32/nightly",), ("--jailmode2",)])
@@ -150,7 +150,7 @@ def test_changes_are_kept_when_they_are_done() -> None:
 
     assert told[0].split() == ["ID", "Status", "Spawn", "Ready", "Summary"]
     assert [line.rpartition("  ")[2] for line in told[-4:]] == [
-        'Install "microk8s" snap from "1.32/stable" channel',
+        'Install "microk8s" snap from "1.35/stable" channel',
         "Running service command",
         'Hold general refreshes for "microk8s"',
         "",

@@ -55,12 +55,21 @@ def test_set_up_starts_a_job_as_kubectl_would(cluster: LabCluster) -> None:
     assert cron["status"]["lastSuccessfulTime"] == job["status"]["completionTime"]
 
 
-def test_a_script_that_is_strict_cannot_reach_the_api(cluster: LabCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def old_authority(tmp_path: Path) -> Iterator[LabCluster]:
+    made = ready(tmp_path, microk8s_channel="1.32/stable")
+    yield made
+    made.close()
+
+
+def test_a_script_that_is_strict_cannot_reach_the_api(
+    old_authority: LabCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With MicroK8s 1.32 and the image of Python 3.13: set-up is red, and the job's log says why."""
     monkeypatch.setattr(_copier, "render", strict)
 
     with pytest.raises(CheckFailed, match="which copies the certificate, failed") as caught:
-        cluster.run(COMPONENT)
+        old_authority.run(COMPONENT)
 
     assert "CA cert does not include key usage extension" in caught.value.why
     assert "kubectl -n cert-manager get jobs" in caught.value.fix

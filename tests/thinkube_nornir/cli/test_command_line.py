@@ -188,7 +188,7 @@ def test_inventory_says_where_a_setting_comes_from(cli: Cli) -> None:
     assert cli("inventory", "-l", "tkc").lines == [
         "tkc  (control, cluster)",
         "  hostname = 127.0.0.1",
-        "  channel = 1.32/stable    (group cluster)",
+        "  channel = 1.35/stable    (group cluster)",
         "  domain = example.org    (defaults)",
         "  lan_ip = 192.168.1.110    (host)",
     ]
@@ -199,9 +199,9 @@ def test_render_shows_templates_for_hosts(cli: Cli, project: Path) -> None:
     shown = cli("render", "phase1", "-l", "tkc")
     written = cli("render", "all", "-l", "workers", "-o", "out")
 
-    assert shown.lines == ["# phase1.base on tkc: base/base.conf.j2", "name=tkc channel=1.32/stable"]
+    assert shown.lines == ["# phase1.base on tkc: base/base.conf.j2", "name=tkc channel=1.35/stable"]
     assert written.lines == ["out/tkw1/base/base.conf", "out/tkw2/base/base.conf"]
-    assert (project / written.lines[0]).read_text() == "name=tkw1 channel=1.32/stable\n"
+    assert (project / written.lines[0]).read_text() == "name=tkw1 channel=1.35/stable\n"
 
 
 def test_render_leaves_out_what_only_a_run_knows(cli: Cli, project: Path) -> None:
@@ -211,7 +211,7 @@ def test_render_leaves_out_what_only_a_run_knows(cli: Cli, project: Path) -> Non
     ended = cli("render", "phase1", "-l", "tkc,tkw1")
 
     assert ended.code == 1
-    assert "name=tkc channel=1.32/stable" in ended.lines
+    assert "name=tkc channel=1.35/stable" in ended.lines
     assert ended.err.splitlines() == [
         "left out: base/run.conf.j2: 'port_of_the_run' is undefined in the inventory; the component gives it in a run",
         "`plan --diff` shows files as a run would write them",
