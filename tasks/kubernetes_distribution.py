@@ -25,7 +25,7 @@ class Distribution(Protocol):
         """Have it at this channel: installed, or moved there from another one."""
 
     def invitation(self, task: Task, address: str) -> Secret:
-        """On a control plane: what a new worker needs to join through `address`; good for one attempt."""
+        """On a control plane: what a new worker needs to join through `address`; good for a second attempt."""
 
     def join(self, task: Task, invitation: Secret) -> Result:
         """Make this host a worker."""

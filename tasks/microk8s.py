@@ -7,13 +7,13 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
-from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS
+from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS, STATUS_TIMEOUT
 from tasks.node_facts import LINKS, group, snap, units
 from tasks.snapd import await_idle, order
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, obtain, read, run, undo
 from thinkube_nornir.secret import Secret
 
@@ -36,13 +36,20 @@ _CONTROL_PLANE = (*_EVERYWHERE, "k8s-dqlite", "cluster-agent")
 _WORKER = (*_EVERYWHERE, "apiserver-proxy")
 
 _INSTALL = 900.0  # seconds; 200 MB over a slow line
-_READY = 300.0
+_READY = 600.0  # Calico's images are pulled before a node is Ready
+_SEEDED = 300.0
+_ADDON = 600.0  # a second one waits for the first; taking dns away takes minutes
 _JOIN = 300.0
 _LEAVE = 900.0  # measured 60 s; it tries ten times to stop and ten times to start all services, with pauses
 _STOP = 300.0
 _RESTART = 400.0  # containerd alone may take 300 to start, and a service that does not stop is killed after 30
 _REMOVE = 900.0  # its hook alone waits 15 s for containerd, and snapd deletes gigabytes of images
-_TOKEN = 300  # seconds an invitation is good for: an unused one dies by itself
+_TOKEN = 300  # seconds that a join token is good for, however often it is used
+_KEEPS_VOLUMES = "hostpath-storage"
+"""Its `disable` asks whether to delete the volumes, and exits with 1 when they are kept.
+
+Source: canonical/microk8s-core-addons@1.35 addons/hostpath-storage/disable
+"""
 
 
 def ours(task: Task, key: str) -> bool:
@@ -62,7 +69,7 @@ def install(task: Task, channel: str) -> Result:
     await_idle(task, NAME)
     installed = read(task, SNAP)
     if installed is None:
-        run(task, "snap", "wait", "system", "seed.loaded", root=True, timeout=_READY)
+        run(task, "snap", "wait", "system", "seed.loaded", root=True, timeout=_SEEDED)
         return _ordered(
             task,
             f"install microk8s {channel}",
@@ -95,7 +102,7 @@ def hold(task: Task) -> Result:
 def await_ready(task: Task) -> Result:
     """Wait until MicroK8s says itself that it is ready."""
     argv = (COMMAND, "status", "--wait-ready", "--timeout", f"{_READY:.0f}")
-    run(task, *argv, root=True, timeout=_READY + 30)
+    run(task, *argv, root=True, timeout=_READY + STATUS_TIMEOUT)
     return unchanged(task, "MicroK8s is ready")
 
 
@@ -109,19 +116,19 @@ def addon(task: Task, name: str, argument: str = "", *, apart: bool = False) -> 
         return unchanged(task, f"addon {name} is on")
     key = None if ours(task, SNAP_KEY) and not apart else f"addon:{name}"
     wanted = f"{name}:{argument}" if argument else name
-    return _ordered(task, f"enable addon {wanted}", COMMAND, "enable", wanted, key=key, timeout=_READY)
+    return _ordered(task, f"enable addon {wanted}", COMMAND, "enable", wanted, key=key, timeout=_ADDON)
 
 
 def addon_off(task: Task, name: str) -> Result:
     if not addon_is_on(task, name):
         return unchanged(task, f"addon {name} is off")
     argv = (COMMAND, "disable", name)
-    return _ordered(task, f"disable addon {name}", *argv, key=f"addon-off:{name}", timeout=_READY)
+    return _ordered(task, f"disable addon {name}", *argv, key=f"addon-off:{name}", timeout=_ADDON)
 
 
 def addon_on_again(task: Task, name: str) -> Result:
     argv = (COMMAND, "enable", name) if read(task, SNAP) else ()
-    return _undone(task, f"addon-off:{name}", f"enable addon {name} again", *argv, timeout=_READY)
+    return _undone(task, f"addon-off:{name}", f"enable addon {name} again", *argv, timeout=_ADDON)
 
 
 def invitation(task: Task, address: str) -> Secret:
@@ -144,7 +151,13 @@ def invitation(task: Task, address: str) -> Secret:
 
 
 def join(task: Task, invitation: Secret) -> Result:
-    """The URL goes through xargs: sudo writes its own arguments to the host's log."""
+    """The URL goes through xargs, so it is in no command of ours; MicroK8s' own script hands it to sudo, which logs it.
+
+    What is in the log is worth something for as long as the token lives, so that is short.
+
+    Source: canonical/microk8s@1.35 microk8s-resources/wrappers/microk8s-join.wrapper
+    Source: canonical/microk8s-cluster-agent@1.34 pkg/snap/snap.go
+    """
     await_idle(task, NAME)  # half of it done, it cannot be asked again
     return change(
         task,
@@ -231,8 +244,21 @@ def health(task: Task) -> tuple[str, ...]:
 
 def without_addon(task: Task, name: str) -> Result:
     """Off again, if it was us who turned it on in a MicroK8s that was there before."""
+    key, summary = f"addon:{name}", f"disable addon {name}"
+    if name == _KEEPS_VOLUMES and ours(task, key) and read(task, SNAP):
+        return _without_storage(task, key, summary)
     argv = (COMMAND, "disable", name) if read(task, SNAP) else ()
-    return _undone(task, f"addon:{name}", f"disable addon {name}", *argv, timeout=_READY)
+    return _undone(task, key, summary, *argv, timeout=_ADDON)
+
+
+def _without_storage(task: Task, key: str, summary: str) -> Result:
+    """Its volumes stay: they are the users' data. Status 1 is what it says then, and also when it failed."""
+    argv = (COMMAND, "disable", _KEEPS_VOLUMES)
+    disabled = _ordered(task, summary, *argv, stdin=b"N\n", accept=(0, 1), timeout=_ADDON)
+    if not context(task).dry_run and addon_is_on(task, _KEEPS_VOLUMES):
+        fix = f"see why on the host: microk8s disable {_KEEPS_VOLUMES}"
+        raise CheckFailed(f"addon {_KEEPS_VOLUMES} is still on", why="microk8s status lists it as enabled", fix=fix)
+    return all_of(task, disabled, _undone(task, key, f"forget addon {_KEEPS_VOLUMES}"))
 
 
 def _ordered(task: Task, summary: str, *argv: str, **options: Any) -> Result:

@@ -71,7 +71,17 @@ def arguments(service: str) -> Fact[str | None]:
     return Fact(f"arguments of {service}", ("cat", path), parse_text, root=True, accept=(0, 1))
 
 
-STATUS = Fact("microk8s status", (COMMAND, "status", "--format", "yaml"), parse_status, root=True, accept=None)
+STATUS_TIMEOUT = 120.0
+"""Seconds: beside the API it asks the datastore ten times for its members, four seconds and a pause each.
+
+Source: canonical/microk8s@1.35 scripts/wrappers/common/utils.py
+"""
+STATUS = Fact(
+    *("microk8s status", (COMMAND, "status", "--format", "yaml"), parse_status),
+    root=True,
+    accept=None,
+    timeout=STATUS_TIMEOUT,
+)
 CLUSTERED = Fact(
     "worker mark", ("test", "-e", f"{DATA}/var/lock/clustered.lock"), parse_present, root=True, accept=(0, 1)
 )

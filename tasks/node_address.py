@@ -33,8 +33,8 @@ def set_node_address(task: Task) -> Result:
     if all(values == (lan_ip,) for values in given(task).values()):
         if not _restart_is_due(task):
             return unchanged(task, f"kubelet and API server speak from {lan_ip}")
-        return _restart(task)
-    return all_of(task, put(task, *[_with(task, service, (lan_ip,)) for service in ARGUMENTS]), _restart(task))
+        return _restarted(task)
+    return all_of(task, put(task, *[_with(task, service, (lan_ip,)) for service in ARGUMENTS]), _restarted(task))
 
 
 def restore_node_address(task: Task) -> Result:
@@ -58,6 +58,14 @@ def _former(task: Task, service: str) -> tuple[str, ...]:
     record = context(task).ledger.ours(task.host.name, _key(service))
     content = base64.b64decode(record.before["content"]) if record else b""
     return values_of(content.decode(errors="surrogateescape"), ARGUMENTS[service])
+
+
+def _restarted(task: Task) -> Result:
+    """With the API back: `snap restart` returns before kubelite serves."""
+    result = _restart(task)
+    if not context(task).dry_run:
+        microk8s.await_ready(task)
+    return result
 
 
 def _restart(task: Task) -> Result:

@@ -14,7 +14,7 @@ from thinkube_nornir.outcome import skipped, unchanged
 Workload = tuple[str, str]
 """Kind and name."""
 
-_ROLL_OUT = 300.0  # seconds for one
+_ROLL_OUT = 600.0  # seconds for one: images are pulled
 
 
 def await_rolled_out(task: Task, workloads: Iterable[Workload], namespace: str, *, summary: str) -> Result:

@@ -110,6 +110,14 @@ class Machine:
     leftovers: bool = False
     group: bool = False
     """Whether the snap's group is left behind."""
+    agent_looks: int = 0
+    """How often the launch configuration is still seen as not applied."""
+    join_answers: list[str] = field(default_factory=list)
+    """What the next joins fail with."""
+    volumes: bool = True
+    """Those of the storage class are there."""
+    launch: str = ""
+    """The launch configuration that the snap was installed with."""
     kubectl: Reply = field(default_factory=lambda: Reply(0, json.dumps({"clientVersion": {}, "serverVersion": {}})))
     permissions: str = ""
     """Of the kubeconfig, when they are not as written."""
@@ -167,6 +175,7 @@ class Machine:
             "true": "",
             "umount": lambda _: _quiet(self.mounts.clear),
             "readlink /var/lib/kubelet": Reply(1),
+            "ls -A /var/snap/microk8s/common/etc/launcher": lambda _: self._launcher(),
             "test -e /var/snap/microk8s": lambda _: Reply(0 if self.leftovers else 1),
             "rm -rf": self._clear,
             f"cat {DATA}/args": self._arguments,
@@ -180,7 +189,7 @@ class Machine:
             "/home/ops/.local/bin/kubectl": lambda _: self.kubectl,
             "/snap/bin/microk8s status": self._status,
             "/snap/bin/microk8s enable": lambda c: _quiet(self.addons.add, c.argv[-1]),
-            "/snap/bin/microk8s disable": lambda c: _quiet(self.addons.discard, c.argv[-1]),
+            "/snap/bin/microk8s disable": self._disable,
             "/snap/bin/microk8s config": lambda _: KUBECONFIG if self.channel else Reply(127),
             "/snap/bin/microk8s stop": lambda _: "",
             "/snap/bin/microk8s leave": lambda _: self._left(),
@@ -216,9 +225,17 @@ class Machine:
         launch = self.files["/etc/microk8s.yaml"].content.decode() if "/etc/microk8s.yaml" in self.files else ""
         given = f"={self.lan_ip}" if self.lan_ip in launch else "=10.0.0.1"
         self.set_arguments(f"--v=1\n--node-ip{given}\n", f"--advertise-address{given}\n")
-        self.addons = {"dns", "helm3"}
+        self.addons, self.launch = {"helm3"}, launch or "addons: [dns]"
         self.cluster.started(self)
         return ""
+
+    def _launcher(self) -> Reply:
+        """The cluster agent applies what is there, some time after it was asked about for the first times."""
+        if self.agent_looks:
+            self.agent_looks -= 1
+            return Reply(0, "install.yaml\n")
+        self.addons |= {"dns"} if "dns" in self.launch else set()
+        return Reply(0, "install.yaml.applied\n") if self.channel else Reply(2)
 
     def set_arguments(self, kubelet: str, api_server: str) -> None:
         self.arguments = {"kubelet": kubelet, "kube-apiserver": api_server}
@@ -266,7 +283,16 @@ class Machine:
         addons = [{"name": n, "status": "enabled" if n in self.addons else "disabled"} for n in names]
         return Reply(0, json.dumps({"microk8s": {"running": self.running}, "addons": addons}))
 
+    def _disable(self, command: Command) -> Reply:
+        """That of hostpath-storage asks whether to delete the volumes, and fails when they are kept."""
+        self.addons.discard(command.argv[-1])
+        asks = command.argv[-1] == "hostpath-storage"
+        self.volumes = self.volumes and not (asks and command.stdin.strip().lower() == b"y")
+        return Reply(int(asks and self.volumes))
+
     def _join(self, command: Command) -> Reply:
+        if self.join_answers:
+            return Reply(123, self.join_answers.pop(0))
         if b"192.168.1.110:25000/good" not in command.stdin:
             return Reply(123, stderr="Invalid token")
         self.clustered = True

@@ -95,6 +95,8 @@ class Fact(Generic[T]):
     """Exit statuses that the parser understands; None for any."""
     stdin: bytes = b""
     """What the command reads."""
+    timeout: float | None = field(default=None, compare=False)
+    """Seconds that the command may take when it needs more than config.yaml's `timeouts.command`."""
 
     @property
     def command(self) -> Command:

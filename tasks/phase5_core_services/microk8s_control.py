@@ -11,11 +11,11 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
-from tasks import microk8s
+from tasks import launch, microk8s
 from tasks import microk8s_node as node
 from tasks.control_plane import CONTROL_PLANE, WORKERS, kube, name_of
 from tasks.kubernetes_distribution import DISTRIBUTION
-from tasks.microk8s import MEMBERSHIP_KEY, SNAP, ours
+from tasks.microk8s import MEMBERSHIP_KEY, SNAP
 from tasks.microk8s_facts import STATUS, arguments
 from tasks.node_address import ARGUMENTS, restore_node_address, set_node_address
 from tasks.node_facts import HOSTNAME, SNAPD_WORK, account
@@ -30,15 +30,15 @@ from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import put, read, restore
 from thinkube_nornir.templates import render
 
-LAUNCH_CONFIGURATION = "/etc/microk8s.yaml"
-
 
 def write_launch_configuration(task: Task) -> Result:
     """Before the snap: a node registers with the address it has at its first start."""
-    if read(task, SNAP) is not None and not ours(task, f"file:{LAUNCH_CONFIGURATION}"):
-        return unchanged(task, "microk8s is installed, and reads no launch configuration any more")
-    text = render(task, "microk8s_control/launch.yaml.j2", lan_ip=setting(task, "lan_ip"), cluster_dns=CLUSTER_DNS)
-    return put(task, File(LAUNCH_CONFIGURATION, text.encode()))
+    values = {"lan_ip": setting(task, "lan_ip"), "cluster_dns": CLUSTER_DNS}
+    return launch.write(task, "microk8s_control/launch.yaml.j2", **values)
+
+
+def await_launch_configuration(task: Task) -> Result:
+    return launch.await_applied(task)
 
 
 def enable_addons(task: Task) -> Result:
@@ -98,7 +98,7 @@ def restore_addons(task: Task) -> Result:
 
 
 def restore_launch_configuration(task: Task) -> Result:
-    return restore(task, LAUNCH_CONFIGURATION)
+    return launch.remove(task)
 
 
 def _setup_facts(task: Task) -> tuple[Fact[Any], ...]:
@@ -118,6 +118,7 @@ COMPONENT = Component(
         node.hold_refreshes,
         node.admit_user,
         microk8s.await_ready,
+        await_launch_configuration,
         set_node_address,
         enable_addons,
         await_workloads,

@@ -7,11 +7,12 @@ rollback  drains, leaves, removes the registration and what we installed; the ho
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from nornir.core.task import Result, Task
 
-from tasks import microk8s
+from tasks import launch, microk8s
 from tasks import microk8s_node as node
 from tasks.control_plane import (
     WORKERS,
@@ -29,22 +30,40 @@ from tasks.microk8s import MEMBERSHIP_KEY, SNAP, ours
 from tasks.microk8s_facts import CLUSTERED, COMMAND, CONTROL_PLANES
 from tasks.node_facts import HOSTNAME, SNAPD_WORK
 from tasks.phase5_core_services import _worker_checks as checks
+from tasks.snapd import await_idle
 from thinkube_nornir.cluster import condition_true, current_pods, node_ready, wait_all
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, step
 from thinkube_nornir.context import context, setting
-from thinkube_nornir.errors import ClusterError, Refused
+from thinkube_nornir.errors import ClusterError, CommandFailed, Refused
 from thinkube_nornir.outcome import all_of, changed, skipped, unchanged
 from thinkube_nornir.remote import change, read, undo
+from thinkube_nornir.secret import Secret
+
+log = logging.getLogger(__name__)
 
 MEMBERSHIP_TOKEN = "join"  # noqa: S105  who comes or goes, one at a time: the control plane edits its files for each
+_API_BACK = 120.0  # seconds, within the token's life
+_NODE_READY = 600.0  # seconds: images are pulled
+_STRANGER = b"Could not verify the identity"
 _DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
+
+
+def write_launch_configuration(task: Task) -> Result:
+    """Before the snap, and without addons: the default one turns dns on while the node joins."""
+    return launch.write(task, "microk8s_workers/launch.yaml.j2")
 
 
 def await_ready(task: Task) -> Result:
     if read(task, CLUSTERED):
         return unchanged(task, "a worker already; whether it is ready is asked of the API")
     return microk8s.await_ready(task)
+
+
+def await_launch_configuration(task: Task) -> Result:
+    if read(task, CLUSTERED):
+        return unchanged(task, "a worker already")
+    return launch.await_applied(task)
 
 
 def join_cluster(task: Task) -> Result:
@@ -56,9 +75,29 @@ def join_cluster(task: Task) -> Result:
     cleared = _forget_registration(task, registered) if registered else _leave_old_cluster(task, clustered=clustered)
     if context(task).dry_run:
         return changed(task, "join the cluster as a worker", planned=True)
+    await_idle(task, microk8s.NAME)  # now, while there is no token whose time it would take
     with asking_control_plane(task) as control:
         invitation = DISTRIBUTION.invitation(control, setting(control, "lan_ip"))
-    return all_of(task, cleared, DISTRIBUTION.join(task, invitation))
+    return all_of(task, cleared, _joined(task, invitation))
+
+
+def _joined(task: Task, invitation: Secret) -> Result:
+    """A second time when the first fails: the first join of a cluster restarts the datastore under its own feet.
+
+    Its agent then asks an API that is away, and does not repeat that. The token is good until it expires.
+
+    Source: canonical/microk8s-cluster-agent@1.34 pkg/api/v2/join.go
+    Source: canonical/microk8s-cluster-agent@1.34 pkg/snap/util/dqlite.go
+    """
+    try:
+        return DISTRIBUTION.join(task, invitation)
+    except CommandFailed as error:
+        if _STRANGER in error.stdout:
+            raise
+        log.warning("%s: the join failed and is tried once more: %s", task.host.name, error.why)
+    what = "the API to answer again after a failed join"
+    wait_all(kube(task), "v1", "Node", condition=lambda _: True, what=what, timeout=_API_BACK)
+    return DISTRIBUTION.join(task, invitation)
 
 
 def _member(task: Task, registered: Object) -> Result:
@@ -112,7 +151,7 @@ def await_node(task: Task) -> Result:
     name = name_of(registered) if registered else read(task, HOSTNAME)
     if context(task).dry_run and not (registered and is_ready(registered)):
         return skipped(task, f"a dry run does not wait for node {name}")
-    node_ready(api, name, timeout=300)
+    node_ready(api, name, timeout=_NODE_READY)
     wait_all(
         api,
         *("v1", "Pod", "kube-system"),
@@ -120,7 +159,7 @@ def await_node(task: Task) -> Result:
         field_selector=f"spec.nodeName={name}",
         condition=lambda pods: any(condition_true(pod, "Ready") for pod in current_pods(pods)),
         what=f"Calico to be ready on {name}",
-        timeout=300,
+        timeout=_NODE_READY,
     )
     return unchanged(task, f"node {name} is Ready, and Calico on it")
 
@@ -168,6 +207,10 @@ def _control_plane_is_gone(task: Task) -> bool:
         return False
 
 
+def restore_launch_configuration(task: Task) -> Result:
+    return launch.remove(task)
+
+
 def _remove_node(task: Task, registered: Object, *options: str) -> Result:
     name = name_of(registered)
     with asking_control_plane(task) as control:
@@ -187,10 +230,12 @@ COMPONENT = Component(
     settings=node.SETTINGS,
     preconditions=chain(*[step(check, early=True) for check in node.PRECONDITIONS], facts=node.precondition_facts),
     setup=chain(
+        step(write_launch_configuration, needs=()),
         step(node.install_snap, needs=()),
         step(node.hold_refreshes, needs=()),
         step(node.admit_user, needs=()),
         step(await_ready, needs=()),
+        step(await_launch_configuration, needs=()),
         step(join_cluster, token=MEMBERSHIP_TOKEN),
         await_node,
         facts=_setup_facts,
@@ -217,6 +262,7 @@ COMPONENT = Component(
         leave_cluster,
         step(remove_registration, token=MEMBERSHIP_TOKEN),
         *node.REMOVAL,
+        restore_launch_configuration,
         facts=node.removal_facts,
     ),
 )

@@ -52,7 +52,7 @@ def read(task: Task, *facts: Fact[Any]) -> Any:
     cache = context(task).facts.setdefault(task.host.name, {})
     missing = [fact for fact in dict.fromkeys(facts) if fact not in cache]
     if missing:
-        answers = exchange(task, [fact.command for fact in missing])
+        answers = exchange(task, [fact.command for fact in missing], _limit(task, missing))
         cache.update({fact: _value(fact, done) for fact, done in zip(missing, answers, strict=True)})
     values = tuple(cache[fact] for fact in facts)
     return values[0] if len(values) == 1 else values
@@ -60,7 +60,12 @@ def read(task: Task, *facts: Fact[Any]) -> Any:
 
 def fresh(task: Task, fact: Fact[T]) -> T:
     """Return a fact's value as it is now; the cache is neither asked nor changed."""
-    return _value(fact, exchange(task, [fact.command])[0])
+    return _value(fact, exchange(task, [fact.command], _limit(task, [fact]))[0])
+
+
+def _limit(task: Task, facts: Sequence[Fact[Any]]) -> float:
+    """Seconds for one round trip: what the slowest of its facts may take."""
+    return max(context(task).config.timeouts.command, *(fact.timeout or 0.0 for fact in facts))
 
 
 def run(

@@ -12,7 +12,7 @@ from tests.certificates import Authority
 from tests.fake_host import FakeFile, Reply
 from tests.microk8s_machine import FakeCluster, node
 from thinkube_nornir.command import Command
-from thinkube_nornir.errors import CheckFailed, Refused
+from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.secret import MASK, redact
 
@@ -169,6 +169,31 @@ def test_launch_configuration_is_there_before_the_snap_and_gives_the_address() -
     assert not any("snap restart" in command for command in cluster.altering)
 
 
+def test_addons_of_the_launch_configuration_are_waited_for() -> None:
+    """The cluster agent enables dns some time after `snap install` has returned: it is not asked for a second time."""
+    cluster = FakeCluster()
+    cluster.machines["tkc"].agent_looks = 2
+
+    results = cluster.run("tkc", COMPONENT)
+
+    assert not any("enable dns" in command for command in cluster.altering)
+    assert cluster.machines["tkc"].agent_looks == 0
+    assert results["await_launch_configuration"].result == "the launch configuration is applied"
+
+
+def test_a_launch_configuration_that_is_never_applied_is_an_error_with_a_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what was seen, and where the reason stands."""
+    monkeypatch.setattr("tasks.launch._APPLIED", 0.4)
+    cluster = FakeCluster()
+    cluster.machines["tkc"].agent_looks = 1000
+
+    with pytest.raises(DeadlinePassed) as caught:
+        cluster.run("tkc", COMPONENT)
+
+    assert "install.yaml" in caught.value.why
+    assert "daemon-cluster-agent" in caught.value.fix
+
+
 def test_kubeconfig_is_secret_in_every_text(installed: FakeCluster) -> None:
     """The administrator's token in the kubeconfig never shows."""
     assert redact("said token-of-the-admin") == f"said {MASK}"
@@ -265,11 +290,33 @@ def test_rollback_gives_a_snap_that_was_there_back_its_state() -> None:
     cluster.run("tkc", COMPONENT, "rollback")
 
     assert (machine.channel, machine.notes, machine.members) == ("1.31/stable", {"classic"}, {"other"})
+    assert machine.volumes
     assert machine.addons == {"dns", "helm3"}
     assert machine.files.text(KUBELET) == "--v=2\n--node-ip=10.0.0.1\n"
     assert machine.mounts
     assert "cali123" in machine.links
     assert cluster.ledger.changes() == []
+
+
+def test_storage_that_stays_on_is_an_error_and_still_recorded() -> None:
+    """Its `disable` ends with 1 whether the volumes were kept or it failed: its status decides."""
+    cluster = _control(_foreign(FakeCluster()))
+    cluster.machines["tkc"].host.answers["/snap/bin/microk8s disable hostpath-storage"] = Reply(1, "not running")
+
+    with pytest.raises(CheckFailed, match="still on"):
+        cluster.run("tkc", COMPONENT, "rollback")
+
+    assert cluster.ledger.ours("tkc", "addon:hostpath-storage")
+
+
+def test_a_restarted_kubelite_is_waited_for() -> None:
+    """`snap restart` returns before the API serves: what comes next asks it."""
+    cluster = _control(_foreign(FakeCluster()))
+
+    sent = cluster.machines["tkc"].host.sent
+    restarted = sent.index("snap restart microk8s.daemon-kubelite")
+
+    assert "status --wait-ready" in next(c for c in sent[restarted:] if "microk8s status" in c)
 
 
 def test_rollback_refuses_while_workers_are_registered(installed: FakeCluster) -> None:

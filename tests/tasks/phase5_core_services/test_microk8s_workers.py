@@ -8,8 +8,9 @@ import pytest
 
 from tasks.microk8s import MEMBERSHIP_KEY
 from tasks.phase5_core_services import microk8s_control, microk8s_workers
+from tests.fake_host import FakeFile
 from tests.microk8s_machine import FakeCluster, node
-from thinkube_nornir.errors import CheckFailed, ClusterError, Refused, ThinkubeError
+from thinkube_nornir.errors import CheckFailed, ClusterError, CommandFailed, Refused, ThinkubeError
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.secret import redact
 
@@ -144,6 +145,22 @@ def test_dry_run_promises_the_join_without_an_invitation(control: FakeCluster) -
     assert control.invitations == 0
 
 
+def test_a_worker_is_installed_without_addons_and_rollback_restores_the_file(control: FakeCluster) -> None:
+    """MicroK8s' own launch configuration would turn dns on while the node joins; a file that was there comes back."""
+    machine = control.machines["tkw1"]
+    machine.files["/etc/microk8s.yaml"] = FakeFile(b"version: 0.1.0\naddons: [{name: rbac}]\n")
+
+    control.run("tkw1", COMPONENT)
+
+    assert "addons" not in machine.launch.replace("turn addons on", "")
+    assert "version: 0.1.0" in machine.launch
+    assert "dns" not in machine.addons
+
+    control.run("tkw1", COMPONENT, "rollback")
+
+    assert "rbac" in machine.files.text("/etc/microk8s.yaml")
+
+
 def test_installing_needs_nothing_from_the_control_plane() -> None:
     """All steps before the join declare no edge, and run while the control plane is not even there."""
     steps = COMPONENT.setup.steps
@@ -170,6 +187,41 @@ def test_join_goes_through_the_control_planes_lan_address_and_hides_the_token(co
     assert joined.stdin == b"192.168.1.110:25000/good1token/check"
     assert "good1token" not in str(results["join_cluster"].result)
     assert "good1token" not in redact("said good1token/check")
+
+
+AWAY = "Connection failed. failed to retrieve list of control plane nodes: connection refused (500).\n"
+FOREIGN = "Joining cluster failed. Could not verify the identity of 192.168.1.110. Use '--skip-verify' ...\n"
+
+
+def test_a_failed_join_is_tried_once_more_with_the_same_token(control: FakeCluster) -> None:
+    """The first join restarts the datastore under the agent, and a token with an expiry is not used up."""
+    control.machines["tkw1"].join_answers = [AWAY]
+
+    results = control.run("tkw1", COMPONENT)
+
+    assert outcome_of(results["join_cluster"]) is Outcome.CHANGED
+    assert [c for c in control.altering if "join" in c] == ["xargs /snap/bin/microk8s join --worker"] * 2
+    assert control.invitations == 1
+
+
+def test_a_join_that_fails_twice_is_an_error_that_shows_the_answer(control: FakeCluster) -> None:
+    control.machines["tkw1"].join_answers = [AWAY, AWAY, AWAY]
+
+    with pytest.raises(CommandFailed) as caught:
+        control.run("tkw1", COMPONENT)
+
+    assert "control plane nodes" in caught.value.why
+    assert len(control.machines["tkw1"].join_answers) == 1
+
+
+def test_a_control_plane_that_is_not_the_one_we_know_is_asked_once(control: FakeCluster) -> None:
+    """Its certificate's fingerprint is not the token's: another attempt would meet the same stranger."""
+    control.machines["tkw1"].join_answers = [FOREIGN, FOREIGN]
+
+    with pytest.raises(CommandFailed, match="join the cluster"):
+        control.run("tkw1", COMPONENT)
+
+    assert len(control.machines["tkw1"].join_answers) == 1
 
 
 def test_join_needs_an_invitation_through_lan_ip(control: FakeCluster) -> None:

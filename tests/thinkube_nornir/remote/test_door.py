@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from nornir.core.task import Result, Task
 
@@ -66,6 +68,24 @@ def test_a_fact_that_is_not_understood_is_shown() -> None:
     assert isinstance(error, ThinkubeError)
     assert "count" in error.what
     assert "many" in error.why
+
+
+def test_a_slow_fact_has_its_own_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that may take longer than `timeouts.command` gives its whole round trip that time; others do not."""
+    host = FakeHost(answers={"nproc": "2\n", "slow": "x\n"})
+    given: list[float] = []
+    execute = FakeHost.execute
+
+    def noting(self: FakeHost, commands: Any, *, timeout: float, **more: Any) -> Any:
+        given.append(timeout)
+        return execute(self, commands, timeout=timeout, **more)
+
+    monkeypatch.setattr(FakeHost, "execute", noting)
+    slow = Fact("slow", ("slow",), lambda done: done.text, timeout=300.0)
+
+    host.apply(lambda task: unchanged(task, str((read(task, COUNT), read(task, slow)))))
+
+    assert [round(seconds) for seconds in given] == [60, 300]
 
 
 def test_change_is_recorded_before_the_effect_and_done_after_it() -> None:

@@ -118,7 +118,7 @@ def _strategic_field(schema: Schema, result: Object, name: str, change: Any) -> 
         result.pop(name, None)
     elif not name.startswith("$"):
         inner = schema.field(name) or UNKNOWN
-        if inner.is_set and isinstance(change, list):
+        if inner.patched_as_set and isinstance(change, list):
             result[name] = list(dict.fromkeys([*(result.get(name) or []), *change]))
         else:
             result[name] = strategic_merge(inner, result.get(name), change)

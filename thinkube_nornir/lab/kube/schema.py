@@ -18,48 +18,100 @@ from thinkube_nornir.lab.kube.resources import Resource
 _LIST = re.compile(r"^[Ll]ist\[(.+)\]$")
 _DICT = re.compile(r"^[Dd]ict\([^,]+,\s*(.+)\)$|^[Dd]ict\[[^,]+,\s*(.+)\]$")
 
+# How lists and maps are merged, by the client's names of types; what a real API server publishes is compared with it.
 # Merge keys of lists whose items have an identity; every other list is replaced as a whole.
 _LIST_KEYS: Mapping[str, tuple[str, ...]] = {
-    "V1Container": ("name",),
-    "V1EphemeralContainer": ("name",),
     "V1ContainerPort": ("containerPort", "protocol"),
     "V1ServicePort": ("port", "protocol"),
-    "V1EnvVar": ("name",),
-    "V1Volume": ("name",),
     "V1VolumeMount": ("mountPath",),
+    "V1VolumeMountStatus": ("mountPath",),
     "V1VolumeDevice": ("devicePath",),
-    "V1LocalObjectReference": ("name",),
     "V1HostAlias": ("ip",),
     "V1PodIP": ("ip",),
-    "V1HostIP": ("ip",),
     "V1OwnerReference": ("uid",),
     "V1TopologySpreadConstraint": ("topologyKey", "whenUnsatisfiable"),
     "V1NodeAddress": ("type",),
-    "V1MutatingWebhook": ("name",),
-    "V1ValidatingWebhook": ("name",),
-    "V1PodResourceClaim": ("name",),
+    "V1ResourceHealth": ("resourceID",),
+    "V1ValidationRule": ("rule",),
+    **dict.fromkeys(
+        (
+            "CoreV1ResourceClaim",
+            "V1CSINodeDriver",
+            "V1Container",
+            "V1EnvVar",
+            "V1EphemeralContainer",
+            "V1LocalObjectReference",
+            "V1MatchCondition",
+            "V1MutatingWebhook",
+            "V1ObjectReference",
+            "V1PodResourceClaim",
+            "V1PodResourceClaimStatus",
+            "V1PodSchedulingGate",
+            "V1ResourceStatus",
+            "V1ValidatingWebhook",
+            "V1Variable",
+            "V1Volume",
+        ),
+        ("name",),
+    ),
 }
-_STRATEGIC_KEYS: Mapping[str, str] = {"V1Taint": "key", "V1ObjectReference": "name"}
+_ATOMIC_LISTS = {  # of such items, and yet one value
+    ("V1CronJobStatus", "active"),
+    ("V1JobStatus", "conditions"),
+    ("V1ServiceAccount", "imagePullSecrets"),
+}
+_STRATEGIC_KEYS: Mapping[str, str] = {"V1HostIP": "ip", "V1JobCondition": "type"}
+_NOT_STRATEGIC = {"CoreV1ResourceClaim", "V1CustomResourceDefinitionCondition", "V1ResourceHealth"}
+_NOT_STRATEGIC_LISTS = {("V1ValidatingAdmissionPolicyStatus", "conditions")}
 _KEY_DEFAULTS = {"protocol": "TCP"}
 _ATOMIC_TYPES = {
+    "CoreV1EndpointPort",
+    "DiscoveryV1EndpointPort",
+    "RbacV1Subject",
     "V1ConfigMapKeySelector",
+    "V1EndpointAddress",
+    "V1FileKeySelector",
     "V1LabelSelector",
     "V1LocalObjectReference",
+    "V1MatchResources",
+    "V1NamedRuleWithOperations",
     "V1NodeSelector",
     "V1NodeSelectorTerm",
     "V1ObjectFieldSelector",
     "V1ObjectReference",
+    "V1OwnerReference",
+    "V1ParamKind",
+    "V1ParamRef",
     "V1ResourceFieldSelector",
     "V1RoleRef",
+    "V1ScopeSelector",
     "V1SecretKeySelector",
     "V1SecretReference",
+    "V1ServiceBackendPort",
+    "V1TopologySelectorTerm",
     "V1TypedLocalObjectReference",
     "V1TypedObjectReference",
+    "V1Variable",
     "object",
 }
+_NOT_ATOMIC = {("V1PersistentVolumeSpec", "claimRef"), ("V1PersistentVolumeClaimSpec", "dataSourceRef")}
 _ATOMIC_MAPS = {"nodeSelector", "selector"}
-_SET_LISTS = {"finalizers"}
-_QUANTITIES = {"limits", "requests", "capacity", "allocatable", "hard", "used", "overhead"}
+_STRATEGIC_SETS = {("V1NodeSpec", "podCIDRs"), ("V1ObjectMeta", "finalizers")}
+_SET_LISTS = _STRATEGIC_SETS | {
+    ("V1CSIDriverSpec", "volumeLifecycleModes"),
+    ("V1ContainerRestartRuleOnExitCodes", "values"),
+    ("V1Endpoint", "addresses"),
+    ("V1NodeAllocatableResourceClaimStatus", "containers"),
+    ("V1PodFailurePolicyOnExitCodesRequirement", "values"),
+    ("V1UncountedTerminatedPods", "failed"),
+    ("V1UncountedTerminatedPods", "succeeded"),
+    ("V1ValidatingAdmissionPolicyBindingSpec", "validationActions"),
+}
+_QUANTITIES = {
+    *("limits", "requests", "capacity", "allocatable", "hard", "used", "overhead"),
+    *("divisor", "maximumVolumeSize", "sizeLimit"),
+}
+_INT_OR_STRING = {"maxSurge", "maxUnavailable", "minAvailable", "port", "targetPort"}  # of the client's type `object`
 
 
 @dataclass(frozen=True)
@@ -68,10 +120,16 @@ class Schema:
 
     type: str
     name: str = ""
+    owner: str = ""
+    """The type that has the field."""
 
     @property
     def known(self) -> bool:
-        return self.type not in ("", "object")
+        return self.type not in ("", "object") or self.int_or_string
+
+    @property
+    def int_or_string(self) -> bool:
+        return self.type == "object" and self.name in _INT_OR_STRING
 
     @property
     def struct(self) -> bool:
@@ -89,27 +147,43 @@ class Schema:
         fields = _fields(self.type)
         if not fields:
             return UNKNOWN
-        return Schema(fields[name], name) if name in fields else None
+        return Schema(fields[name], name, self.type) if name in fields else None
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        return self.owner, self.name
 
     @property
     def atomic(self) -> bool:
         """Whether a map of this type has one owner as a whole."""
-        return self.type in _ATOMIC_TYPES or (self.name in _ATOMIC_MAPS and not self.struct and self.known)
+        if self.type in _ATOMIC_TYPES:
+            return self._place not in _NOT_ATOMIC
+        return self.name in _ATOMIC_MAPS and not self.struct and self.known
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The fields that tell items of this list apart; empty when the list is one value."""
+        if self._place in _ATOMIC_LISTS:
+            return ()
         kind = self.item.type
-        return ("type",) if kind.endswith("Condition") else _LIST_KEYS.get(kind, ())
+        return _LIST_KEYS.get(kind) or (("type",) if kind.endswith("Condition") else ())
 
     @property
     def is_set(self) -> bool:
-        return self.name in _SET_LISTS
+        return self._place in _SET_LISTS
+
+    @property
+    def patched_as_set(self) -> bool:
+        """Whether a strategic merge patch adds to this list of plain values."""
+        return self._place in _STRATEGIC_SETS
 
     @property
     def patch_key(self) -> str:
         """The merge key of a strategic merge patch; empty when the list is replaced."""
-        return self.keys[0] if self.keys else _STRATEGIC_KEYS.get(self.item.type, "")
+        kind = self.item.type
+        if kind in _NOT_STRATEGIC or self._place in _NOT_STRATEGIC_LISTS:
+            return ""
+        return _STRATEGIC_KEYS.get(kind) or (self.keys[0] if self.keys else "")
 
 
 UNKNOWN = Schema("")
@@ -170,17 +244,14 @@ def prune(schema: Schema, value: Any) -> Any:
 
 def _mismatch(schema: Schema, value: Any) -> str:
     """What was expected instead of `value`; empty when it fits."""
-    kind = schema.type
-    if kind in ("str", "bytes", "datetime", "date"):
-        return (
-            ""
-            if isinstance(value, str) or (schema.name in _QUANTITIES and isinstance(value, int | float))
-            else "string"
-        )
+    kind, number = schema.type, isinstance(value, int | float) and not isinstance(value, bool)
+    if kind in ("str", "bytes", "datetime", "date") or schema.int_or_string:
+        also = schema.int_or_string or schema.name in _QUANTITIES
+        return "" if isinstance(value, str) or (also and number) else "string"
     if kind == "bool":
         return "" if isinstance(value, bool) else "boolean"
     if kind in ("int", "float"):
-        return "" if isinstance(value, int | float) and not isinstance(value, bool) else "numeric (int or float)"
+        return "" if number else "numeric (int or float)"
     if _LIST.match(kind):
         return "" if isinstance(value, list) else "list"
     return "" if isinstance(value, dict) else "map"

@@ -71,6 +71,10 @@ def test_owned_fields_of_a_deployment() -> None:
         ({"spec": {"template": {"spec": {"containers": {}}}}}, [("spec.template.spec.containers", False)]),
         ({"spec": {"template": {"spec": {"nodeSelector": {"a": 1}}}}}, [("spec.template.spec.nodeSelector.a", False)]),
         ({"spec": {"strategy": {"rollingUpdate": {"maxSurge": 1}}}}, []),
+        (
+            {"spec": {"strategy": {"rollingUpdate": {"maxSurge": True}}}},
+            [("spec.strategy.rollingUpdate.maxSurge", False)],
+        ),
         ({"spec": {"template": {"spec": {"containers": [{"resources": {"limits": {"cpu": 1}}}]}}}}, []),
         ({"metadata": {"annotations": None}}, []),
     ],
@@ -78,6 +82,19 @@ def test_owned_fields_of_a_deployment() -> None:
 def test_mistakes_are_found_where_they_stand(obj: Object, found: list[tuple[str, bool]]) -> None:
     """Unknown fields and wrong types at any depth; quantities and int-or-string may be numbers."""
     assert [(mistake.path, mistake.unknown) for mistake in mistakes(DEPLOYMENT, obj)] == found
+
+
+def test_a_list_of_the_same_items_is_merged_here_and_replaced_there() -> None:
+    """A pod's pull secrets are told apart by name, a service account's are one value."""
+    secrets = {"imagePullSecrets": [{"name": "registry"}]}
+
+    pod = owned_values(schema_of(Registry().by_kind("v1", "Pod")), {"spec": secrets})
+    account = owned_values(schema_of(Registry().by_kind("v1", "ServiceAccount")), secrets)
+
+    assert {in_words(path) for path in pod} == {
+        '.spec.imagePullSecrets[name="registry"]',
+    }
+    assert {in_words(path) for path in account} == {".imagePullSecrets"}
 
 
 def containers(*items: Object) -> Object:
