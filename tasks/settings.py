@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 
 from tasks import address_checks, certificate_settings, gpu_settings, ingress_settings, setting_checks
 from tasks import setting_values as values
+from tasks.defaults import DEFAULTS
 from thinkube_nornir.settings.schema import Schema
 
 Address = Annotated[str, AfterValidator(values.address)]
@@ -194,5 +195,6 @@ SCHEMA = Schema(
         *ingress_settings.CHECKS,
         *gpu_settings.CHECKS,
     ),
+    defaults=DEFAULTS,
     former=ingress_settings.FORMER,
 )

@@ -24,7 +24,7 @@ from thinkube_nornir.component import Component
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "settings.md"
 SCHEMA = settings.Settings
-COLUMNS = ("setting", "what it is", "form", "example", "stands in", "needed by")
+COLUMNS = ("setting", "what it is", "form", "example", "stands in", "when not set", "needed by")
 INTRODUCTION = """\
 # Settings
 
@@ -35,7 +35,8 @@ those of its groups, in the order written there, and these before the defaults. 
 that comes with the project. `python -m thinkube_nornir inventory` checks yours and names every mistake with its line;
 `python -m thinkube_nornir inventory -l HOST` shows what holds for a host, and where from.
 
-"Needed by" names the components that refuse to start without the setting, and the groups whose hosts must have it.
+"When not set" is what holds where the inventory says nothing. "Needed by" names the components that refuse to start
+without the setting, and the groups whose hosts must have it.
 Secrets are no settings: see [config.yaml](../config.yaml), `secrets`.
 """
 
@@ -74,7 +75,7 @@ def _text(node: ast.stmt | None) -> str:
 
 def _row(name: str, doc: str) -> str:
     value, places = _example(name)
-    cells = (f"`{name}`", doc, form(_hints()[name]), value, places, _needed_by(name))
+    cells = (f"`{name}`", doc, form(_hints()[name]), value, places, _when_not_set(name), _needed_by(name))
     return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |\n"
 
 
@@ -139,6 +140,13 @@ def _example(name: str) -> tuple[str, str]:
     places = list(found)
     kind = places[0].partition(" ")[0]
     return f"`{shown}`", f"{kind}s" if len(places) > 2 and kind != "defaults" else ", ".join(places)
+
+
+def _when_not_set(name: str) -> str:
+    if name not in settings.SCHEMA.defaults:
+        return ""
+    value = settings.SCHEMA.defaults[name]
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
 
 
 def _needed_by(name: str) -> str:

@@ -74,11 +74,23 @@ def load_catalog(path: Path) -> Catalog:
 def load_hosts(path: Path, limit: str = "") -> tuple[Config, Inventory, list[Host]]:
     """The inventory and its selected hosts, whatever components want of them."""
     from thinkube_nornir.settings.inventory import load_installation
-    from thinkube_nornir.settings.schema import load_schema
     from thinkube_nornir.settings.selection import select_hosts
 
-    config, inventory = load_installation(path, lambda config: load_schema(catalog.load(config.tasks).package))
+    config, inventory = load_installation(path, _schema)
     return config, inventory, [inventory.hosts[name] for name in select_hosts(inventory, limit or None)]
+
+
+def built_in_names(config: Config) -> frozenset[str]:
+    """Settings whose default comes with the components, and not from the inventory."""
+    from thinkube_nornir.settings import inventory
+
+    return inventory.built_in_names(config, _schema(config))
+
+
+def _schema(config: Config) -> Schema | None:
+    from thinkube_nornir.settings.schema import load_schema
+
+    return load_schema(catalog.load(config.tasks).package)
 
 
 def load_project(path: Path, selection: Sequence[str], limit: str = "", *, secrets: bool = True) -> Project:

@@ -12,9 +12,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nornir.core.inventory import Inventory
+from pydantic import TypeAdapter
 
 from tasks import setting_values as values
-from tasks.settings import SCHEMA
+from tasks.defaults import DEFAULTS
+from tasks.settings import SCHEMA, Settings
 from thinkube_nornir.errors import ConfigError
 from thinkube_nornir.settings.inventory import load_installation
 
@@ -373,3 +375,19 @@ def test_no_content_ends_in_another_error(
     Path("config.yaml").write_text(yaml.safe_dump({"ssh": config, "tokens": config, "inventory": config}))
 
     assert all(problem for problem in problems())
+
+
+def test_defaults_are_well_formed() -> None:
+    """What holds where the inventory says nothing is held to what the inventory is held to."""
+    given = TypeAdapter(Settings).validate_python(dict(DEFAULTS))
+
+    assert given == dict(DEFAULTS)
+
+
+def test_the_examples_versions_are_the_defaults() -> None:
+    """Who copies the example, and who leaves a version out, get the same."""
+    groups = yaml.safe_load((ROOT / "inventory/groups.yaml").read_text())
+    example = {name: value for group in groups.values() for name, value in (group.get("data") or {}).items()}
+
+    pinned = {name: value for name, value in DEFAULTS.items() if name in example}
+    assert pinned == {name: example[name] for name in pinned}

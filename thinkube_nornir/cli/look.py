@@ -55,18 +55,19 @@ def _say_words(name: str, words: Sequence[str], terminal: Terminal) -> None:
 @options.limited
 def inventory_verb(config: Path, verbose: int, no_color: bool, limit: str) -> int:
     """Show what each host's settings resolve to, and where from."""
-    from thinkube_nornir.project import load_hosts
+    from thinkube_nornir.project import built_in_names, load_hosts
 
     terminal = Terminal(verbose, False if no_color else None)
-    _, _, hosts = load_hosts(config, limit)
+    loaded, _, hosts = load_hosts(config, limit)
+    built_in = built_in_names(loaded)
     for position, host in enumerate(hosts):
         if position:
             terminal.say()
-        _say_host(host, terminal)
+        _say_host(host, built_in, terminal)
     return 0
 
 
-def _say_host(host: Host, terminal: Terminal) -> None:
+def _say_host(host: Host, built_in: frozenset[str], terminal: Terminal) -> None:
     groups = ", ".join(group.name for group in host.extended_groups())
     terminal.say(f"{host.name}  ({groups or 'in no group'})")
     for name in ("hostname", "port", "username", "platform"):
@@ -74,17 +75,17 @@ def _say_host(host: Host, terminal: Terminal) -> None:
         if value is not None:
             terminal.say(f"  {name} = {value}")
     for name in sorted(host.keys()):
-        terminal.say(f"  {name} = {host[name]}    ({_origin(host, name)})")
+        terminal.say(f"  {name} = {host[name]}    ({_origin(host, name, built_in)})")
 
 
-def _origin(host: Host, name: str) -> str:
-    """Where Nornir finds a setting: the host, the first of its groups that has it, the defaults."""
+def _origin(host: Host, name: str, built_in: frozenset[str]) -> str:
+    """Where Nornir finds a setting: the host, the first of its groups that has it, the defaults, ours at last."""
     if name in host.data:
         return "host"
     for group in host.extended_groups():
         if name in group.data:
             return f"group {group.name}"
-    return "defaults"
+    return "built in" if name in built_in else "defaults"
 
 
 @click.command("render")

@@ -72,6 +72,12 @@ def load_installation(path: Path, schema_of: Callable[[Config], Schema | None]) 
     return config, inventory
 
 
+def built_in_names(config: Config, schema: Schema | None) -> frozenset[str]:
+    """Settings whose default is the tasks folder's own, because defaults.yaml says nothing of them."""
+    entries = read_defaults(config.inventory / config.defaults_file, schema).entries.get("", {})
+    return frozenset(schema.defaults if schema else ()) - frozenset(entries.get("data") or ())
+
+
 def read_inventory(config: Config, schema: Schema | None) -> tuple[Inventory, list[Problem]]:
     """Return what could be read of the inventory, and every mistake in it."""
     folder = config.inventory
@@ -82,7 +88,7 @@ def read_inventory(config: Config, schema: Schema | None) -> tuple[Inventory, li
     )
     problems = [*files.hosts.problems, *files.groups.problems, *files.defaults.problems]
     problems += [*_unknown_groups(files), *_break_cycles(files), *_clashing_names(files)]
-    inventory = _build(files)
+    inventory = _build(files, schema.defaults if schema else {})
     problems += _shared_addresses(files, inventory)
     if schema:
         problems += _mistakes(files, inventory, schema)
@@ -135,8 +141,9 @@ def _shared_addresses(files: _Files, inventory: Inventory) -> Iterator[Problem]:
         seen.setdefault(address, host.name)
 
 
-def _build(files: _Files) -> Inventory:
+def _build(files: _Files, built_in: Mapping[str, Any]) -> Inventory:
     defaults = Defaults(**_attributes(files.defaults.entries.get("", {})))
+    defaults.data = {**built_in, **defaults.data}
     groups = Groups(
         {name: Group(name=name, **_attributes(e), defaults=defaults) for name, e in files.groups.entries.items()}
     )
@@ -180,6 +187,6 @@ def _where(files: _Files, inventory: Inventory, mistake: Mistake) -> str:
     for group in host.extended_groups():
         if setting in group.data:
             return files.groups.source.where((group.name, "data", setting))
-    if setting in inventory.defaults.data:
+    if ("data", setting) in files.defaults.source.lines:
         return files.defaults.source.where(("data", setting))
     return files.hosts.source.where((host.name,))

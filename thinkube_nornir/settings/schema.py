@@ -45,6 +45,8 @@ class Schema:
     settings: type
     """A TypedDict (total=False): every setting that may stand in the inventory; other names are mistakes."""
     checks: tuple[Check, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """What holds for every host where the inventory says nothing."""
     former: Mapping[str, str] = field(default_factory=dict)
     """Settings of former releases, and what stands in their place."""
 

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from thinkube_nornir.config import Config
 from thinkube_nornir.errors import ConfigError, Problem
-from thinkube_nornir.settings.inventory import load_installation, load_inventory
+from thinkube_nornir.settings.inventory import built_in_names, load_installation, load_inventory
 from thinkube_nornir.settings.schema import HostSettings, Mistake, Schema, load_schema
 
 
@@ -244,3 +244,27 @@ def test_a_sound_installation_is_config_and_inventory() -> None:
 def test_a_tasks_folder_need_not_have_a_schema() -> None:
     """Without SETTINGS in its package, settings are taken as they are."""
     assert load_schema(pytest) is None
+
+
+def test_what_the_inventory_does_not_say_is_built_in(config: Config) -> None:
+    """Defaults of the tasks folder hold for every host, behind all that the inventory says."""
+    write(HOSTS, GROUPS, "data: {weight: 7}\n")
+    schema = Schema(Settings, defaults={"weight": 1, "colour": "grey"})
+
+    web1, web2 = load_inventory(config, schema).hosts.values()
+
+    assert (web1["colour"], web2["colour"]) == ("red", "blue")
+    write("web3: {hostname: 10.0.0.3}\n", GROUPS, "data: {weight: 7}\n")
+    (web3,) = load_inventory(config, schema).hosts.values()
+    assert (web3["colour"], web3["weight"]) == ("grey", 7)
+    assert built_in_names(config, schema) == {"colour"}
+
+
+def test_a_mistake_about_a_built_in_setting_points_at_the_host(config: Config) -> None:
+    """There is no line of defaults.yaml to point at."""
+    write("a: {hostname: 10.0.0.1}\n", "", "")
+
+    with pytest.raises(ConfigError) as raised:
+        load_inventory(config, Schema(Settings, (too_heavy,), defaults={"weight": 700}))
+
+    assert [str(problem) for problem in raised.value.problems] == ["inventory/hosts.yaml:1: too heavy (eat less)"]

@@ -1,0 +1,18 @@
+"""What holds where the inventory says nothing, so that two plain servers need a handful of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+DEFAULTS: Mapping[str, Any] = {
+    "microk8s_channel": "1.35/stable",
+    "acme_issuer": "ca",
+    "cert_manager_version": "v1.16.1",
+    "primary_ingress_class": "nginx",
+    "secondary_ingress_class": "nginx-kn",
+    "ingress_nginx_chart_version": "4.13.3",
+    "gpu_operator_version": "v25.3.4",
+    "gpu_operator_namespace": "gpu-operator",
+    "cuda_test_image": "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0-ubuntu22.04",
+}
