@@ -1,11 +1,14 @@
-"""Two plain servers, with neither name servers nor ZeroTier nor Knative, and a handful of settings."""
+"""Two plain servers, with neither name servers nor ZeroTier nor Knative, and the handful of settings of docs/small."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.promises.lab_project import DNS, ROOT, LabProject, differences
 
@@ -16,7 +19,7 @@ COREFILE = "v1 ConfigMap kube-system coredns"
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabProject]:
-    project = LabProject(tmp_path_factory.mktemp("small"), hosts=ROOT / "tests/inventories/small")
+    project = LabProject(tmp_path_factory.mktemp("small"), hosts=ROOT / "docs/small")
     project.up()
     yield project
     project.down()
@@ -25,9 +28,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabProject]:
 def test_a_small_installation_comes_and_goes(small: LabProject) -> None:
     """Green, no second change; each check of the domain can fail; afterwards hosts and cluster are as before."""
     before = small.snapshot()
-    first = small("run", "phase5")
+    first = small("run", "all")
     assert first.code == 0, first.told
-    second = small("run", "phase5")
+    second = small("run", "all")
     assert (second.code, second.places("changed")) == (0, set()), second.told
 
     served = json.loads(small.ssh("one", "microk8s kubectl get -n kube-system -o json configmap coredns").text)
@@ -39,6 +42,22 @@ def test_a_small_installation_comes_and_goes(small: LabProject) -> None:
     assert ended.places("failed") == red
     assert "expected 192.168.1.240, seen 10.9.9.9" in ended.error((DNS, "pods_resolve_the_domain", "two"))["why"]
 
-    rolled_back = small("rollback", "phase5")
+    rolled_back = small("rollback", "all")
     assert rolled_back.code == 0, rolled_back.told
     assert "\n".join(differences(before, small.snapshot())) == ""
+
+
+def test_one_server_is_enough(tmp_path: Path) -> None:
+    """A cluster of a control plane alone: the group of workers has no host, and nothing waits for one."""
+    folder = tmp_path / "inventory"
+    shutil.copytree(ROOT / "docs/small", folder)
+    hosts = yaml.safe_load((folder / "hosts.yaml").read_text())
+    (folder / "hosts.yaml").write_text(yaml.safe_dump({"one": hosts["one"]}))
+    project = LabProject(tmp_path / "project", hosts=folder)
+    try:
+        project.up()
+        ended = project("run", "all")
+    finally:
+        project.down()
+
+    assert ended.code == 0, ended.told
