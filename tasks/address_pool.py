@@ -7,7 +7,7 @@ unless the inventory says otherwise; the second ingress, for Knative's names, is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from nornir.core.task import Task
@@ -48,6 +48,11 @@ def ingress_addresses(task: Task) -> tuple[str, ...]:
     """The primary ingress, and the second one when Knative is on."""
     given = {name: setting(task, name, None) for name in (KNATIVE, *INGRESSES)}
     return ingresses_in({RANGE: setting(task, RANGE), **given})
+
+
+def pool_is_in_overlay(task: Task) -> bool:
+    overlay = setting(task, "zerotier_cidr", None)
+    return overlay is not None and ends(setting(task, RANGE))[0] in IPv4Network(overlay)
 
 
 def knative(task: Task) -> bool:

@@ -69,6 +69,10 @@ def chart_version(text: str) -> str:
     )
 
 
+def manifest_source(text: str) -> str:
+    return _matching(r"https://\S+|/\S+", text, "must be an https:// address, or the absolute path of a file")
+
+
 def image(text: str) -> str:
     """A container image with a tag that stays what it is, or with a digest."""
     _, _, tag = text.rpartition("/")[2].partition(":")

@@ -95,11 +95,17 @@ class Settings(TypedDict, total=False):
     ingress_kn_namespace: Label
     """Namespace of the controller for names below kn.domain_name; ingress-kn when not set."""
     primary_ingress_class: Label
-    """Its class, which is the default one."""
+    """Its class, which is the default one, and that of its Gateway; traefik when not set."""
     secondary_ingress_class: Label
-    """Class of the second controller."""
-    ingress_nginx_chart_version: Annotated[str, AfterValidator(values.chart_version)]
+    """Class of the second controller; traefik-kn when not set."""
+    primary_nginx_class: Label
+    """Class of Ingress objects written for ingress-nginx, whose annotations the controller understands, too."""
+    secondary_nginx_class: Label
+    """Likewise, of the second controller."""
+    traefik_chart_version: Annotated[str, AfterValidator(values.chart_version)]
     """Version of the chart of both controllers."""
+    gateway_api_manifest: Annotated[str, AfterValidator(values.manifest_source)]
+    """Where Gateway API comes from; its v1.5.1 on github.com when not set."""
 
     # a host's addresses
     lan_ip: Address

@@ -53,7 +53,7 @@ EMULATED: tuple[str, ...] = (
     "Let's Encrypt",
     "Cloudflare",
     "MetalLB",
-    "ingress-nginx",
+    "Traefik",
     "NVIDIA's GPUs, driver and operator",
     "BIND",
     "systemd",

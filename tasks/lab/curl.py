@@ -11,11 +11,12 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from tasks.lab import cloudflare
-from tasks.lab.load_balancer import announcer
+from tasks.lab.load_balancer import addresses_of, announcer
 from tasks.lab.microk8s.node import Node, alive, node_of, nodes
-from tasks.lab.nginx import Front, controller_at, ready_pods
 from tasks.lab.resolver import look_up
 from tasks.lab.tool import Arguments, ToolError, parse, tool
+from tasks.lab.traefik.front import Front
+from tasks.lab.traefik.instance import Instance, instance_at, ready_pods
 from thinkube_nornir.lab.emulation import Call, LabHost, Reply
 from thinkube_nornir.lab.kube.objects import uid_of
 
@@ -152,32 +153,42 @@ async def _way(host: LabHost, address: str, port: int) -> int:
         ToolError: nobody answers there, or there is no way to it.
     """
     for node in nodes(host.lab):
-        found = controller_at(node.api, address) if not node.worker and alive(node) else None
+        found = instance_at(node.api, address) if not node.worker and alive(node) else None
         if found is None:
             continue
-        service, deployment = found
+        service, instance = found
         is_node = node_of(host) is not None
         if not is_node and not _announced(host, node, service):
             break
         if port not in (80, 443) or not ready_pods(node.api, service):
             raise _error(7, f"Failed to connect to {address} port {port} after 0 ms: Couldn't connect to server")
-        front = await _front(node, deployment)
+        front = await _front(node, instance)
         return front.http if port == 80 else front.https
     raise _error(28, f"Failed to connect to {address} port {port} after 10000 ms: Timeout was reached")
 
 
 def _announced(host: LabHost, node: Node, service: dict[str, object]) -> bool:
-    """By ARP in the overlay: the asking host must be a member, and the announcing node too."""
+    """By ARP: the asking host must be in the address's network, and the announcing node too."""
     name = announcer(node.api, service)
     machine = next((n.host for n in nodes(host.lab) if n.name == name), None)
-    return machine is not None and all(h.settings.get("zerotier_ip") for h in (host, machine))
+    address = ipaddress.ip_address(addresses_of(service)[0])
+    return machine is not None and all(_is_member(h, address) for h in (host, machine))
 
 
-async def _front(node: Node, deployment: dict[str, object]) -> Front:
+def _is_member(host: LabHost, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    networks = {"lan_ip": host.settings.get("network_cidr"), "zerotier_ip": host.settings.get("zerotier_cidr")}
+    return any(
+        address in ipaddress.ip_network(str(network))
+        for name, network in networks.items()
+        if network and host.settings.get(name)
+    )
+
+
+async def _front(node: Node, instance: Instance) -> Front:
     """Started with the first request, for as long as the lab lives."""
     fronts: dict[str, Front] = node.host.state.setdefault("fronts", {})
-    key = uid_of(deployment)
+    key = uid_of(instance.workload)
     if key not in fronts:
-        fronts[key] = Front(node.api, deployment)
+        fronts[key] = Front(instance)
         await fronts[key].start()
     return fronts[key]

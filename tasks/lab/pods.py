@@ -87,7 +87,7 @@ def pull(host: LabHost, image: str) -> None:
 
 
 def keeps_running(command: Sequence[str]) -> bool:
-    """Also busybox' web server: nginx.py answers for it."""
+    """Also busybox' web server: traefik/routes.py answers for it."""
     if tuple(command[:2]) == WEB_SERVER:
         return True
     if len(command) != 2 or command[0] != "sleep":

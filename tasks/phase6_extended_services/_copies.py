@@ -64,10 +64,10 @@ def remove_namespaces(task: Task) -> Result:
         kind, _, name = record.key.removeprefix("object:v1/").partition("/")
         if record.key.startswith("object:v1/") and kind == "Namespace" and name != NAMESPACE:
             results.append(namespace_gone(task, name))
-    return _with_leftovers(task, results)
+    return with_leftovers(task, results)
 
 
-def _with_leftovers(task: Task, results: list[Result]) -> Result:
+def with_leftovers(task: Task, results: list[Result]) -> Result:
     """What stays is told beside what went."""
     told, left = all_of(task, *results), [str(r.result) for r in results if "was left" in str(r.result)]
     if told.changed and left:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from nornir.core.task import Result, Task
 
 from tasks.kubernetes_distribution import DISTRIBUTION
-from tasks.phase6_extended_services._controllers import Controller, controllers
+from tasks.phase6_extended_services._controllers import Controller, controllers, release_of
+from tasks.phase6_extended_services._gateway_checks import gateway_class_faults, gateway_faults, store_faults
 from tasks.phase6_extended_services._ingress_checks import argument_faults, class_faults, service_faults
 from thinkube_nornir.helm import installed
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change
 
 _READY = 300.0  # seconds
-_FAULTS = (argument_faults, class_faults, service_faults)
+_FAULTS = (argument_faults, class_faults, service_faults, gateway_class_faults, gateway_faults, store_faults)
 
 
 def mend_controllers(task: Task) -> Result:
@@ -21,7 +22,7 @@ def mend_controllers(task: Task) -> Result:
 
 def _mended(task: Task, controller: Controller) -> Result:
     there = installed(task, DISTRIBUTION.HELM, controller.release, controller.namespace)
-    if there is None:
+    if there is None or not there.is_of(release_of(task, controller)):
         return unchanged(task, f"release {controller.release} is not there yet")
     faults = [told for faults_of in _FAULTS for told in faults_of(task, controller)]
     if not faults:

@@ -1,4 +1,4 @@
-"""Requests to the ingress controllers, as people make them: by HTTP, from a member of the overlay.
+"""Requests to the ingress controllers, as people make them: by HTTP, from a host in the network of their addresses.
 
 From a host that is no node, where there is one: on nodes kube-proxy takes a short cut, and hides that nobody answers
 ARP.
@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from nornir.core.inventory import Host
 from nornir.core.task import Task
 
+from tasks.address_pool import pool_is_in_overlay
 from tasks.control_plane import control_plane
 from thinkube_nornir.command import Completed, Fact
-from thinkube_nornir.context import hosts_in, on
+from thinkube_nornir.context import context, on
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Unreachable
 from thinkube_nornir.remote import fresh, run, wait_until
 
@@ -76,14 +77,17 @@ def observer(task: Task) -> Task:
         else:
             return there
     raise CheckFailed(
-        "no member of the overlay can ask the ingress controllers",
+        "no host can ask the ingress controllers",
         why="\n".join(refusals),
         fix="make one of these hosts reachable, then verify again",
     )
 
 
 def _members(task: Task) -> list[Host]:
-    outside = [host for host in hosts_in(task, "zerotier_nodes") if not host.has_parent_group("microk8s")]
+    """Of the overlay, if the addresses are the overlay's; else of the LAN."""
+    name = "zerotier_ip" if pool_is_in_overlay(task) else "lan_ip"
+    found = [host for host in context(task).inventory.hosts.values() if host.get(name)]
+    outside = [host for host in found if not host.has_parent_group("microk8s")]
     return outside or [control_plane(task).host]
 
 

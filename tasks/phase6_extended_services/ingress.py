@@ -1,10 +1,11 @@
-"""Ingress: addresses for HTTP(S) in the overlay, and two nginx controllers behind them.
+"""Ingress: addresses for HTTP(S), and Traefik behind them, for Ingress objects and for routes of Gateway API.
 
-setup     turns MicroK8s' own ingress off and MetalLB on, pins its announcements, installs both controllers
-verify    looks at every object, then asks from a member of the overlay as people do, for each class
-rollback  refuses while others' Ingress objects use our classes; else takes back what we installed
+setup     turns MicroK8s' own ingress off and MetalLB on, pins its announcements, installs the controllers
+verify    looks at every object, then asks as people do, for each class and each Gateway
+rollback  refuses while others publish through our controllers; else takes back what we installed
 
-One controller serves all names, the other those of Knative; class, controller value and election keep them apart.
+One controller serves all names, a second one, with `knative: true`, those of Knative. A cluster that has the
+ingress-nginx of a former release of this project is moved: addresses and the class nginx stay.
 """
 
 from __future__ import annotations
@@ -13,31 +14,62 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
-from tasks.control_plane import CONTROL_PLANE, Object, kube, where_a_cluster_is
+from tasks.control_plane import CONTROL_PLANE, Object, kube, name_of, where_a_cluster_is
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s_facts import STATUS
 from tasks.node_facts import HOSTNAME
 from tasks.phase6_extended_services import _copies
+from tasks.phase6_extended_services import _definitions as definitions
+from tasks.phase6_extended_services import _former as former
+from tasks.phase6_extended_services import _gateway_checks as gateways
 from tasks.phase6_extended_services import _ingress_checks as checks
 from tasks.phase6_extended_services import _leftovers as leftovers
 from tasks.phase6_extended_services import _mending as mending
 from tasks.phase6_extended_services import _metallb as metallb
 from tasks.phase6_extended_services import _metallb_checks as metallb_checks
+from tasks.phase6_extended_services import _traffic_checks as traffic
 from tasks.phase6_extended_services._certificates import faults_of, secret_of
 from tasks.phase6_extended_services._controllers import Controller, controllers, release_of
-from thinkube_nornir.cluster import apply, wait
+from thinkube_nornir.cluster import wait
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused
 from thinkube_nornir.helm import install_or_upgrade, releases
-from thinkube_nornir.outcome import all_of, skipped, unchanged
+from thinkube_nornir.outcome import all_of, changed, skipped, unchanged
 
 _ADDRESS = 120.0  # seconds
 
 
 def turn_addon_ingress_off(task: Task) -> Result:
+    """
+    Raises:
+        Refused: it would take others' objects along.
+    """
+    if DISTRIBUTION.addon_is_on(task, checks.ADDON):
+        _addon_takes_nothing_along(task)
     return DISTRIBUTION.addon_off(task, checks.ADDON)
+
+
+def _addon_takes_nothing_along(task: Task) -> None:
+    """From 1.35 the addon is Traefik, and disabling it deletes the definitions of Traefik and Gateway API.
+
+    Source: canonical/microk8s-core-addons@1.35 addons/ingress/disable
+    """
+    api = kube(task)
+    if api.get("apps/v1", "DaemonSet", "traefik", "ingress") is None:
+        return
+    lost = [o for crd in definitions.definitions(api) for o in definitions.objects_of(api, crd) if not _addons(o)]
+    if lost:
+        raise Refused(
+            "disabling addon ingress would delete what others made",
+            why="\n".join(f"{o['kind']} {o['metadata'].get('namespace', '')}/{name_of(o)}" for o in lost),
+            fix="save them (kubectl get ... -o yaml), delete them, run again, then apply them anew",
+        )
+
+
+def _addons(obj: Object) -> bool:
+    return (obj["metadata"].get("annotations") or {}).get("meta.helm.sh/release-name") == "traefik"
 
 
 def bring_certificates(task: Task) -> Result:
@@ -60,20 +92,14 @@ def certificates_are_there(task: Task) -> Result:
     return unchanged(task, "both namespaces have a certificate")
 
 
-def write_tcp_services(task: Task) -> Result:
-    """Empty: later components fill it."""
-    api = kube(task)
-    places = [{"name": c.tcp_services, "namespace": c.namespace} for c in controllers(task) if c.tcp_services]
-    return all_of(task, *[apply(api, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": at}) for at in places])
-
-
 def addresses_are_free(task: Task) -> Result:
     """Helm would wait for an address that another service has, and end without saying why.
 
     Raises:
         Refused: another service has it.
     """
-    ours = {f"{c.namespace}/{c.workload}": c.address for c in controllers(task)}
+    names = [(c, name) for c in controllers(task) for name in (c.workload, former.workload(c.role))]
+    ours = {f"{c.namespace}/{name}": c.address for c, name in names}
     found = [(metallb.place(s), a) for s in metallb.load_balancer_services(kube(task)) for a in metallb.addresses_of(s)]
     taken = [f"Service {name} has {a}" for name, a in found if a in ours.values() and ours.get(name) != a]
     if taken:
@@ -82,18 +108,23 @@ def addresses_are_free(task: Task) -> Result:
             why="\n".join(taken),
             fix="give that service another address (spec.loadBalancerIP), then run again",
         )
-    return unchanged(task, f"{' and '.join(ours.values())} are ours to take")
+    return unchanged(task, f"{' and '.join(c.address for c in controllers(task))} are ours to take")
 
 
 def install_primary(task: Task) -> Result:
-    return install_or_upgrade(task, DISTRIBUTION.HELM, release_of(task, controllers(task)[0]))
+    return _install(task, controllers(task)[0])
 
 
 def install_secondary(task: Task) -> Result:
     others = controllers(task)[1:]
-    if not others:
-        return unchanged(task, "Knative is off: one controller serves all names")
-    return install_or_upgrade(task, DISTRIBUTION.HELM, release_of(task, others[0]))
+    return _install(task, others[0]) if others else unchanged(task, "Knative is off: one controller serves all names")
+
+
+def _install(task: Task, controller: Controller) -> Result:
+    release = release_of(task, controller)
+    if context(task).dry_run and former.in_the_way(task, controller.role):
+        return changed(task, f"install release {release.name}: {release.chart} {release.version}", planned=True)
+    return install_or_upgrade(task, DISTRIBUTION.HELM, release)
 
 
 def await_addresses(task: Task) -> Result:
@@ -136,16 +167,14 @@ def _setup_facts(_: Task) -> tuple[Fact[Any], ...]:
 
 
 COMPONENT = Component(
-    title="MetalLB and ingress controllers",
+    title="MetalLB and Traefik",
     number=20,
     group=CONTROL_PLANE,
     needs=("phase5.coredns", "phase6.cert_manager"),
     settings=(
         "domain_name",
         "load_balancer_range",
-        "primary_ingress_class",
-        "secondary_ingress_class",
-        "ingress_nginx_chart_version",
+        "traefik_chart_version",
         "acme_issuer",
     ),
     setup=chain(
@@ -156,12 +185,16 @@ COMPONENT = Component(
         metallb.announce_from_control_plane,
         bring_certificates,
         certificates_are_there,
-        write_tcp_services,
+        definitions.bring_definitions,
         addresses_are_free,
+        former.former_controllers_may_go,
+        former.remove_former_primary,
         install_primary,
+        former.remove_former_secondary,
         install_secondary,
         mending.mend_controllers,
         await_addresses,
+        gateways.await_gateways,
         facts=_setup_facts,
     ),
     verify=chain(
@@ -176,11 +209,16 @@ COMPONENT = Component(
         checks.controllers_have_their_arguments,
         checks.services_have_their_addresses,
         checks.classes_are_right,
+        definitions.definitions_are_there,
+        gateways.gateway_classes_are_accepted,
+        gateways.gateways_are_programmed,
+        gateways.default_certificates_are_set,
         checks.certificates_are_valid,
-        checks.health_endpoints_answer,
-        checks.unknown_names_get_the_default_certificate,
-        checks.each_class_answers_on_its_own_address,
-        checks.names_lead_to_their_controllers,
+        traffic.addresses_answer,
+        traffic.unknown_names_get_the_default_certificate,
+        traffic.each_class_answers_on_its_own_address,
+        traffic.each_gateway_answers_on_its_own_address,
+        traffic.names_lead_to_their_controllers,
         facts=checks.facts,
     ),
     rollback=chain(
@@ -190,7 +228,7 @@ COMPONENT = Component(
                 leftovers.refuse_while_classes_are_used,
                 leftovers.uninstall_controllers,
                 leftovers.remove_what_helm_leaves,
-                leftovers.remove_tcp_services,
+                definitions.delete_definitions,
                 _copies.remove_namespaces,
                 metallb.give_metallb_back,
                 turn_addon_ingress_on_again,

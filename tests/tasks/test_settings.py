@@ -197,12 +197,32 @@ CASES = [
     ),
     ("defaults.yaml", "data", "knative: true", "metallb_ip_end_octet: 205", "write load_balancer_range: 192.168"),
     # ingress
-    ("groups.yaml", "microk8s_control_plane", "nginx-kn", "nginx", "primary_ingress_class and secondary_ingress_class"),
+    (
+        "groups.yaml",
+        "microk8s_control_plane",
+        "secondary_nginx_class: nginx-kn",
+        "secondary_nginx_class: nginx",
+        "primary_nginx_class and secondary_nginx_class are both nginx",
+    ),
+    (
+        "groups.yaml",
+        "microk8s_control_plane",
+        "primary_nginx_class: nginx",
+        "primary_nginx_class: traefik",
+        "primary_ingress_class and primary_nginx_class are both traefik",
+    ),
     ("groups.yaml", "microk8s_control_plane", "ingress-kn", "ingress", "ingress_namespace and ingress_kn_namespace"),
-    ("groups.yaml", "microk8s_control_plane", "nginx-kn", "public", "secondary_ingress_class public is taken"),
+    ("groups.yaml", "microk8s_control_plane", "traefik-kn", "public-kn", "secondary_ingress_class public-kn is taken"),
     ("groups.yaml", "microk8s_control_plane", "ingress-kn", "kube-system", "kube-system is taken by another part"),
-    ("groups.yaml", "microk8s_control_plane", "nginx-kn", "Nginx_kn", "must be a name of small letters"),
-    ("groups.yaml", "microk8s_control_plane", "4.13.3", '"4.13"', "must be a chart's full version"),
+    ("groups.yaml", "microk8s_control_plane", "traefik-kn", "Traefik_kn", "must be a name of small letters"),
+    ("groups.yaml", "microk8s_control_plane", "41.3.0", '"41.3"', "must be a chart's full version"),
+    (
+        "groups.yaml",
+        "microk8s_control_plane",
+        "traefik_chart_version: 41.3.0",
+        "ingress_nginx_chart_version: 4.13.3",
+        "ingress-nginx is retired: write traefik_chart_version",
+    ),
     # groups
     (
         "hosts.yaml",

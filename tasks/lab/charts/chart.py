@@ -1,4 +1,7 @@
-"""What an emulated chart is: where it is published, its values, and the objects it renders to."""
+"""What an emulated chart is: where it is published, its values, and the objects it renders to.
+
+Source: helm/helm@v3 pkg/action/install.go
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,8 @@ class Chart:
         render: its templates; objects without a namespace get the release's. The annotation
             `helm.sh/resource-policy: keep` keeps an object at uninstall.
         controllers: what its pods do, while they run; added to the API once, when the chart is first installed there.
+        definitions: what stands in its folder crds: made before all else when a release is installed, unless it is
+            there, and never changed or removed.
     """
 
     name: str
@@ -40,6 +45,7 @@ class Chart:
     defaults: Object
     render: Callable[[Rendering], list[Object]]
     controllers: Callable[[Node], Sequence[Controller]] = lambda _: ()
+    definitions: Callable[[], Sequence[Object]] = lambda: ()
 
     def unknown_values(self, given: Mapping[str, Any]) -> list[str]:
         """As a values schema complains about them."""

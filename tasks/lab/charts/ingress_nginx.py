@@ -1,4 +1,4 @@
-"""The chart ingress-nginx: a controller, its service, class and webhook.
+"""The chart ingress-nginx, of former releases of this project: a controller, its service, class and webhook.
 
 Source: kubernetes/ingress-nginx@helm-chart-4.13.9 charts/ingress-nginx (as Helm renders it)
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.lab.charts.chart import Chart, Rendering
-from tasks.lab.charts.ingress_nginx_controllers import Addresses, Traces
+from tasks.lab.charts.ingress_nginx_controllers import Traces
 from tasks.lab.microk8s.node import Node
 from thinkube_nornir.lab.kube import Controller, Object
 
@@ -258,7 +258,7 @@ def _object(version: str, kind: str, name: str, labels: dict[str, str] | None = 
 
 
 def _controllers(_: Node) -> Sequence[Controller]:
-    return Traces(), Addresses()
+    return (Traces(),)
 
 
 CHART = Chart(

@@ -36,7 +36,10 @@ async def upgrade(node: Node, words: list[str], given: Arguments, call: Call) ->
     if wrong := chart.unknown_values(values):
         told = "values don't meet the specifications of the schema(s) in the following chart(s)"
         raise error(f"{prefix}{told}:\n{chart.name}:\n" + "\n".join(wrong))
+    if former is None:
+        await objects.define(node.api, chart.definitions())
     rendered = chart.render(chart.rendering(name, space, version, values))
+    objects.check_kinds(node.api, rendered, prefix)
     wanted = objects.owned(rendered, name, space, node.api)
     objects.check_ownership(node.api, wanted, name, space)
     count = former.revision + 1 if former else 1

@@ -43,6 +43,34 @@ def _namespaced(api: KubeApi, obj: Object) -> bool:
         return True
 
 
+async def define(api: KubeApi, definitions: Sequence[Object]) -> None:
+    """Those that are not there yet, by name."""
+    for obj in definitions:
+        if api.get(*key(obj)) is None:
+            api.create(obj, manager="helm")
+    await api.queue.idle()
+
+
+def check_kinds(api: KubeApi, objects: Sequence[Object], prefix: str) -> None:
+    """
+    Raises:
+        ToolError: a kind is neither served nor defined by the chart itself.
+    """
+    defined = [o["spec"] for o in objects if o["kind"] == "CustomResourceDefinition"]
+    known = {(spec["group"], spec["names"]["kind"]) for spec in defined}
+    for obj in objects:
+        try:
+            api.registry.by_kind(obj["apiVersion"], obj["kind"])
+        except ApiError:
+            if (obj["apiVersion"].rpartition("/")[0], obj["kind"]) in known:
+                continue
+            told = f'no matches for kind "{obj["kind"]}" in version "{obj["apiVersion"]}"'
+            name = f'resource mapping not found for name: "{obj["metadata"]["name"]}" namespace: ""'
+            build = "unable to build kubernetes objects from release manifest"
+            text = f'{prefix}{build}: {name} from "": {told}\nensure CRDs are installed first'
+            raise ToolError(1, f"Error: {text}\n") from None
+
+
 def key(obj: Object) -> Key:
     at = obj["metadata"]
     return obj["apiVersion"], obj["kind"], at["name"], at.get("namespace", "")

@@ -76,7 +76,7 @@ async def _enable(node: Node, word: str) -> str:
     if name == "metallb":
         return head + metallb.enable(node, argument)
     if name == "ingress":
-        return head + ingress.enable(node)
+        return head + await ingress.enable(node)
     if name in BUILT_IN:
         return head + f"Addon core/{name} is already enabled\n"
     raise ToolError(1, f"addon {name} is not in the lab\n", head)

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tasks.lab.microk8s.kubectl_apply import apply
 from tasks.lab.microk8s.node import Node, alive
 from tasks.lab.microk8s.rollout import rolled_out, seconds
 from tasks.lab.tool import Arguments, ToolError, parse
@@ -50,6 +51,7 @@ FLAGS = [
     "--ignore-daemonsets",
     "--delete-emptydir-data",
     "--force",
+    "--server-side",
     "--overwrite",
     "--ignore-not-found",
     "--no-headers",
@@ -89,7 +91,7 @@ async def kubectl(node: Node, argv: list[str], call: Call) -> Reply:
             1, "The connection to the server 127.0.0.1:16443 was refused - did you specify the right host or port?\n"
         )
     if verb == "apply":
-        return _apply(node, given, call)
+        return apply(node, given, call, _namespace(given))
     if verb in _SLOW:
         return await _SLOW[verb](node, words, given)
     return _QUICK[verb](node, words, given)
@@ -187,26 +189,6 @@ def _state(obj: Object) -> str:
         words = ["Ready" if conditions.get("Ready") == "True" else "NotReady"]
         return ",".join(words + (["SchedulingDisabled"] if obj.get("spec", {}).get("unschedulable") else []))
     return str(obj.get("status", {}).get("phase", "-"))
-
-
-def _apply(node: Node, given: Arguments, call: Call) -> Reply:
-    source = given.value("-f") or given.value("--filename")
-    if not source:
-        raise ToolError(1, "error: must specify one of -f and -k\n")
-    if source != "-" and not call.host.files.exists(source):
-        raise ToolError(1, f'error: the path "{source}" does not exist\n')
-    text = call.stdin if source == "-" else call.host.files.read(source)
-    try:
-        objects = [o for o in yaml.safe_load_all(text) if o]
-    except yaml.YAMLError as error:
-        raise ToolError(1, f"error: error parsing STDIN: {error}\n") from None
-    if not objects:
-        raise ToolError(1, "error: no objects passed to apply\n")
-    for obj in objects:
-        if _kind(obj["kind"])[2]:
-            obj["metadata"].setdefault("namespace", _namespace(given))
-        node.api.apply(obj)
-    return Reply(0, "".join(f"{o['kind'].lower()}/{o['metadata']['name']} configured\n" for o in objects))
 
 
 def _delete(node: Node, words: list[str], given: Arguments) -> Reply:

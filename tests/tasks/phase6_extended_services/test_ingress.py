@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tasks.phase6_extended_services import _ingress_checks as checks
 from tasks.phase6_extended_services import _requests, ingress
+from tasks.phase6_extended_services import _traffic_checks as traffic
 from tasks.probes import Lookup, Report
 from tests.fake_host import Reply
 from tests.lab_cluster import LabCluster, Place
@@ -27,11 +27,9 @@ AUTHORITY = Authority()
 SETTINGS = {
     "load_balancer_range": "192.168.191.200-192.168.191.205",
     "knative": True,
-    "ingress_namespace": "ingress",
-    "ingress_kn_namespace": "ingress-kn",
-    "primary_ingress_class": "nginx",
-    "secondary_ingress_class": "nginx-kn",
-    "ingress_nginx_chart_version": "4.13.3",
+    "primary_nginx_class": "nginx",
+    "secondary_nginx_class": "nginx-kn",
+    "traefik_chart_version": "41.3.0",
 }
 NAMES = ("example.org", "*.example.org", "*.kn.example.org")
 RIGHT = {
@@ -39,8 +37,7 @@ RIGHT = {
     "thinkube-probe.example.org": "192.168.191.200",
     "thinkube-probe.kn.example.org": "192.168.191.201",
 }
-PRIMARY = "primary-ingress-ingress-nginx-controller"
-SECONDARY = "secondary-ingress-ingress-nginx-controller"
+PRIMARY, SECONDARY = "primary-ingress-traefik", "secondary-ingress-traefik"
 POOL: Place = ("metallb.io/v1beta1", "IPAddressPool", "default-addresspool", "metallb-system")
 ADVERTISEMENT: Place = ("metallb.io/v1beta1", "L2Advertisement", "default-advertise-all-pools", "metallb-system")
 DEPLOYMENT: Place = ("apps/v1", "Deployment", PRIMARY, "ingress")
@@ -75,7 +72,7 @@ def lookups(answers: dict[str, str]) -> Callable[[Any], Report]:
 @pytest.fixture(autouse=True)
 def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names are phase 5's to test; and what does not answer at once never will here."""
-    monkeypatch.setattr(checks, "lookups", lookups(RIGHT))
+    monkeypatch.setattr(traffic, "lookups", lookups(RIGHT))
     monkeypatch.setattr(_requests, "PATIENCE", 0.0)
 
 
@@ -120,6 +117,18 @@ def image(place: Place, name: str) -> Break:
     return obj(place, {"spec": {"template": {"spec": {"containers": [container]}}}})
 
 
+EXCLUDED = {"metadata": {"labels": {"node.kubernetes.io/exclude-from-external-load-balancers": ""}}}
+
+
+@contextmanager
+def excluded_by_a_newer_metallb(cluster: LabCluster) -> Iterator[None]:
+    """The label that MetalLB of MicroK8s 1.32 does not know."""
+    container = {"name": "speaker", "image": "quay.io/metallb/speaker:v0.15.2"}
+    newer = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    with cluster.broken(SPEAKER, newer), cluster.broken(NODE, EXCLUDED):
+        yield
+
+
 def addon(name: str, *, on: bool) -> Break:
     @contextmanager
     def broken(cluster: LabCluster) -> Iterator[None]:
@@ -135,7 +144,7 @@ def names(**wrong: str) -> Break:
     @contextmanager
     def broken(_: LabCluster) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(checks, "lookups", lookups(RIGHT | wrong))
+            patch.setattr(traffic, "lookups", lookups(RIGHT | wrong))
             yield
 
     return broken
@@ -156,8 +165,34 @@ def ingress_class(name: str, controller: str = "k8s.io/other", *, default: bool 
     return obj(("networking.k8s.io/v1", "IngressClass", name, ""), change | notes)
 
 
-CLASS: Place = ("networking.k8s.io/v1", "IngressClass", "nginx", "")
-CLASS_KN: Place = ("networking.k8s.io/v1", "IngressClass", "nginx-kn", "")
+CLASS: Place = ("networking.k8s.io/v1", "IngressClass", "traefik", "")
+CLASS_KN: Place = ("networking.k8s.io/v1", "IngressClass", "traefik-kn", "")
+NGINX: Place = ("networking.k8s.io/v1", "IngressClass", "nginx", "")
+GATEWAY: Place = ("gateway.networking.k8s.io/v1", "Gateway", "traefik-gateway", "ingress")
+GATEWAY_CLASS: Place = ("gateway.networking.k8s.io/v1", "GatewayClass", "traefik", "")
+STORE: Place = ("traefik.io/v1alpha1", "TLSStore", "default", "ingress")
+INSTANCE = "app.kubernetes.io/instance"
+
+
+def definition(name: str) -> Place:
+    return ("apiextensions.k8s.io/v1", "CustomResourceDefinition", name, "")
+
+
+def listener(name: str, change: dict[str, Any] | None) -> Break:
+    """Of the primary Gateway; None takes it away."""
+
+    @contextmanager
+    def broken(cluster: LabCluster) -> Iterator[None]:
+        found = cluster.get(*GATEWAY)
+        assert found is not None
+        kept = [x for x in found["spec"]["listeners"] if x["name"] != name]
+        own = next(x for x in found["spec"]["listeners"] if x["name"] == name)
+        with cluster.broken(GATEWAY, {"spec": {"listeners": [*kept, *([own | change] if change else [])]}}):
+            yield
+
+    return broken
+
+
 OTHER_ADVERTISEMENT: Place = (*ADVERTISEMENT[:2], "others", "metallb-system")
 
 FAULTS: dict[str, list[Break]] = {
@@ -174,7 +209,7 @@ FAULTS: dict[str, list[Break]] = {
         obj(POOL, None),
     ],
     "control_plane_may_announce": [
-        obj(NODE, {"metadata": {"labels": {"node.kubernetes.io/exclude-from-external-load-balancers": ""}}}),
+        excluded_by_a_newer_metallb,
         image(SPEAKER, "speaker"),
         obj(SPEAKER, None),
     ],
@@ -189,17 +224,17 @@ FAULTS: dict[str, list[Break]] = {
         obj(("v1", "Secret", "sh.helm.release.v1.primary-ingress.v1", "ingress"), None),
     ],
     "controllers_are_available": [
-        image(DEPLOYMENT, "controller"),
+        image(DEPLOYMENT, PRIMARY),
         obj(("apps/v1", "Deployment", SECONDARY, "ingress-kn"), None),
     ],
     "controllers_have_their_arguments": [
         arguments(lambda args: [*args, args[1]]),
-        arguments(lambda args: [a for a in args if not a.startswith("--default-ssl")]),
-        arguments(lambda args: [a.replace("ingress-tls-secret", "other") for a in args]),
+        arguments(lambda args: [a for a in args if "defaultTLSResourcesNamespace" not in a]),
+        arguments(lambda args: [a for a in args if "kubernetesgateway.labelSelector" not in a]),
+        arguments(lambda args: [a.replace("ingressClass=traefik", "ingressClass=x") for a in args]),
+        arguments(lambda args: [a for a in args if "publishedservice" not in a]),
         arguments(lambda args: [a.replace("k8s.io/primary-ingress-nginx", "k8s.io/ingress-nginx") for a in args]),
-        arguments(lambda args: [a.replace("-leader", "-chief") for a in args]),
-        arguments(lambda args: [a for a in args if not a.startswith("--publish-service")]),
-        arguments(lambda args: [a.replace("--ingress-class=nginx", "--ingress-class=x") for a in args]),
+        arguments(lambda args: [a for a in args if "kubernetesingressnginx.publishservice" not in a]),
     ],
     "services_have_their_addresses": [
         obj(SERVICE, {"spec": {"loadBalancerIP": "192.168.191.204"}}),
@@ -209,10 +244,38 @@ FAULTS: dict[str, list[Break]] = {
     ],
     "classes_are_right": [
         obj(CLASS_KN, None),
+        obj(NGINX, None),
         obj(CLASS, {"metadata": {"annotations": {DEFAULT: "false"}}}),
         obj(CLASS_KN, {"metadata": {"annotations": {DEFAULT: "true"}}}),
+        obj(NGINX, {"metadata": {"annotations": {DEFAULT: "true"}}}),
         ingress_class("public"),
-        ingress_class("traefik", default=True),
+        ingress_class("other", default=True),
+    ],
+    "definitions_are_there": [
+        obj(definition("tlsroutes.gateway.networking.k8s.io"), None),
+        obj(definition("middlewares.traefik.io"), None),
+        obj(
+            definition("grpcroutes.gateway.networking.k8s.io"),
+            {"spec": {"versions": [{"name": "v1alpha2", "served": True, "storage": True}]}},
+        ),
+    ],
+    "gateway_classes_are_accepted": [
+        obj(GATEWAY_CLASS, None),
+        obj(GATEWAY_CLASS, {"metadata": {"labels": {INSTANCE: "other"}}}),
+        obj(GATEWAY_CLASS, {"spec": {"controllerName": "example.net/other"}}),
+    ],
+    "gateways_are_programmed": [
+        obj(GATEWAY, None),
+        obj(GATEWAY, {"spec": {"gatewayClassName": "traefik-kn"}}),
+        listener("web", None),
+        listener("websecure", {"port": 443}),
+        listener("websecure", {"tls": {"certificateRefs": [{"kind": "Secret", "name": "other"}]}}),
+        obj(SECRET, {"data": {"tls.crt": ""}}),
+        obj(SERVICE, {"spec": {"loadBalancerIP": "192.168.191.204"}}),
+    ],
+    "default_certificates_are_set": [
+        obj(STORE, None),
+        obj(STORE, {"spec": {"defaultCertificate": {"secretName": "other"}}}),
     ],
     "certificates_are_valid": [
         obj(SECRET, None),
@@ -220,7 +283,7 @@ FAULTS: dict[str, list[Break]] = {
         obj(SECRET, {"data": {"tls.key": tls("x.example.org")["tls.key"]}}),
         obj(SECRET, {"data": {"tls.crt": ""}}),
     ],
-    "health_endpoints_answer": [
+    "addresses_answer": [
         obj(ADVERTISEMENT, None),
         obj(ADVERTISEMENT, {"spec": {"nodeSelectors": [{"matchLabels": {"kubernetes.io/hostname": "nobody"}}]}}),
         obj(SERVICE, None),
@@ -229,16 +292,26 @@ FAULTS: dict[str, list[Break]] = {
         outside_the_overlay,
     ],
     "unknown_names_get_the_default_certificate": [
-        arguments(lambda args: [a for a in args if not a.startswith("--default-ssl")]),
         obj(SECRET, {"data": tls("other.example.org")}),
         obj(SECRET, {"data": {"tls.crt": ""}}),
         obj(DEPLOYMENT, {"spec": {"replicas": 0}}),
     ],
     "each_class_answers_on_its_own_address": [
-        arguments(lambda args: [a.replace("k8s.io/primary-ingress-nginx", "k8s.io/other") for a in args]),
+        arguments(lambda args: [a.replace("ingressClass=traefik", "ingressClass=x") for a in args]),
+        arguments(lambda args: [a for a in args if "kubernetesingress.ingressClass" not in a]),
+        arguments(lambda args: [a for a in args if "kubernetesingressnginx" not in a]),
         arguments(lambda args: [a.replace("primary-ingress-nginx", "secondary-ingress-nginx") for a in args]),
         obj(CLASS_KN, None),
+        obj(NGINX, None),
         obj(DEPLOYMENT, {"spec": {"replicas": 0}}),
+    ],
+    "each_gateway_answers_on_its_own_address": [
+        arguments(lambda args: [a for a in args if "labelSelector" not in a]),
+        arguments(lambda args: [a for a in args if "kubernetesgateway" not in a]),
+        obj(GATEWAY_CLASS, {"metadata": {"labels": {INSTANCE: "other"}}}),
+        listener("web", None),
+        listener("websecure", {"allowedRoutes": {"namespaces": {"from": "Same"}}}),
+        obj(definition("tlsroutes.gateway.networking.k8s.io"), None),
     ],
     "names_lead_to_their_controllers": [
         names(**{"example.org": ""}),
@@ -438,17 +511,29 @@ def test_metallb_stays_while_a_service_of_others_needs_it(cluster: LabCluster) -
     assert "metallb" not in cluster.lab.hosts["tkc"].state["machine"].node.addons
 
 
-@pytest.mark.parametrize("way", ["field", "annotation"])
-def test_rollback_is_refused_while_others_publish_through_our_classes(cluster: LabCluster, way: str) -> None:
+def published(kind: str, **spec: Any) -> dict[str, Any]:
+    version = "networking.k8s.io/v1" if kind == "Ingress" else "traefik.io/v1alpha1"
+    version = "gateway.networking.k8s.io/v1" if kind in ("HTTPRoute", "Gateway") else version
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": "shop", "namespace": "default"}, "spec": spec}
+
+
+BACKEND = {"service": {"name": "shop", "port": {"number": 80}}}
+PARENT = {"name": "traefik-gateway", "namespace": "ingress-kn"}
+PUBLISHED = {
+    "class": published("Ingress", ingressClassName="traefik-kn", defaultBackend=BACKEND),
+    "class of nginx": published("Ingress", ingressClassName="nginx", defaultBackend=BACKEND),
+    "no class": published("Ingress", defaultBackend=BACKEND),
+    "route": published("HTTPRoute", parentRefs=[PARENT]),
+    "gateway": published("Gateway", gatewayClassName="traefik-kn", listeners=[]),
+    "own kind": published("IngressRoute", routes=[]),
+}
+
+
+@pytest.mark.parametrize("way", PUBLISHED)
+def test_rollback_is_refused_while_others_publish_through_our_controllers(cluster: LabCluster, way: str) -> None:
     """What they published would be gone; nothing is touched."""
     cluster.run(COMPONENT)
-    metadata: dict[str, Any] = {"name": "shop", "namespace": "default"}
-    spec: dict[str, Any] = {"defaultBackend": {"service": {"name": "shop", "port": {"number": 80}}}}
-    if way == "field":
-        spec["ingressClassName"] = "nginx-kn"
-    else:
-        metadata["annotations"] = {"kubernetes.io/ingress.class": "nginx"}
-    cluster.add({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec})
+    cluster.add(PUBLISHED[way])
     before = cluster.objects()
 
     with pytest.raises(Refused, match="in use") as caught:
@@ -456,6 +541,20 @@ def test_rollback_is_refused_while_others_publish_through_our_classes(cluster: L
 
     assert "default/shop" in caught.value.why
     assert cluster.objects() == before
+
+
+def test_what_is_published_through_others_is_no_reason_to_stay(cluster: LabCluster) -> None:
+    """Another Gateway, another class: they do not need us; their definitions stay, and are named."""
+    cluster.run(COMPONENT)
+    cluster.add(published("HTTPRoute", parentRefs=[{"name": "others", "namespace": "mesh"}]))
+    cluster.add(published("Ingress", ingressClassName="others", defaultBackend=BACKEND))
+
+    results = cluster.run(COMPONENT, "rollback")
+
+    assert "httproutes.gateway.networking.k8s.io was left" in str(results["delete_definitions"].result)
+    assert "default/shop" in str(results["delete_definitions"].result)
+    left = {name.rpartition("/")[2] for name in cluster.objects() if "CustomResourceDefinition" in name}
+    assert {name for name in left if "traefik" in name or "gateway" in name} == {"httproutes.gateway.networking.k8s.io"}
 
 
 def test_set_up_without_a_certificate_ends_before_a_controller_starts(cluster: LabCluster) -> None:
@@ -484,6 +583,12 @@ MENDED: list[tuple[str, Break]] = [
     ("services_have_their_addresses", obj(SERVICE, {"spec": {"loadBalancerIP": "192.168.191.204"}})),
     ("classes_are_right", obj(CLASS_KN, None)),
     ("classes_are_right", obj(CLASS, {"metadata": {"annotations": {DEFAULT: "false"}}})),
+    ("classes_are_right", obj(NGINX, None)),
+    ("gateway_classes_are_accepted", obj(GATEWAY_CLASS, {"metadata": {"labels": {INSTANCE: "other"}}})),
+    ("gateways_are_programmed", obj(GATEWAY, None)),
+    ("gateways_are_programmed", listener("websecure", {"port": 443})),
+    ("default_certificates_are_set", obj(STORE, {"spec": {"defaultCertificate": {"secretName": "other"}}})),
+    ("default_certificates_are_set", obj(STORE, None)),
 ]
 
 
@@ -499,13 +604,20 @@ def test_what_was_changed_by_hand_is_mended(shared: LabCluster, check: str, faul
         assert shared.check(COMPONENT, check).exception is None
 
 
+def test_a_label_that_metallb_does_not_know_is_no_fault(shared: LabCluster) -> None:
+    """MetalLB 0.13.3, of MicroK8s 1.32, announces from a node that has it."""
+    with shared.broken(NODE, EXCLUDED):
+        assert shared.check(COMPONENT, "control_plane_may_announce").exception is None
+        assert shared.check(COMPONENT, "addresses_answer").exception is None
+
+
 def test_requests_come_from_a_member_that_is_no_node(shared: LabCluster) -> None:
     """From nodes kube-proxy takes a short cut, which hides that nobody answers ARP."""
     shared.forget_history()
 
-    shared.check(COMPONENT, "health_endpoints_answer")
+    shared.check(COMPONENT, "addresses_answer")
 
-    asked = [name for name, m in shared.machines.items() if any("healthz" in command for command in m.sent)]
+    asked = [name for name, m in shared.machines.items() if any("curl" in command for command in m.sent)]
     assert asked == ["bcn2"]
 
 
@@ -517,10 +629,10 @@ def test_a_member_that_is_away_is_passed_over(shared: LabCluster, monkeypatch: p
         raise gone
 
     monkeypatch.setattr(shared.machines["bcn2"], "_answer", away)
-    assert shared.check(COMPONENT, "health_endpoints_answer").exception is None
+    assert shared.check(COMPONENT, "addresses_answer").exception is None
 
     monkeypatch.setattr(shared.machines["dns1"], "_answer", away)
-    error = shared.check(COMPONENT, "health_endpoints_answer").exception
+    error = shared.check(COMPONENT, "addresses_answer").exception
     assert isinstance(error, CheckFailed)
     assert "bcn2" in error.why
     assert "dns1" in error.why

@@ -7,6 +7,7 @@ from thinkube_nornir.lab.kube.status import ApiError
 from thinkube_nornir.lab.kube.store import Store
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+DEFAULT_INGRESS_CLASS = "ingressclass.kubernetes.io/is-default-class"
 CLAIM_PROTECTION = "kubernetes.io/pvc-protection"
 VOLUME_PROTECTION = "kubernetes.io/pv-protection"
 CRD_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
@@ -24,6 +25,8 @@ def admit(store: Store, obj: Object, live: Object | None) -> None:
             _protect(obj, VOLUME_PROTECTION)
         case "CustomResourceDefinition":
             _protect(obj, CRD_CLEANUP)
+        case "Ingress":
+            _default_ingress_class(store, obj)
         case "Job":
             _select_own_pods(obj)
         case "Pod":
@@ -42,6 +45,20 @@ def _default_class(store: Store, claim: Object) -> None:
         default = [name_of(c) for c in classes if annotations_of(c).get(DEFAULT_CLASS) == "true"]
         if default:
             claim["spec"]["storageClassName"] = default[0]
+
+
+def _default_ingress_class(store: Store, ingress: Object) -> None:
+    """Of several defaults the newest; nothing for one that names its class by the old annotation.
+
+    Source: kubernetes/kubernetes@master plugin/pkg/admission/network/defaultingressclass/admission.go
+    """
+    if ingress["spec"].get("ingressClassName") or annotations_of(ingress).get("kubernetes.io/ingress.class"):
+        return
+    classes = store.list("ingressclasses.networking.k8s.io")
+    default = [c for c in classes if annotations_of(c).get(DEFAULT_INGRESS_CLASS) == "true"]
+    if default:
+        newest = max(default, key=lambda found: str(found["metadata"]["creationTimestamp"]))
+        ingress["spec"]["ingressClassName"] = name_of(newest)
 
 
 def _select_own_pods(job: Object) -> None:
