@@ -1,9 +1,7 @@
-"""What every MicroK8s node has in common, control plane or worker: preconditions, snap, group, checks, removal."""
+"""What every MicroK8s node has in common, control plane or worker: snap, group, checks, removal."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 from nornir.core.task import Result, Task
@@ -13,92 +11,13 @@ from tasks.control_plane import expect, internal_ip, is_ready, name_of, register
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s import GROUP, KUBELET_LINK, ROOT, SNAP, SNAP_KEY, ours
 from tasks.microk8s_facts import KUBELET_TARGET, ROOT_FOLDER
-from tasks.node_facts import ADDRESSES, CLOCK, DEFAULT_ROUTE, HOSTNAME, LINKS, LISTENING, MOUNTS, units
+from tasks.node_facts import HOSTNAME, LINKS, MOUNTS
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.outcome import all_of, unchanged
-from thinkube_nornir.remote import change, fresh, read, undo
+from thinkube_nornir.remote import change, read, undo
 
 SETTINGS = ("lan_ip", "system_username", "microk8s_channel")
-SNAPD = units("snapd.socket")
-
-_PORTS = {
-    16443: "API",
-    25000: "cluster agent",
-    19001: "dqlite",
-    10250: "kubelet",
-    10257: "controllers",
-    10259: "scheduler",
-}
-_CLOCK_ERROR = 30.0  # seconds; certificates and join tokens are refused when clocks differ more
-
-
-def precondition_facts(_: Task) -> tuple[Fact[Any], ...]:
-    return SNAP, SNAPD, ADDRESSES, DEFAULT_ROUTE, LISTENING
-
-
-def lan_ip_carries_the_default_route(task: Task) -> Result:
-    lan_ip = setting(task, "lan_ip")
-    addresses, route = read(task, ADDRESSES), read(task, DEFAULT_ROUTE)
-    expect(
-        any(lan_ip in found for found in addresses.values()),
-        f"lan_ip {lan_ip} is on no interface",
-        why="seen: " + "; ".join(f"{name} {' '.join(found)}" for name, found in addresses.items()),
-        fix="correct lan_ip in the inventory, or give the host this address",
-    )
-    first = next(iter(addresses.get(route.device, ())), "") if route else ""
-    source = (route.source or first) if route else "none"
-    expect(
-        source == lan_ip,
-        f"traffic leaves from {source}, not from lan_ip {lan_ip}",
-        why="the address from which a node speaks becomes its address in the cluster",
-        fix="let the default route use the interface, and the address, of the LAN",
-    )
-    return unchanged(task, f"{lan_ip} is the source of the default route")
-
-
-def snapd_is_up(task: Task) -> Result:
-    state = read(task, SNAPD)["snapd.socket"]
-    expect(
-        state == "active",
-        "snapd does not run",
-        why=f"snapd.socket is {state}, expected active",
-        fix="install snapd, or start it: systemctl enable --now snapd.socket",
-    )
-    return unchanged(task, "snapd.socket is active")
-
-
-def ports_are_free(task: Task) -> Result:
-    """MicroK8s' own, once it is installed, are in use by itself."""
-    if read(task, SNAP) is not None:
-        return unchanged(task, "MicroK8s is installed, and its ports are its own")
-    taken = sorted(read(task, LISTENING) & _PORTS.keys())
-    expect(
-        not taken,
-        f"ports are taken: {', '.join(f'{port} ({_PORTS[port]})' for port in taken)}",
-        why="another Kubernetes, or another program, listens there, and MicroK8s could not start",
-        fix="see which with `ss -Hltnp`, and stop it",
-    )
-    return unchanged(task, f"ports {', '.join(map(str, _PORTS))} are free")
-
-
-def clock_is_right(task: Task) -> Result:
-    error = fresh(task, CLOCK) - time.time()
-    expect(
-        abs(error) < _CLOCK_ERROR,
-        f"the clock is {error:+.0f} s away from the controller's",
-        why=f"certificates and join tokens are refused when clocks differ; at most {_CLOCK_ERROR:.0f} s are accepted",
-        fix="enable time synchronisation: timedatectl set-ntp true",
-    )
-    return unchanged(task, f"the clock is within {_CLOCK_ERROR:.0f} s of the controller's")
-
-
-PRECONDITIONS: tuple[Callable[[Task], Result], ...] = (
-    lan_ip_carries_the_default_route,
-    snapd_is_up,
-    ports_are_free,
-    clock_is_right,
-)
 
 
 def install_snap(task: Task) -> Result:

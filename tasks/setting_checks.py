@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from tasks.setting_values import size_bytes
+from tasks.supported import MICROK8S
 from thinkube_nornir.settings.schema import HostSettings, Mistake
 
 Hosts = Mapping[str, HostSettings]
@@ -66,6 +67,15 @@ def one_channel(hosts: Hosts) -> Iterator[Mistake]:
         if channel != wanted:
             what = f"{host.name} has microk8s_channel {channel}, {first.name} has {wanted}"
             yield Mistake(what, "give all of them the same", host.name, "microk8s_channel")
+
+
+def channel_is_supported(hosts: Hosts) -> Iterator[Mistake]:
+    """Once, however many hosts have it."""
+    found = {h.settings["microk8s_channel"]: h for h in _in(hosts, "microk8s", "microk8s_channel")}
+    for channel, host in found.items():
+        if channel.partition("/")[0] not in MICROK8S and not host.settings.get("allow_unsupported"):
+            what = f"microk8s_channel {channel} is not one of {', '.join(MICROK8S)}"
+            yield Mistake(what, "or set allow_unsupported: true", host.name, "microk8s_channel")
 
 
 def one_lxd_primary(hosts: Hosts) -> Iterator[Mistake]:
@@ -131,6 +141,7 @@ CHECKS = (
     required,
     one_control_plane,
     one_channel,
+    channel_is_supported,
     one_lxd_primary,
     vm_has_a_parent_and_one_role,
     gpu_has_a_slot_of_its_own,

@@ -171,6 +171,16 @@ class Settings(TypedDict, total=False):
     cuda_test_image: Annotated[str, AfterValidator(values.image)]
     """What computes on each card in verify; made for a CUDA version that the driver knows."""
 
+    # what a host must have; checked before anything is changed
+    allow_unsupported: bool
+    """Go on with an operating system or a MicroK8s channel that this version was not made for."""
+    node_disk: Size
+    """Free room for images and volumes before MicroK8s is installed; 20GB when not set."""
+    node_memory: Size
+    """Memory of the host; 2GB for the control plane and 1GB for workers when not set."""
+    registries: list[Text]
+    """Registries that nodes must reach over HTTPS; those of MicroK8s' own images when not set, [] for none."""
+
     # MicroK8s
     microk8s_channel: Annotated[str, AfterValidator(values.channel)]
     """The snap's channel, the same on all nodes."""
@@ -190,6 +200,10 @@ class Settings(TypedDict, total=False):
     # the lab only: the password its sudo asks for
     lab_sudo_password: Text
     """Makes sudo ask for this password."""
+    lab_sudo_rs: bool
+    """sudo is sudo-rs, as on Ubuntu 25.10 and newer."""
+    lab_snapd: Text
+    """Version of snapd."""
 
 
 SCHEMA = Schema(

@@ -40,6 +40,7 @@ SETTINGS = {
     "system_username": "ops",
     "microk8s_channel": "1.35/stable",
     "dns_settle_seconds": 0,
+    "network_cidr": "192.168.1.0/24",
 }
 
 
@@ -127,6 +128,18 @@ class Machine:
     """Drop-ins with Domains=~. ."""
     names: dict[str, str] = field(default_factory=dict)
     """What getent answers, beside the domain's names once resolved routes them."""
+    os_release: str = 'ID=ubuntu\nVERSION_ID="24.04"\nPRETTY_NAME="Ubuntu 24.04.3 LTS"\n'
+    snapd: str = "2.66.1+24.04"
+    sudo: str | Reply = "Sudo version 1.9.15p5\nSudoers policy plugin version 1.9.15p5\n"
+    machine_id: str = ""
+    """Made from the name when empty."""
+    free_disk: int = 50 * 10**9
+    memory: int = 8 * 10**9
+    kernel_log: bool = True
+    firewall: Reply = field(default_factory=lambda: Reply(0, "Status: inactive\n"))
+    environment: str = 'PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"\n'
+    store: Reply = field(default_factory=lambda: Reply(0, "Connectivity status:\n * PASS\n"))
+    curl: Reply = field(default_factory=Reply)
 
     @property
     def files(self) -> Any:
@@ -142,6 +155,17 @@ class Machine:
             "hostname": lambda _: f"{self.hostname}\n",
             "date +%s": lambda _: f"{time.time() + self.skew:.0f}",
             "snap list microk8s": self._snap_list,
+            "snap version": lambda _: f"snap    {self.snapd}\nsnapd   {self.snapd}\nseries  16\nubuntu  24.04\n",
+            "snap debug connectivity": lambda _: self.store,
+            "sudo --version": lambda _: self.sudo,
+            "cat /etc/os-release": lambda _: Reply(0, self.os_release) if self.os_release else Reply(1),
+            "cat /etc/machine-id": lambda _: f"{self.machine_id or self.name}\n",
+            "cat /etc/environment": lambda _: self.environment,
+            "test -c /dev/kmsg": lambda _: Reply(0 if self.kernel_log else 1),
+            "df --block-size=1 --output=avail,target": lambda _: f"     Avail Mounted on\n{self.free_disk} /\n",
+            "free --bytes": lambda _: f"{'total':>18}\nMem: {self.memory} 1 2 3 4 5\nSwap: 0 0 0\n",
+            "ufw status verbose": lambda _: self.firewall,
+            "curl --silent": lambda _: self.curl,
             "snap changes": "ID   Status  Spawn  Ready  Summary\n",
             "snap wait system seed.loaded": "",
             "snap install microk8s": self._install,

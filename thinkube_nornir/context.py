@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from nornir.core.inventory import Host, Inventory
 from nornir.core.task import Task
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from thinkube_nornir.evidence.recorder import Recorder
 
 _REQUIRED = object()
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -120,6 +122,11 @@ def hosts_in(task: Task, group: str) -> list[Host]:
     """All hosts of an inventory group, selected or not, by name."""
     hosts = context(task).inventory.hosts.values()
     return sorted((h for h in hosts if h.has_parent_group(group)), key=lambda h: h.name)
+
+
+def known(task: Task, fact: Fact[T]) -> Mapping[str, T]:
+    """What this run knows of a fact by now: host to value. Asks nobody, so that a dead host keeps no other waiting."""
+    return {host: values[fact] for host, values in list(context(task).facts.items()) if fact in values}
 
 
 def setting(task: Task, name: str, default: Any = _REQUIRED) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tasks.lab import curl, gpu_programs, gpus, network, pods, python_image, resolver, snapd, systemd
+from tasks.lab import curl, gpu_programs, gpus, network, pods, python_image, resolver, snapd, system, systemd, ufw
 from tasks.lab.initial import prepare
 from tasks.lab.microk8s.verbs import microk8s
 from tasks.lab.pod_tools import POD_TOOLS
@@ -26,6 +26,10 @@ TOOLS: Mapping[str, Tool] = {
     "timedatectl": network.timedatectl,
     "hostname": network.hostname,
     "curl": curl.curl,
+    "df": system.df,
+    "free": system.free,
+    "hostnamectl": system.hostnamectl,
+    "ufw": ufw.ufw,
     **gpus.TOOLS,
     **{f"pod-{name}": handler for name, handler in _IN_PODS.items()},
 }
@@ -39,6 +43,10 @@ INSTALLED: Mapping[str, str] = {
     "/usr/bin/ss": "ss",
     "/usr/bin/timedatectl": "timedatectl",
     "/usr/bin/hostname": "hostname",
+    "/usr/bin/df": "df",
+    "/usr/bin/free": "free",
+    "/usr/bin/hostnamectl": "hostnamectl",
+    "/usr/sbin/ufw": "ufw",
     **gpus.INSTALLED,
     **{f"{pods.BIN}/{name}": f"pod-{name}" for name in _IN_PODS},
 }
@@ -58,5 +66,6 @@ EMULATED: tuple[str, ...] = (
     "BIND",
     "systemd",
     "network links",
+    "UFW",
     "user accounts",
 )

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from tasks.lab import cloudflare
+from tasks.lab import cloudflare, internet
 from tasks.lab.load_balancer import addresses_of, announcer
 from tasks.lab.microk8s.node import Node, alive, node_of, nodes
-from tasks.lab.resolver import look_up
 from tasks.lab.tool import Arguments, ToolError, parse, tool
 from tasks.lab.traefik.front import Front
 from tasks.lab.traefik.instance import Instance, instance_at, ready_pods
@@ -22,7 +21,7 @@ from thinkube_nornir.lab.kube.objects import uid_of
 
 _FLAGS = ("-s", "--silent", "-S", "--show-error", "-k", "--insecure")
 _VALUES = (
-    *("-m", "--max-time", "--connect-timeout", "--resolve", "--cacert", "--noproxy"),
+    *("-m", "--max-time", "--connect-timeout", "--resolve", "--cacert", "--noproxy", "--proxy", "-x"),
     *("-o", "--output", "-w", "--write-out", "-K", "--config", "-H", "--header", "--url"),
 )
 _HINT = (
@@ -79,7 +78,13 @@ async def _get(call: Call, given: Arguments, text: str) -> Response:
     if url.scheme not in ("http", "https") or not url.hostname:
         raise _error(1, f'Protocol "{url.scheme}" not supported')
     port = url.port or {"http": 80, "https": 443}[url.scheme]
+    if proxy := _proxy(given, url.hostname):
+        raise _error(5, f"Could not resolve proxy: {proxy}")
     address = _resolved(call.host, given, url.hostname, port)
+    if url.hostname in (*internet.REGISTRIES, cloudflare.HOST) and not internet.is_public(address):
+        raise _error(28, f"Failed to connect to {url.hostname} port {port} after 20000 ms: Timeout was reached")
+    if url.hostname in internet.REGISTRIES and url.scheme == "https":
+        return Response(internet.REGISTRIES[url.hostname], b"")
     if url.hostname == cloudflare.HOST and url.scheme == "https":
         pairs = [text.partition(":") for text in [*given.values.get("-H", []), *given.values.get("--header", [])]]
         headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
@@ -114,10 +119,19 @@ def _resolved(host: LabHost, given: Arguments, name: str, port: int) -> str:
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:
-        found = look_up(host, name).records
+        found = internet.addresses_of(host, name)
     if not found:
         raise _error(6, f"Could not resolve host: {name}")
     return found[0]
+
+
+def _proxy(given: Arguments, name: str) -> str:
+    """The name of the proxy that the request would go to; the lab has none."""
+    spared = given.value("--noproxy").split(",")
+    proxy = given.value("--proxy") or given.value("-x")
+    if not proxy or "*" in spared or any(word and name.endswith(word.lstrip("*.")) for word in spared):
+        return ""
+    return urlsplit(proxy if "//" in proxy else f"http://{proxy}").hostname or proxy
 
 
 def _trust(call: Call, given: Arguments) -> ssl.SSLContext:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.lab import accounts, network, resolver, systemd
+from tasks.lab import accounts, network, resolver, system, systemd
 from tasks.lab.dns import zones_of_phase4
 from tasks.lab.state import domain, machine
 from thinkube_nornir.lab.emulation import Lab, LabHost
@@ -27,6 +27,7 @@ def _prepare_host(host: LabHost) -> None:
     host.files.write("/run/snapd.socket", "")
     for path in ("/snap/bin", "/var/snap"):  # snapd's own, before any snap
         host.files.mkdir(path)
+    system.prepare(host)
     host.install("/usr/bin/curl", "curl", stdin=True)
     _account(host, str(host.settings.get("system_username", "thinkube")))
     resolver.load(host)

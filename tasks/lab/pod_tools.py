@@ -9,8 +9,9 @@ Source: bminor/glibc@05dec22d7be7 resolv/res_query.c
 
 from __future__ import annotations
 
+from tasks.lab import ufw
 from tasks.lab.dns import Answer, Query
-from tasks.lab.microk8s.node import DNS_ADDRESS, Node, control_of, node_of
+from tasks.lab.microk8s.node import DNS_ADDRESS, Node, control_of, node_of, nodes
 from tasks.lab.pods import POD_ENV, ask_as_pod
 from tasks.lab.resolver import search_domains
 from tasks.lab.tool import ToolError, parse, tool
@@ -121,11 +122,22 @@ async def cat(call: Call) -> Reply:
     return Reply(0, shown)
 
 
+OVERLAY_PORT = 4789
+
+
 def answers_ping(node: Node, address: str) -> bool:
     """Running pods of the cluster answer, from whatever node."""
     control = control_of(node)
     pods = control.api.list("v1", "Pod") if control is not None else []
-    return any(p["status"].get("podIP") == address for p in pods if p.get("status", {}).get("phase") == "Running")
+    up = [p for p in pods if p.get("status", {}).get("phase") == "Running" and p["status"].get("podIP") == address]
+    return any(not _overlay_is_closed(node, str(p["spec"].get("nodeName"))) for p in up)
+
+
+def _overlay_is_closed(node: Node, other: str) -> bool:
+    """VXLAN between two nodes: each way's packets come to the other one's own port 4789."""
+    there = next((found for found in nodes(node.host.lab) if found.name == other), node)
+    ways = ((there, node), (node, there)) if there is not node else ()
+    return any(ufw.keeps_out(to.host, source.address(), OVERLAY_PORT, "udp") for to, source in ways)
 
 
 @tool

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.lab import coredns
+from tasks.lab import coredns, internet
 from tasks.lab.corefile import CorefileError, Server
 from tasks.lab.dns import Answer, Query, ask_server
 from tasks.lab.microk8s import containerd
 from tasks.lab.microk8s.node import DNS_ADDRESS, Node, alive, control_of, node_of, nodes
-from tasks.lab.resolver import look_up, upstream_servers
+from tasks.lab.resolver import upstream_servers
 from thinkube_nornir.lab.emulation import Lab, LabHost
 from thinkube_nornir.lab.kube import ImagePullError, Object, PodExit, PodRuntime
 
@@ -20,7 +20,7 @@ BIN = "/opt/lab-pod/bin"
 """Comes first in a pod's PATH: the programs whose answer depends on being in a pod."""
 POD_ENV = "LAB_POD"
 """`namespace/name` in the environment of everything a pod runs."""
-REGISTRIES: tuple[str, ...] = ("docker.io", "registry-1.docker.io", "registry.k8s.io", "quay.io", "ghcr.io", "nvcr.io")
+REGISTRIES: tuple[str, ...] = ("docker.io", *internet.REGISTRIES)
 FOREVER = 3600  # a pod that sleeps an hour or more keeps running, and needs no process for it
 LONGEST = 300.0
 WEB_SERVER = ("httpd", "-f")
@@ -79,11 +79,10 @@ def pull(host: LabHost, image: str) -> None:
     name = "registry-1.docker.io" if registry == "docker.io" else registry
     if registry not in REGISTRIES:
         raise ImagePullError(f'failed to pull and unpack image "{image}": dial tcp: lookup {registry}: no such host')
-    found = look_up(host, name)
-    if not found.records:
-        raise ImagePullError(
-            f'failed to pull and unpack image "{image}": dial tcp: lookup {name}: {found.rcode.lower()}'
-        )
+    found = internet.addresses_of(host, name)
+    if not internet.is_reached(host, name):
+        told = f"dial tcp {found[0]}:443: i/o timeout" if found else f"dial tcp: lookup {name}: no such host"
+        raise ImagePullError(f'failed to pull and unpack image "{image}": {told}')
 
 
 def keeps_running(command: Sequence[str]) -> bool:

@@ -10,11 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tasks.lab.tool import Arguments, ToolError, parse
-from thinkube_nornir.lab.emulation import Call
+from thinkube_nornir.lab.emulation import Call, LabHost
 
 FAILED, RETRY, USAGE = 1, 10, 64
 """Exit statuses: of an error, of an order that can be repeated later, of options that snap does not know."""
 NARROWEST = 5
+SNAPD = "2.66.1"
+
+
+def snapd_version(host: LabHost) -> str:
+    return str(host.settings.get("lab_snapd", SNAPD))
 
 
 def failed(message: str, status: int = FAILED) -> ToolError:

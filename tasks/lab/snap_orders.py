@@ -1,6 +1,8 @@
 """snap install, refresh (with --hold and --unhold) and remove.
 
 Source: canonical/snapd@2.66.1 cmd/snap/cmd_snap_op.go
+Source: canonical/snapd@2.58 cmd/snap/cmd_snap_op.go
+Source: canonical/snapd@2.66.1 cmd/snap/error.go
 Source: canonical/snapd@2.66.1 daemon/api_snaps.go
 Source: canonical/snapd@2.66.1 overlord/snapstate/snapstate.go
 Source: canonical/snapd@2.66.1 snap/channel/channel.go
@@ -10,15 +12,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tasks.lab import snap_changes
+from tasks.lab import internet, snap_changes
 from tasks.lab.channels import RISKS, channel_of, release
 from tasks.lab.microk8s import install as microk8s
-from tasks.lab.snap_client import arguments, failed, must_be_root, names_in
+from tasks.lab.snap_client import arguments, failed, must_be_root, names_in, snapd_version
 from tasks.lab.snap_reports import SNAPSHOTS
 from tasks.lab.state import Machine, Snap, machine
 from tasks.lab.tool import Arguments, ToolError
 from thinkube_nornir.lab.emulation import Call, LabHost, Reply, pause
 
+HOLDS = (2, 58)
+"""The first version of snapd that can hold refreshes."""
 _CHANNELS = tuple(f"--{risk}" for risk in RISKS)
 _WORK = 20.0
 """Seconds that snapd works at an order, the download left aside.
@@ -51,6 +55,8 @@ async def install(call: Call, rest: list[str]) -> Reply:
         return Reply(0, "", f"snap \"{name}\" is already installed, see 'snap help refresh'\n")
     if name == "microk8s" and "--classic" not in given.flags:
         raise ToolError(1, _NOT_CLASSIC.format(name))
+    if not internet.is_reached(host, internet.STORE):
+        raise failed("unable to contact snap store")
     version, revision = release(name, channel)
     snap = Snap(name, version, revision, channel, classic="--classic" in given.flags)
     summary = f'Install "{name}" snap{_from(given)}'
@@ -81,8 +87,11 @@ def _installed(now: Machine, name: str) -> Snap:
 
 async def refresh(call: Call, rest: list[str]) -> Reply:
     rest = ["--hold=forever" if word == "--hold" else word for word in rest]
+    holds = tuple(map(int, snapd_version(call.host).split(".")[:2])) >= HOLDS
     given = arguments(
-        rest, flags=("--unhold", "--classic", "--no-wait", *_CHANNELS), values=("--channel", "--hold", "--color")
+        rest,
+        flags=(*["--unhold"] * holds, "--classic", "--no-wait", *_CHANNELS),
+        values=(*["--hold"] * holds, "--channel", "--color"),
     )
     must_be_root(call)
     if "--hold" in given.values or "--unhold" in given.flags:

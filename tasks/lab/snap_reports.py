@@ -6,22 +6,24 @@ Source: canonical/snapd@2.66.1 cmd/snap/cmd_list.go
 Source: canonical/snapd@2.66.1 cmd/snap/notes.go
 Source: canonical/snapd@2.66.1 cmd/snap/cmd_changes.go
 Source: canonical/snapd@2.66.1 cmd/snap/cmd_wait.go
+Source: canonical/snapd@2.66.1 cmd/snap/cmd_version.go
+Source: canonical/snapd@2.66.1 cmd/snap/cmd_debug_connectivity_check.go
 Source: canonical/snapd@2.66.1 cmd/snap/cmd_snapshot.go
 Source: canonical/snapd@2.66.1 daemon/api_snap_conf.go
 Source: canonical/snapd@2.66.1 timeutil/human.go
 Unproven: what `snap info` prints, but for the lines that name channels.
 """
 
-# ruff: noqa: ARG001
 # The handlers of one table share a signature.
 
 from __future__ import annotations
 
 import time
 
+from tasks.lab import internet
 from tasks.lab.channels import MINORS, release
 from tasks.lab.snap_changes import changes
-from tasks.lab.snap_client import USAGE, arguments, failed, must_be_root, table
+from tasks.lab.snap_client import USAGE, arguments, failed, must_be_root, snapd_version, table
 from tasks.lab.state import Snap, machine
 from thinkube_nornir.lab.emulation import Call, Reply, pause
 
@@ -109,8 +111,19 @@ async def wait(call: Call, rest: list[str]) -> Reply:
 
 async def version(call: Call, rest: list[str]) -> Reply:
     arguments(rest)
-    rows = (("snap", "2.66.1+24.04"), ("snapd", "2.66.1+24.04"), ("series", "16"), ("ubuntu", "24.04"))
+    own = f"{snapd_version(call.host)}+24.04"
+    rows = (("snap", own), ("snapd", own), ("series", "16"), ("ubuntu", "24.04"))
     return Reply(0, table(*rows, ("kernel", "6.8.0-51-generic")))
+
+
+async def debug(call: Call, rest: list[str]) -> Reply:
+    """`snap debug connectivity`: snapd asks the store, and the host that it would download from."""
+    if rest != ["connectivity"]:
+        raise failed(f"unknown command \"{' '.join(rest[:1])}\", see 'snap help debug'.", USAGE)
+    if internet.is_reached(call.host, internet.STORE):
+        return Reply(0, "Connectivity status:\n * PASS\n")
+    told = f"Connectivity status:\n * {internet.STORE}: unreachable\n"
+    return Reply(1, told, "error: 1 servers unreachable\n")
 
 
 async def saved(call: Call, rest: list[str]) -> Reply:

@@ -24,6 +24,7 @@ VERBS: dict[str, Callable[[Call, list[str]], Awaitable[Reply]]] = {
     "change": snap_reports.tasks,
     "wait": snap_reports.wait,
     "version": snap_reports.version,
+    "debug": snap_reports.debug,
     "saved": snap_reports.saved,
     "services": snap_services.services,
     "start": snap_services.start,

@@ -19,11 +19,12 @@ from tasks.microk8s import MEMBERSHIP_KEY, SNAP
 from tasks.microk8s_facts import STATUS, arguments
 from tasks.node_address import ARGUMENTS, restore_node_address, set_node_address
 from tasks.node_facts import HOSTNAME, SNAPD_WORK, account
+from tasks.node_preconditions import PRECONDITIONS
 from tasks.phase5_core_services import _control_checks as checks
 from tasks.phase5_core_services._control_checks import CLUSTER_DNS, addons, kubeconfig_path, workloads, wrappers
 from tasks.workloads import await_rolled_out
 from thinkube_nornir.command import Fact, File
-from thinkube_nornir.component import Component, chain, step
+from thinkube_nornir.component import Component, chain
 from thinkube_nornir.context import context, hosts_in, setting
 from thinkube_nornir.errors import Refused, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
@@ -111,7 +112,7 @@ COMPONENT = Component(
     number=10,
     group=CONTROL_PLANE,
     settings=node.SETTINGS,
-    preconditions=chain(*[step(check, early=True) for check in node.PRECONDITIONS], facts=node.precondition_facts),
+    preconditions=PRECONDITIONS,
     setup=chain(
         write_launch_configuration,
         node.install_snap,

@@ -29,6 +29,7 @@ from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s import MEMBERSHIP_KEY, SNAP, ours
 from tasks.microk8s_facts import CLUSTERED, COMMAND, CONTROL_PLANES
 from tasks.node_facts import HOSTNAME, SNAPD_WORK
+from tasks.node_preconditions import PRECONDITIONS
 from tasks.phase5_core_services import _worker_checks as checks
 from tasks.snapd import await_idle
 from thinkube_nornir.cluster import condition_true, current_pods, node_ready, wait_all
@@ -228,7 +229,7 @@ COMPONENT = Component(
     group=WORKERS,
     needs=("phase5.microk8s_control",),
     settings=node.SETTINGS,
-    preconditions=chain(*[step(check, early=True) for check in node.PRECONDITIONS], facts=node.precondition_facts),
+    preconditions=PRECONDITIONS,
     setup=chain(
         step(write_launch_configuration, needs=()),
         step(node.install_snap, needs=()),

@@ -1,7 +1,12 @@
 """The tools for accounts and privilege: the real ones cannot work where there is only one uid.
 
 sudo is a shell script in the host, because the program it starts must be its child; the rest are handlers that keep
-/etc/passwd and /etc/group of the host true to what they were asked.
+/etc/passwd and /etc/group of the host true to what they were asked. A setting makes it sudo-rs.
+
+Source: trifectatechfoundation/sudo-rs@v0.2.14 src/sudo/cli/mod.rs
+Source: trifectatechfoundation/sudo-rs@v0.2.14 src/pam/converse.rs
+Source: trifectatechfoundation/sudo-rs@v0.2.14 src/sudo/pam.rs
+Source: trifectatechfoundation/sudo-rs@v0.2.14 src/common/error.rs
 """
 
 from __future__ import annotations
@@ -12,7 +17,9 @@ from collections.abc import Mapping
 from thinkube_nornir.lab.emulation import Call, LabHost, Reply, Tool
 
 PASSWORD_SETTING = "lab_sudo_password"  # noqa: S105 - a setting's name
+RS_SETTING = "lab_sudo_rs"
 _HASH = "/run/lab/sudo"
+_VERSIONS = {False: "Sudo version 1.9.15p5", True: "sudo-rs 0.2.13"}
 _ORDINARY = "1000"
 """What a caller without sudo is told of itself, so that programs that ask whether they are root find out that they
 are not. What is told of an account by name is the number its files have."""
@@ -20,31 +27,41 @@ are not. What is told of an account by name is the number its files have."""
 SUDO = """\
 #!/bin/sh
 # Emulated: everything in this host is uid 0; what sudo changes is the environment, after it asked for the password.
+rs=FLAVOUR
 usage() { echo "usage: sudo [-knSHEiv] [-p prompt] [-u user] [VAR=value] [command [arg ...]]" >&2; exit 1; }
+case $1 in -V|--version) echo "VERSION"; exit 0 ;; esac
+say() { if [ "$rs" ]; then echo "sudo: $2" >&2; else echo "$1" >&2; fi; }
 user=root stdin= never= only= prompt="[sudo] password for $USER: "
+[ "$rs" ] && prompt=authenticate
 while getopts ":SknHEivp:u:" option; do
   case $option in
-    S) stdin=1 ;; n) never=1 ;; k|H|E|i) ;; v) only=1 ;; p) prompt=$OPTARG ;; u) user=$OPTARG ;;
+    S) stdin=1 ;; n) never=1 ;; k|H|i) ;; v) only=1 ;; p) prompt=$OPTARG ;; u) user=$OPTARG ;;
+    E) [ "$rs" ] && echo "sudo: preserving the entire environment is not supported, '-E' is ignored" >&2 ;;
     *) echo "sudo: invalid option -- '$OPTARG'" >&2; usage ;;
   esac
   [ "$option" = k ] && forget=1
 done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || [ "$only" ] || [ "$forget" ] || usage
+[ "$rs" ] && [ "$prompt" ] && prompt="[sudo: $prompt] Password: "
 ask() {
   tries=0
   while [ $tries -lt 3 ]; do
-    [ "$never" ] && { echo "sudo: a password is required" >&2; exit 1; }
-    [ "$stdin" ] || { echo "sudo: a terminal is required to read the password; either use the -S option to read from \
-standard input or configure an askpass helper" >&2; echo "sudo: a password is required" >&2; exit 1; }
+    [ "$never" ] && { say "sudo: a password is required" "interactive authentication is required"; exit 1; }
+    [ "$stdin" ] || { say "sudo: a terminal is required to read the password; either use the -S option to read from \
+standard input or configure an askpass helper
+sudo: a password is required" "A terminal is required to authenticate"; exit 1; }
     printf %s "$prompt" >&2
     IFS= read -r password || { echo >&2
-      [ $tries -gt 0 ] && { echo "sudo: $tries incorrect password attempt" >&2; exit 1; }
-      echo "sudo: no password was provided" >&2; echo "sudo: a password is required" >&2; exit 1; }
+      [ $tries -gt 0 ] && { say "sudo: $tries incorrect password attempt" "Authentication required but not attempted"
+        exit 1; }
+      say "sudo: no password was provided
+sudo: a password is required" "Authentication required but not attempted"; exit 1; }
+    [ "$rs" ] && echo >&2
     [ "$(printf %s "$password" | sha256sum)" = "$(cat HASH)  -" ] && return
-    tries=$((tries + 1)); [ $tries -lt 3 ] && echo "Sorry, try again." >&2
+    tries=$((tries + 1)); [ $tries -lt 3 ] && say "Sorry, try again." "Authentication failed, try again."
   done
-  echo "sudo: 3 incorrect password attempts" >&2
+  say "sudo: 3 incorrect password attempts" "maximum 3 incorrect authentication attempts"
   exit 1
 }
 if [ -e HASH ] && [ "$USER" != root ] && { [ $# -gt 0 ] || [ "$only" ]; }; then ask; fi
@@ -59,7 +76,9 @@ exec env -i ${TERM:+TERM="$TERM"} ${LANG:+LANG="$LANG"} PATH=SECURE_PATH HOME="$
 
 def install(host: LabHost, path: str) -> None:
     """Put the tools into a host; `path` is where sudo lets programs be found."""
+    rs = bool(host.settings.get(RS_SETTING, False))
     sudo = SUDO.replace("HASH", _HASH).replace("SECURE_PATH", path)
+    sudo = sudo.replace("FLAVOUR", "1" if rs else "").replace("VERSION", _VERSIONS[rs])
     host.files.write("/usr/bin/sudo", sudo, 0o755)
     if PASSWORD_SETTING in host.settings:
         password = str(host.settings[PASSWORD_SETTING])

@@ -93,6 +93,8 @@ def _mount_devices(dev: Path) -> None:
     for name in _DEVICES:
         (dev / name).touch()
         kernel.mount(f"/dev/{name}", dev / name, flags=kernel.BIND)
+    (dev / "kmsg").touch()
+    kernel.mount("/dev/null", dev / "kmsg", flags=kernel.BIND)  # the machine's own log is none of a host's
     (dev / "pts").mkdir()
     kernel.mount("devpts", dev / "pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620")
     (dev / "shm").mkdir()

@@ -27,6 +27,8 @@ from tasks.lab.microk8s.node import (
 from tasks.lab.network import POD_LINK
 from tasks.lab.pods import runtime
 from tasks.lab.state import Link, machine
+from tasks.lab.system import KERNEL_LOG
+from tasks.lab.tool import ToolError
 from thinkube_nornir.lab.emulation import LabHost
 from thinkube_nornir.lab.kube import KubeApi
 
@@ -111,6 +113,7 @@ class LaunchError(Exception):
 
 async def install(host: LabHost, version: str) -> None:
     """The snap's install hook and first start, with /etc/microk8s.yaml instead of the defaults when it is there."""
+    _must_have_a_kernel_log(host)
     add_group(host, "microk8s")
     try:
         launch, mistake = launch_configuration(host), ""
@@ -133,6 +136,17 @@ async def install(host: LabHost, version: str) -> None:
         if not addon.get("disable") and node.down is None:
             await addons.enable(node, [":".join([str(addon["name"]), *map(str, addon.get("args") or ())])])
     await services.started(host, "kubelite")
+
+
+def _must_have_a_kernel_log(host: LabHost) -> None:
+    """The install hook's own check; it is made in LXC's containers only, and elsewhere the kubelet would not start.
+
+    Source: canonical/microk8s@1.35 snap/hooks/install
+    """
+    if not host.files.exists(KERNEL_LOG):
+        told = "ERROR: the lxc profile for MicroK8s might be missing."
+        tasks = f'- Run install hook of "microk8s" snap if present (run hook "install": \n-----\n{told}\n-----)'
+        raise ToolError(1, f"error: cannot perform the following tasks:\n{tasks}\n")
 
 
 async def come_up(node: Node) -> None:

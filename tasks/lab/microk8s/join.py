@@ -8,7 +8,7 @@ import time
 
 import yaml
 
-from tasks.lab import snap_changes
+from tasks.lab import snap_changes, ufw
 from tasks.lab.microk8s import certificates, install, manifests, services
 from tasks.lab.microk8s.node import (
     AGENT_PORT,
@@ -23,6 +23,7 @@ from tasks.lab.microk8s.node import (
 )
 from tasks.lab.network import route_to
 from tasks.lab.state import addresses, host_at
+from tasks.lab.system import sudo_ignores_environment
 from tasks.lab.tool import ToolError, parse
 from thinkube_nornir.lab.emulation import LabHost
 
@@ -31,6 +32,13 @@ SHORTEST_FINGERPRINT = 12
 PROVIDER = f"{DATA}/args/traefik/provider.yaml"
 STILL_STARTING = 60.0
 """Seconds that snapd still starts services after a join or a leave has returned."""
+FIRST_WITH_SUDO_RS = (1, 35)
+"""The first MicroK8s that names the variables which its scripts keep through sudo; others say `sudo -E`.
+
+Source: canonical/microk8s@1.34 microk8s-resources/actions/common/utils.sh
+Source: canonical/microk8s@1.35 microk8s-resources/actions/common/utils.sh
+Source: canonical/microk8s@1.34 scripts/wrappers/join.py
+"""
 WORKER_LABELS = "microk8s.io/cluster=true,node.kubernetes.io/microk8s-worker=microk8s-worker"
 
 
@@ -109,6 +117,9 @@ async def join(node: Node, argv: list[str]) -> str:
         raise ToolError(2, "Usage: microk8s join [OPTIONS] CONNECTION\n\nError: Missing argument 'CONNECTION'.\n")
     if "--worker" not in given.flags:
         raise ToolError(1, "the lab joins workers only: use --worker\n")
+    if node.minor < FIRST_WITH_SUDO_RS and sudo_ignores_environment(node.host):
+        told = "FileNotFoundError: [Errno 2] No such file or directory: 'None/var/lock/join-in-progress'"
+        raise ToolError(1, f"Traceback (most recent call last):\n{told}\n")
     endpoint, _, rest = given.words[0].partition("/")
     token, _, check = rest.partition("/")
     address, _, port = endpoint.partition(":")
@@ -133,6 +144,11 @@ def _contact(node: Node, address: str, port: str, shown: str) -> Node:
             1, "", "This MicroK8s deployment is acting as a node in a cluster. Please use 'microk8s leave' first.\n"
         )
     host = host_at(node.host.lab, address)
+    source = str(route_to(node.host, address)["prefsrc"])
+    if host is not None and port.isdigit() and ufw.keeps_out(host, source, int(port), "tcp"):
+        raise ToolError(
+            1, "Traceback (most recent call last):\nTimeoutError: [Errno 110] Connection timed out\n", shown
+        )
     control = node_of(host) if host is not None else None
     if control is None or control.worker or not control.runs("cluster-agent") or not port:
         raise ToolError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, field
 
@@ -9,6 +10,8 @@ from tasks.lab.state import addresses, machine
 from thinkube_nornir.lab.emulation import Lab, LabHost
 from thinkube_nornir.lab.kube import Fault, KubeApi
 
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LONGEST_NAME = 63  # of the label kubernetes.io/hostname
 DATA = "/var/snap/microk8s/current"
 COMMON = "/var/snap/microk8s/common"
 LOCKS = f"{DATA}/var/lock"
@@ -65,6 +68,8 @@ class Node:
         wanted = arguments.get("--node-ip", "")
         if wanted and wanted not in addresses(self.host):
             return f'node IP: "{wanted}" not found in the host\'s network interfaces'
+        if not _NAME.fullmatch(self.name) or len(self.name) > _LONGEST_NAME:
+            return f'Node "{self.name}" is invalid: metadata.name: Invalid value, or labels: must be no more than 63'
         return ""
 
     def address(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from tasks.lab import ufw
 from tasks.lab.microk8s import containerd
 from tasks.lab.microk8s.node import BACKEND, DATA, Node, control_of, labels, node_of, read_arguments
 from tasks.lab.state import Unit, machine
@@ -57,6 +58,8 @@ async def started(host: LabHost, service: str) -> None:
         containerd.load(host)
     if service == "kubelite" and (node.launch_error or not _acceptable(node)):
         machine(host).units[PREFIX + service].active = False
+    if service == "kubelite":
+        ufw.microk8s_starts(host)
     reconcile(node)
 
 

@@ -76,6 +76,7 @@ class FakeLabHost:
         self.settings: Mapping[str, Any] = dict(settings)
         self.groups = frozenset(groups)
         self.files: HostFiles = FakeFiles()
+        self.files.mkdir("/dev/kmsg")
         self.state: dict[str, Any] = {}
         self.installed: dict[str, str] = {}
 

@@ -336,23 +336,3 @@ def test_rollback_refuses_when_the_api_is_down_and_workers_of_ours_are_recorded(
 
     with pytest.raises(Refused, match="tkw1"):
         installed.run("tkc", COMPONENT, "rollback")
-
-
-PRECONDITIONS: dict[str, Break] = {
-    "lan_ip_carries_the_default_route": lambda c: setattr(c.machines["tkc"], "source", "192.168.100.10"),
-    "snapd_is_up": lambda c: c.machines["tkc"].units.update({"snapd.socket": "inactive"}),
-    "ports_are_free": lambda c: c.machines["tkc"].ports.add(16443),
-    "clock_is_right": lambda c: setattr(c.machines["tkc"], "skew", 120.0),
-}
-
-
-@pytest.mark.parametrize("check", [step.name for step in COMPONENT.preconditions.steps])
-def test_precondition_fails_on_its_fault(check: str) -> None:
-    """What would make the set-up fail half-way is said before it starts."""
-    cluster = FakeCluster()
-    PRECONDITIONS[check](cluster)
-
-    error = cluster.run("tkc", COMPONENT, "preconditions")[check].exception
-
-    assert isinstance(error, CheckFailed)
-    assert error.fix
