@@ -8,6 +8,7 @@ from itertools import combinations
 from nornir.core.task import Task
 
 from tasks.address_pool import knative
+from tasks.defaults import DEFAULTS
 from thinkube_nornir.context import setting
 from thinkube_nornir.settings.schema import HostSettings, Mistake
 
@@ -16,12 +17,6 @@ Hosts = Mapping[str, HostSettings]
 NAMESPACES = ("ingress_namespace", "ingress_kn_namespace")
 CLASSES = ("primary_ingress_class", "secondary_ingress_class")
 NGINX_CLASSES = ("primary_nginx_class", "secondary_nginx_class")
-_WHEN_NOT_SET = {
-    "ingress_namespace": "ingress",
-    "ingress_kn_namespace": "ingress-kn",
-    "primary_ingress_class": "traefik",
-    "secondary_ingress_class": "traefik-kn",
-}
 _TAKEN_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system", "metallb-system", "cert-manager")
 _ADDONS = "public"
 """MicroK8s 1.35 takes its addon ingress for enabled where a class's name starts so.
@@ -63,13 +58,13 @@ def nginx_classes(task: Task) -> tuple[str, str]:
 
 
 def _named(task: Task, name: str) -> str:
-    return str(setting(task, name, _WHEN_NOT_SET[name]))
+    return str(setting(task, name, DEFAULTS[name]))
 
 
 def ingresses_are_apart(hosts: Hosts) -> Iterator[Mistake]:
     """What the two share, both answer for: an Ingress would be served on both addresses, or on neither."""
     for host in hosts.values():
-        given = {**_WHEN_NOT_SET, **host.settings}
+        given = {**DEFAULTS, **host.settings}
         for names in (NAMESPACES, (*CLASSES, *NGINX_CLASSES)):
             for first, second in combinations([name for name in names if name in given], 2):
                 if given[first] == given[second] and {first, second} & host.settings.keys():

@@ -91,13 +91,13 @@ class Settings(TypedDict, total=False):
 
     # ingress: what stands where is the control plane's
     ingress_namespace: Label
-    """Namespace of the controller for all names; ingress when not set."""
+    """Namespace of the controller for all names."""
     ingress_kn_namespace: Label
-    """Namespace of the controller for names below kn.domain_name; ingress-kn when not set."""
+    """Namespace of the controller for names below kn.domain_name."""
     primary_ingress_class: Label
-    """Its class, which is the default one, and that of its Gateway; traefik when not set."""
+    """Its class, which is the default one, and that of its Gateway."""
     secondary_ingress_class: Label
-    """Class of the second controller; traefik-kn when not set."""
+    """Class of the second controller."""
     primary_nginx_class: Label
     """Class of Ingress objects written for ingress-nginx, whose annotations the controller understands, too."""
     secondary_nginx_class: Label

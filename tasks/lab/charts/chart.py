@@ -1,6 +1,6 @@
 """What an emulated chart is: where it is published, its values, and the objects it renders to.
 
-Source: helm/helm@v3 pkg/action/install.go
+Source: helm/helm@v3.19.5 pkg/action/install.go
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Source: kubernetes/kubectl@master pkg/cmd/apply/apply.go
 Source: kubernetes/cli-runtime@master pkg/resource/visitor.go
+Source: kubernetes/cli-runtime@master pkg/resource/mapper.go
 """
 
 from __future__ import annotations

@@ -48,17 +48,20 @@ def _default_class(store: Store, claim: Object) -> None:
 
 
 def _default_ingress_class(store: Store, ingress: Object) -> None:
-    """Of several defaults the newest; nothing for one that names its class by the old annotation.
+    """Nothing for one that names its class, be it by the old annotation; of several defaults there is none.
 
-    Source: kubernetes/kubernetes@master plugin/pkg/admission/network/defaultingressclass/admission.go
+    Source: kubernetes/kubernetes@04791b4906 plugin/pkg/admission/network/defaultingressclass/admission.go
     """
-    if ingress["spec"].get("ingressClassName") or annotations_of(ingress).get("kubernetes.io/ingress.class"):
+    if ingress["spec"].get("ingressClassName") or "kubernetes.io/ingress.class" in annotations_of(ingress):
         return
     classes = store.list("ingressclasses.networking.k8s.io")
     default = [c for c in classes if annotations_of(c).get(DEFAULT_INGRESS_CLASS) == "true"]
+    if len(default) > 1:
+        told = f"{len(default)} default IngressClasses were found, only 1 allowed"
+        message = f'ingresses.networking.k8s.io "{name_of(ingress)}" is forbidden: Internal error occurred: {told}'
+        raise ApiError(403, message)
     if default:
-        newest = max(default, key=lambda found: str(found["metadata"]["creationTimestamp"]))
-        ingress["spec"]["ingressClassName"] = name_of(newest)
+        ingress["spec"]["ingressClassName"] = name_of(default[0])
 
 
 def _select_own_pods(job: Object) -> None:
