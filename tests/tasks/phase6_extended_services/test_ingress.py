@@ -120,15 +120,6 @@ def image(place: Place, name: str) -> Break:
 EXCLUDED = {"metadata": {"labels": {"node.kubernetes.io/exclude-from-external-load-balancers": ""}}}
 
 
-@contextmanager
-def excluded_by_a_newer_metallb(cluster: LabCluster) -> Iterator[None]:
-    """The label that MetalLB of MicroK8s 1.32 does not know."""
-    container = {"name": "speaker", "image": "quay.io/metallb/speaker:v0.15.2"}
-    newer = {"spec": {"template": {"spec": {"containers": [container]}}}}
-    with cluster.broken(SPEAKER, newer), cluster.broken(NODE, EXCLUDED):
-        yield
-
-
 def addon(name: str, *, on: bool) -> Break:
     @contextmanager
     def broken(cluster: LabCluster) -> Iterator[None]:
@@ -209,7 +200,7 @@ FAULTS: dict[str, list[Break]] = {
         obj(POOL, None),
     ],
     "control_plane_may_announce": [
-        excluded_by_a_newer_metallb,
+        obj(NODE, EXCLUDED),
         image(SPEAKER, "speaker"),
         obj(SPEAKER, None),
     ],
@@ -438,8 +429,18 @@ def test_killed_after_any_step_set_up_goes_on_and_rollback_restores(cluster: Lab
     assert cluster.objects() == before
 
 
-def test_microk8s_own_ingress_is_put_aside_and_comes_back(cluster: LabCluster) -> None:
-    """It takes its namespace along, with the certificate in it, which is brought again."""
+@pytest.fixture
+def older(tmp_path: Path) -> Iterator[LabCluster]:
+    """MicroK8s 1.32, whose addon ingress is nginx."""
+    made = ready(tmp_path, microk8s_channel="1.32/stable")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("release", ["older", "cluster"])
+def test_microk8s_own_ingress_is_put_aside_and_comes_back(release: str, request: pytest.FixtureRequest) -> None:
+    """nginx, or from 1.35 Traefik: it takes its namespace along, with the certificate in it, which is brought again."""
+    cluster: LabCluster = request.getfixturevalue(release)
     cluster.do(cluster.lab.call("tkc", "microk8s", "enable", "ingress"))
     before = cluster.objects()
 
@@ -604,11 +605,12 @@ def test_what_was_changed_by_hand_is_mended(shared: LabCluster, check: str, faul
         assert shared.check(COMPONENT, check).exception is None
 
 
-def test_a_label_that_metallb_does_not_know_is_no_fault(shared: LabCluster) -> None:
+def test_a_label_that_metallb_does_not_know_is_no_fault(older: LabCluster) -> None:
     """MetalLB 0.13.3, of MicroK8s 1.32, announces from a node that has it."""
-    with shared.broken(NODE, EXCLUDED):
-        assert shared.check(COMPONENT, "control_plane_may_announce").exception is None
-        assert shared.check(COMPONENT, "addresses_answer").exception is None
+    older.run(COMPONENT)
+    with older.broken(NODE, EXCLUDED):
+        assert older.check(COMPONENT, "control_plane_may_announce").exception is None
+        assert older.check(COMPONENT, "addresses_answer").exception is None
 
 
 def test_requests_come_from_a_member_that_is_no_node(shared: LabCluster) -> None:

@@ -1,4 +1,4 @@
-"""Ingress where something was before: ingress-nginx of ours, MicroK8s' own Traefik, Gateway API; and the options."""
+"""Ingress where something was before: ingress-nginx of ours, Gateway API; and the options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from nornir.core.task import Result, Task
 
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.phase6_extended_services import _traffic_checks as traffic
-from tests import lab_cluster
 from tests.lab_cluster import LabCluster
 from tests.tasks.phase6_extended_services.test_ingress import (
     BACKEND,
@@ -257,36 +256,14 @@ def test_gateway_api_that_cannot_be_downloaded_is_told(tmp_path: Path) -> None:
         cluster.close()
 
 
-@pytest.fixture
-def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LabCluster]:
-    """MicroK8s 1.35, whose addon ingress is Traefik."""
-    monkeypatch.setattr(lab_cluster, "INSTALL", (*lab_cluster.INSTALL[:-1], "--channel=1.35/stable"))
-    made = ready(tmp_path, microk8s_channel="1.35/stable")
-    yield made
-    made.close()
-
-
-def test_microk8s_own_traefik_is_put_aside_and_comes_back(newer: LabCluster) -> None:
-    """With the definitions that it takes along and we bring anew."""
-    newer.do(newer.lab.call("tkc", "microk8s", "enable", "ingress"))
-    before = newer.objects()
-
-    newer.run(COMPONENT)
-    assert red(newer.run(COMPONENT, "verify")) == {}
-    newer.run(COMPONENT, "rollback")
-
-    after = newer.objects()
-    assert after.keys() - {"v1/Secret/ingress/ingress-tls-secret"} == before.keys()
-
-
 @pytest.mark.parametrize("kind", ["HTTPRoute", "IngressRoute"])
-def test_what_disabling_the_addon_would_delete_is_named(newer: LabCluster, kind: str) -> None:
+def test_what_disabling_the_addon_would_delete_is_named(cluster: LabCluster, kind: str) -> None:
     """It deletes the definitions, and with them everybody's objects."""
-    newer.do(newer.lab.call("tkc", "microk8s", "enable", "ingress"))
-    newer.add(published(kind, **({"routes": []} if kind == "IngressRoute" else {"rules": []})))
+    cluster.do(cluster.lab.call("tkc", "microk8s", "enable", "ingress"))
+    cluster.add(published(kind, **({"routes": []} if kind == "IngressRoute" else {"rules": []})))
 
     with pytest.raises(Refused, match="would delete what others made") as caught:
-        newer.run(COMPONENT)
+        cluster.run(COMPONENT)
 
     assert f"{kind} default/shop" in caught.value.why
-    assert newer.get(published(kind)["apiVersion"], kind, "shop", "default") is not None
+    assert cluster.get(published(kind)["apiVersion"], kind, "shop", "default") is not None
