@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.certificates import Authority, kubeconfig
-from thinkube_nornir.lab.kube import KubeApi, PodRuntime
+from thinkube_nornir.lab.kube import KubeApi, PodRuntime, PodStop
 
 T = TypeVar("T")
 ASSETS = "KUBEBUILDER_ASSETS"
@@ -35,12 +35,14 @@ REAL = pytest.param("real", marks=() if os.environ.get(ASSETS) else _MISSING)
 class LabServer:
     """The lab's API in an event loop of its own."""
 
-    def __init__(self, runtime: PodRuntime | None = None, *, key_usage: bool = True) -> None:
+    def __init__(
+        self, runtime: PodRuntime | None = None, *, stop: PodStop | None = None, key_usage: bool = True
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
         try:
-            self.api = self.do(lambda: KubeApi(runtime=runtime, key_usage=key_usage))
+            self.api = self.do(lambda: KubeApi(runtime=runtime, stop=stop, key_usage=key_usage))
             self._wait(self.api.start())
         except BaseException:
             self._end()

@@ -10,12 +10,14 @@ Source: bminor/glibc@05dec22d7be7 resolv/res_query.c
 from __future__ import annotations
 
 from tasks.lab import ufw
+from tasks.lab.cluster_dns import ask_as_pod
 from tasks.lab.dns import Answer, Query
 from tasks.lab.microk8s.node import DNS_ADDRESS, Node, control_of, node_of, nodes
-from tasks.lab.pods import POD_ENV, ask_as_pod
+from tasks.lab.pods import POD_ENV
 from tasks.lab.resolver import search_domains
 from tasks.lab.tool import ToolError, parse, tool
 from thinkube_nornir.lab.emulation import Call, LabHost, Reply
+from thinkube_nornir.lab.kube import Object
 
 NDOTS = 5
 USAGE = "BusyBox v1.36.1 multi-call binary.\n\nUsage: nslookup [-type=QUERY_TYPE] [-debug] HOST [DNS_SERVER]\n"
@@ -126,11 +128,15 @@ OVERLAY_PORT = 4789
 
 
 def answers_ping(node: Node, address: str) -> bool:
-    """Running pods of the cluster answer, from whatever node."""
+    """Pods of the cluster answer, from whatever node: a sandbox has its address before any container runs."""
     control = control_of(node)
     pods = control.api.list("v1", "Pod") if control is not None else []
-    up = [p for p in pods if p.get("status", {}).get("phase") == "Running" and p["status"].get("podIP") == address]
+    up = [pod for pod in pods if (pod.get("status") or {}).get("podIP") == address and _has_a_sandbox(pod)]
     return any(not _overlay_is_closed(node, str(p["spec"].get("nodeName"))) for p in up)
+
+
+def _has_a_sandbox(pod: Object) -> bool:
+    return pod["status"].get("phase") in ("Pending", "Running")
 
 
 def _overlay_is_closed(node: Node, other: str) -> bool:

@@ -105,7 +105,7 @@ def _matching_labels(domains: Sequence[str], name: str) -> int:
 
 
 def _first(host: LabHost, servers: Sequence[str], query: Query) -> Answer:
-    from tasks.lab.pods import ask_cluster_dns  # which imports this module: pods end in their node's look-ups
+    from tasks.lab.cluster_dns import ask_cluster_dns  # which imports this module: pods end in their node's look-ups
 
     for server in servers:
         found = ask_cluster_dns(host, server, query)

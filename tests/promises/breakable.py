@@ -4,6 +4,7 @@ lab_project.py links it into a project's tasks folder; config.yaml names it as t
 
     lab-api patch APIVERSION KIND NAMESPACE NAME    a merge patch on stdin; `status` goes to the status
     lab-api fault REGEX STATUS                      requests whose path fits are answered with this HTTP status
+    lab-api evict NAMESPACE NAME                    as a kubelet does to a pod when memory is short; it stays listed
     lab-api disable SNAP                            as `snap disable`, which the emulated snapd has not
     lab-api mend                                    takes all of it back
 """
@@ -49,6 +50,9 @@ async def lab_api(call: Call) -> Reply:
             fault = Fault(path=path, status=int(status), times=None)
             node.api.faults.append(fault)
             _mending(node).append(lambda: node.api.faults.remove(fault))
+        case ("evict", namespace, name):
+            node.api.evict(name, namespace)
+            _mending(node).append(lambda: node.api.delete("v1", "Pod", name, namespace))
         case ("disable", name):
             installed = machine(call.host).snaps[name]
             installed.disabled = True

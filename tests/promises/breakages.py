@@ -266,20 +266,25 @@ ON_WORKER = (
 )
 
 
+ASKED_IN_PODS = (
+    "pods_resolve_services",
+    "pods_resolve_public_names",
+    "pods_ask_public_servers_for_acme_names",
+    "pods_resolve_the_domain",
+)
+UNSERVED: tuple[Place, ...] = (
+    *control("dns_service_has_endpoints"),
+    *everywhere(*ASKED_IN_PODS),
+    *worker("bcn1", "pods_here_resolve_services"),
+    *worker("tkw1", "pods_here_resolve_services"),
+)
+"""What a DNS service without a ready pod means."""
+
+
 def without_node(host: str, coredns_host: str) -> tuple[Place, ...]:
     """What a node that is not Ready means for the pods on it."""
-    asked_in_pods = dns(
-        host,
-        "pods_ask_the_cluster_dns",
-        "pods_resolve_services",
-        "pods_resolve_public_names",
-        "pods_ask_public_servers_for_acme_names",
-        "pods_resolve_the_domain",
-    )
-    served = (
-        *control("dns_service_has_endpoints"),
-        *everywhere("coredns_is_available", "coredns_does_not_restart"),
-    )
+    asked_in_pods = dns(host, "pods_ask_the_cluster_dns", *ASKED_IN_PODS)
+    served = (*UNSERVED, *everywhere("coredns_is_available", "coredns_does_not_restart"))
     return (*asked_in_pods, *control("workloads_are_ready"), *(served if host == coredns_host else ()))
 
 
@@ -293,6 +298,14 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
     without_acme = {"data": {"Corefile": corefile[corefile.index("# The domain itself") :]}}
     return (
         (
+            api(
+                "v1 Service kube-system kube-dns",
+                {"spec": {"selector": {"k8s-app": "nobody"}}},
+                UNSERVED,
+                "no pod of coredns",
+            ),
+        ),
+        (
             Breakage(
                 "tkc",
                 f"touch {DATA}/var/lock/stopped.lock",
@@ -305,12 +318,6 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
                 image("calico-kube-controllers"),
                 control("workloads_are_ready"),
                 "calico-kube-controllers",
-            ),
-            api(
-                "v1 Service kube-system kube-dns",
-                {"spec": {"selector": {"k8s-app": "nobody"}}},
-                control("dns_service_has_endpoints"),
-                "no pod of coredns",
             ),
             Breakage(
                 "tkw1",

@@ -26,12 +26,19 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabProject]:
 
 
 def test_a_small_installation_comes_and_goes(small: LabProject) -> None:
-    """Green, no second change; each check of the domain can fail; afterwards hosts and cluster are as before."""
+    """Green, no second change, unmoved by an evicted pod; the domain's checks can fail; rollback restores."""
     before = small.snapshot()
     first = small("run", "all")
     assert first.code == 0, first.told
     second = small("run", "all")
     assert (second.code, second.places("changed")) == (0, set()), second.told
+
+    pods = json.loads(small.ssh("one", "microk8s kubectl get -n kube-system -o json pods").text)["items"]
+    name = next(pod["metadata"]["name"] for pod in pods if pod["metadata"]["name"].startswith("coredns"))
+    small.ssh("one", f"lab-api evict kube-system {name}")
+    ended = small("verify", "phase5")
+    small.ssh("one", "lab-api mend")
+    assert ended.code == 0, ended.told
 
     served = json.loads(small.ssh("one", "microk8s kubectl get -n kube-system -o json configmap coredns").text)
     text = served["data"]["Corefile"]

@@ -8,10 +8,10 @@ import hashlib
 from cryptography import x509
 
 from tasks.lab import cloudflare
+from tasks.lab.cluster_dns import ask_coredns
 from tasks.lab.dns import Query, ask_server
 from tasks.lab.issuing.authority import lets_encrypt
 from tasks.lab.issuing.base import ACME, DEPLOYMENT, NAMESPACE, SECRET, Issuing
-from tasks.lab.pods import ask_coredns
 from thinkube_nornir.lab.kube import Object
 from thinkube_nornir.lab.kube.objects import dig, finalizers_of, name_of, namespace_of, owner_reference, terminating
 

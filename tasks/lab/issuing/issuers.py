@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from urllib.parse import urlsplit
 
+from tasks.lab.cluster_dns import ask_coredns
 from tasks.lab.dns import Query
 from tasks.lab.issuing.authority import SERVERS, from_secret, key_pem, new_key
 from tasks.lab.issuing.base import API, DEPLOYMENT, NAMESPACE, SECRET, Issuing
-from tasks.lab.pods import ask_coredns
 from thinkube_nornir.lab.kube import Object
 
 _REFUSED = ("example.com", "example.net", "example.org")

@@ -25,7 +25,7 @@ from tasks.lab.microk8s.node import (
     set_argument,
 )
 from tasks.lab.network import POD_LINK
-from tasks.lab.pods import runtime
+from tasks.lab.pods import runtime, stop
 from tasks.lab.state import Link, machine
 from tasks.lab.system import KERNEL_LOG
 from tasks.lab.tool import ToolError
@@ -120,7 +120,9 @@ async def install(host: LabHost, version: str) -> None:
     except LaunchError as error:
         launch, mistake = {}, str(error)
     make = host.lab.state.get("kube_api", KubeApi)
-    api = make(version=version, runtime=runtime(host.lab), key_usage=certificates.has_key_usage(version))
+    api = make(
+        version=version, runtime=runtime(host.lab), stop=stop(host.lab), key_usage=certificates.has_key_usage(version)
+    )
     await api.start()
     now = machine(host)
     now.node = node = Node(host, version, api, now.hostname.lower(), host, api, launch_error=mistake)

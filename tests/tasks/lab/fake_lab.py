@@ -10,7 +10,7 @@ from typing import Any
 from tasks import lab as emulation
 from thinkube_nornir.lab import accounts
 from thinkube_nornir.lab.emulation import Call, HostFiles, Lab, LabHost, Reply, Tool
-from thinkube_nornir.lab.kube import Fault, Object, PodRuntime
+from thinkube_nornir.lab.kube import Fault, Object, PodRuntime, PodStop
 
 TOOLS: Mapping[str, Tool] = {**accounts.TOOLS, **emulation.TOOLS}
 COMMON = {
@@ -139,7 +139,14 @@ def lab() -> FakeLab:
 class FakeKube:
     """What the handlers need of KubeApi; `settle` is its controllers: pods of workloads, and their runtime."""
 
-    def __init__(self, *, version: str = "", runtime: PodRuntime | None = None, key_usage: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        version: str = "",
+        runtime: PodRuntime | None = None,
+        stop: PodStop | None = None,
+        key_usage: bool = True,
+    ) -> None:
         self.version, self.runtime, self.key_usage = version, runtime, key_usage
         self.faults: list[Fault] = []
         self.objects: dict[tuple[str, str, str, str], Object] = {}

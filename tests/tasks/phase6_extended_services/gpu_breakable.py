@@ -52,7 +52,7 @@ async def lab_gpu(call: Call) -> Reply:
             call.host.lab.state["no class"] = True
             control.api.delete("node.k8s.io/v1", "RuntimeClass", "nvidia")
         case ("registry",):
-            pods.REGISTRIES = tuple(name for name in _REGISTRIES if name != "nvcr.io")
+            _cut_off_registry(call)
         case ("use", number):
             control.api.create(_pod(node, number))
         case ("unuse",):
@@ -69,6 +69,12 @@ async def lab_gpu(call: Call) -> Reply:
 
 
 TOOLS: Mapping[str, Tool] = {**base.TOOLS, "lab-gpu": lab_gpu}
+
+
+def _cut_off_registry(call: Call) -> None:
+    pods.REGISTRIES = tuple(name for name in _REGISTRIES if name != "nvcr.io")
+    for host in call.host.lab.hosts.values():
+        host.state.pop("images", None)  # what a node has already needs no registry
 
 
 def _break(call: Call, attributes: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from thinkube_nornir.lab.kube.deployments import Deployments
 from thinkube_nornir.lab.kube.endpoints import Endpoints, Slices
 from thinkube_nornir.lab.kube.http import Fault, Server, end
 from thinkube_nornir.lab.kube.jobs import Jobs
-from thinkube_nornir.lab.kube.kubelet import ImagePullError, Kubelet, PodExit, PodRuntime
+from thinkube_nornir.lab.kube.kubelet import ImagePullError, Kubelet, PodExit, PodRuntime, PodStop
 from thinkube_nornir.lab.kube.logs import Logs
 from thinkube_nornir.lab.kube.nodes import NodeLifecycle, ready_conditions, register
 from thinkube_nornir.lab.kube.objects import Object
@@ -37,7 +37,18 @@ from thinkube_nornir.lab.kube.snapshot import snapshot
 from thinkube_nornir.lab.kube.status import ApiError
 from thinkube_nornir.lab.kube.volumes import Volumes
 
-__all__ = ["ApiError", "Cluster", "Controller", "Fault", "ImagePullError", "KubeApi", "Object", "PodExit", "PodRuntime"]
+__all__ = [
+    "ApiError",
+    "Cluster",
+    "Controller",
+    "Fault",
+    "ImagePullError",
+    "KubeApi",
+    "Object",
+    "PodExit",
+    "PodRuntime",
+    "PodStop",
+]
 
 _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
@@ -49,10 +60,18 @@ class KubeApi(Cluster):
     event, add_controller.
 
     Args:
+        runtime, stop: what pods do, see kubelet.py.
         key_usage: of the cluster's authority, see certificates.py.
     """
 
-    def __init__(self, *, version: str = "v1.32.3", runtime: PodRuntime | None = None, key_usage: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        version: str = "v1.32.3",
+        runtime: PodRuntime | None = None,
+        stop: PodStop | None = None,
+        key_usage: bool = True,
+    ) -> None:
         super().__init__()
         self.version = version
         self._authority = Authority(key_usage=key_usage)
@@ -60,7 +79,7 @@ class KubeApi(Cluster):
         self._logs = Logs()
         self._rest = Rest(self, self._logs)
         self._server = Server(self, self._rest, version)
-        self._kubelet = Kubelet(runtime, self._logs)
+        self._kubelet = Kubelet(runtime, self._logs, stop)
         self._runner: web.AppRunner | None = None
         self._garbage = Garbage(self)
         for controller in self._controllers():
@@ -116,6 +135,8 @@ class KubeApi(Cluster):
 
     async def start(self, address: str = "127.0.0.1", port: int = 0) -> None:
         """Serve HTTPS. Port 0 takes a free one; see `port`. After a stop it can be started again."""
+        self._kubelet.start()
+        self.look_again(self._kubelet)
         self._context.add_name(address)
         self._runner = web.AppRunner(self._server.application(), access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
@@ -164,6 +185,13 @@ class KubeApi(Cluster):
         for pod in self.list("v1", "Pod"):
             if pod["spec"].get("nodeName") == name:
                 self.remove(pod, how=Deletion(grace=0))
+
+    def evict(self, name: str, namespace: str, reason: str = "Evicted") -> None:
+        """What a kubelet does to a pod when its node is short of memory or disk: it fails, and stays listed."""
+        pod = self.get("v1", "Pod", name, namespace)
+        if pod is None:
+            raise KeyError(name)
+        self._kubelet.evict(pod, reason)
 
     def compact(self) -> None:
         """Forget the history, so that a watch from before gets 410, as after etcd's compaction."""

@@ -45,6 +45,10 @@ class Cluster:
         """Let `controller` reconcile what is there, and every change from now on."""
         self._dispatcher.add(controller)
 
+    def look_again(self, controller: Controller) -> None:
+        """Let it reconcile every object, as after a start."""
+        self._dispatcher.enqueue_all(controller)
+
     def get(self, api_version: str, kind: str, name: str, namespace: str = "") -> Object | None:
         resource = self._resource(api_version, kind)
         found = self.store.get(resource.id, (namespace, name)) if resource else None

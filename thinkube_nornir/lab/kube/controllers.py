@@ -118,6 +118,9 @@ class Dispatcher:
     def add(self, controller: Controller) -> None:
         controller.cluster = self._cluster
         self._controllers.append(controller)
+        self.enqueue_all(controller)
+
+    def enqueue_all(self, controller: Controller) -> None:
         for obj in self._cluster.list(*controller.kind):
             self._enqueue(controller, key_of(obj))
 

@@ -1,4 +1,10 @@
-"""Endpoints and EndpointSlices: the addresses of the pods that a service selects."""
+"""Endpoints and EndpointSlices: the addresses of the pods that a service selects.
+
+Both leave out pods that have ended; Endpoints also those that are ending, which slices mark as terminating.
+
+Source: kubernetes/kubernetes@master staging/src/k8s.io/endpointslice/util/controller_utils.go (ShouldPodBeInEndpoints)
+Source: kubernetes/kubernetes@master staging/src/k8s.io/endpointslice/utils.go (podToEndpoint)
+"""
 
 from __future__ import annotations
 
@@ -18,6 +24,7 @@ from thinkube_nornir.lab.kube.objects import (
     owner_reference,
     terminating,
 )
+from thinkube_nornir.lab.kube.scheduler import ENDED
 
 
 class _OfService(Controller):
@@ -32,7 +39,11 @@ class _OfService(Controller):
 
     def pods(self, service: Object) -> list[Object]:
         pods = self.cluster.list("v1", "Pod", namespace_of(service))
-        return [p for p in pods if _selects(service, p) and dig(p, "status", "podIP") and not terminating(p)]
+        return [
+            p
+            for p in pods
+            if _selects(service, p) and dig(p, "status", "podIP") and p["status"].get("phase") not in ENDED
+        ]
 
     def put(self, obj: Object) -> None:
         found = self.cluster.get(obj["apiVersion"], obj["kind"], name_of(obj), namespace_of(obj))
@@ -47,7 +58,7 @@ class Endpoints(_OfService):
     def reconcile(self, obj: Object) -> None:
         if not obj["spec"].get("selector") or terminating(obj):
             return
-        pods = self.pods(obj)
+        pods = [pod for pod in self.pods(obj) if not terminating(pod)]
         ready, others = [p for p in pods if is_true(p, "Ready")], [p for p in pods if not is_true(p, "Ready")]
         subset: Object = {"ports": _ports(obj, pods)}
         subset |= {"addresses": [_address(p) for p in ready]} if ready else {}
@@ -107,10 +118,10 @@ def _address(pod: Object) -> Object:
 
 
 def _endpoint(pod: Object) -> Object:
-    ready = is_true(pod, "Ready")
+    serving, ending = is_true(pod, "Ready"), bool(terminating(pod))
     return {
         "addresses": [pod["status"]["podIP"]],
-        "conditions": {"ready": ready, "serving": ready, "terminating": False},
+        "conditions": {"ready": serving and not ending, "serving": serving, "terminating": ending},
         "nodeName": pod["spec"]["nodeName"],
         "targetRef": _reference(pod),
     }

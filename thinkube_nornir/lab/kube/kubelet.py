@@ -1,4 +1,9 @@
-"""The kubelets of all nodes: start bound pods by the runtime, tell how they are, and end them."""
+"""The kubelets of all nodes: start bound pods by the runtime, tell how they are, and end them.
+
+A pod that is deleted stays, with its deletionTimestamp, until its containers have ended; only then it is removed.
+
+Unproven: the order of a pod's last status and its removal is that of the documentation on the termination of pods.
+"""
 
 from __future__ import annotations
 
@@ -46,29 +51,45 @@ Raises ImagePullError for an image that cannot be had; any other exception is a 
 """
 
 
+PodStop = Callable[[Object, str], Awaitable[None]]
+"""Ends the containers of (pod, node name); returns when they have ended, within deletionGracePeriodSeconds."""
+
+
 class Kubelet(Controller):
     kind = ("v1", "Pod")
     watches = (("v1", "Node"), ("v1", "PersistentVolumeClaim"))
 
-    def __init__(self, runtime: PodRuntime | None, logs: Logs) -> None:
+    def __init__(self, runtime: PodRuntime | None, logs: Logs, stop: PodStop | None = None) -> None:
+        """
+        Args:
+            stop: None for containers that end at once.
+        """
         self._runtime = runtime
+        self._stop = stop
         self._logs = logs
         self._running: dict[str, asyncio.Task[None]] = {}
         """What the runtime does now, by the pod's uid; also of pods that were started and keep running."""
+        self._stopping: dict[str, asyncio.Task[None]] = {}
+        self._halted = False
         self._addresses: dict[str, str] = {}
 
     @property
     def busy(self) -> list[asyncio.Task[None]]:
-        """Pods that the runtime is at."""
-        return [task for task in self._running.values() if not task.done()]
+        """Pods that the runtime is at, or that are ending."""
+        return [task for task in (*self._running.values(), *self._stopping.values()) if not task.done()]
 
     async def stop(self) -> None:
-        """Cancel what the runtime still does."""
+        """Cancel what the runtime still does, and begin nothing more until `start`."""
+        self._halted = True
         busy = self.busy
         for task in busy:
             task.cancel()
         await asyncio.gather(*busy, return_exceptions=True)
         self._running = {uid: task for uid, task in self._running.items() if not task.cancelled()}
+        self._stopping = {uid: task for uid, task in self._stopping.items() if not task.cancelled()}
+
+    def start(self) -> None:
+        self._halted = False
 
     def concerned(self, changed: Object) -> Iterable[Key]:
         pods = self.cluster.store.list("pods")
@@ -80,10 +101,10 @@ class Kubelet(Controller):
 
     def reconcile(self, obj: Object) -> None:
         node = self.cluster.get("v1", "Node", obj["spec"].get("nodeName") or "")
-        if node is None or not is_true(node, "Ready"):
+        if self._halted or node is None or not is_true(node, "Ready"):
             return
         if terminating(obj):
-            self.cluster.remove(obj, how=Deletion(grace=0))
+            self._end(obj, node)
         elif uid_of(obj) in self._running:
             self._recover(obj)
         elif obj["status"].get("phase") == "Pending" and self._volumes_bound(obj):
@@ -92,8 +113,33 @@ class Kubelet(Controller):
     def gone(self, obj: Object) -> None:
         self._logs.forget(obj)
         self._addresses.pop(uid_of(obj), None)
-        if task := self._running.pop(uid_of(obj), None):
-            task.cancel()
+        for tasks in (self._running, self._stopping):
+            if task := tasks.pop(uid_of(obj), None):
+                task.cancel()
+
+    def evict(self, pod: Object, reason: str) -> None:
+        """What ran is ended; the pod itself is kept, as evidence."""
+        self.gone(pod)
+        node = self.cluster.get("v1", "Node", pod["spec"]["nodeName"]) or {}
+        self._tell(pod, node, "Failed", {"terminated": _terminated(PodExit(137, b""))}, ready=False)
+        message = "The node was low on resource: memory."
+        self.cluster.set_status(pod, reason=reason, message=message, manager="kubelet")
+
+    def _end(self, pod: Object, node: Object) -> None:
+        """The pod is removed when its containers have ended; one whose containers never ran, at once."""
+        uid, runs = uid_of(pod), pod["status"].get("phase") == "Running" and _runs(pod)
+        if self._stop is None or not runs or (uid in self._stopping and self._stopping[uid].done()):
+            self.cluster.remove(pod, how=Deletion(grace=0))
+        elif uid not in self._stopping:
+            self._stopping[uid] = asyncio.get_running_loop().create_task(self._stopped(pod, node, self._stop))
+            self._stopping[uid].add_done_callback(self._note_failure)
+
+    async def _stopped(self, pod: Object, node: Object, stop: PodStop) -> None:
+        await stop(pod, name_of(node))
+        self._tell(pod, node, "Succeeded", {"terminated": _terminated(PodExit(0, b""))}, ready=False)
+        present = self.cluster.get("v1", "Pod", name_of(pod), namespace_of(pod))
+        if present is not None and uid_of(present) == uid_of(pod):
+            self.cluster.remove(pod, how=Deletion(grace=0))
 
     def _recover(self, pod: Object) -> None:
         """After its node was away, a pod that still runs is ready again."""
@@ -169,6 +215,11 @@ class Kubelet(Controller):
 def _internal_ip(node: Object) -> str:
     addresses = dig(node, "status", "addresses", default=[])
     return next((str(a["address"]) for a in addresses if a["type"] == "InternalIP"), "")
+
+
+def _runs(pod: Object) -> bool:
+    statuses = dig(pod, "status", "containerStatuses", default=[])
+    return any("running" in (status.get("state") or {}) for status in statuses)
 
 
 def _waiting(reason: str, message: str) -> Object:
