@@ -8,6 +8,7 @@ import pytest
 
 from tasks.lab.microk8s import manifests, metallb
 from tests import upstream_data as upstream
+from tests.upstream.definitions import schema_drift
 from tests.upstream.emulated import Place, drift
 from tests.upstream_data import Object
 
@@ -69,5 +70,6 @@ def test_metallb(track: str) -> None:
     real = [o for file in ("crd", "metallb", "addresspool") for o in upstream.addon(track, f"metallb/{file}.yaml")]
 
     assert compared(emulated, real) == []
+    assert schema_drift(emulated, real) == []
     pool = next(o for o in real if o["kind"] == "IPAddressPool")
     assert emulated[-1]["spec"] == pool["spec"]

@@ -9,8 +9,9 @@ import pytest
 
 from tests import upstream_data as upstream
 from tests.upstream_schemas import Schema as Published
+from thinkube_nornir.lab.kube.custom import schema_of
 from thinkube_nornir.lab.kube.resources import Registry
-from thinkube_nornir.lab.kube.schema import Schema, mistakes, schema_of
+from thinkube_nornir.lab.kube.schema import Schema, mistakes
 
 REMOVED = {"v1 Pod.status.nodeAllocatableResourceClaimStatuses[].resources"}
 """Fields of an alpha feature that the newer client library no longer has."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 
 from tasks.lab.load_balancer import ADVERTISEMENT, GROUP, NAMESPACE, POOL, VERSION, Balancer
+from tasks.lab.microk8s.metallb_schemas import schema
 from tasks.lab.microk8s.node import Node
 from tasks.lab.tool import ToolError
 from thinkube_nornir.lab.kube import Object
@@ -79,19 +80,21 @@ def definitions(minor: tuple[int, int]) -> list[Object]:
                 "group": GROUP,
                 "scope": "Namespaced",
                 "names": {"kind": kind, "plural": plural},
-                "versions": [
-                    {
-                        "name": version,
-                        "served": True,
-                        "storage": version == versions[-1],
-                        "subresources": {"status": {}},
-                    }
-                    for version in versions
-                ],
+                "versions": [_served(schema(kind, minor), v, stored=v == versions[-1]) for v in versions],
             },
         }
         for kind, (plural, *versions) in kinds.items()
     ]
+
+
+def _served(declared: Object, version: str, *, stored: bool) -> Object:
+    return {
+        "name": version,
+        "served": True,
+        "storage": stored,
+        "schema": {"openAPIV3Schema": declared},
+        "subresources": {"status": {}},
+    }
 
 
 def manifests(minor: tuple[int, int]) -> list[Object]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from thinkube_nornir.lab.kube.objects import Object, dig
 from thinkube_nornir.lab.kube.status import ApiError
@@ -67,6 +68,8 @@ class Resource:
     custom: bool = False
     storage_version: str = ""
     """The version written into stored objects; empty for `version`."""
+    declared: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Of a custom kind: its CRD's schema of this version."""
 
     @property
     def api_version(self) -> str:
@@ -110,6 +113,7 @@ def custom_resources(definition: Object) -> Iterator[Resource]:
                 short_names=tuple(names.get("shortNames") or ()),
                 custom=True,
                 storage_version=storage,
+                declared=dig(version, "schema", "openAPIV3Schema", default={}),
             )
 
 

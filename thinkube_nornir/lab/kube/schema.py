@@ -1,4 +1,4 @@
-"""Types of the built-in kinds, read from the official client's models; custom resources have none and take anything.
+"""Types of the built-in kinds, read from the official client's models; custom.py has those of custom resources.
 
 Checked: field names at every depth, and whether a value is a string, number, boolean, list or map. Not checked: enums,
 ranges and required fields (validation.py has those that matter).
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from thinkube_nornir.lab.kube.objects import Object
-from thinkube_nornir.lab.kube.resources import Resource
 
 _LIST = re.compile(r"^[Ll]ist\[(.+)\]$")
 _DICT = re.compile(r"^[Dd]ict\([^,]+,\s*(.+)\)$|^[Dd]ict\[[^,]+,\s*(.+)\]$")
@@ -185,6 +184,20 @@ class Schema:
             return ""
         return _STRATEGIC_KEYS.get(kind) or (self.keys[0] if self.keys else "")
 
+    def mismatch(self, value: Any) -> str:
+        """What was expected instead of `value`; empty when it fits."""
+        kind, number = self.type, isinstance(value, int | float) and not isinstance(value, bool)
+        if kind in ("str", "bytes", "datetime", "date") or self.int_or_string:
+            also = self.int_or_string or self.name in _QUANTITIES
+            return "" if isinstance(value, str) or (also and number) else "string"
+        if kind == "bool":
+            return "" if isinstance(value, bool) else "boolean"
+        if kind in ("int", "float"):
+            return "" if number else "numeric (int or float)"
+        if _LIST.match(kind):
+            return "" if isinstance(value, list) else "list"
+        return "" if isinstance(value, dict) else "map"
+
 
 UNKNOWN = Schema("")
 
@@ -202,10 +215,8 @@ def item_key(schema: Schema, item: Object) -> dict[str, Any]:
     return {key: item.get(key, _KEY_DEFAULTS.get(key)) for key in schema.keys}
 
 
-def schema_of(resource: Resource) -> Schema:
-    if resource.custom:
-        return _CUSTOM
-    name = f"{resource.version.capitalize()}{resource.kind}"
+def built_in(version: str, kind: str) -> Schema:
+    name = f"{version.capitalize()}{kind}"
     return next((Schema(n) for n in (name, f"Core{name}") if _fields(n)), UNKNOWN)
 
 
@@ -213,7 +224,7 @@ def mistakes(schema: Schema, value: Any, path: str = "") -> Iterator[Mistake]:
     """Every unknown field and every value of a wrong type below `value`."""
     if value is None or not schema.known:
         return
-    if expected := _mismatch(schema, value):
+    if expected := schema.mismatch(value):
         yield Mistake(path, False, f"expected {expected}, got {type(value).__name__}")
     elif isinstance(value, list):
         for index, item in enumerate(value):
@@ -242,42 +253,12 @@ def prune(schema: Schema, value: Any) -> Any:
     return {name: prune(field, inner) for name, inner, field in kept if field is not None}
 
 
-def _mismatch(schema: Schema, value: Any) -> str:
-    """What was expected instead of `value`; empty when it fits."""
-    kind, number = schema.type, isinstance(value, int | float) and not isinstance(value, bool)
-    if kind in ("str", "bytes", "datetime", "date") or schema.int_or_string:
-        also = schema.int_or_string or schema.name in _QUANTITIES
-        return "" if isinstance(value, str) or (also and number) else "string"
-    if kind == "bool":
-        return "" if isinstance(value, bool) else "boolean"
-    if kind in ("int", "float"):
-        return "" if number else "numeric (int or float)"
-    if _LIST.match(kind):
-        return "" if isinstance(value, list) else "list"
-    return "" if isinstance(value, dict) else "map"
-
-
-_CUSTOM = Schema("custom resource")
-
-
 @functools.cache
 def _fields(type_name: str) -> Mapping[str, str]:
     """JSON field names and their types; empty for a type that is no structure."""
-    if type_name == _CUSTOM.type:
-        return _CustomFields(metadata="V1ObjectMeta", apiVersion="str", kind="str")
     from kubernetes.client import models  # 0.3 s, so not before the first write
 
     model = getattr(models, type_name, None) if type_name.isidentifier() else None
     if model is None or not hasattr(model, "openapi_types"):
         return {}
     return {model.attribute_map[name]: kind for name, kind in model.openapi_types.items()}
-
-
-class _CustomFields(dict[str, str]):
-    """A custom resource: metadata is known, every other field exists and holds anything."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-    def __missing__(self, name: str) -> str:
-        return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from thinkube_nornir.lab.kube import status
+from thinkube_nornir.lab.kube import custom, status
 from thinkube_nornir.lab.kube.objects import Object, dig, labels_of, name_of
 from thinkube_nornir.lab.kube.resources import Resource
 from thinkube_nornir.lab.kube.selectors import selects
@@ -57,7 +57,10 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
 
 def check(resource: Resource, obj: Object, live: Object | None) -> None:
     """Raise 422 Invalid, with every cause found."""
-    causes = [*_metadata(resource, obj), *_required(obj)]
+    causes = [
+        *_metadata(resource, obj),
+        *(custom.causes(resource.declared, obj) if resource.custom else _required(obj)),
+    ]
     if live is not None:
         causes += _unchanged(obj, live)
     if causes:
@@ -169,6 +172,10 @@ def _definition(obj: Object) -> Iterator[Cause]:
     wanted = f"{dig(obj, 'spec', 'names', 'plural')}.{dig(obj, 'spec', 'group')}"
     if name_of(obj) != wanted:
         yield Cause("metadata.name", f'Invalid value: "{name_of(obj)}": must be spec.names.plural+"."+spec.group')
+    for index, version in enumerate(dig(obj, "spec", "versions", default=[])):
+        if not dig(version, "schema", "openAPIV3Schema"):
+            field = f"spec.versions[{index}].schema.openAPIV3Schema"
+            yield Cause(field, "Required value: schemas are required", "FieldValueRequired")
     if sum(bool(version.get("storage")) for version in dig(obj, "spec", "versions", default=[])) != 1:
         yield Cause("spec.versions", "Invalid value: must have exactly one version marked as storage version")
 

@@ -6,8 +6,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from thinkube_nornir.lab.kube import addresses, admission, defaults, patch, status, validation
+from thinkube_nornir.lab.kube import addresses, admission, custom, defaults, patch, status, validation
 from thinkube_nornir.lab.kube.apply import server_side_apply
+from thinkube_nornir.lab.kube.custom import schema_of
 from thinkube_nornir.lab.kube.managed import Manager, track_update
 from thinkube_nornir.lab.kube.objects import (
     Key,
@@ -22,7 +23,7 @@ from thinkube_nornir.lab.kube.objects import (
     terminating,
 )
 from thinkube_nornir.lab.kube.resources import Registry, Resource
-from thinkube_nornir.lab.kube.schema import mistakes, prune, schema_of
+from thinkube_nornir.lab.kube.schema import mistakes, prune
 from thinkube_nornir.lab.kube.status import ApiError
 from thinkube_nornir.lab.kube.store import Store
 
@@ -143,7 +144,9 @@ class Writer:
     ) -> Object:
         """Defaults, validation, ownership, allocation; then store, unless nothing changed or this is a dry run."""
         obj["apiVersion"], obj["kind"] = _stored_version(resource), resource.kind
-        if not resource.custom:
+        if resource.custom:
+            custom.fill_in(resource.declared, obj)
+        else:
             defaults.fill_in(obj)
         if not tracked:
             operation = Manager(options.manager, "Update", options.subresource, resource.api_version)
@@ -166,10 +169,11 @@ class Writer:
         self._place(resource, obj, namespace)
         schema = schema_of(resource)
         found = list(mistakes(schema, obj))
-        if wrong := next((mistake for mistake in found if not mistake.unknown), None):
+        wrong = next((mistake for mistake in found if not mistake.unknown), None)
+        if wrong and (not resource.custom or wrong.path.startswith("metadata")):
             why = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
             raise ApiError(400, f"{why}: {wrong.path}: {wrong.what}")
-        unknown = [f'unknown field "{mistake.path}"' for mistake in found]
+        unknown = [f'unknown field "{mistake.path}"' for mistake in found if mistake.unknown]
         if unknown and options.validation == "Strict":
             raise ApiError(400, f"strict decoding error: {', '.join(unknown)}")
         if options.validation == "Warn":

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from kubernetes import client
@@ -356,22 +359,124 @@ def test_a_service_keeps_its_address(anywhere: client.ApiClient, name: str) -> N
 def test_custom_resources_are_served(anywhere: client.ApiClient, name: str) -> None:
     """A kind that a CRD defines can be discovered, applied, given a status, and goes with its CRD."""
     group = f"{name}.example.com"
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    version = {"name": "v1", "served": True, "storage": True, "schema": schema, "subresources": {"status": {}}}
+    with defined(anywhere, group, {"type": "object", "x-kubernetes-preserve-unknown-fields": True}) as custom:
+        widget = {"apiVersion": f"{group}/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"size": 1}}
+        made = applied(anywhere, widget, "us")
+        at = (group, "v1", "default", "widgets", "w")
+        custom.patch_namespaced_custom_object_status(*at, {"status": {"ready": True}, "spec": {"size": 2}})
+        found = custom.get_namespaced_custom_object(*at)
+
+    assert (made["metadata"]["generation"], found["spec"], found["status"]) == (1, {"size": 1}, {"ready": True})
+
+
+PART = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {"name": {"type": "string"}, "size": {"type": "integer", "default": 1}},
+}
+SPEC = {
+    "type": "object",
+    "required": ["color"],
+    "properties": {
+        "color": {"type": "string", "enum": ["red", "blue"]},
+        "parts": {
+            "type": "array",
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+            "items": PART,
+        },
+        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+        "port": {"x-kubernetes-int-or-string": True},
+        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def widgets(anywhere: client.ApiClient) -> Iterator[tuple[Any, str]]:
+    """The API of a kind with a schema, and its group."""
+    group = f"widgets-{uuid4().hex[:8]}.example.com"
+    with defined(anywhere, group, {"type": "object", "properties": {"spec": SPEC}}) as custom:
+        yield custom, group
+
+
+def widget(group: str, name: str, **spec: Any) -> Object:
+    return {"apiVersion": f"{group}/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        pytest.param({}, "spec.color", id="a required field is missing"),
+        pytest.param({"color": "green"}, "spec.color", id="a value that is not allowed"),
+        pytest.param({"color": "red", "parts": "all"}, "spec.parts", id="a wrong type"),
+        pytest.param({"color": "red", "labels": {"a": 1}}, "spec.labels.a", id="a wrong type in a map"),
+        pytest.param({"color": "red", "port": {}}, "spec.port", id="neither number nor text"),
+        pytest.param({"color": "red", "parts": [{"size": 2}]}, "spec.parts[0].name", id="missing in an item"),
+    ],
+)
+def test_a_custom_resource_keeps_to_its_schema(
+    widgets: tuple[Any, str], name: str, spec: dict[str, Any], field: str
+) -> None:
+    """What the CRD requires and forbids is invalid, and the field is named."""
+    custom, group = widgets
+
+    with pytest.raises(ApiException) as caught:
+        custom.create_namespaced_custom_object(group, "v1", "default", "widgets", widget(group, name, **spec))
+
+    code, status = refusal(caught)
+    assert (code, status["details"]["causes"][0]["field"]) == (422, field)
+
+
+def test_unknown_fields_of_a_custom_resource(anywhere: client.ApiClient, widgets: tuple[Any, str], name: str) -> None:
+    """Refused when asked strictly and in an apply, dropped otherwise; where the CRD keeps them they stay."""
+    custom, group = widgets
+    at = (group, "v1", "default", "widgets")
+    wrong = widget(group, name, color="red", colour="red", free={"any": {"thing": 1}})
+
+    with pytest.raises(ApiException) as strictly:
+        custom.create_namespaced_custom_object(*at, wrong, field_validation="Strict")
+    with pytest.raises(ApiException) as by_apply:
+        applied(anywhere, wrong, "us")
+    made = custom.create_namespaced_custom_object(*at, wrong)
+
+    assert 'unknown field "spec.colour"' in refusal(strictly)[1]["message"]
+    assert ".spec.colour: field not declared in schema" in refusal(by_apply)[1]["message"]
+    assert made["spec"] == {"color": "red", "free": {"any": {"thing": 1}}}
+
+
+def test_a_custom_resource_gets_defaults_and_merges_by_key(
+    anywhere: client.ApiClient, widgets: tuple[Any, str], name: str
+) -> None:
+    """Defaults of the CRD are filled in, also in items; two appliers own different items of a keyed list."""
+    _, group = widgets
+
+    made = applied(anywhere, widget(group, name, color="red", parts=[{"name": "a"}]), "us")
+    both = applied(anywhere, widget(group, name, color="red", parts=[{"name": "b", "size": 2}]), "them")
+
+    assert made["spec"]["parts"] == [{"name": "a", "size": 1}]
+    assert both["spec"]["parts"] == [{"name": "a", "size": 1}, {"name": "b", "size": 2}]
+
+
+def test_a_definition_needs_a_schema(anywhere: client.ApiClient, name: str) -> None:
+    """In v1 of its API; one that takes anything says so."""
+    with pytest.raises(ApiException) as caught, defined(anywhere, f"{name}.example.com", None):
+        pass
+
+    assert refusal(caught)[1]["details"]["causes"][0]["field"] == "spec.versions[0].schema.openAPIV3Schema"
+
+
+@contextmanager
+def defined(anywhere: client.ApiClient, group: str, schema: Object | None) -> Iterator[Any]:
+    """Serve a kind Widget in a group for the time of the block, which gets the API of custom objects."""
+    version: Object = {"name": "v1", "served": True, "storage": True, "subresources": {"status": {}}}
+    version |= {"schema": {"openAPIV3Schema": schema}} if schema else {}
     names = {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"}
     spec = {"group": group, "scope": "Namespaced", "names": names, "versions": [version]}
     definitions = use(client.ApiextensionsV1Api, anywhere)
     definitions.create_custom_resource_definition({"metadata": {"name": f"widgets.{group}"}, "spec": spec})
     _established(definitions, f"widgets.{group}")
-
-    widget = {"apiVersion": f"{group}/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"size": 1}}
-    made = applied(anywhere, widget, "us")
-    custom = use(client.CustomObjectsApi, anywhere)
-    at = (group, "v1", "default", "widgets", "w")
-    custom.patch_namespaced_custom_object_status(*at, {"status": {"ready": True}, "spec": {"size": 2}})
-
-    found = custom.get_namespaced_custom_object(*at)
-    assert (made["metadata"]["generation"], found["spec"], found["status"]) == (1, {"size": 1}, {"ready": True})
+    yield use(client.CustomObjectsApi, anywhere)
     definitions.delete_custom_resource_definition(f"widgets.{group}")
 
 

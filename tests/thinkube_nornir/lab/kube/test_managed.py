@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkube_nornir.lab.kube import Object
+from thinkube_nornir.lab.kube.custom import schema_of
 from thinkube_nornir.lab.kube.managed import from_fields, in_words, owned_values, to_fields
 from thinkube_nornir.lab.kube.patch import merge_patch, strategic_merge
 from thinkube_nornir.lab.kube.resources import Registry
-from thinkube_nornir.lab.kube.schema import mistakes, schema_of
+from thinkube_nornir.lab.kube.schema import mistakes
 from thinkube_nornir.lab.kube.selectors import label_predicate
 
 ELEMENTS = st.one_of(
