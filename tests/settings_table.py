@@ -81,7 +81,7 @@ def _row(name: str, doc: str) -> str:
 
 @cache
 def _hints() -> dict[str, Any]:
-    return get_type_hints(SCHEMA, include_extras=True)
+    return get_type_hints(SCHEMA, vars(settings), include_extras=True)
 
 
 def form(hint: Any) -> str:

@@ -48,7 +48,11 @@ class Database:
         try:
             self._prepare()
         except sqlite3.Error as error:
+            self._connection.close()
             raise ConfigError([Problem(str(path), f"the journal cannot be read: {error}", _FIX)]) from error
+        except ConfigError:
+            self._connection.close()
+            raise
 
     def _prepare(self) -> None:
         found = self._connection.execute("PRAGMA user_version").fetchone()[0]

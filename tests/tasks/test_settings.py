@@ -383,7 +383,7 @@ LEAF = (
 ANYTHING = st.recursive(LEAF, lambda some: st.lists(some, max_size=3) | st.dictionaries(NAMES, some, max_size=4))
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hosts=ANYTHING, data=st.dictionaries(NAMES, ANYTHING), groups=ANYTHING, defaults=ANYTHING, config=ANYTHING)
 def test_no_content_ends_in_another_error(
     installation: Path, hosts: Any, data: Any, groups: Any, defaults: Any, config: Any

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,8 +24,9 @@ SNAP = {"host": "h1", "component": "p.a", "key": "snap:x", "summary": "install x
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database(tmp_path / "state" / "journal.sqlite")
+def database(tmp_path: Path) -> Iterator[Database]:
+    with closing(Database(tmp_path / "state" / "journal.sqlite")) as database:
+        yield database
 
 
 def test_the_first_state_before_is_kept(database: Database) -> None:
@@ -60,8 +63,11 @@ def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
         file.seek(4096 * 4)
         file.write(b"\xff" * 4096 * 8)
 
-    with pytest.raises(ThinkubeError, match=r"journal\.sqlite is damaged") as caught:
-        StoredLedger(Database(path), "ssh").changes()
+    with (
+        closing(Database(path)) as damaged,
+        pytest.raises(ThinkubeError, match=r"journal\.sqlite is damaged") as caught,
+    ):
+        StoredLedger(damaged, "ssh").changes()
 
     assert caught.value.fix.startswith("move the file away")
 
@@ -76,7 +82,8 @@ def test_a_killed_change_stays_intended(tmp_path: Path) -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], check=False)
 
-    change = StoredLedger(Database(path), "ssh").ours("h1", "snap:x")
+    with closing(Database(path)) as database:
+        change = StoredLedger(database, "ssh").ours("h1", "snap:x")
 
     assert ended.returncode == -9
     assert change is not None

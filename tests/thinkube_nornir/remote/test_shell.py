@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.local_shell import SHELLS, LocalHost, each_shell
@@ -27,7 +27,7 @@ def host(request: pytest.FixtureRequest) -> Iterator[LocalHost]:
     host.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(arguments=st.lists(ARGUMENT, max_size=5))
 def test_any_argument_list_arrives_byte_for_byte(host: LocalHost, arguments: list[bytes]) -> None:
     """No quote, newline, blank, escape or undecodable byte changes an argument; nothing is taken apart."""
@@ -38,7 +38,7 @@ def test_any_argument_list_arrives_byte_for_byte(host: LocalHost, arguments: lis
     assert done.stdout == (b"".join(word + b"\0" for word in arguments) or b"\0")
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30)
 @given(data=st.binary(max_size=6000))
 def test_any_stdin_and_output_arrive_byte_for_byte(host: LocalHost, data: bytes) -> None:
     """What goes in comes out, with NUL bytes and without a final newline."""

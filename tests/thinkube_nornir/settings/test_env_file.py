@@ -23,7 +23,7 @@ def test_what_a_shell_quotes_is_read_back(value: str, export: bool) -> None:
     assert (parsed.values, parsed.mistakes) == ({"NAME": value}, ())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=SHELLISH)
 def test_what_is_accepted_means_the_same_to_sh(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A file that a shell would read differently is refused, never read in a way of our own."""
