@@ -148,9 +148,18 @@ def grep(pattern: str, folder: str) -> Fact[tuple[str, ...]]:
 
 
 def parse_global(done: Completed) -> tuple[str, ...]:
-    """The `Global:` line of `resolvectl dns` or `resolvectl domain`; nothing when resolved does not run."""
-    lines = [line.partition(":")[2].split() for line in done.text.splitlines() if line.startswith("Global:")]
-    return tuple(lines[0]) if lines else ()
+    """The global part of `resolvectl dns` or `resolvectl domain`; nothing when resolved does not run.
+
+    Lists are wrapped at 80 columns, and go on below, indented.
+
+    >>> from thinkube_nornir.command import Command
+    >>> parse_global(Completed(Command(("resolvectl",)), 0, b"Global: ~a\\n        ~b\\nLink 2 (eth0): ~c\\n", b""))
+    ('~a', '~b')
+
+    Source: redhat-plumbers/systemd-rhel9@02d5550437a1 src/resolve/resolvectl.c (status_print_strv_ifindex)
+    """
+    found = re.search(r"^Global:(.*(?:\n\s.*)*)", done.text, re.MULTILINE)
+    return tuple(found[1].split()) if found else ()
 
 
 def permissions(path: str) -> Fact[str]:

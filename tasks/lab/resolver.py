@@ -3,7 +3,9 @@
 Source: redhat-plumbers/systemd-rhel9@fc7505713e60 src/resolve/resolved-dns-scope.c
 Source: redhat-plumbers/systemd-rhel9@422b27fca6e4 src/resolve/resolved-dns-query.c
 Source: redhat-plumbers/systemd-rhel9@3e71ea58a817 src/resolve/resolved-resolv-conf.c
-Unproven: resolvectl's and getent's texts are written from examples, not from their sources.
+Source: redhat-plumbers/systemd-rhel9@02d5550437a1 src/resolve/resolvectl.c (status_print_strv_ifindex)
+Source: bminor/glibc@04277e02d7f5 nss/getent.c
+Unproven: the texts of resolvectl's query and status are written from examples.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from thinkube_nornir.lab.emulation import Call, LabHost, Reply
 
 DROP_INS = "/etc/systemd/resolved.conf.d"
 STUB = "127.0.0.53"
+COLUMNS = 80
 
 
 def load(host: LabHost) -> None:
@@ -205,12 +208,28 @@ def _status(host: LabHost) -> str:
 
 
 def _dns(host: LabHost) -> str:
-    link = f"Link 2 ({lan_link(host)}): {' '.join(link_servers(host))}"
-    return f"Global: {' '.join(machine(host).resolved.servers)}\n{link}\n"
+    return _listed("Global", machine(host).resolved.servers) + _listed(_link(host), link_servers(host))
 
 
 def _domain(host: LabHost) -> str:
-    return f"Global: {' '.join(_domains(machine(host).resolved))}\nLink 2 ({lan_link(host)}):\n"
+    link = [str(d) for d in host.settings.get("dns_search_domains") or ()]
+    return _listed("Global", _domains(machine(host).resolved)) + _listed(_link(host), link)
+
+
+def _link(host: LabHost) -> str:
+    return f"Link 2 ({lan_link(host)})"
+
+
+def _listed(head: str, items: Sequence[str]) -> str:
+    """Wrapped at 80 columns, which is what a program without a terminal has."""
+    indent = len("Global: ")
+    text, position = f"{head}:", len(head) + 2
+    for item in items:
+        if position <= indent or position + 1 + len(item) < COLUMNS:
+            text, position = f"{text} {item}", position + 1 + len(item)
+        else:
+            text, position = f"{text}\n{' ' * indent}{item}", len(item) + indent
+    return f"{text}\n"
 
 
 def _domains(settings: Resolved) -> list[str]:
@@ -232,9 +251,8 @@ async def getent(call: Call) -> Reply:
         found = [next((f"{x}\n" for x in lines if k in (x.split(":")[0], x.split(":")[2])), "") for k in keys]
         found = found if keys else [f"{x}\n" for x in lines]
     else:
-        raise ToolError(
-            1, f"Unknown database: {database}\nTry `getent --help' or `getent --usage' for more information.\n"
-        )
+        see = "Try `getent --help' or `getent --usage' for more information.\n"
+        raise ToolError(1, f"Unknown database: {database}\n", see)
     return Reply(0 if all(found) else 2, "".join(found))
 
 
@@ -243,7 +261,7 @@ def _names(host: LabHost, database: str, name: str) -> str:
     if database == "hosts":
         return "".join(f"{r:<15} {name}\n" for r in records)
     return "".join(
-        f"{r:<15} {kind:<6} {name if (r, kind) == (records[0], 'STREAM') else ''}".rstrip() + "\n"
+        f"{r:<15} {kind:<6} {name if (r, kind) == (records[0], 'STREAM') else ''}\n"
         for r in records
         for kind in ("STREAM", "DGRAM", "RAW")
     )

@@ -60,6 +60,14 @@ def test_ports_are_read_from_addresses_of_both_families() -> None:
     assert parse_ports(_said(rows)) == {53, 16443}
 
 
+def test_a_long_global_list_goes_on_in_the_next_lines() -> None:
+    """resolvectl wraps at 80 columns; the routing domain may stand in any of the lines."""
+    wrapped = "Global: a.example b.example\n        ~home.example\n        ~c.example\nLink 2 (eth0): ~d.example\n"
+
+    assert parse_global(_said(wrapped)) == ("a.example", "b.example", "~home.example", "~c.example")
+    assert parse_global(_said("Global:\nLink 2 (eth0): 8.8.8.8\n")) == ()
+
+
 def test_global_line_of_resolvectl() -> None:
     """Links' lines are not the global ones."""
     assert parse_global(_said("Global: 192.168.191.1\nLink 2 (eth0): 8.8.8.8\n")) == ("192.168.191.1",)

@@ -173,6 +173,19 @@ def test_a_links_search_domain_routes_as_the_global_one() -> None:
     assert "not found" in str(here.sh("tkc", "resolvectl", "query", "x.example.org").stderr)
 
 
+def test_resolvectl_wraps_long_lists() -> None:
+    """What does not fit into 80 columns stands below, indented."""
+    here = lab()
+    domains = [f"~number-{n}.very-long-domain.example" for n in range(4)]
+    here.hosts["tkc"].files.write(DROP_IN, f"[Resolve]\nDNS=192.168.191.1\nDomains={' '.join(domains)}\n")
+    here.sh("tkc", "systemctl", "restart", "systemd-resolved")
+
+    lines = str(here.sh("tkc", "resolvectl", "domain").stdout).splitlines()
+
+    assert lines[:2] == [f"Global: {domains[0]} {domains[1]}", f"        {domains[2]} {domains[3]}"]
+    assert str(here.sh("tkc", "resolvectl", "dns").stdout).splitlines()[0] == "Global: 192.168.191.1"
+
+
 def test_pods_resolve_through_the_served_corefile() -> None:
     """A change of the ConfigMap is taken by plugin reload; a wrong file is ignored and the old one serves on."""
     here, api = cluster()
