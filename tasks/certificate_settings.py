@@ -18,6 +18,8 @@ ACME_SERVERS = {
 TOKEN = "CLOUDFLARE_TOKEN"  # noqa: S105  a secret's name
 _MAIL = re.compile(r"[^@\s]+@([a-z0-9-]+\.)+[a-z]{2,}", re.IGNORECASE)
 _REFUSED = ("example.com", "example.net", "example.org")
+_ALL_MENDED = (1, 18, 0)
+_FIRST_MENDED = {(1, 16): (1, 16, 4), (1, 17): (1, 17, 1)}
 _NO_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", "cert-manager")
 
 
@@ -31,6 +33,25 @@ def mail(text: str) -> str:
         raise ValueError("must be a mail address such as admin@home.example")
     if text.rpartition("@")[2].lower() in _REFUSED:
         raise ValueError("must be a real mailbox: Let's Encrypt refuses addresses of example.com, .net and .org")
+    return text
+
+
+def cert_manager_version(text: str) -> str:
+    """A release that can clean up after a challenge at Cloudflare, whose records have no zone_id since January 2025.
+
+    One that cannot never ends the first of two challenges of the same name, so that the second one never begins.
+
+    Source: cert-manager/cert-manager@v1.16.4 pkg/issuer/acme/dns/cloudflare/cloudflare.go
+    Source: cert-manager/cert-manager@v1.17.1 pkg/issuer/acme/dns/cloudflare/cloudflare.go
+    """
+    from tasks.setting_values import chart_version
+
+    major, minor, patch = (int(part) for part in chart_version(text).removeprefix("v").split("-")[0].split("."))
+    if (major, minor, patch) < _FIRST_MENDED.get((major, minor), _ALL_MENDED):
+        raise ValueError(
+            "must be v1.20.3, or another release that knows Cloudflare's records of today: v1.18.0 and newer, v1.17.1 "
+            "and newer patches of it, v1.16.4 and v1.16.5; others never end a challenge there"
+        )
     return text
 
 
@@ -55,7 +76,7 @@ def acme_has_a_mailbox(hosts: Hosts) -> Iterator[Mistake]:
         missing = "acme_email" not in host.settings and "acme_email" not in host.mistaken
         if is_acme(host.settings) and missing:
             what = f"{host.name}: acme_issuer is {host.settings['acme_issuer']}, and acme_email is not set"
-            yield Mistake(what, "Let's Encrypt writes there before a certificate ends", host.name, "acme_issuer")
+            yield Mistake(what, "the account at Let's Encrypt is registered with it", host.name, "acme_issuer")
 
 
 def copies_go_to_namespaces_of_their_own(hosts: Hosts) -> Iterator[Mistake]:

@@ -77,9 +77,9 @@ class Settings(TypedDict, total=False):
     acme_issuer: Literal["ca", "letsencrypt-staging", "letsencrypt-prod"]
     """Who signs the certificate: this installation's own authority, or Let's Encrypt."""
     acme_email: Annotated[str, AfterValidator(certificate_settings.mail)]
-    """A mailbox you read; needed for Let's Encrypt, which writes there before a certificate ends."""
-    cert_manager_version: Annotated[str, AfterValidator(values.chart_version)]
-    """Version of cert-manager's chart."""
+    """The address of the account at Let's Encrypt, needed there; it sends no mail before a certificate ends."""
+    cert_manager_version: Annotated[str, AfterValidator(certificate_settings.cert_manager_version)]
+    """Version of cert-manager's chart; not one that leaves its records at Cloudflare."""
     dns01_resolvers: Annotated[list[Annotated[str, AfterValidator(certificate_settings.resolver)]], MinLen(1)]
     """Whom cert-manager asks whether Let's Encrypt can see its DNS record; 8.8.8.8 and 1.1.1.1 when not set."""
     certificate_namespaces: list[Label]

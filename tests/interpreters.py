@@ -1,8 +1,7 @@
-"""The Pythons of this machine: `python tests/interpreters.py` prints the newest one. Runs on any of them by itself."""
+"""The Pythons of this machine."""
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 LEAST = (3, 11)
@@ -34,6 +33,3 @@ def _runs(path: Path, version: "tuple[int, int]") -> bool:
         return False
     return done.stdout.split() == [str(version[0]), str(version[1]), "final"]
 
-
-if __name__ == "__main__":
-    sys.stdout.write(f"{next(iter(pythons().values()), sys.executable)}\n")

@@ -153,6 +153,15 @@ def issuing_state(task: Task) -> str:
     return "\n".join(lines)
 
 
+def refused_challenges(task: Task) -> frozenset[str]:
+    """Challenges whose record was not made, by name: cert-manager says why in their reason."""
+    found = kube(task).list(ACME_API, "Challenge", SOURCE_NAMESPACE)
+    mine = {
+        name_of(obj): obj.get("status") or {} for obj in found if name_of(obj).startswith(f"{certificate_name(task)}-")
+    }
+    return frozenset(n for n, s in mine.items() if s.get("processing") and s.get("reason") and not s.get("presented"))
+
+
 def _failed_orders(task: Task) -> dict[str, str]:
     """Of the certificate as it is asked for now."""
     found = kube(task).list(ACME_API, "Order", SOURCE_NAMESPACE)

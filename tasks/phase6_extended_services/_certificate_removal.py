@@ -25,8 +25,9 @@ from tasks.phase6_extended_services._issuing import (
     TOKEN_SECRET,
     certificate_name,
 )
-from thinkube_nornir.cluster import Cluster, delete, restore, wait_all
+from thinkube_nornir.cluster import Cluster, delete, drop_finalizer, restore, wait_all
 from thinkube_nornir.context import context
+from thinkube_nornir.errors import DeadlinePassed
 from thinkube_nornir.helm import recorded, uninstall
 from thinkube_nornir.outcome import all_of, unchanged
 
@@ -34,6 +35,7 @@ _ISSUERS = (*ACME_SERVERS, AUTHORITY, f"{AUTHORITY}-root")
 _PRODUCTION = "letsencrypt-prod"
 _WEBHOOK_KEY = "cert-manager-webhook-ca"
 _LEASES = ("cert-manager-controller", "cert-manager-cainjector-leader-election")
+_FINALIZER = "acme.cert-manager.io/finalizer"
 _CHALLENGES = 120.0  # seconds for the controller to remove its records at Cloudflare
 
 
@@ -53,9 +55,31 @@ def remove_certificate(task: Task) -> Result:
     api, name = kube(task), certificate_name(task)
     result = restore(api, API, "Certificate", name, SOURCE_NAMESPACE)
     if result.changed and not context(task).dry_run and api.get(API, "Certificate", name, SOURCE_NAMESPACE) is None:
-        for kind in ("Challenge", "Order"):
-            _await_none(api, kind, name)
+        _await_none(api, "Order", name)
+        result = all_of(task, result, *_end_challenges(task, api, name))
     return result
+
+
+def _end_challenges(task: Task, api: Cluster, certificate: str) -> list[Result]:
+    """One whose record Cloudflare does not let go stays for ever: with a token that was taken back, say.
+
+    Source: cert-manager/cert-manager@v1.20.3 pkg/controller/acmechallenges/sync.go
+    """
+    try:
+        _await_none(api, "Challenge", certificate)
+    except DeadlinePassed:
+        stuck = [obj for obj in _of(api, "Challenge", certificate) if obj["metadata"].get("deletionTimestamp")]
+        if not stuck:
+            raise
+        return [_let_go(api, obj) for obj in stuck]
+    return [unchanged(task, "no challenge is left")]
+
+
+def _let_go(api: Cluster, challenge: Object) -> Result:
+    status, record = challenge.get("status") or {}, f"_acme-challenge.{challenge['spec']['dnsName']}"
+    left = f"; its record {record} was left at Cloudflare" if status.get("presented") else ""
+    summary = f"let Challenge {name_of(challenge)} go{left}: {status.get('reason', 'its controller does not')}"
+    return drop_finalizer(api, {**challenge, "apiVersion": ACME_API, "kind": "Challenge"}, _FINALIZER, summary=summary)
 
 
 def _await_none(api: Cluster, kind: str, certificate: str) -> None:
@@ -66,6 +90,10 @@ def _await_none(api: Cluster, kind: str, certificate: str) -> None:
 
     what = f"the controller to end its {kind.lower()}s of {certificate}"
     wait_all(api, ACME_API, kind, SOURCE_NAMESPACE, condition=none, what=what, timeout=_CHALLENGES)
+
+
+def _of(api: Cluster, kind: str, certificate: str) -> list[Object]:
+    return [o for o in api.list(ACME_API, kind, SOURCE_NAMESPACE) if name_of(o).startswith(f"{certificate}-")]
 
 
 def remove_certificate_secret(task: Task) -> Result:

@@ -1,4 +1,11 @@
-"""Cloudflare's answer to whether the token is good: asked from the control plane, as cert-manager will ask there."""
+"""What Cloudflare says to the token: asked from the control plane, as cert-manager will ask there.
+
+A token belongs to a user or to an account, and only a user's is known to /user/tokens/verify: so the zone is looked up,
+which both can. That the token may also edit records shows only when one is written: reading them needs DNS:Read, which
+DNS:Edit includes.
+
+Source: cert-manager/cert-manager@v1.20.3 pkg/issuer/acme/dns/cloudflare/cloudflare.go
+"""
 
 from __future__ import annotations
 
@@ -16,22 +23,24 @@ from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import run
 
 _API = "https://api.cloudflare.com/client/v4"
-_EDIT = "#dns_records:edit"
 _SECONDS = "20"
 _FIX = "make a token with Zone:Read and DNS:Edit for this zone, and set it as CLOUDFLARE_TOKEN"
 
 
-def token_may_edit_the_zone(task: Task) -> Result:
-    """Before anything is changed: with a wrong token, cert-manager waits an hour before it tries again."""
+def token_sees_the_zone(task: Task) -> Result:
+    """Before anything is changed: cert-manager would try again and again with a wrong token, and say so nowhere."""
     if not acme(task):
         return unchanged(task, "certificates come from the installation's own authority")
-    state = (_asked(task, "/user/tokens/verify").get("result") or {}).get("status")
-    expect(state == "active", "Cloudflare does not accept the token", why=f"its status is {state}", fix=_FIX)
     zone = _zone(task)
-    given = zone.get("permissions")
-    why = f"the token may: {', '.join(given or ()) or 'nothing'}"
-    expect(given is None or _EDIT in given, f"the token cannot edit zone {zone['name']}", why=why, fix=_FIX)
-    return unchanged(task, f"the token may edit zone {zone['name']}")
+    state = zone.get("status")
+    expect(
+        state == "active",
+        f"zone {zone['name']} is not active",
+        why=f"its status is {state}: Cloudflare's servers do not answer for it",
+        fix="set the name servers that Cloudflare names for the zone at the domain's registrar",
+    )
+    _asked(task, f"/zones/{zone['id']}/dns_records?type=TXT&per_page=5")
+    return unchanged(task, f"the token sees zone {zone['name']} and its records")
 
 
 def _zone(task: Task) -> dict[str, Any]:
@@ -67,6 +76,15 @@ def _asked(task: Task, path: str) -> dict[str, Any]:
         raise CheckFailed(
             "Cloudflare's answer is not understood", why=done.text[:500], fix="see what answers at api.cloudflare.com"
         ) from None
-    errors = "; ".join(f"{e.get('code')}: {e.get('message')}" for e in answer.get("errors") or ())
-    expect(answer.get("success"), "Cloudflare refuses the token", why=errors or "it says no reason", fix=_FIX)
+    why = f"{path.partition('?')[0]}: {_errors(answer.get('errors')) or 'it says no reason'}"
+    expect(answer.get("success"), "Cloudflare refuses the token", why=why, fix=_FIX)
     return answer
+
+
+def _errors(found: Any) -> str:
+    """With those below them, which often say more: `6003: Invalid request headers <- 6111: Invalid format ...`."""
+    told = []
+    for error in found or ():
+        below = _errors(error.get("error_chain"))
+        told.append(f"{error.get('code')}: {error.get('message')}" + (f" <- {below}" if below else ""))
+    return "; ".join(told)

@@ -11,6 +11,8 @@ letsencrypt-prod, Let's Encrypt does, and asks for TXT records that cert-manager
 from __future__ import annotations
 
 import base64
+import time
+from collections.abc import Callable
 from typing import Any
 
 from nornir.core.task import Result, Task
@@ -21,7 +23,7 @@ from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.phase6_extended_services import _certificate_checks as checks
 from tasks.phase6_extended_services import _certificate_removal as removal
 from tasks.phase6_extended_services import _copier, _copies
-from tasks.phase6_extended_services._cloudflare import token_may_edit_the_zone
+from tasks.phase6_extended_services._cloudflare import token_sees_the_zone
 from tasks.phase6_extended_services._issuing import (
     API,
     DEFINITION,
@@ -47,6 +49,7 @@ from thinkube_nornir.secret import Secret
 
 _ISSUERS = 60.0  # seconds
 _CERTIFICATE = 900.0  # two to ten minutes: three names, each a record, its propagation and a TTL
+_LOOK = 60.0
 
 
 def create_namespace(task: Task) -> Result:
@@ -91,19 +94,20 @@ def _await_issuer(task: Task, name: str) -> None:
     try:
         wait(kube(task), API, "ClusterIssuer", name, condition=checks.is_current, what=what, timeout=_ISSUERS)
     except DeadlinePassed as error:
-        account = "an account needs outgoing HTTPS, name resolution, and a mailbox that Let's Encrypt accepts"
+        account = "an account needs outgoing HTTPS, name resolution, and an address that Let's Encrypt accepts"
         raise DeadlinePassed(error.what, why=error.why, fix=account if acme(task) else checks.LOG) from error
 
 
 def request_certificate(task: Task) -> Result:
-    """After a failure cert-manager waits an hour; asked anew, it tries at once. The secret stays meanwhile."""
+    """After a failure cert-manager waits an hour or longer; asked anew, it tries at once. The secret stays there."""
     api, name = kube(task), certificate_name(task)
     live = api.get(API, "Certificate", name, SOURCE_NAMESPACE)
     results = []
     if live is None:
         _must_be_free(task, name)
-    if live is not None and _gave_up(live):
-        summary = f"ask for certificate {name} anew: it failed at {live['status']['lastFailureTime']}"
+    cause = _why_anew(task, live) if live is not None else ""
+    if cause:
+        summary = f"ask for certificate {name} anew: {cause}"
         results.append(delete(api, API, "Certificate", name, SOURCE_NAMESPACE, summary=summary))
     return all_of(task, *results, apply(api, certificate_manifest(task)))
 
@@ -121,6 +125,13 @@ def _must_be_free(task: Task, name: str) -> None:
             why="it would be overwritten, and rollback could not put it back",
             fix="delete or rename it, then run again",
         )
+
+
+def _why_anew(task: Task, certificate: Object) -> str:
+    """Empty when it is not to be asked for anew."""
+    if _gave_up(certificate):
+        return f"it failed at {certificate['status']['lastFailureTime']}"
+    return "a challenge could not be presented" if checks.refused_challenges(task) else ""
 
 
 def _gave_up(certificate: Object) -> bool:
@@ -141,17 +152,38 @@ def await_certificate(task: Task) -> Result:
             raise _refused(task, found)
         return checks.is_current(found)
 
-    what = f"certificate {name} to be issued"
-    try:
-        wait(kube(task), API, "Certificate", name, SOURCE_NAMESPACE, condition=issued, what=what, timeout=_CERTIFICATE)
-    except DeadlinePassed as error:
-        fix = "a challenge that waits for its record: see that the resolvers in dns01_resolvers can be asked on port 53"
-        raise DeadlinePassed(error.what, why=f"{error.why}\n{checks.issuing_state(task)}", fix=fix) from error
+    _await_issue(task, name, issued)
     faults = checks.certificate_faults(task)
     if faults:
         why = "\n".join(faults)
         raise CheckFailed("the certificate is not the wanted one", why=why, fix="run the set-up again")
     return unchanged(task, f"certificate {name} is issued")
+
+
+def _await_issue(task: Task, name: str, issued: Callable[[Object | None], bool]) -> None:
+    """A record that Cloudflare refuses fails nothing: cert-manager tries again for ever, at growing intervals.
+
+    So we look by ourselves, and end the wait when two looks find the same challenge refused.
+
+    Source: cert-manager/cert-manager@v1.20.3 pkg/controller/acmechallenges/sync.go
+    """
+    api, end, refused = kube(task), time.monotonic() + _CERTIFICATE, frozenset[str]()
+    while True:
+        left = end - time.monotonic()
+        what, limit = f"certificate {name} to be issued", min(_LOOK, left)
+        try:
+            wait(api, API, "Certificate", name, SOURCE_NAMESPACE, condition=issued, what=what, timeout=limit)
+        except DeadlinePassed as error:
+            now = checks.refused_challenges(task)
+            if now & refused:
+                raise _refused(task, api.get(API, "Certificate", name, SOURCE_NAMESPACE) or {}) from error
+            refused = now
+            if left > _LOOK:
+                continue
+            fix = "a challenge that waits for its record: see that the resolvers in dns01_resolvers answer on port 53"
+            what = f"waited {_CERTIFICATE:g} s for {what}"
+            raise DeadlinePassed(what, why=f"{error.why}\n{checks.issuing_state(task)}", fix=fix) from error
+        return
 
 
 def _refused(task: Task, certificate: Object) -> ThinkubeError:
@@ -175,7 +207,7 @@ COMPONENT = Component(
     settings=("domain_name", "acme_issuer", "cert_manager_version"),
     secrets=(TOKEN,),
     uses_secrets=lambda host: is_acme({"acme_issuer": host.get("acme_issuer")}),
-    preconditions=chain(step(token_may_edit_the_zone, early=True)),
+    preconditions=chain(step(token_sees_the_zone, early=True)),
     setup=chain(
         create_namespace,
         install_release,

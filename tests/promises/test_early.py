@@ -9,7 +9,7 @@ from tests.promises.conftest import Labs
 pytestmark = pytest.mark.lab
 
 LETS_ENCRYPT = {"acme_issuer": "letsencrypt-prod", "acme_email": "me@home.example"}
-TOKEN_CHECK = ("phase6.cert_manager", "token_may_edit_the_zone", "tkc")
+TOKEN_CHECK = ("phase6.cert_manager", "token_sees_the_zone", "tkc")
 
 
 def test_a_wrong_token_of_phase_6_is_found_before_phase_5(labs: Labs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from nornir.core.inventory import Host
 
+from tasks.certificate_settings import cert_manager_version
 from tasks.phase6_extended_services.cert_manager import COMPONENT
 from tests.project_copy import copied_project
 from thinkube_nornir.errors import ConfigError
@@ -20,7 +21,10 @@ CASES = [
     ("acme_issuer: ca", "acme_issuer: letsencrypt-prod", "acme_issuer is letsencrypt-prod, and acme_email is not set"),
     ("acme_issuer: ca", "acme_issuer: ca\n    acme_email: nobody", "must be a mail address"),
     ("acme_issuer: ca", "acme_issuer: ca\n    acme_email: a@example.com", "must be a real mailbox"),
-    ("cert_manager_version: v1.16.1", "cert_manager_version: latest", "must be a chart's full version"),
+    ("cert_manager_version: v1.20.3", "cert_manager_version: latest", "must be a chart's full version"),
+    ("cert_manager_version: v1.20.3", "cert_manager_version: v1.15.5", "never end a challenge there"),
+    ("cert_manager_version: v1.20.3", "cert_manager_version: v1.16.3", "never end a challenge there"),
+    ("cert_manager_version: v1.20.3", "cert_manager_version: v1.17.0", "never end a challenge there"),
     ('"8.8.8.8:53"', '"8.8.8.8"', "must be an address with port"),
     ('"8.8.8.8:53"', '"dns.google:53"', "must be an IPv4 address"),
     ('"8.8.8.8:53"', '"8.8.8.8:99999"', "must be an address with port"),
@@ -79,3 +83,9 @@ def test_hosts_without_an_issuer_have_no_mistake() -> None:
     hosts = {"w": HostSettings("w", frozenset(), {}, frozenset())}
 
     assert [mistake for check in CHECKS for mistake in check(hosts)] == []
+
+
+@pytest.mark.parametrize("version", ["v1.16.4", "v1.16.5", "1.17.1", "v1.18.0-alpha.0", "v1.20.3", "v2.0.0"])
+def test_releases_that_end_their_challenges_are_accepted(version: str) -> None:
+    """By the tags that have the fix."""
+    assert cert_manager_version(version) == version

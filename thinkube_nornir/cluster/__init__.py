@@ -12,7 +12,7 @@
 Objects are plain dicts, as the API speaks them. Every error is a ThinkubeError that names the host.
 """
 
-from thinkube_nornir.cluster.changes import apply, delete, restore
+from thinkube_nornir.cluster.changes import apply, delete, drop_finalizer, restore
 from thinkube_nornir.cluster.handle import Cluster, cluster
 from thinkube_nornir.cluster.messages import Object
 from thinkube_nornir.cluster.objects import current_pods
@@ -38,6 +38,7 @@ __all__ = [
     "condition_true",
     "current_pods",
     "delete",
+    "drop_finalizer",
     "is_rolled_out",
     "node_ready",
     "pod_log",

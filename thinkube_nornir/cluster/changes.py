@@ -130,6 +130,23 @@ def restore(
     return changed(kube.task, summary, diff=shown)
 
 
+def drop_finalizer(kube: Cluster, obj: Object, finalizer: str, *, summary: str) -> Result:
+    """Let an object that is being deleted go, though its controller has not done what the finalizer stands for."""
+    at = obj["metadata"]
+    ref = Reference(obj["apiVersion"], obj["kind"], at["name"], at.get("namespace", ""))
+    kept = [name for name in at.get("finalizers") or [] if name != finalizer]
+    must_not_be_read_only(kube.task, summary)
+    if context(kube.task).dry_run:
+        return changed(kube.task, summary, planned=True)
+    path = kube.must_serve(ref.api_version, ref.kind).path(ref.namespace, ref.name)
+    change = {"metadata": {"finalizers": kept or None, "uid": at["uid"]}}
+    call = Call("PATCH", path, {"fieldManager": MANAGER}, change, "application/merge-patch+json", summary)
+    answer = kube.client.request(call, patience(kube.task))
+    if not answer.good and answer.status not in (404, 409):  # gone meanwhile, or another one of that name
+        raise refusal(answer, call.doing, kube.host)
+    return changed(kube.task, summary)
+
+
 def _promised(kube: Cluster, ref: Reference, manifest: Object, force: bool) -> Object:
     """The object as an apply would leave it; the manifest itself when a dry run cannot ask the API yet."""
     early = context(kube.task).dry_run  # the namespace or the CRD may be only promised so far

@@ -58,7 +58,7 @@ class Installed:
     status: str
     """`deployed`, `failed`, `pending-install`, `pending-upgrade`, `pending-rollback`, `uninstalling`."""
     chart: str
-    """With its version: `cert-manager-v1.16.1`."""
+    """With its version: `cert-manager-v1.20.3`."""
 
     def is_of(self, release: Release) -> bool:
         """Whether it is this chart in this version; helm takes versions with and without a `v`."""

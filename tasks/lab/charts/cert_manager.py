@@ -12,8 +12,9 @@ from tasks.lab.charts.chart import Chart, Rendering
 from tasks.lab.issuing.authority import Key
 from tasks.lab.issuing.base import Issuing
 from tasks.lab.issuing.certificates import Certificates
-from tasks.lab.issuing.challenges import Challenges, Orders
+from tasks.lab.issuing.challenges import Challenges
 from tasks.lab.issuing.issuers import Issuers
+from tasks.lab.issuing.orders import Orders
 from tasks.lab.issuing.requests import Requests
 from tasks.lab.microk8s.node import Node
 from thinkube_nornir.lab.kube import Object
@@ -184,7 +185,7 @@ def _controllers(node: Node) -> Sequence[Issuing]:
 CHART = Chart(
     "cert-manager",
     "https://charts.jetstack.io",
-    {"v1.18.2": "v1.18.2", "v1.17.2": "v1.17.2", "v1.16.1": "v1.16.1"},
+    {v: v for v in ("v1.20.3", "v1.18.6", "v1.17.4", "v1.16.5", "v1.16.1")},
     _DEFAULTS,
     _render,
     _controllers,

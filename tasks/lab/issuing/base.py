@@ -1,9 +1,14 @@
-"""What the controllers share: they work only while cert-manager's pod does, and keep keys they have not handed out."""
+"""What the controllers share: they work only while cert-manager's pod does, and keep keys they have not handed out.
+
+Source: cert-manager/cert-manager@v1.20.3 pkg/controller/util.go
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from tasks.lab.issuing.authority import Key
@@ -11,12 +16,13 @@ from tasks.lab.microk8s.node import Node
 from thinkube_nornir.lab.kube import Controller, Object
 from thinkube_nornir.lab.kube.controllers import Kind
 from thinkube_nornir.lab.kube.objects import Key as ObjectKey
-from thinkube_nornir.lab.kube.objects import dig, is_true
+from thinkube_nornir.lab.kube.objects import dig, is_true, key_of, terminating, uid_of
 
 API, ACME = "cert-manager.io/v1", "acme.cert-manager.io/v1"
 NAMESPACE = "cert-manager"
 DEPLOYMENT = ("apps/v1", "Deployment")
 SECRET = ("v1", "Secret")
+_FIRST, _LONGEST = 5.0, 1800.0  # seconds between attempts after an error
 
 
 class Issuing(Controller):
@@ -28,12 +34,20 @@ class Issuing(Controller):
         self.node, self.lab = node, node.host.lab
         self.keys = keys
         """By the uid of the Certificate: of the request under way."""
+        self._errors: dict[str, int] = {}
+        """By an object's uid: attempts that failed, one after the other."""
+        self._due: dict[str, float] = {}
+        """By an object's uid: the time of the loop's clock before which it is left alone."""
+        self._waiting: set[str] = set()
+        """Uids of objects that are left alone for a time that was known from the beginning."""
 
     def concerned(self, changed: Object) -> Iterable[ObjectKey]:
         return super().concerned(changed) if changed["kind"] in ("CertificateRequest", "Order") else self.every()
 
     def reconcile(self, obj: Object) -> None:
-        if self.running():
+        """A deletion is seen at once."""
+        early = asyncio.get_running_loop().time() < self._due.get(uid_of(obj), 0.0)
+        if self.running() and (terminating(obj) or not early):
             self.act(obj)
 
     def act(self, obj: Object) -> None:
@@ -42,6 +56,45 @@ class Issuing(Controller):
     def running(self) -> bool:
         found = self.cluster.get(*DEPLOYMENT, "cert-manager", NAMESPACE)
         return bool(dig(found, "status", "availableReplicas", default=0))
+
+    def retry(self, obj: Object) -> None:
+        """After an error, at growing intervals."""
+        count = self._errors[uid_of(obj)] = self._errors.get(uid_of(obj), -1) + 1
+        self.again(obj, min(_FIRST * 2**count, _LONGEST), settles=False)
+
+    def succeeded(self, obj: Object) -> None:
+        self._errors.pop(uid_of(obj), None)
+
+    def again(self, obj: Object, seconds: float, *, settles: bool) -> None:
+        """Leave the object alone for so long, of the real thing's time."""
+        delay = seconds / self.lab.speed
+        self._due[uid_of(obj)] = asyncio.get_running_loop().time() + delay
+        again = partial(self._look_again, uid_of(obj), key_of(obj))
+        self.cluster.queue.later(delay, (self, key_of(obj)), again, settles=settles)
+
+    def waited(self, obj: Object, seconds: float) -> bool:
+        """Whether the object was left alone for so long; begins with it when not."""
+        if uid_of(obj) in self._waiting:
+            self._waiting.discard(uid_of(obj))
+            return True
+        self._waiting.add(uid_of(obj))
+        self.again(obj, seconds, settles=True)
+        return False
+
+    def _look_again(self, uid: str, key: ObjectKey) -> None:
+        self._due[uid] = 0.0
+        found = self.cluster.get(*self.kind, name=key[1], namespace=key[0])
+        if found is not None and uid_of(found) == uid:
+            self.reconcile(found)
+
+    def tell_of(self, obj: Object, kind: str, reason: str, message: str) -> None:
+        self.cluster.event(obj, reason, message, warning=kind == "Warning")
+
+    def version(self) -> str:
+        """By the controller's image: what it can do depends on it."""
+        found = self.cluster.get(*DEPLOYMENT, "cert-manager", NAMESPACE)
+        containers: Any = dig(found, "spec", "template", "spec", "containers", default=[{"image": ""}])
+        return str(containers[0]["image"]).rpartition(":")[2]
 
     def arguments(self) -> list[str]:
         found = self.cluster.get(*DEPLOYMENT, "cert-manager", NAMESPACE)

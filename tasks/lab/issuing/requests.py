@@ -1,4 +1,7 @@
-"""CertificateRequests: signed by the issuer, or by Let's Encrypt when an order is done."""
+"""CertificateRequests: signed by the issuer, or by Let's Encrypt when an order is done.
+
+Source: cert-manager/cert-manager@v1.20.3 pkg/controller/certificaterequests/acme/acme.go
+"""
 
 from __future__ import annotations
 
@@ -64,8 +67,7 @@ class Requests(Issuing):
             }
             metadata = {"name": name, "namespace": namespace_of(obj), "ownerReferences": [owner_reference(obj)]}
             self.cluster.create({"apiVersion": ACME, "kind": "Order", "metadata": metadata, "spec": spec})
-            waiting = f"Waiting on certificate issuance from order {namespace_of(obj)}/{name}"
-            self.say(obj, "Ready", False, "Pending", f'{waiting}: "pending"')
+            self.say(obj, "Ready", False, "Pending", f"Created Order resource {namespace_of(obj)}/{name}")
             return
         state = dig(order, "status", "state", default="pending")
         if state == "valid":
@@ -74,3 +76,6 @@ class Requests(Issuing):
             why = dig(order, "status", "reason", default="")
             told = f'Failed to wait for order resource "{name}" to become ready: order is in "{state}" state: {why}'
             self.say(obj, "Ready", False, "Failed", told)
+        else:
+            waiting = f"Waiting on certificate issuance from order {namespace_of(obj)}/{name}"
+            self.say(obj, "Ready", False, "Pending", f'{waiting}: "{state}"')

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from tasks.lab import cloudflare
 from tasks.lab.cloudflare import TOKEN
 from tasks.lab.helm import store
 from tasks.lab.issuing import authority as pki
+from tasks.phase6_extended_services import _certificate_removal as removal
 from tasks.phase6_extended_services import cert_manager
 from tests.lab_cluster import LabCluster, Place
 from thinkube_nornir.component import Chain
-from thinkube_nornir.errors import CheckFailed, Refused, ThinkubeError
+from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused, ThinkubeError
 from thinkube_nornir.lab.kube import Object
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.secret import Secret
@@ -27,7 +29,7 @@ COMPONENT = cert_manager.COMPONENT
 NAMES = ("example.org", "*.example.org", "*.kn.example.org")
 SETTINGS = {
     "acme_issuer": "ca",
-    "cert_manager_version": "v1.16.1",
+    "cert_manager_version": "v1.20.3",
     "ingress_namespace": "ingress",
     "ingress_kn_namespace": "ingress-kn",
     "certificate_namespaces": ["shop"],
@@ -244,7 +246,7 @@ FAULTS: dict[str, list[tuple[str, Break]]] = {
     "release_is_as_wanted": [
         ("ca", obj(HELM, None)),
         ("ca", release("failed")),
-        ("ca", setting("cert_manager_version", "v1.17.2")),
+        ("ca", setting("cert_manager_version", "v1.18.6")),
         ("ca", setting("dns01_resolvers", ["9.9.9.9:53"])),
     ],
     "definitions_are_established": [
@@ -386,6 +388,32 @@ def test_rollback_leaves_the_cluster_as_it_was(tmp_path: Path, kind: str) -> Non
         cluster.close()
 
 
+@pytest.mark.parametrize("presented", [False, True])
+def test_rollback_ends_though_cloudflare_refuses(
+    acme: LabCluster, monkeypatch: pytest.MonkeyPatch, presented: bool
+) -> None:
+    """cert-manager keeps a challenge whose record it cannot remove; rollback lets it go, and says what stays."""
+    monkeypatch.setattr(cert_manager, "_LOOK", 0.3)
+    monkeypatch.setattr(cert_manager, "_CERTIFICATE", 1.0)
+    monkeypatch.setattr(removal, "_CHALLENGES", 1.0)
+    before, tokens = acme.objects(), cloudflare.account(acme.lab).tokens
+    kept = tokens[TOKEN]
+    if presented:
+        acme.machines["tkc"].settings["dns01_resolvers"] = ["192.0.2.1:53"]  # the record is not seen there
+    else:
+        tokens[TOKEN] = replace(kept, permissions=(cloudflare.ZONE, cloudflare.READ))
+    with pytest.raises(ThinkubeError):
+        acme.run(COMPONENT)
+    tokens[TOKEN] = replace(kept, permissions=(cloudflare.ZONE,))
+
+    results = acme.run(COMPONENT, "rollback")
+
+    told = str(results["remove_certificate"].result)
+    assert ("its record _acme-challenge.example.org was left at Cloudflare" in told) is presented
+    assert "10000: Authentication error" in told
+    assert acme.objects() == before
+
+
 @pytest.mark.parametrize("steps", range(1, len(COMPONENT.setup.steps)))
 def test_rollback_works_on_a_half_finished_set_up(tmp_path: Path, steps: int) -> None:
     """After any of its steps."""
@@ -424,28 +452,72 @@ def test_a_wrong_token_is_refused_before_anything_is_changed(acme: LabCluster) -
     """With cert-manager itself it would cost an hour."""
     acme.machines["tkc"].secrets = {"CLOUDFLARE_TOKEN": Secret("some-other-token")}
 
-    error = acme.run(COMPONENT, "preconditions")["token_may_edit_the_zone"].exception
+    error = acme.run(COMPONENT, "preconditions")["token_sees_the_zone"].exception
 
     assert isinstance(error, CheckFailed)
-    assert "Invalid API Token" in error.why
+    assert "9109: Invalid access token" in error.why
     assert not any("some-other-token" in command for command in acme.machines["tkc"].sent)
 
 
 def test_a_certificate_that_was_refused_is_asked_for_anew(acme: LabCluster) -> None:
     """The failure is told at once with its cause; after it is removed, the next run does not wait an hour."""
-    acme.run(COMPONENT, "preconditions")
-    tokens = acme.lab.state["cloudflare"].tokens
-    kept = tokens.pop(TOKEN)
+    acme.lab.state["caa"] = {"example.org"}
     with pytest.raises(ThinkubeError, match="was not issued") as caught:
         acme.run(COMPONENT)
-    assert "Authentication error" in caught.value.why
+    assert "prevents issuance" in caught.value.why
     assert acme.get(*COPY) is None
 
-    tokens[TOKEN] = kept
+    acme.lab.state["caa"] = set()
     results = acme.run(COMPONENT)
 
     assert "anew" in str(results["request_certificate"].result)
     assert acme.check(COMPONENT, "certificate_is_ready").exception is None
+
+
+def test_a_refused_record_is_told_before_the_deadline(acme: LabCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cert-manager tries again for ever, and its Certificate never fails: a token that may only read shows so."""
+    monkeypatch.setattr(cert_manager, "_LOOK", 0.3)
+    tokens = cloudflare.account(acme.lab).tokens
+    tokens[TOKEN] = cloudflare.Token(("example.org",), (cloudflare.ZONE, cloudflare.READ))
+    assert acme.run(COMPONENT, "preconditions")["token_sees_the_zone"].exception is None
+
+    with pytest.raises(ThinkubeError, match="was not issued") as caught:
+        acme.run(COMPONENT)
+
+    assert "Error: 10000: Authentication error" in caught.value.why
+    plan = acme.run(COMPONENT, dry_run=True)
+    assert "anew: a challenge could not be presented" in str(plan["request_certificate"].result)
+    tokens[TOKEN] = cloudflare.Token(("example.org",))
+    acme.run(COMPONENT)
+    assert acme.check(COMPONENT, "certificate_is_ready").exception is None
+
+
+def test_a_release_without_the_fix_waits_until_the_deadline(acme: LabCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is why such a version is no setting; the deadline shows what cert-manager says."""
+    monkeypatch.setattr(cert_manager, "_LOOK", 0.3)
+    monkeypatch.setattr(cert_manager, "_CERTIFICATE", 2.0)
+
+    with setting("cert_manager_version", "v1.16.1")(acme), pytest.raises(DeadlinePassed, match="waited 2 s") as caught:
+        acme.run(COMPONENT)
+
+    assert "7003: Could not route to /client/v4/zones/dns_records/" in caught.value.why
+
+
+def test_a_release_of_ours_is_upgraded(cluster: LabCluster) -> None:
+    """From the version that was pinned before: the plan shows it, and the certificate stays the same."""
+    with setting("cert_manager_version", "v1.16.1")(cluster):
+        cluster.run(COMPONENT)
+    before = (cluster.get(*SECRET) or {})["data"]
+
+    plan = cluster.run(COMPONENT, dry_run=True)
+    results = cluster.run(COMPONENT)
+
+    assert outcome_of(plan["install_release"]) is Outcome.PLANNED
+    assert "v1.20.3" in str(plan["install_release"].result)
+    assert outcome_of(results["install_release"]) is Outcome.CHANGED
+    assert store.revisions(cluster.api, "cert-manager")[-1].version == "v1.20.3"
+    assert (cluster.get(*SECRET) or {})["data"] == before
+    assert {str(r.exception) for r in cluster.run(COMPONENT, "verify").values()} == {"None"}
 
 
 def test_another_issuer_gives_another_certificate(acme: LabCluster) -> None:
@@ -507,7 +579,7 @@ def test_definitions_that_were_there_before_stay(cluster: LabCluster) -> None:
 def test_a_cert_manager_of_others_gets_its_version_and_values_back(cluster: LabCluster) -> None:
     """With all that it needs: it was there before us."""
     cluster.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cert-manager"}})
-    source = ("cert-manager", "--repo", "https://charts.jetstack.io", "--version", "v1.17.2")
+    source = ("cert-manager", "--repo", "https://charts.jetstack.io", "--version", "v1.18.6")
     upgrade = ("upgrade", "cert-manager", *source, "--install", "--namespace", "cert-manager", "--values", "-")
     values = "crds: {enabled: true}\nreplicaCount: 2\n"
     cluster.do(cluster.lab.call("tkc", "/snap/bin/microk8s.helm3", *upgrade, "--wait", stdin=values))
@@ -565,27 +637,54 @@ def test_somebody_elses_certificate_is_not_overwritten(cluster: LabCluster) -> N
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"status": "disabled"}, "its status is disabled"),
+        ({"status": "disabled"}, "9109: Invalid access token"),
         ({"zones": ()}, "Cloudflare lists none"),
-        ({"permissions": ("#zone:read",)}, "#zone:read"),
+        ({"permissions": (cloudflare.EDIT,)}, "Cloudflare lists none"),
+        ({"permissions": (cloudflare.ZONE,)}, "10000: Authentication error"),
     ],
 )
-def test_a_token_must_be_able_to_do_what_is_needed(acme: LabCluster, change: dict[str, Any], says: str) -> None:
-    """Active, for this zone, and allowed to edit records."""
-    acme.run(COMPONENT, "preconditions")
-    tokens = acme.lab.state["cloudflare"].tokens
+def test_a_token_must_see_what_is_needed(acme: LabCluster, change: dict[str, Any], says: str) -> None:
+    """The zone, and its records."""
+    tokens = cloudflare.account(acme.lab).tokens
     tokens[TOKEN] = replace(tokens[TOKEN], **change)
 
-    error = acme.run(COMPONENT, "preconditions")["token_may_edit_the_zone"].exception
+    error = acme.run(COMPONENT, "preconditions")["token_sees_the_zone"].exception
 
     assert isinstance(error, CheckFailed)
     assert says in error.why
 
 
+def test_a_token_of_an_account_is_as_good(acme: LabCluster) -> None:
+    """/user/tokens/verify does not know it."""
+    tokens = cloudflare.account(acme.lab).tokens
+    tokens[TOKEN] = replace(tokens[TOKEN], owner="account")
+
+    assert acme.run(COMPONENT, "preconditions")["token_sees_the_zone"].exception is None
+
+
+def test_a_token_with_a_stray_character_is_refused_with_the_reason(acme: LabCluster) -> None:
+    """Cloudflare's second sentence says what is wrong."""
+    acme.machines["tkc"].secrets = {"CLOUDFLARE_TOKEN": Secret("not a token")}
+
+    error = acme.run(COMPONENT, "preconditions")["token_sees_the_zone"].exception
+
+    assert isinstance(error, CheckFailed)
+    assert "6003: Invalid request headers <- 6111: Invalid format for Authorization header" in error.why
+
+
+def test_a_zone_that_cloudflare_does_not_serve_is_refused(acme: LabCluster) -> None:
+    """Nobody would see the records."""
+    cloudflare.account(acme.lab).pending.add("example.org")
+
+    error = acme.run(COMPONENT, "preconditions")["token_sees_the_zone"].exception
+
+    assert isinstance(error, CheckFailed)
+    assert "its status is pending" in error.why
+
+
 def test_a_placeholder_is_not_taken_for_the_certificate(acme: LabCluster) -> None:
     """Asked for by an annotation, cert-manager writes a certificate nobody signed at once."""
-    acme.run(COMPONENT, "preconditions")
-    acme.lab.state["cloudflare"].tokens.clear()
+    cloudflare.account(acme.lab).tokens.clear()
     note = {"metadata": {"annotations": {"cert-manager.io/issue-temporary-certificate": "true"}}}
     with ExitStack() as stack:
         steps = COMPONENT.setup.steps

@@ -145,6 +145,7 @@ class KubeApi(Cluster):
     async def stop(self) -> None:
         """End the server, its watches and what the runtime still does; objects are kept."""
         self._rest.close()
+        self.queue.stop()
         await self._kubelet.stop()
         if self._runner is not None:
             await end(self._runner)
@@ -153,7 +154,7 @@ class KubeApi(Cluster):
     async def settled(self) -> None:
         """Wait until no controller has anything to do and no runtime is at work."""
         await self.queue.idle()
-        while busy := self._kubelet.busy:
+        while busy := [*self._kubelet.busy, *self.queue.busy]:
             await asyncio.wait(busy)
             await self.queue.idle()
 

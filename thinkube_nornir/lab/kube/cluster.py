@@ -108,6 +108,11 @@ class Cluster:
     def remove(self, obj: Object, *, how: Deletion | None = None) -> bool:
         return self.delete(obj["apiVersion"], obj["kind"], name_of(obj), namespace_of(obj), how=how)
 
+    def add_finalizer(self, obj: Object, finalizer: str) -> None:
+        resource = self.registry.by_kind(obj["apiVersion"], obj["kind"])
+        change = {"metadata": {"finalizers": [*(obj["metadata"].get("finalizers") or []), finalizer]}}
+        self.writer.patch(resource, key_of(obj), "merge", change, Options("kube-controller-manager"))
+
     def drop_finalizer(self, obj: Object, finalizer: str) -> None:
         kept = [name for name in obj["metadata"].get("finalizers") or [] if name != finalizer]
         resource = self.registry.by_kind(obj["apiVersion"], obj["kind"])

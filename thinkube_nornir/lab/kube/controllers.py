@@ -69,6 +69,8 @@ class Queue:
         self.errors: list[BaseException] = []
         """What controllers failed with; empty when all is well."""
         self._work: dict[object, Callable[[], None]] = {}
+        self._timers: dict[asyncio.Task[None], bool] = {}
+        """What is to be done later, and whether all is settled only then."""
         self._scheduled = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -84,6 +86,31 @@ class Queue:
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._step)
+
+    def later(self, delay: float, token: object, work: Callable[[], None], *, settles: bool) -> None:
+        """Add it after `delay` seconds.
+
+        Args:
+            settles: until then there is something to do; False for another attempt at what may never succeed.
+        """
+
+        async def timed() -> None:
+            await asyncio.sleep(delay)
+            self.add(token, work)
+
+        task = asyncio.get_running_loop().create_task(timed())
+        self._timers[task] = settles
+        task.add_done_callback(self._timers.pop)
+
+    @property
+    def busy(self) -> list[asyncio.Task[None]]:
+        """Timers whose work belongs to what goes on now."""
+        return [task for task, settles in self._timers.items() if settles]
+
+    def stop(self) -> None:
+        """Forget what is to be done later."""
+        for task in self._timers:
+            task.cancel()
 
     def _step(self) -> None:
         self._scheduled = False
