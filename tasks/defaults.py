@@ -8,7 +8,7 @@ from typing import Any
 DEFAULTS: Mapping[str, Any] = {
     "microk8s_channel": "1.35/stable",
     "acme_issuer": "ca",
-    "cert_manager_version": "v1.16.1",
+    "cert_manager_version": "v1.20.3",
     "ingress_namespace": "ingress",
     "ingress_kn_namespace": "ingress-kn",
     "primary_ingress_class": "traefik",
