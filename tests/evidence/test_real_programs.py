@@ -23,7 +23,7 @@ from tasks import gpu_facts, host_facts, node_facts, probes
 from tasks.firewall import UFW
 from thinkube_nornir.command import Completed, Fact
 
-_BY_ARGUMENT = [
+_BY_ARGUMENT: list[Fact[Any]] = [
     node_facts.account("root"),
     node_facts.account("nobody-of-this-name"),
     node_facts.group("root"),
