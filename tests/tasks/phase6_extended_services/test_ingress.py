@@ -165,6 +165,9 @@ STORE: Place = ("traefik.io/v1alpha1", "TLSStore", "default", "ingress")
 INSTANCE = "app.kubernetes.io/instance"
 
 
+OPEN = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+
+
 def definition(name: str) -> Place:
     return ("apiextensions.k8s.io/v1", "CustomResourceDefinition", name, "")
 
@@ -247,7 +250,7 @@ FAULTS: dict[str, list[Break]] = {
         obj(definition("middlewares.traefik.io"), None),
         obj(
             definition("grpcroutes.gateway.networking.k8s.io"),
-            {"spec": {"versions": [{"name": "v1alpha2", "served": True, "storage": True}]}},
+            {"spec": {"versions": [{"name": "v1alpha2", "served": True, "storage": True, "schema": OPEN}]}},
         ),
     ],
     "gateway_classes_are_accepted": [
