@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tasks.lab import curl, gpu_programs, gpus, network, pods, python_image, resolver, snapd, system, systemd, ufw
+from tasks.lab import curl, gpu_programs, gpus, network, ping, pods, python_image, resolver, snapd, system, systemd, ufw
 from tasks.lab.initial import prepare
 from tasks.lab.microk8s.verbs import microk8s
 from tasks.lab.pod_tools import POD_TOOLS
@@ -25,6 +25,7 @@ TOOLS: Mapping[str, Tool] = {
     "ss": network.ss,
     "timedatectl": network.timedatectl,
     "hostname": network.hostname,
+    "ping": ping.ping,
     "curl": curl.curl,
     "df": system.df,
     "free": system.free,
@@ -43,6 +44,7 @@ INSTALLED: Mapping[str, str] = {
     "/usr/bin/ss": "ss",
     "/usr/bin/timedatectl": "timedatectl",
     "/usr/bin/hostname": "hostname",
+    "/usr/bin/ping": "ping",
     "/usr/bin/df": "df",
     "/usr/bin/free": "free",
     "/usr/bin/hostnamectl": "hostnamectl",

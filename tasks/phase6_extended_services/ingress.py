@@ -28,11 +28,12 @@ from tasks.phase6_extended_services import _mending as mending
 from tasks.phase6_extended_services import _metallb as metallb
 from tasks.phase6_extended_services import _metallb_checks as metallb_checks
 from tasks.phase6_extended_services import _traffic_checks as traffic
+from tasks.phase6_extended_services._addresses import addresses_are_nobodys
 from tasks.phase6_extended_services._certificates import faults_of, secret_of
 from tasks.phase6_extended_services._controllers import Controller, controllers, release_of
 from thinkube_nornir.cluster import wait
 from thinkube_nornir.command import Fact
-from thinkube_nornir.component import Component, chain
+from thinkube_nornir.component import Component, chain, step
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused
 from thinkube_nornir.helm import install_or_upgrade, releases
@@ -177,6 +178,7 @@ COMPONENT = Component(
         "traefik_chart_version",
         "acme_issuer",
     ),
+    preconditions=chain(step(addresses_are_nobodys, early=True)),
     setup=chain(
         turn_addon_ingress_off,
         metallb.turn_metallb_on,

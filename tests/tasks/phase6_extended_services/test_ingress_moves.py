@@ -22,7 +22,7 @@ from tests.tasks.phase6_extended_services.test_ingress import (
     ready,
 )
 from thinkube_nornir.component import Chain
-from thinkube_nornir.errors import CommandFailed, Refused
+from thinkube_nornir.errors import CheckFailed, CommandFailed, Refused
 from thinkube_nornir.helm import Release, install_or_upgrade
 from thinkube_nornir.lab.kube import Object
 from thinkube_nornir.outcome import Outcome, outcome_of
@@ -204,6 +204,25 @@ def test_a_pool_in_the_lan_needs_no_overlay(tmp_path: Path, monkeypatch: pytest.
 
         assert addresses(cluster) == {"primary-ingress-traefik": "192.168.1.240"}
         assert red(cluster.run(COMPONENT, "verify")) == {}
+    finally:
+        cluster.close()
+
+
+def test_an_address_of_the_lan_that_somebody_has_is_found_first(tmp_path: Path) -> None:
+    """Before anything changes; our own service at the address is no stranger, and the overlay is ZeroTier's matter."""
+    cluster = ready(tmp_path, load_balancer_range="192.168.1.240-192.168.1.245", knative=False)
+    try:
+        cluster.lab.state["strangers"] = ["192.168.1.240"]
+        (result,) = cluster.run(COMPONENT, "preconditions").values()
+        assert isinstance(result.exception, CheckFailed)
+        assert "192.168.1.240 answers tkc's ping, and no service has it" in result.exception.why
+        assert "DHCP" in result.exception.fix
+
+        cluster.lab.state["strangers"] = []
+        assert red(cluster.run(COMPONENT, "preconditions")) == {}
+        cluster.run(COMPONENT)
+        cluster.lab.state["strangers"] = ["192.168.1.240"]
+        assert red(cluster.run(COMPONENT, "preconditions")) == {}
     finally:
         cluster.close()
 
