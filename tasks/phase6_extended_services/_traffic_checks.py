@@ -13,7 +13,7 @@ from tasks.phase6_extended_services._certificates import trusted
 from tasks.phase6_extended_services._controllers import GATEWAY, Controller, controllers
 from tasks.phase6_extended_services._definitions import GATEWAY_API
 from tasks.phase6_extended_services._requests import Response, answered, get, observer, patience_ends
-from tasks.probes import expected, lookups, probe_image
+from tasks.probes import expected, lookups_when, probe_image
 from thinkube_nornir.cluster import probe_server
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context
@@ -165,10 +165,11 @@ def _route(name: str, way: Way) -> Object:
 
 
 def names_lead_to_their_controllers(task: Task) -> Result:
-    report = lookups(task)
-    found = {name: report[name].addresses for name in expected(task)}
-    wrong = {name: a for name, a in expected(task).items() if found[name] != (a,)}
+    wanted = expected(task)
+    report = lookups_when(task, lambda found: all(found[name].addresses == (a,) for name, a in wanted.items()))
+    found = {name: report[name].addresses for name in wanted}
+    wrong = {name: a for name, a in wanted.items() if found[name] != (a,)}
     why = "\n".join(f"{n}: expected {a}, seen {', '.join(found[n]) or 'nothing'}" for n, a in wrong.items())
     fix = "verify phase5.coredns, and phase 4's name server"
     expect(not wrong, "names do not lead to their ingress controllers", why=why, fix=fix)
-    return unchanged(task, ", ".join(f"{name} is {address}" for name, address in expected(task).items()))
+    return unchanged(task, ", ".join(f"{name} is {address}" for name, address in wanted.items()))

@@ -65,14 +65,14 @@ def ready(folder: Path, **settings: Any) -> LabCluster:
     return made
 
 
-def lookups(answers: dict[str, str]) -> Callable[[Any], Report]:
-    return lambda _: Report("", {name: Lookup((address,) if address else ()) for name, address in answers.items()})
+def lookups(answers: dict[str, str]) -> Callable[..., Report]:
+    return lambda *_: Report("", {name: Lookup((address,) if address else ()) for name, address in answers.items()})
 
 
 @pytest.fixture(autouse=True)
 def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names are phase 5's to test; and what does not answer at once never will here."""
-    monkeypatch.setattr(traffic, "lookups", lookups(RIGHT))
+    monkeypatch.setattr(traffic, "lookups_when", lookups(RIGHT))
     monkeypatch.setattr(_requests, "PATIENCE", 0.0)
 
 
@@ -135,7 +135,7 @@ def names(**wrong: str) -> Break:
     @contextmanager
     def broken(_: LabCluster) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(traffic, "lookups", lookups(RIGHT | wrong))
+            patch.setattr(traffic, "lookups_when", lookups(RIGHT | wrong))
             yield
 
     return broken

@@ -182,7 +182,7 @@ def test_knative_is_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         cluster.run(COMPONENT)
         for machine in cluster.machines.values():
             machine.settings = {**machine.settings, "knative": False}
-        monkeypatch.setattr(traffic, "lookups", lookups({k: v for k, v in RIGHT.items() if ".kn." not in k}))
+        monkeypatch.setattr(traffic, "lookups_when", lookups({k: v for k, v in RIGHT.items() if ".kn." not in k}))
 
         cluster.run(COMPONENT)
 
@@ -198,7 +198,7 @@ def test_a_pool_in_the_lan_needs_no_overlay(tmp_path: Path, monkeypatch: pytest.
     cluster = ready(tmp_path, load_balancer_range="192.168.1.240-192.168.1.245", knative=False, zerotier_cidr=None)
     try:
         right = {"example.org": "192.168.1.240", "thinkube-probe.example.org": "192.168.1.240"}
-        monkeypatch.setattr(traffic, "lookups", lookups(right))
+        monkeypatch.setattr(traffic, "lookups_when", lookups(right))
 
         cluster.run(COMPONENT)
 
