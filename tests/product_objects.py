@@ -3,6 +3,7 @@
 with recorded() as recording:
     project("run", "all")
 recording.writes       bodies as they were sent to the API server, and what it answered
+recording.reads        which objects it was asked for, by name or by labels
 recording.releases     charts with their values
 
 Nothing can go past it unseen: every request leaves by `Client._send`, and every release by `helm.changes._upgrade`.
@@ -29,7 +30,6 @@ from thinkube_nornir.helm import Release, changes
 Object = dict[str, Any]
 _ROOT = Path(__file__).resolve().parents[1]
 _ALTERING = ("POST", "PUT", "PATCH")
-_MERGES = ("application/merge-patch+json", "application/strategic-merge-patch+json")
 
 
 @dataclass(frozen=True)
@@ -44,26 +44,32 @@ class Write:
     """The product's functions that it came through: `tasks/node_address.py:apply_it`."""
 
     @property
-    def whole(self) -> bool:
-        """Whether the body is an object and not a patch of some of its fields."""
-        return self.content_type not in _MERGES
+    def partial(self) -> bool:
+        """Whether the body is some fields of an object: the rest is there already."""
+        return self.method == "PATCH"
+
+    @property
+    def sent(self) -> Object:
+        """The body; with the object's kind, which a merge patch leaves out."""
+        return {name: self.answer[name] for name in ("apiVersion", "kind")} | self.body if self.answer else self.body
 
     @property
     def name(self) -> str:
-        metadata = self.body.get("metadata", {})
-        return f"{self.body.get('kind')} {metadata.get('name') or metadata.get('generateName')}"
+        metadata = self.sent.get("metadata", {})
+        return f"{self.sent.get('kind')} {metadata.get('name') or metadata.get('generateName')}"
+
+
+@dataclass(frozen=True)
+class Read:
+    url: str
+    sites: frozenset[str]
 
 
 @dataclass
 class Recording:
     writes: list[Write] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
-
-    @property
-    def objects(self) -> list[Object]:
-        """The different objects that were sent."""
-        found = {json.dumps(write.body, sort_keys=True): write.body for write in self.writes if write.whole}
-        return list(found.values())
 
     @property
     def sites(self) -> frozenset[str]:
@@ -82,6 +88,8 @@ def recorded() -> Iterator[Recording]:
             made = json.loads(answer.data) if answer.status in (200, 201) else None
             body = copy.deepcopy(call.body)
             recording.writes.append(Write(call.method, call.url, call.content_type, body, made, _sites()))
+        elif call.method == "GET":
+            recording.reads.append(Read(call.url, _sites()))
         return answer
 
     def upgraded(*arguments: Any) -> Any:

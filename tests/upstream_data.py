@@ -36,7 +36,7 @@ _PLACEHOLDERS = {  # as the addons' enable scripts fill them
     "$NAMESERVERS": "/etc/resolv.conf",
     "$RECLAIM_POLICY": "Delete",
 }
-_VERSION_PREFIX = {"ingress-nginx": "helm-chart-"}
+_VERSION_PREFIX = {"ingress-nginx": "helm-chart-", "traefik": "v"}
 
 
 def folder() -> Path:
@@ -85,8 +85,10 @@ def yaml_documents(content: str) -> list[Object]:
 
 
 def chart_folder(chart: str, version: str) -> str:
+    """Releases are named with and without a `v`."""
     above, below = _CHARTS[chart]
-    return f"{above}/{_VERSION_PREFIX.get(chart, '')}{version}/{below}"
+    prefix = _VERSION_PREFIX.get(chart, "")
+    return f"{above}/{prefix}{version.removeprefix(prefix)}/{below}"
 
 
 def chart_values(chart: str, version: str) -> Object:

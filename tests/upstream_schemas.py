@@ -25,10 +25,15 @@ _KEPT = (
 )  # fmt: skip
 
 
-def validate(obj: Any, schema: Schema) -> list[str]:
-    """What is wrong with an object, one line each with its place; empty when a strict API server takes it."""
+def validate(obj: Any, schema: Schema, *, partial: bool = False) -> list[str]:
+    """What is wrong with an object, one line each with its place; empty when a strict API server takes it.
+
+    Args:
+        partial: fields for a server-side apply: what is required may be there already.
+    """
     found = Draft202012Validator(schema).iter_errors(without_nulls(obj))
-    return sorted({line for error in found for line in _lines(error)})
+    counted = (error for error in found if not (partial and error.validator == "required"))
+    return sorted({line for error in counted for line in _lines(error)})
 
 
 def without_nulls(value: Any) -> Any:
