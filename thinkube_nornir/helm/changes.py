@@ -6,18 +6,31 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from nornir.core.task import Result, Task
 
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, time_left
 from thinkube_nornir.errors import Cancelled, CommandFailed, Refused
-from thinkube_nornir.helm.releases import Helm, Installed, Release, diff, history, installed, plain, releases, values_of
+from thinkube_nornir.helm.releases import (
+    Helm,
+    Installed,
+    Release,
+    definitions_of,
+    diff,
+    history,
+    installed,
+    plain,
+    releases,
+    values_of,
+)
 from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, undo, wait_until
 from thinkube_nornir.remote.exchange import facts_forgotten
+
+T = TypeVar("T")
 
 _PATIENCE = 120.0  # seconds in which a chart repository that does not answer is asked again
 _PAUSE = 2.0  # seconds before the second attempt; doubled for each further one
@@ -92,6 +105,14 @@ def uninstall(task: Task, helm: Helm, name: str, namespace: str, *, timeout: flo
         return unchanged(task, _as_before(ours, name))
     summary, argv = _way_back(helm, there, ours, timeout)
     return undo(task, ours.key, summary, *argv, root=True, timeout=timeout + _SPARE)
+
+
+def definitions(task: Task, helm: Helm, release: Release) -> tuple[dict[str, Any], ...]:
+    """The CRDs that the chart keeps apart: helm installs those that are missing, at the first install, and never again.
+
+    Source: helm/helm@v3.19.2 pkg/action/install.go
+    """
+    return _retried(task, release, lambda: read(task, definitions_of(helm, release)))
 
 
 def recorded(task: Task, name: str, namespace: str) -> Mapping[str, Any] | None:
@@ -187,7 +208,7 @@ def _processes(name: str) -> Fact[tuple[str, ...]]:
     return Fact(f"helm at work on {name}", argv, lambda done: tuple(done.text.splitlines()), root=True, accept=(0, 1))
 
 
-def _retried(task: Task, release: Release, attempt: Callable[[], Result]) -> Result:
+def _retried(task: Task, release: Release, attempt: Callable[[], T]) -> T:
     end, pause = time.monotonic() + time_left(task, _PATIENCE), _PAUSE
     while True:
         try:

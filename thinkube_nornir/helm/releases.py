@@ -84,6 +84,16 @@ def history(helm: Helm, name: str, namespace: str) -> Fact[dict[int, str]]:
     return Fact(f"history of {namespace}/{name}", argv, _parse_history, root=True)
 
 
+def definitions_of(helm: Helm, release: Release) -> Fact[tuple[dict[str, Any], ...]]:
+    """The CRDs in the folder crds/ of the chart and of its subcharts."""
+    return Fact(
+        f"CRDs of {release.chart} {release.version}",
+        (*helm, "show", "crds", *release.source),
+        _parse_objects,
+        root=True,
+    )
+
+
 def installed(task: Task, helm: Helm, name: str, namespace: str) -> Installed | None:
     found = read(task, releases(helm))
     return next((r for r in found if (r.name, r.namespace) == (name, namespace)), None)
@@ -126,6 +136,10 @@ def _parse_values(done: Completed) -> dict[str, Any]:
     if "release: not found" not in told:
         raise ValueError(told or f"exit status {done.status}")
     return {}
+
+
+def _parse_objects(done: Completed) -> tuple[dict[str, Any], ...]:
+    return tuple(found for found in yaml.safe_load_all(done.text) if found)
 
 
 def _parse_history(done: Completed) -> dict[int, str]:

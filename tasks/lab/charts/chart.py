@@ -31,12 +31,15 @@ class Chart:
     Args:
         repo: the address under which it is published, as the user gives it.
         versions: to the version of what it installs.
-        defaults: its values.yaml: a key that is not in it is refused; below an empty map or null all keys are free.
+        defaults: its values.yaml: a key that is not in it is refused where the chart has a schema; below an empty map
+            or null all keys are free.
         render: its templates; objects without a namespace get the release's. The annotation
             `helm.sh/resource-policy: keep` keeps an object at uninstall.
         controllers: what its pods do, while they run; added to the API once, when the chart is first installed there.
-        definitions: what stands in its folder crds: made before all else when a release is installed, unless it is
-            there, and never changed or removed.
+        definitions: what stands in its folder crds, by its version: made before all else when a release is installed,
+            unless it is there, and never changed or removed.
+        renews_definitions: a hook of the chart applies them all before an upgrade.
+        has_schema: without one, helm takes any values.
     """
 
     name: str
@@ -45,11 +48,13 @@ class Chart:
     defaults: Object
     render: Callable[[Rendering], list[Object]]
     controllers: Callable[[Node], Sequence[Controller]] = lambda _: ()
-    definitions: Callable[[], Sequence[Object]] = lambda: ()
+    definitions: Callable[[str], Sequence[Object]] = lambda _: ()
+    renews_definitions: bool = False
+    has_schema: bool = True
 
     def unknown_values(self, given: Mapping[str, Any]) -> list[str]:
         """As a values schema complains about them."""
-        return list(_unknown(given, self.defaults, "(root)"))
+        return list(_unknown(given, self.defaults, "(root)")) if self.has_schema else []
 
     def rendering(self, release: str, namespace: str, version: str, given: Object) -> Rendering:
         return Rendering(release, namespace, merged(self.defaults, given), version, self.versions[version])

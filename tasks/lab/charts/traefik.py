@@ -223,5 +223,5 @@ CHART = Chart(
     DEFAULTS,
     _render,
     _controllers,
-    definitions,
+    lambda _: definitions(),
 )

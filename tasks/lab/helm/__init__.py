@@ -13,7 +13,7 @@ import yaml
 
 from tasks.lab.helm import store
 from tasks.lab.helm.command import FLAGS, VALUES, error, namespace, number, output
-from tasks.lab.helm.install import rollback, uninstall, upgrade
+from tasks.lab.helm.install import rollback, show, uninstall, upgrade
 from tasks.lab.microk8s.node import Node, alive
 from tasks.lab.tool import Arguments, parse
 from thinkube_nornir.lab.emulation import Call, Reply
@@ -103,6 +103,7 @@ _VERBS: dict[str, Callable[[Node, list[str], Arguments, Call], Awaitable[Reply]]
     "history": _history,
     "get": _get,
     "status": _status,
+    "show": show,
     "upgrade": upgrade,
     "uninstall": uninstall,
     "rollback": rollback,

@@ -1,4 +1,9 @@
-"""helm upgrade --install, rollback and uninstall."""
+"""helm upgrade --install, rollback, uninstall, and the CRDs that a chart keeps apart.
+
+Source: helm/helm@v3.19.2 pkg/action/install.go
+Source: helm/helm@v3.19.2 pkg/action/upgrade.go
+Source: NVIDIA/gpu-operator@v25.10.1 deployments/gpu-operator/templates/upgrade_crd.yaml
+"""
 
 from __future__ import annotations
 
@@ -37,7 +42,9 @@ async def upgrade(node: Node, words: list[str], given: Arguments, call: Call) ->
         told = "values don't meet the specifications of the schema(s) in the following chart(s)"
         raise error(f"{prefix}{told}:\n{chart.name}:\n" + "\n".join(wrong))
     if former is None:
-        await objects.define(node.api, chart.definitions())
+        await objects.define(node.api, chart.definitions(version))
+    elif chart.renews_definitions:
+        await objects.apply(node.api, chart.definitions(version), ())
     rendered = chart.render(chart.rendering(name, space, version, values))
     objects.check_kinds(node.api, rendered, prefix)
     wanted = objects.owned(rendered, name, space, node.api)
@@ -48,6 +55,15 @@ async def upgrade(node: Node, words: list[str], given: Arguments, call: Call) ->
     return await _carry_out(
         node, Revision(name, space, count, status, *identity, "Preparing", values, wanted), given, chart, former
     )
+
+
+async def show(_node: Node, words: list[str], given: Arguments, call: Call) -> Reply:
+    """`helm show crds CHART`."""
+    if words[:1] != ["crds"]:
+        raise error(f'unknown command "{" ".join(words[:1])}" for "helm show"')
+    number(words[1:], 1, "helm show crds")
+    chart, version = _chart(call, words[1], given)
+    return Reply(0, "".join(f"---\n{yaml.safe_dump(crd)}" for crd in chart.definitions(version)))
 
 
 async def _carry_out(node: Node, revision: Revision, given: Arguments, chart: Chart, former: Revision | None) -> Reply:

@@ -30,6 +30,7 @@ KINDS = {
     "deployment": ("apps/v1", "Deployment", True),
     "daemonset": ("apps/v1", "DaemonSet", True),
     "storageclass": ("storage.k8s.io/v1", "StorageClass", False),
+    "customresourcedefinition": ("apiextensions.k8s.io/v1", "CustomResourceDefinition", False),
 }
 SHORT = {
     "no": "node",
@@ -42,6 +43,7 @@ SHORT = {
     "deploy": "deployment",
     "ds": "daemonset",
     "sc": "storageclass",
+    "crd": "customresourcedefinition",
 }
 HEALTH = ("/readyz", "/livez", "/healthz")
 FLAGS = [

@@ -37,12 +37,24 @@ def _render(chart: Rendering) -> list[Object]:
     return [*objects, config] if chart.values["config"]["enabled"] else objects
 
 
+def _definitions(version: str) -> list[Object]:
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    names = {"plural": "webs", "singular": "web", "kind": "Web", "listKind": "WebList"}
+    served = {"name": "v1", "served": True, "storage": True, "schema": schema}
+    metadata = {"name": "webs.example.org", "annotations": {"release": version}}
+    spec = {"group": "example.org", "scope": "Cluster", "names": names, "versions": [served]}
+    kind = "CustomResourceDefinition"
+    return [{"apiVersion": "apiextensions.k8s.io/v1", "kind": kind, "metadata": metadata, "spec": spec}]
+
+
 WEB = Chart(
     "web",
     REPO,
     {"v2.0.0": "2.0", "v1.0.0": "1.0"},
     {"replicas": 1, "image": "web:1", "config": {"enabled": True}, "free": {}},
     _render,
+    definitions=_definitions,
+    renews_definitions=True,
 )
 
 
@@ -216,5 +228,29 @@ def test_without_an_api_helm_says_so(here: FakeLab) -> None:
             await here.call("tkc", "systemctl", "stop", "snap.microk8s.daemon-kubelite")
             reply = await call("list", "-A", "-o", "json")
             assert "Kubernetes cluster unreachable" in str(reply.stderr)
+
+    run(story)
+
+
+def test_crds_of_a_chart_are_installed_once(here: FakeLab) -> None:
+    """They stay at uninstall, a second install leaves them old, and the chart's hook renews them before an upgrade."""
+
+    async def story() -> None:
+        async with helm(here) as (api, call):
+
+            def release() -> str:
+                found = api.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", "webs.example.org") or {}
+                return str(found["metadata"]["annotations"]["release"])
+
+            assert (await call(*UPGRADE, "--version", "v1.0.0")).status == 0
+            assert (await call("uninstall", "web", "--namespace", "web")).status == 0
+            assert release() == "v1.0.0"
+            assert (await call(*UPGRADE, "--version", "v2.0.0")).status == 0
+            assert release() == "v1.0.0"
+            assert (await call(*UPGRADE, "--version", "v2.0.0")).status == 0
+            assert release() == "v2.0.0"
+            shown = await call("show", "crds", "web", "--repo", REPO, "--version", "v1.0.0")
+            assert "release: v1.0.0" in str(shown.stdout)
+            assert (await call("show", "chart", "web", "--repo", REPO)).status == 1
 
     run(story)

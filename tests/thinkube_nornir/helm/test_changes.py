@@ -12,8 +12,8 @@ from nornir.core.task import Result, Task
 from tests.fake_host import FakeHost, Reply
 from thinkube_nornir.command import Command
 from thinkube_nornir.errors import CommandFailed, DeadlinePassed, Refused
-from thinkube_nornir.helm import Release, changes, deviations, install_or_upgrade, key, recorded, uninstall
-from thinkube_nornir.outcome import Outcome, outcome_of
+from thinkube_nornir.helm import Release, changes, definitions, deviations, install_or_upgrade, key, recorded, uninstall
+from thinkube_nornir.outcome import Outcome, outcome_of, unchanged
 from thinkube_nornir.secret import Secret
 
 HELM = ("/snap/bin/helm",)
@@ -62,6 +62,10 @@ class HelmHost(FakeHost):
         _, chart, values = self.revisions[int(command.argv[3])]
         self._add("deployed", chart, values)
         return Reply()
+
+    def _show(self, _: Command) -> Reply:
+        crds = "kind: CustomResourceDefinition\nmetadata: {name: webs.example.org}\n---\n"
+        return Reply(1, stderr=self.failures.pop(0)) if self.failures else Reply(stdout=crds)
 
     def _uninstall(self, _: Command) -> Reply:
         self.revisions.clear()
@@ -391,3 +395,18 @@ def test_an_answer_that_is_none_is_an_error(answer: Reply) -> None:
 
     assert error is not None
     assert host.altering == []
+
+
+def test_definitions_are_those_of_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository that does not answer is asked again; nothing is changed."""
+    monkeypatch.setattr(changes, "_PAUSE", 0.0)
+    host, found = HelmHost(), list[dict[str, Any]]()
+    host.failures = ["Error: failed to fetch https://charts.example.org/web-1.2.0.tgz : 503 Service Unavailable"]
+
+    def ask(task: Task) -> Result:
+        found.extend(definitions(task, HELM, WEB))
+        return unchanged(task, "read")
+
+    host.apply(ask)
+
+    assert [crd["metadata"]["name"] for crd in found] == ["webs.example.org"]
