@@ -14,7 +14,7 @@ DEFAULTS: Mapping[str, Any] = {
     "primary_ingress_class": "traefik",
     "secondary_ingress_class": "traefik-kn",
     "traefik_chart_version": "41.3.0",
-    "gpu_operator_version": "v25.3.4",
+    "gpu_operator_version": "v25.10.1",
     "gpu_operator_namespace": "gpu-operator",
     "cuda_test_image": "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0-ubuntu22.04",
 }

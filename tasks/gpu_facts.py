@@ -1,28 +1,21 @@
-"""What can be read about NVIDIA cards on a host: the PCI bus, the driver, and containerd's runtimes."""
+"""What can be read about NVIDIA cards on a host: the PCI bus, the driver, slices of cards, and Secure Boot."""
 
 from __future__ import annotations
 
 import csv
 import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from tasks.microk8s_facts import DATA, parse_text
 from thinkube_nornir.command import Completed, Fact
 
 RUNTIME = "nvidia"
 TOOLKIT = "/usr/local/nvidia"
-TEMPLATE = f"{DATA}/args/containerd-template.toml"
-"""MicroK8s writes containerd.toml anew from it at each start of containerd."""
-CONFIG = f"{DATA}/args/containerd.toml"
-SOCKET = "/var/snap/microk8s/common/run/containerd.sock"
-
 _SECONDS = "20"  # a card that fell off the bus leaves nvidia-smi hanging in the kernel
 _DRIVER_ROOT = "/run/nvidia/driver"
-_FIELDS = "index,uuid,pci.bus_id,name,compute_cap,driver_version"
+_FIELDS = "index,uuid,pci.bus_id,name,compute_cap,driver_version,mig.mode.current"
 _DISPLAY = "03"  # PCI class; a card's audio and USB functions have addresses of their own and are no cards
 _TIMED_OUT = (124, 137)
+_SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 _NO_ROOT, _NO_PROGRAM = 125, 127  # of chroot; the operator's driver is not, or not yet, there
 
 
@@ -48,6 +41,8 @@ class DriverCard:
     """CUDA compute capability; 0 when the driver does not tell."""
     version: str
     """Of the driver."""
+    sliced: bool = False
+    """Multi-Instance GPU is on: it computes in slices only."""
 
     @property
     def product(self) -> str:
@@ -107,9 +102,9 @@ def _card(line: str) -> DriverCard | None:
     fields = [field.strip() for field in next(csv.reader([line]))]
     if len(fields) != len(_FIELDS.split(",")) or not fields[0].isdigit() or not fields[1].startswith("GPU-"):
         return None
-    index, uuid, address, name, capability, version = fields
+    index, uuid, address, name, capability, version, mig = fields
     number = float(capability) if re.fullmatch(r"\d+\.\d+", capability) else 0.0
-    return DriverCard(int(index), uuid, normal_address(address), name, number, version)
+    return DriverCard(int(index), uuid, normal_address(address), name, number, version, mig == "Enabled")
 
 
 def parse_modules(done: Completed) -> frozenset[str]:
@@ -117,39 +112,29 @@ def parse_modules(done: Completed) -> frozenset[str]:
     return frozenset(line.split()[0] for line in done.text.splitlines()[1:] if line.strip())
 
 
-@dataclass(frozen=True)
-class Runtimes:
-    """What containerd may start containers with."""
-
-    default: str = ""
-    binaries: Mapping[str, str] = field(default_factory=dict)
-    """Runtime to its BinaryName; empty for the one that its type implies."""
+def parse_slices(done: Completed) -> int:
+    """Count the slices in `nvidia-smi -L`: each stands below its card, `  MIG 1g.5gb  Device  0: (UUID: MIG-...)`."""
+    return len(re.findall(r"^\s+MIG .*\(UUID: MIG-", done.text, re.MULTILINE))
 
 
-def parse_runtimes(text: str | None) -> Runtimes:
-    """
-    Raises:
-        ValueError: not TOML.
-    """
-    plugins = tomllib.loads(text or "").get("plugins", {})
-    for plugin in plugins.values():
-        containerd = plugin.get("containerd") if isinstance(plugin, dict) else None
-        if isinstance(containerd, dict):
-            runtimes = containerd.get("runtimes", {})
-            binaries = {name: str(r.get("options", {}).get("BinaryName", "")) for name, r in runtimes.items()}
-            return Runtimes(str(containerd.get("default_runtime_name", "")), binaries)
-    return Runtimes()
+def parse_secure_boot(done: Completed) -> bool:
+    """Read the bytes of the firmware's variable: four of attributes, then its own. Without UEFI there is none."""
+    return done.status == 0 and done.text.split()[-1:] == ["1"]
 
 
-def _smi(*prefix: str) -> tuple[str, ...]:
-    query = (f"--query-gpu={_FIELDS}", "--format=csv,noheader")
-    return ("timeout", "--kill-after=5", _SECONDS, *prefix, "nvidia-smi", *query)
+def _smi(*arguments: str, root: tuple[str, ...] = ()) -> tuple[str, ...]:
+    return ("timeout", "--kill-after=5", _SECONDS, *root, "nvidia-smi", *arguments)
+
+
+_QUERY = (f"--query-gpu={_FIELDS}", "--format=csv,noheader")
+_CHROOT = ("chroot", _DRIVER_ROOT)
 
 
 BUS = Fact("NVIDIA cards on the PCI bus", ("lspci", "-D", "-n", "-k", "-d", "10de:"), parse_bus)
 MODULES = Fact("kernel modules", ("lsmod",), parse_modules)
-HOST_DRIVER = Fact("driver of the host", _smi(), parse_driver, accept=None)
-OPERATOR_DRIVER = Fact("driver of the operator", _smi("chroot", _DRIVER_ROOT), parse_driver, root=True, accept=None)
+HOST_DRIVER = Fact("driver of the host", _smi(*_QUERY), parse_driver, accept=None)
+OPERATOR_DRIVER = Fact("driver of the operator", _smi(*_QUERY, root=_CHROOT), parse_driver, root=True, accept=None)
 """The one that a container of the operator brings; its programs are below a root of their own."""
-RUNTIME_TEMPLATE = Fact("containerd's template", ("cat", TEMPLATE), parse_text, root=True, accept=(0, 1))
-RUNTIME_CONFIG = Fact("containerd's configuration", ("cat", CONFIG), parse_text, root=True, accept=(0, 1))
+HOST_SLICES = Fact("slices of cards", _smi("-L"), parse_slices, accept=None)
+OPERATOR_SLICES = Fact("slices of cards", _smi("-L", root=_CHROOT), parse_slices, root=True, accept=None)
+SECURE_BOOT = Fact("Secure Boot", ("od", "-A", "n", "-t", "u1", _SECURE_BOOT), parse_secure_boot, accept=None)

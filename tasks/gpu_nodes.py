@@ -10,7 +10,18 @@ from enum import StrEnum
 from nornir.core.task import Task
 
 from tasks.control_plane import expect
-from tasks.gpu_facts import BUS, HOST_DRIVER, MODULES, OPERATOR_DRIVER, BusCard, Driver, DriverCard
+from tasks.gpu_facts import (
+    BUS,
+    HOST_DRIVER,
+    HOST_SLICES,
+    MODULES,
+    OPERATOR_DRIVER,
+    OPERATOR_SLICES,
+    SECURE_BOOT,
+    BusCard,
+    Driver,
+    DriverCard,
+)
 from tasks.gpu_settings import EVERY_PRODUCT, cards_of
 from thinkube_nornir.context import hosts_in, on, setting
 from thinkube_nornir.errors import CheckFailed, Refused, ThinkubeError, Unreachable
@@ -67,7 +78,7 @@ def driver_source(task: Task) -> Source:
     """Whose driver it is to be: never the operator's on a host that has one.
 
     Raises:
-        Refused: the operator should bring one, and the host has its own.
+        Refused: the operator should bring one, and the host has its own, or starts with Secure Boot.
         CheckFailed: the host should have one, and has not.
     """
     wanted, found = setting(task, "gpu_driver", "auto"), hardware(task)
@@ -89,6 +100,12 @@ def driver_source(task: Task) -> Source:
             f"{name} has half a driver",
             why="module nvidia is loaded, and neither the host nor a container of the operator has its programs",
             fix="install the driver's packages as a whole, or remove what is left of them and reboot",
+        )
+    if found.source is Source.OPERATOR and count(task) and read(task, SECURE_BOOT):
+        raise Refused(
+            f"{name} starts with Secure Boot, and the operator's driver would be built on it",
+            why="the kernel loads signed modules only, and a module that a container builds has no signature",
+            fix="install Ubuntu's signed driver, `apt install nvidia-driver-580-server`, or switch Secure Boot off",
         )
     return found.source
 
@@ -121,6 +138,30 @@ def replicas(task: Task) -> int:
     """How many pods may share each card of this node."""
     sharing = setting(task, "gpu_time_slicing", {})
     return max((sharing.get(product, sharing.get(EVERY_PRODUCT, 1)) for product in products(task)), default=1)
+
+
+def sliced(task: Task) -> bool:
+    """Whether its cards compute in slices (MIG).
+
+    Raises:
+        CheckFailed: some do and others do not: the device plugin offers none then.
+    """
+    cards = hardware(task).driver.cards
+    whole = [str(card) for card in cards if not card.sliced]
+    expect(
+        len(whole) in (0, len(cards)),
+        f"{task.host.name} has cards with and without MIG",
+        why=f"without: {', '.join(whole)}; the device plugin's strategy `single` wants all alike, and offers none now",
+        fix="switch MIG on or off on all of them: nvidia-smi -i NUMBER -mig 1",
+    )
+    return len(whole) < len(cards)
+
+
+def units(task: Task) -> int:
+    """How many pods this node can serve without sharing: its cards, or the slices of all of them."""
+    if not sliced(task):
+        return count(task)
+    return read(task, HOST_SLICES if hardware(task).source is Source.HOST else OPERATOR_SLICES)
 
 
 def products(task: Task) -> tuple[str, ...]:

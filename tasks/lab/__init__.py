@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tasks.lab import curl, gpu_programs, gpus, network, ping, pods, python_image, resolver, snapd, system, systemd, ufw
 from tasks.lab.initial import prepare
+from tasks.lab.microk8s.containerd import containerd
 from tasks.lab.microk8s.verbs import microk8s
 from tasks.lab.pod_tools import POD_TOOLS
 from tasks.lab.snapshots import snapshot
@@ -18,6 +19,7 @@ _IN_PODS = {**POD_TOOLS, **gpu_programs.POD_TOOLS}
 TOOLS: Mapping[str, Tool] = {
     "snap": snapd.snap,
     "microk8s": microk8s,
+    "containerd": containerd,
     "systemctl": systemd.systemctl,
     "resolvectl": resolver.resolvectl,
     "getent": resolver.getent,

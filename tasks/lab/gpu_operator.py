@@ -2,14 +2,25 @@
 
 The operator's state follows from the hardware (gpus.py), containerd's files and its pods. After breaking hardware by
 hand, `look_again` lets it see what it would find out by itself.
+
+Source: NVIDIA/gpu-operator@v25.10.1 controllers/state_manager.go
+Source: NVIDIA/gpu-operator@v25.10.1 controllers/object_controls.go
+Source: NVIDIA/gpu-operator@v25.10.1 controllers/clusterpolicy_controller.go
+Source: NVIDIA/gpu-operator@v25.10.1 assets/state-device-plugin/0500_daemonset.yaml
+Source: NVIDIA/gpu-operator@v25.10.1 assets/state-mps-control-daemon/0400_daemonset.yaml
+Source: NVIDIA/k8s-device-plugin@v0.18.1 docs/gpu-feature-discovery/README.md
+Source: NVIDIA/k8s-device-plugin@v0.18.1 internal/lm/mig-strategy.go
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import yaml
 
+from tasks.lab import gpu_toolkit
 from tasks.lab.gpu_programs import obstacle
 from tasks.lab.gpus import Card, gpus
 from tasks.lab.microk8s.node import Node, nodes
@@ -19,23 +30,45 @@ from thinkube_nornir.lab.kube.objects import Key
 
 GPU = "nvidia.com/gpu"
 DEPLOY = "nvidia.com/gpu.deploy."
-OPERANDS: dict[str, tuple[str, str, str]] = {
-    "nvidia-driver-daemonset": ("driver", "driver", "nvcr.io/nvidia/driver:570.172.08-ubuntu24.04"),
-    "nvidia-container-toolkit-daemonset": (
-        "container-toolkit",
-        "toolkit",
-        "nvcr.io/nvidia/k8s/container-toolkit:v1.17.8",
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A DaemonSet of the operator."""
+
+    name: str
+    state: str
+    """Which the ClusterPolicy's condition names while it is not ready."""
+    label: str
+    """Ending of the node label that places it."""
+    section: str
+    """Of the policy, with its image."""
+    also: str = ""
+    """Another node label that must be `true`."""
+
+
+OPERANDS = (
+    Operand("nvidia-driver-daemonset", "state-driver", "driver", "driver"),
+    Operand("nvidia-container-toolkit-daemonset", "state-container-toolkit", "container-toolkit", "toolkit"),
+    Operand("nvidia-operator-validator", "state-operator-validation", "operator-validator", "validator"),
+    Operand("nvidia-device-plugin-daemonset", "state-device-plugin", "device-plugin", "devicePlugin"),
+    Operand(
+        "nvidia-device-plugin-mps-control-daemon",
+        "state-mps-control-daemon",
+        "device-plugin",
+        "devicePlugin",
+        "nvidia.com/mps.capable",
     ),
-    "nvidia-device-plugin-daemonset": ("device-plugin", "devicePlugin", "nvcr.io/nvidia/k8s-device-plugin:v0.17.4"),
-    "gpu-feature-discovery": ("gpu-feature-discovery", "gfd", "nvcr.io/nvidia/k8s-device-plugin:v0.17.4"),
-    "nvidia-dcgm-exporter": ("dcgm-exporter", "dcgmExporter", "nvcr.io/nvidia/k8s/dcgm-exporter:4.2.3"),
-    "nvidia-operator-validator": (
-        "operator-validator",
-        "",
-        "nvcr.io/nvidia/cloud-native/gpu-operator-validator:v25.3.4",
-    ),
-}
-"""DaemonSet to the node label's ending, the policy's section, and the image."""
+    Operand("nvidia-dcgm-exporter", "state-dcgm-exporter", "dcgm-exporter", "dcgmExporter"),
+    Operand("gpu-feature-discovery", "gpu-feature-discovery", "gpu-feature-discovery", "gfd"),
+    Operand("nvidia-mig-manager", "state-mig-manager", "mig-manager", "migManager"),
+)
+"""In the order of their states."""
+_MARKS = (
+    *("driver", "gpu-feature-discovery", "container-toolkit", "device-plugin", "dcgm", "dcgm-exporter"),
+    *("node-status-exporter", "operator-validator"),
+)
+"""Endings of the labels that each node with cards gets."""
 _NO_RUNTIME_CLASS = ("nvidia-driver-daemonset", "nvidia-container-toolkit-daemonset")
 PLUGIN = "nvidia-device-plugin-daemonset"
 
@@ -63,10 +96,10 @@ class _OfNodes(Controller):
     def _host(self, name: str) -> LabHost | None:
         return next((node.host for node in nodes(self._lab) if node.name == name), None)
 
-    def _pods(self, app: str) -> dict[str, Object]:
+    def _pods(self, labels: Mapping[str, str]) -> dict[str, Object]:
         """Node to its pod of a DaemonSet."""
-        found = self.cluster.list("v1", "Pod", selector={"matchLabels": {"app": app}})
-        return {pod["spec"].get("nodeName", ""): pod for pod in found}
+        found = self.cluster.list("v1", "Pod", selector={"matchLabels": labels})
+        return {pod["spec"].get("nodeName", ""): pod for pod in found if not pod["metadata"].get("deletionTimestamp")}
 
     def _label(self, node: Object, wanted: dict[str, str], unwanted: Iterable[str] = (), *, manager: str) -> None:
         present = self.cluster.get("v1", "Node", node["metadata"]["name"])
@@ -89,7 +122,7 @@ class FeatureDiscovery(_OfNodes):
         host = self._host(obj["metadata"]["name"])
         if worker is None or host is None:
             return
-        pod = self._pods(worker["metadata"]["name"]).get(obj["metadata"]["name"])
+        pod = self._pods(worker["spec"]["selector"]["matchLabels"]).get(obj["metadata"]["name"])
         if pod is None or not _ready(pod):
             return
         wanted = {"feature.node.kubernetes.io/cpu-model.vendor_id": "AMD"}
@@ -108,6 +141,10 @@ class FeatureDiscovery(_OfNodes):
 class Operator(_OfNodes):
     """Brings about what the ClusterPolicy says, and tells how far it is."""
 
+    def __init__(self, lab: Lab) -> None:
+        super().__init__(lab)
+        self._endings: list[asyncio.Future[None]] = []
+
     kind = ("nvidia.com/v1", "ClusterPolicy")
     watches = (("v1", "Node"), ("v1", "Pod"), ("apps/v1", "DaemonSet"))
 
@@ -117,10 +154,10 @@ class Operator(_OfNodes):
         namespace = self._namespace()
         cards = [n for n in self.cluster.list("v1", "Node") if _labels(n).get(_PCI) == "true"]
         for node in cards:
-            self._mark(node)
+            self._mark(obj, node)
         self._runtime_class(obj)
-        for name in self._wanted(obj):
-            self._daemon_set(obj, name, namespace)
+        for operand in self._wanted(obj):
+            self._daemon_set(obj, operand, namespace)
         self._restart_pods()
         for node in cards:
             self._offer(obj, node)
@@ -128,6 +165,8 @@ class Operator(_OfNodes):
 
     def gone(self, obj: Object) -> None:  # noqa: ARG002  # there is one policy
         """Its pods go with it, and with the device plugin the cards; a real kubelet keeps a 0 until it restarts."""
+        for host in self._lab.hosts.values():
+            self._endings.append(asyncio.ensure_future(gpu_toolkit.remove(host)))
         for node in self.cluster.list("v1", "Node"):
             if GPU in node["status"].get("allocatable", {}):
                 self.cluster.set_status(node, manager="kubelet", capacity={GPU: None}, allocatable={GPU: None})
@@ -137,25 +176,29 @@ class Operator(_OfNodes):
         return any(map(_ready, pods))
 
     def _namespace(self) -> str:
-        found = self.cluster.list("apps/v1", "Deployment", selector={"matchLabels": {"app": "gpu-operator"}})
+        labels = {"app.kubernetes.io/component": "gpu-operator"}
+        found = self.cluster.list("apps/v1", "Deployment", selector={"matchLabels": labels})
         return str(found[0]["metadata"]["namespace"])
 
-    def _wanted(self, policy: Object) -> list[str]:
-        spec = policy["spec"]
-        return [name for name, (_, part, _) in OPERANDS.items() if not part or spec.get(part, {}).get("enabled", True)]
+    def _wanted(self, policy: Object) -> list[Operand]:
+        return [each for each in OPERANDS if policy["spec"].get(each.section, {}).get("enabled", True)]
 
-    def _mark(self, node: Object) -> None:
+    def _mark(self, policy: Object, node: Object) -> None:
         """Labels that are there already are kept, be they right or wrong."""
         labels, host = _labels(node), self._host(node["metadata"]["name"])
         if labels.get(f"{DEPLOY}operands") == "false" or host is None:
-            marks = {f"{DEPLOY}{label}" for label, _, _ in OPERANDS.values()}
+            marks = {f"{DEPLOY}{ending}" for ending in (*_MARKS, "mig-manager")}
             self._label(node, {f"{GPU}.present": "true"}, marks, manager="gpu-operator")
             return
-        wanted = {f"{DEPLOY}{label}": "true" for label, _, _ in OPERANDS.values()}
+        wanted = {f"{GPU}.present": "true"} | {f"{DEPLOY}{ending}": "true" for ending in _MARKS}
         if gpus(host).driver:
             wanted[f"{DEPLOY}driver"] = "pre-installed"
+        if labels.get("nvidia.com/mig.capable") == "true":
+            wanted[f"{DEPLOY}mig-manager"] = "true"
+            if policy["spec"]["migManager"]["enabled"]:
+                wanted["nvidia.com/mig.config"] = policy["spec"]["migManager"]["config"]["default"]
         missing = {name: value for name, value in wanted.items() if name not in labels}
-        self._label(node, {f"{GPU}.present": "true"} | missing, manager="gpu-operator")
+        self._label(node, missing, manager="gpu-operator")
 
     def _runtime_class(self, policy: Object) -> None:
         name = policy["spec"]["operator"]["runtimeClass"]
@@ -164,48 +207,50 @@ class Operator(_OfNodes):
             made = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": metadata, "handler": name}
             self.cluster.create(made, manager="gpu-operator")
 
-    def _daemon_set(self, policy: Object, name: str, namespace: str) -> None:
-        label, part, image = OPERANDS[name]
-        container: Object = {"name": "main", "image": image, "env": policy["spec"].get(part, {}).get("env") or []}
+    def _daemon_set(self, policy: Object, operand: Operand, namespace: str) -> None:
+        section = policy["spec"].get(operand.section, {})
+        image = f"{section['repository']}/{section['image']}:{section['version']}"
+        container: Object = {"name": "main", "image": image, "env": section.get("env") or []}
+        places = {f"{DEPLOY}{operand.label}": "true"} | ({operand.also: "true"} if operand.also else {})
         spec: Object = {
-            "nodeSelector": {f"{DEPLOY}{label}": "true"},
+            "nodeSelector": places,
             "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
             "containers": [container],
         }
-        if name not in _NO_RUNTIME_CLASS:
+        if operand.name not in _NO_RUNTIME_CLASS:
             spec["runtimeClassName"] = policy["spec"]["operator"]["runtimeClass"]
-        labels = {"app": name}
+        labels = {"app": operand.name}
         template = {"metadata": {"labels": labels}, "spec": spec}
-        metadata = {"name": name, "namespace": namespace, "labels": labels, "ownerReferences": [_owner(policy)]}
+        metadata = {"name": operand.name, "namespace": namespace, "labels": labels, "ownerReferences": [_owner(policy)]}
         body = {"selector": {"matchLabels": labels}, "template": template}
         made = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": body}
         self.cluster.apply(made, manager="gpu-operator")
 
     def _restart_pods(self) -> None:
         """Their init containers wait for each other; what stood in a pod's way may have gone."""
-        for name in OPERANDS:
-            for node, pod in self._pods(name).items():
+        for operand in OPERANDS:
+            for node, pod in self._pods({"app": operand.name}).items():
                 host = self._host(node)
-                if host is not None and _waits(pod) and not obstacle(name, host):
+                if host is not None and _waits(pod) and not obstacle(operand.name, host):
                     self.cluster.remove(pod)
 
     def _offer(self, policy: Object, node: Object) -> None:
         name = node["metadata"]["name"]
-        host, plugin = self._host(name), self._pods(PLUGIN).get(name)
+        host, plugin = self._host(name), self._pods({"app": PLUGIN}).get(name)
         present = self.cluster.get("v1", "Node", name)
         if host is None or present is None or not _true(present, "Ready"):
             return
         shared = self._replicas(policy, node)
         found = gpus(host).offered
         amount = (
-            (len(gpus(host).usable) if found is None else found) * shared
+            (_units(gpus(host).usable) if found is None else found) * shared
             if plugin is not None and _ready(plugin)
             else 0
         )
         told = present["status"].get("allocatable", {}).get(GPU)
         if told != (wanted := str(amount) if amount or told is not None else None):
             self.cluster.set_status(present, manager="kubelet", capacity={GPU: wanted}, allocatable={GPU: wanted})
-        discovery = self._pods("gpu-feature-discovery").get(name)
+        discovery = self._pods({"app": "gpu-feature-discovery"}).get(name)
         if discovery is not None and _ready(discovery) and gpus(host).usable:
             self._label(node, _features(gpus(host).usable, shared), manager="nfd-master")
 
@@ -218,34 +263,43 @@ class Operator(_OfNodes):
         return next((int(r["replicas"]) for r in resources if r["name"] == GPU), 1)
 
     def _tell(self, policy: Object, namespace: str, cards: list[Object]) -> None:
-        sets = self.cluster.list("apps/v1", "DaemonSet", namespace)
-        mine = [s for s in sets if s["metadata"]["name"] in OPERANDS]
-        late = [s["metadata"]["name"] for s in mine if not _complete(s)]
-        validated = len(mine) == len(self._wanted(policy)) and not late
-        state = "ready" if validated else "notReady"
+        """A DaemonSet that is wanted on no node is ready."""
+        late = []
+        for operand in self._wanted(policy):
+            found = self.cluster.get("apps/v1", "DaemonSet", operand.name, namespace)
+            if found is None or not _complete(found):
+                late.append(operand.state)
         told = (
-            "No GPU node found"
-            if not cards
-            else f"ClusterPolicy is not ready, states not ready: {late}"
+            ("OperandNotReady", f"ClusterPolicy is not ready, states not ready: [{' '.join(late)}]")
             if late
-            else ""
+            else ("Reconciled", "ClusterPolicy is ready as all resources have been successfully reconciled")
+            if cards
+            else ("NoGPUNodes", "No GPU node found, watching for new nodes to join the cluster.")
         )
-        self.cluster.set_status(policy, manager="gpu-operator", state=state, namespace=namespace)
-        self.cluster.set_condition(
-            policy, "Ready", state == "ready", "Reconciled" if not late else "OperandNotReady", told
+        self.cluster.set_status(
+            policy, manager="gpu-operator", state="notReady" if late else "ready", namespace=namespace
         )
+        self.cluster.set_condition(policy, "Ready", not late, *told)
+
+
+def _units(cards: list[Card]) -> int:
+    return sum(1 if card.slices is None else card.slices for card in cards)
 
 
 _PCI = "feature.node.kubernetes.io/pci-10de.present"
-_WORKER = {"matchLabels": {"app": "gpu-operator-node-feature-discovery-worker"}}
+_WORKER = {"matchLabels": {"app.kubernetes.io/name": "node-feature-discovery", "role": "worker"}}
 
 
 def _features(cards: list[Card], shared: int) -> dict[str, str]:
     first = cards[0].model
     major, _, minor = first.capability.partition(".")
+    slices = "-MIG-1g.10gb" * cards[0].sliced
     return {
-        f"{GPU}.product": first.name.replace(" ", "-") + "-SHARED" * (shared > 1),
-        f"{GPU}.count": str(len(cards)),
+        "nvidia.com/mig.capable": str(cards[0].mig_capable).lower(),
+        "nvidia.com/mig.strategy": "single",
+        "nvidia.com/mps.capable": "false",
+        f"{GPU}.product": first.name.replace(" ", "-") + slices + "-SHARED" * (shared > 1),
+        f"{GPU}.count": str(_units(cards)),
         f"{GPU}.replicas": str(shared),
         f"{GPU}.memory": str(first.memory),
         f"{GPU}.compute.major": major,

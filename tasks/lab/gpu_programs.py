@@ -1,20 +1,28 @@
-"""What the GPU operator's pods, and pods that compute, do when they start on a host of the lab."""
+"""What the GPU operator's pods, and pods that compute, do when they start on a host of the lab.
+
+Source: NVIDIA/gpu-operator@v25.10.1 assets/state-container-toolkit/0400_configmap.yaml
+Source: NVIDIA/gpu-operator@v25.10.1 assets/state-driver/0500_daemonset.yaml
+Source: NVIDIA/gpu-operator@v25.10.1 cmd/nvidia-validator/main.go
+Source: NVIDIA/k8s-device-plugin@v0.18.1 internal/rm/device_map.go
+Unproven: how long the operator's driver takes to build (ten minutes here), and what its failing build prints.
+Unproven: what CUDA's vectorAdd prints on errors of a card.
+"""
 
 from __future__ import annotations
 
+from tasks.lab import gpu_toolkit
+from tasks.lab.gpu_toolkit import VALIDATIONS
 from tasks.lab.gpus import Card, Gpus, gpus, listed
 from tasks.lab.microk8s import containerd
 from tasks.lab.microk8s.node import Node, control_of
 from tasks.lab.pods import POD_ENV, PROGRAMS, run_command
 from tasks.lab.tool import ToolError, tool
-from thinkube_nornir.lab.emulation import Call, LabHost, Reply
+from thinkube_nornir.lab.emulation import Call, LabHost, Reply, pause
 from thinkube_nornir.lab.kube import Object, PodExit
 
 GPU = "nvidia.com/gpu"
-TOOLKIT = "/usr/local/nvidia/toolkit"
-TOOLKIT_BINARY = f"{TOOLKIT}/nvidia-container-runtime"
-VALIDATIONS = "/run/nvidia/validations"
 BROUGHT = "570.172.08"
+BUILD = 600.0  # seconds
 SAMPLE = "nvcr.io/nvidia/k8s/cuda-sample"
 
 
@@ -37,30 +45,33 @@ def obstacle(app: str, host: LabHost) -> str:
         return ""
     if not host.files.exists(f"{VALIDATIONS}/toolkit-ready"):
         return "init container toolkit-validation: waiting for toolkit-ready"
+    if app == "nvidia-device-plugin-daemonset" and len({card.sliced for card in now.usable}) > 1:
+        return "all devices on the node must be configured with the same migEnabled value"
     return containerd.refusal(host, "nvidia")
 
 
 async def _operand(node: Node, pod: Object) -> None:
-    app = str(pod["metadata"]["labels"]["app"])
+    app = str(pod["metadata"]["labels"].get("app", ""))
+    if app not in APPS:
+        return  # the operator itself: its image is the validator's, too
     if told := obstacle(app, node.host):
         raise RuntimeError(told)
     if app == "nvidia-container-toolkit-daemonset":
-        _install_toolkit(node.host, pod)
+        await _install_toolkit(node.host, pod)
     if app == "nvidia-driver-daemonset":
+        await pause(node.host.lab, BUILD)
         _load_driver(node.host)
+    if app == "nvidia-mig-manager":
+        for card in gpus(node.host).cards:
+            card.slices = None  # what the operator's default, all-disabled, says
 
 
-def _install_toolkit(host: LabHost, pod: Object) -> None:
-    env = {e["name"]: str(e.get("value", "")) for e in pod["spec"]["containers"][0].get("env") or ()}
-    for name in ("", ".cdi", ".legacy"):
-        host.files.write(f"{TOOLKIT_BINARY}{name}", "#!/bin/sh\n", 0o755)
-    path = env.get("CONTAINERD_CONFIG", "/etc/containerd/config.toml")
-    default = env.get("CONTAINERD_SET_AS_DEFAULT", "false") == "true"
-    containerd.add_runtime(host, path, "nvidia", TOOLKIT_BINARY, default=default)
-    if env.get("CONTAINERD_SOCKET") == "/var/snap/microk8s/common/run/containerd.sock":
-        containerd.restart(host)
-    for name in ("driver-ready", "toolkit-ready"):
-        host.files.write(f"{VALIDATIONS}/{name}", "")
+async def _install_toolkit(host: LabHost, pod: Object) -> None:
+    container = pod["spec"]["containers"][0]
+    env = {e["name"]: str(e.get("value", "")) for e in container.get("env") or ()}
+    await gpu_toolkit.remove(host)  # an earlier pod did so when it ended
+    await pause(host.lab, 5.0)
+    await gpu_toolkit.install(host, str(container["image"]).rpartition(":")[2], env)
 
 
 def _load_driver(host: LabHost) -> None:
@@ -78,7 +89,7 @@ async def _sample(node: Node, pod: Object) -> PodExit:
     given = _given(node, wanted)
     if len(given) < wanted:
         raise RuntimeError(f"Allocate failed due to requested number of devices unavailable for {GPU}")
-    handed = given if pod["spec"].get("runtimeClassName") else []
+    handed = given if pod["spec"].get("runtimeClassName") or _by_cdi(node) else []
     gpus(node.host).assigned[_key(pod)] = [card.uuid for card in handed]
     return await run_command(node.host, pod, list(container.get("command") or ("sample",)))
 
@@ -89,7 +100,15 @@ def _given(node: Node, wanted: int) -> list[Card]:
     alive = {_key(p) for p in pods if p["status"].get("phase") in ("Pending", "Running")}
     now.assigned = {key: uuids for key, uuids in now.assigned.items() if key in alive}
     used = [uuid for uuids in now.assigned.values() for uuid in uuids]
-    return sorted(now.usable, key=lambda card: used.count(card.uuid))[:wanted]
+    units = [card for card in now.usable for _ in range(1 if card.slices is None else card.slices)]
+    return sorted(units, key=lambda card: used.count(card.uuid))[:wanted]
+
+
+def _by_cdi(node: Node) -> bool:
+    """Devices are then put into containers of any runtime."""
+    control = control_of(node)
+    policies = control.api.list("nvidia.com/v1", "ClusterPolicy") if control else []
+    return any(policy["spec"].get("cdi", {}).get("enabled") for policy in policies)
 
 
 def _key(pod: Object) -> str:
@@ -136,12 +155,24 @@ async def sample(call: Call) -> Reply:
 
 
 POD_TOOLS = {"nvidia-smi": nvidia_smi, "sample": sample}
+APPS = (
+    "nvidia-driver-daemonset",
+    "nvidia-container-toolkit-daemonset",
+    "nvidia-device-plugin-daemonset",
+    "nvidia-device-plugin-mps-control-daemon",
+    "gpu-feature-discovery",
+    "nvidia-dcgm-exporter",
+    "nvidia-mig-manager",
+    "nvidia-operator-validator",
+)
 OPERAND_IMAGES = (
     "nvcr.io/nvidia/driver",
     "nvcr.io/nvidia/k8s/container-toolkit",
     "nvcr.io/nvidia/k8s-device-plugin",
     "nvcr.io/nvidia/k8s/dcgm-exporter",
+    "nvcr.io/nvidia/cloud-native/k8s-mig-manager",
     "nvcr.io/nvidia/cloud-native/gpu-operator-validator",
+    "nvcr.io/nvidia/gpu-operator",
 )
 PROGRAMS.update(dict.fromkeys(OPERAND_IMAGES, _operand))
 PROGRAMS[SAMPLE] = _sample

@@ -1,4 +1,8 @@
-"""NVIDIA cards of the lab's hosts, from their inventory, and the programs that show them: lspci, lsmod, nvidia-smi."""
+"""NVIDIA cards of the lab's hosts, from their inventory, and the programs that show them: lspci, lsmod, nvidia-smi.
+
+Source: pciutils/pciutils@v3.10.0 lspci.man
+Unproven: statuses and words of nvidia-smi, whose sources are not public; they follow its documentation and reports.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +48,22 @@ class Card:
     on_bus: bool = True
     silent: bool = False
     """The driver has it, and gets no answer from it."""
+    slices: int | None = None
+    """How many MIG devices it is cut into; None when MIG is off."""
     fails: str = ""
     """What a CUDA program on it ends with; empty when it works."""
+
+    @property
+    def sliced(self) -> bool:
+        return self.slices is not None
+
+    @property
+    def mig_capable(self) -> bool:
+        return any(name in self.model.name for name in ("A100", "A30", "H100"))
+
+    @property
+    def mig(self) -> str:
+        return "Enabled" if self.sliced else "Disabled" if self.mig_capable else "[N/A]"
 
     @property
     def works(self) -> bool:
@@ -186,9 +204,12 @@ def _queried(host: LabHost, argv: Iterable[str]) -> Reply:
 
 
 def listed(cards: list[Card], argv: Iterable[str], version: str) -> Reply:
-    """`--query-gpu=FIELD,... --format=csv[,noheader]`; a silent card is an error line."""
+    """`--query-gpu=FIELD,... --format=csv[,noheader]`, or `-L`; a silent card is an error line."""
+    argv = list(argv)
+    if argv == ["-L"]:
+        return Reply(0, "".join(_with_slices(index, card) for index, card in enumerate(cards)))
     given = parse(
-        list(argv),
+        argv,
         values=("--query-gpu", "--format"),
         unknown=lambda option: ToolError(2, f'Invalid combination of input arguments. "{option}" is not in the lab.\n'),
     )
@@ -205,6 +226,11 @@ def listed(cards: list[Card], argv: Iterable[str], version: str) -> Reply:
     return Reply(255 if any(card.silent for card in cards) else 0, "".join(f"{row}\n" for row in rows))
 
 
+def _with_slices(index: int, card: Card) -> str:
+    slices = (f"  MIG 1g.10gb     Device {n:>2}: (UUID: MIG-{n}{card.uuid[5:]})\n" for n in range(card.slices or 0))
+    return f"GPU {index}: {card.model.name} (UUID: {card.uuid})\n{''.join(slices)}"
+
+
 _VALUES = {
     "index": "{index}",
     "uuid": "{card.uuid}",
@@ -213,6 +239,7 @@ _VALUES = {
     "compute_cap": "{card.model.capability}",
     "driver_version": "{version}",
     "memory.total": "{card.model.memory} MiB",
+    "mig.mode.current": "{card.mig}",
 }
 TOOLS = {"lspci": lspci, "lsmod": lsmod, "nvidia-smi": nvidia_smi, "chroot": chroot}
 INSTALLED = {

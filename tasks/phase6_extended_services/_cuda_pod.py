@@ -22,18 +22,26 @@ for card in $cards; do
   echo "@ $card"
   CUDA_VISIBLE_DEVICES=$card sample 2>&1
 done"""
+_ON_A_SLICE = """cards=$(nvidia-smi --query-gpu=uuid --format=csv,noheader) || exit 3
+PATH=$PATH:/cuda-samples
+echo "@ $cards"
+sample 2>&1"""
+"""A card in slices is not chosen by its own name: CUDA takes the slice that the pod was given."""
 
 Object = dict[str, Any]
 
 
-def run_on_cards(task: Task, cards: int) -> PodRun:
+def run_on_cards(task: Task, cards: int, *, sliced: bool = False) -> PodRun:
     """Add vectors on so many cards of this host's node. The scheduler places it, because only it counts cards.
+
+    Args:
+        sliced: on a slice of a card.
 
     Raises:
         ClusterError, DeadlinePassed: the pod did not run; see run_pod.
     """
-    node = name_of(registered_node(task))
-    pod = probe_pod(f"cuda-{task.host.name}", setting(task, "cuda_test_image"), ["sh", "-c", _SCRIPT])
+    node, script = name_of(registered_node(task)), _ON_A_SLICE if sliced else _SCRIPT
+    pod = probe_pod(f"cuda-{task.host.name}", setting(task, "cuda_test_image"), ["sh", "-c", script])
     terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]
     required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
     pod["spec"] |= {

@@ -11,11 +11,12 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
+from tasks.containerd_facts import RUNTIME_TEMPLATE, RUNTIMES, will_have
 from tasks.control_plane import expect, is_ready, kube, name_of, registered_node, unready_because
-from tasks.gpu_facts import RUNTIME, RUNTIME_CONFIG, RUNTIME_TEMPLATE, Runtimes, parse_runtimes
-from tasks.gpu_nodes import MODULE, count, hardware, left_out, replicas, slots
+from tasks.gpu_facts import RUNTIME
+from tasks.gpu_nodes import MODULE, count, hardware, left_out, replicas, sliced, slots, units
 from tasks.phase6_extended_services._gpu_release import GPU, PLUGIN, TOOLKIT, labels, namespace
-from thinkube_nornir.cluster import condition_true, seen
+from thinkube_nornir.cluster import condition_true, current_pods, seen
 from thinkube_nornir.errors import CheckFailed
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import read, run
@@ -111,8 +112,9 @@ def _node(task: Task) -> str:
     if not is_ready(node):
         return f"{name_of(node)} is not Ready: {unready_because(node)}"
     found = node["metadata"].get("labels") or {}
-    wrong = {name: found.get(name) for name, value in labels(task).items() if found.get(name) != value}
-    told = [f"{name} is {value or 'absent'}, not {labels(task)[name]}" for name, value in wrong.items()]
+    wanted = labels(task, node)
+    wrong = {name: found.get(name) for name, value in wanted.items() if found.get(name) != value}
+    told = [f"{name} is {value or 'absent'}, not {wanted[name]}" for name, value in wrong.items()]
     if found.get(f"{GPU}.present") != "true" and not left_out(task):
         told.append(
             f"{GPU}.present is {found.get(f'{GPU}.present', 'absent')}: was the card found by feature discovery?"
@@ -125,26 +127,23 @@ def _toolkit(task: Task) -> str:
         return ""
     if told := pod_trouble(task, TOOLKIT):
         return told
-    for path, fact in (("containerd-template.toml", RUNTIME_TEMPLATE), ("containerd.toml", RUNTIME_CONFIG)):
-        try:
-            found = parse_runtimes(read(task, fact))
-        except ValueError as error:
-            return f"{path} cannot be read: {error}"
-        if told := _runtime_trouble(task, path, found):
-            return told
-    return ""
+    return will_have(read(task, RUNTIME_TEMPLATE), RUNTIME) or _runtime_trouble(task)
 
 
-def _runtime_trouble(task: Task, path: str, found: Runtimes) -> str:
+def _runtime_trouble(task: Task) -> str:
+    """In what containerd itself makes of its files."""
+    found, where = read(task, RUNTIMES), "containerd's configuration"
+    if found.trouble:
+        return f"{where} cannot be read: {found.trouble}"
     if RUNTIME not in found.binaries:
-        return f"{path} has no runtime {RUNTIME}; it has {', '.join(found.binaries) or 'none'}"
+        return f"{where} has no runtime {RUNTIME}; it has {', '.join(found.binaries) or 'none'}"
     for name in dict.fromkeys((RUNTIME, found.default)):
         binary = found.binaries.get(name, "")
         if binary and run(task, "test", "-x", binary, root=True, accept=(0, 1)).status:
             default = "the default " if name == found.default else ""
-            return f"{path}: {default}runtime {name} starts {binary}, which is not there"
+            return f"{where}: {default}runtime {name} starts {binary}, which is not there"
     if found.default == RUNTIME:
-        return f"{path} makes {RUNTIME} the default: every pod of the node ends with the toolkit"
+        return f"{where} makes {RUNTIME} the default: every pod of the node ends with the toolkit"
     return ""
 
 
@@ -154,8 +153,9 @@ def _offer(task: Task) -> str:
     if told := pod_trouble(task, PLUGIN):
         return told
     node = registered_node(task)
-    wanted, found = count(task) * replicas(task), allocatable(node)
-    shared = f" ({count(task)} cards, each for {replicas(task)} pods)" if replicas(task) > 1 else ""
+    wanted, found = units(task) * replicas(task), allocatable(node)
+    kind = "slices" if sliced(task) else "cards"
+    shared = f" ({units(task)} {kind}, each for {replicas(task)} pods)" if replicas(task) > 1 else ""
     if found != wanted:
         return f"node {name_of(node)} has {found} {GPU} allocatable, not {wanted}{shared}"
     return _feature_trouble(task, node)
@@ -163,7 +163,7 @@ def _offer(task: Task) -> str:
 
 def _feature_trouble(task: Task, node: Object) -> str:
     found = node["metadata"].get("labels") or {}
-    wanted = {f"{GPU}.count": str(count(task)), f"{GPU}.replicas": str(replicas(task))}
+    wanted = {f"{GPU}.count": str(units(task)), f"{GPU}.replicas": str(replicas(task))}
     wrong = {name: found.get(name, "absent") for name, value in wanted.items() if found.get(name, value) != value}
     return "; ".join(f"label {name} is {value}, not {wanted[name]}" for name, value in wrong.items())
 
@@ -183,7 +183,7 @@ def pod_trouble(task: Task, app: str) -> str:
     """What is wrong with a DaemonSet's pod on this host's node."""
     node = name_of(registered_node(task))
     query = {"label_selector": f"app={app}", "field_selector": f"spec.nodeName={node}"}
-    pods = kube(task).list("v1", "Pod", namespace(task), **query)
+    pods = current_pods(kube(task).list("v1", "Pod", namespace(task), **query))
     if not pods:
         return f"no pod of {app} is on {node}"
     unready = [pod for pod in pods if not condition_true(pod, "Ready")]

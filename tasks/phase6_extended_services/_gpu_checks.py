@@ -7,9 +7,10 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
+from tasks.containerd_facts import RUNTIME_TEMPLATE, RUNTIMES
 from tasks.control_plane import expect, is_control_plane, kube, name_of, registered_node
-from tasks.gpu_facts import BUS, HOST_DRIVER, MODULES, OPERATOR_DRIVER, RUNTIME, RUNTIME_CONFIG, RUNTIME_TEMPLATE
-from tasks.gpu_nodes import count, driver_source, hardware, left_out
+from tasks.gpu_facts import BUS, HOST_DRIVER, MODULES, OPERATOR_DRIVER, RUNTIME, SECURE_BOOT
+from tasks.gpu_nodes import count, driver_source, hardware, left_out, sliced, units
 from tasks.node_facts import HOSTNAME
 from tasks.phase6_extended_services._cuda_pod import PASSED, parse_results, run_on_cards, users
 from tasks.phase6_extended_services._gpu_chain import TROUBLE, Link, allocatable, broken, check
@@ -31,15 +32,17 @@ from thinkube_nornir.outcome import skipped, unchanged
 
 _ONCE = "checked once, on the control plane"
 _NO_CARDS = "no node offers cards"
+OPERATOR = "app.kubernetes.io/component=gpu-operator"
+"""Its Deployment; `app=gpu-operator` is on its pods alone."""
 
 
-def facts(_: Task) -> tuple[Fact[Any], ...]:
-    return BUS, MODULES, HOST_DRIVER, OPERATOR_DRIVER, HOSTNAME
+def facts(task: Task) -> tuple[Fact[Any], ...]:
+    return BUS, MODULES, HOST_DRIVER, OPERATOR_DRIVER, HOSTNAME, *((SECURE_BOOT,) if count(task) else ())
 
 
 def verify_facts(task: Task) -> tuple[Fact[Any], ...]:
     own = (releases(HELM),) if is_control_plane(task) else ()
-    return (*facts(task), *((RUNTIME_TEMPLATE, RUNTIME_CONFIG) if count(task) else ()), *own)
+    return (*facts(task), *((RUNTIME_TEMPLATE, RUNTIMES) if count(task) else ()), *own)
 
 
 # preconditions
@@ -60,14 +63,15 @@ def one_driver_will_serve_the_cards(task: Task) -> Result:
     expect(
         not told, "the driver does not serve all cards", why=told, fix="see `nvidia-smi` on it; reboot after repairs"
     )
-    return unchanged(task, left_out(task) or f"{source} serves {count(task)} cards")
+    slices = f", in {units(task)} slices" if sliced(task) else ""
+    return unchanged(task, left_out(task) or f"{source} serves {count(task)} cards{slices}")
 
 
 def no_other_operator_is_there(task: Task) -> Result:
     """Two would fight for the nodes; MicroK8s' addon nvidia is one, too."""
     if not is_control_plane(task):
         return unchanged(task, _ONCE)
-    found = kube(task).list("apps/v1", "Deployment", label_selector="app=gpu-operator")
+    found = kube(task).list("apps/v1", "Deployment", label_selector=OPERATOR)
     found += kube(task).list("apps/v1", "Deployment", "gpu-operator-resources")
     others = {d["metadata"]["namespace"] for d in found} - {namespace(task)}
     fix = "microk8s disable nvidia, or uninstall it, or name its namespace in gpu_operator_namespace"
@@ -177,7 +181,7 @@ def each_card_runs_cuda(task: Task) -> Result:
     if free <= 0:
         return _pending(task, holding)
     try:
-        done = run_on_cards(task, min(free, count(task)))
+        done = run_on_cards(task, min(free, 1 if sliced(task) else count(task)), sliced=sliced(task))
     except (ClusterError, DeadlinePassed) as error:
         if "Insufficient nvidia.com/gpu" in error.why:
             return _pending(task, holding)
@@ -196,6 +200,8 @@ def _judged(task: Task, results: dict[str, str], log: str, holding: dict[str, in
     if failed:
         raise broken(Link.POD, failed[0].partition("\n")[0], "\n".join(failed))
     untried = [str(card) for uuid, card in known.items() if uuid not in results]
+    if sliced(task):
+        return unchanged(task, f"{PASSED} on one of {units(task)} slices")
     if untried and holding:
         return _pending(task, holding, f"{', '.join(untried)} not tried")
     if untried:

@@ -8,9 +8,10 @@ from typing import Any
 
 from nornir.core.task import Task
 
-from tasks.gpu_facts import CONFIG, RUNTIME, SOCKET, TEMPLATE
-from tasks.gpu_nodes import Source, asking, driver_source, gpu_hosts, left_out, offers, products
-from tasks.gpu_settings import EVERY_PRODUCT
+from tasks.containerd_facts import DROP_IN_FOLDER, SOCKET, TEMPLATE
+from tasks.gpu_facts import RUNTIME
+from tasks.gpu_nodes import Source, asking, driver_source, gpu_hosts, left_out, offers, products, sliced
+from tasks.gpu_settings import EVERY_PRODUCT, writes_drop_in
 from tasks.kubernetes_distribution import DISTRIBUTION
 from thinkube_nornir.context import setting
 from thinkube_nornir.helm import Release
@@ -26,10 +27,13 @@ DRIVER = "nvidia-driver-daemonset"
 OPERANDS = (TOOLKIT, PLUGIN, "gpu-feature-discovery", "nvidia-operator-validator")
 """DaemonSets that each GPU node needs."""
 INSTALL = 900.0  # seconds; images of several GB over a slow line
+BUILD = 1800.0  # seconds; a driver is compiled: its start-up probe alone allows 21 minutes
+DROP_IN = f"{DROP_IN_FOLDER}/99-nvidia.toml"
 
 _DEPLOY = f"{GPU}.deploy."
 _PARTS = ("container-toolkit", "device-plugin", "gpu-feature-discovery", "dcgm", "dcgm-exporter", "operator-validator")
 _CONFIG_LABEL = "nvidia.com/device-plugin.config"
+_SLICES_LABEL, _NO_SLICES = "nvidia.com/mig.config", "all-disabled"
 
 Object = dict[str, Any]
 
@@ -63,7 +67,7 @@ def release(task: Task) -> Release:
         "gpu_operator/values.yaml.j2",
         driver=bool(nodes_without_driver(task)),
         containerd_template=TEMPLATE,
-        containerd_config=CONFIG,
+        drop_in=DROP_IN if writes_drop_in(setting(task, "gpu_operator_version")) else "",
         socket=SOCKET,
         runtime=RUNTIME,
         sharing=sharing(task),
@@ -87,12 +91,20 @@ def nodes_without_driver(task: Task) -> list[str]:
     return [there.host.name for there in offering(task) if driver_source(there) is Source.OPERATOR]
 
 
-def labels(there: Task) -> dict[str, str]:
+def operands_time(task: Task) -> float:
+    """Seconds that the operator's pods may take to become ready."""
+    return BUILD if nodes_without_driver(task) else INSTALL
+
+
+def labels(there: Task, node: Object) -> dict[str, str]:
     """All that tell the operator what to put on a node, because what an earlier one left there would stay as it is."""
     if left_out(there):
         return {f"{_DEPLOY}operands": "false"}
     driver = "pre-installed" if driver_source(there) is Source.HOST else "true"
     wanted = {f"{_DEPLOY}operands": "true", f"{_DEPLOY}driver": driver}
     wanted |= {f"{_DEPLOY}{part}": "true" for part in _PARTS}
+    if sliced(there) and (node["metadata"].get("labels") or {}).get(_SLICES_LABEL, _NO_SLICES) == _NO_SLICES:
+        # The manager would undo the slices that their owner made: by default the operator wants none.
+        wanted[f"{_DEPLOY}mig-manager"] = "false"
     of_product = [product for product in products(there) if product in setting(there, "gpu_time_slicing", {})]
     return wanted | ({_CONFIG_LABEL: of_product[0]} if of_product else {})

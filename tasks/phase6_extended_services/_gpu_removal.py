@@ -9,8 +9,9 @@ from typing import Any
 from nornir.core.task import Result, Task
 
 from tasks import microk8s
+from tasks.containerd_facts import DROP_IN_FOLDER, RUNTIME_TEMPLATE, TEMPLATE
 from tasks.control_plane import control_plane, is_control_plane, kube, name_of
-from tasks.gpu_facts import RUNTIME, RUNTIME_TEMPLATE, TEMPLATE, TOOLKIT
+from tasks.gpu_facts import RUNTIME, TOOLKIT
 from tasks.microk8s_facts import COMMAND, parse_text
 from tasks.phase6_extended_services._cuda_pod import users
 from tasks.phase6_extended_services._gpu_release import HELM, NAME, POLICY, namespace
@@ -30,7 +31,7 @@ PRESENT_KEY = "object:before the GPU operator"
 """Of the control plane: what the cluster had before the operator came. Like an object's, it is forgotten with that."""
 FILES_KEY = "before:nvidia-container-toolkit"
 """Of a GPU node: which of the toolkit's places were there before."""
-PLACES = (TOOLKIT, "/run/nvidia", "/etc/containerd/conf.d/99-nvidia.toml")
+PLACES = (TOOLKIT, "/run/nvidia", DROP_IN_FOLDER)
 DEFINITIONS = {
     "clusterpolicies.nvidia.com": ("nvidia.com/v1", "ClusterPolicy"),
     "nvidiadrivers.nvidia.com": ("nvidia.com/v1alpha1", "NVIDIADriver"),
@@ -145,7 +146,10 @@ def delete_definitions(task: Task) -> Result:
         return unchanged(task, "no CRDs are ours")
     api, results = kube(task), []
     for name, (version, kind) in DEFINITIONS.items():
-        if name in noted.before["crds"] or api.get(*CRD, name) is None:
+        if name in noted.before["crds"]:
+            results.append(restore(api, *CRD, name))
+            continue
+        if api.get(*CRD, name) is None:
             continue
         objects = [o for o in api.list(version, kind) if o["metadata"].get("namespace") != namespace(task)]
         if objects:
@@ -245,10 +249,12 @@ def _must_differ_by_the_toolkit_alone(task: Task, now: str, former: str) -> None
 
 
 def _without_toolkit(settings: Any) -> Any:
-    """Without the runtimes that start the toolkit's programs, and without the name of the default one."""
+    """Without the runtimes that start the toolkit's programs, the name of the default one, and the toolkit's import."""
     if not isinstance(settings, dict):
         return settings
     kept = {k: v for k, v in settings.items() if not _of_toolkit(v) and k != "default_runtime_name"}
+    if kept.get("imports") == [f"{DROP_IN_FOLDER}/*.toml"]:
+        del kept["imports"]
     return {name: _without_toolkit(value) for name, value in kept.items()}
 
 

@@ -16,13 +16,14 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
+from tasks.containerd_facts import RUNTIME_TEMPLATE
 from tasks.control_plane import is_control_plane, kube, name_of, registered_node, where_a_cluster_is
-from tasks.gpu_facts import RUNTIME_TEMPLATE
-from tasks.gpu_nodes import asking, count, gpu_hosts, left_out, replicas
+from tasks.gpu_nodes import asking, count, gpu_hosts, left_out, replicas, units
 from tasks.phase6_extended_services import _gpu_checks as checks
 from tasks.phase6_extended_services import _gpu_removal as removal
 from tasks.phase6_extended_services._gpu_chain import allocatable
 from tasks.phase6_extended_services._gpu_release import (
+    BUILD,
     GPU,
     HELM,
     INSTALL,
@@ -33,22 +34,21 @@ from tasks.phase6_extended_services._gpu_release import (
     namespace,
     nodes_without_driver,
     offering,
+    operands_time,
     release,
     sharing,
 )
-from thinkube_nornir.cluster import apply, condition_true, wait, wait_all
+from thinkube_nornir.cluster import apply, condition_true, current_pods, wait, wait_all
 from thinkube_nornir.command import Fact, File
 from thinkube_nornir.component import Component, chain, step
 from thinkube_nornir.context import context
-from thinkube_nornir.helm import install_or_upgrade, releases
+from thinkube_nornir.helm import definitions, install_or_upgrade, installed, releases
 from thinkube_nornir.outcome import all_of, skipped, unchanged
 from thinkube_nornir.remote import put
 from thinkube_nornir.remote.exchange import facts_forgotten
 
-_STEP = INSTALL + 120.0  # seconds for a step that waits so long
+_STEP = BUILD + 120.0  # seconds for a step that waits so long
 _MINE = "phase6.gpu_operator"
-
-Object = dict[str, Any]
 
 
 def _once(act: Callable[[Task], Result]) -> Callable[[Task], Result]:
@@ -98,7 +98,8 @@ def label_nodes(task: Task) -> Result:
     results = []
     for there in gpu_hosts(task):
         with asking(there, task):
-            node, wanted = registered_node(there), labels(there)
+            node = registered_node(there)
+            wanted = labels(there, node)
         metadata = {"name": name_of(node), "labels": wanted}
         manifest = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
         results.append(apply(kube(task), manifest, summary=f"label node {name_of(node)} for the operator", force=True))
@@ -115,6 +116,22 @@ def label_new_cards(task: Task) -> Result:
         for there in gpu_hosts(task):
             read_anew.enter_context(facts_forgotten(there))
     return label_nodes(task)
+
+
+@_once
+def update_definitions(task: Task) -> Result:
+    """CRDs of an earlier operator: helm keeps them as they are, and the API drops the fields that they do not know.
+
+    Source: kubernetes/cli-runtime@v0.34.0 pkg/resource/query_param_verifier_v3.go
+    """
+    wanted, api = release(task), kube(task)
+    there = installed(task, HELM, wanted.name, wanted.namespace)
+    if there is not None and there.is_of(wanted):
+        return unchanged(task, "the CRDs are those of the release")
+    if not offering(task) or not any(api.get(*removal.CRD, name) for name in removal.DEFINITIONS):
+        return unchanged(task, "no CRDs of an earlier operator are there")
+    results = (apply(api, crd, summary=f"update {name_of(crd)}", force=True) for crd in definitions(task, HELM, wanted))
+    return all_of(task, *results)
 
 
 @_once
@@ -135,7 +152,7 @@ def await_policy(task: Task) -> Result:
         *POLICY,
         condition=lambda policy: ((policy or {}).get("status") or {}).get("state") == "ready",
         what=f"ClusterPolicy {POLICY[2]} to be ready",
-        timeout=INSTALL,
+        timeout=operands_time(task),
     )
     return unchanged(task, "the ClusterPolicy is ready")
 
@@ -152,9 +169,11 @@ def await_pods(task: Task) -> Result:
             kube(task),
             *("v1", "Pod", namespace(task)),
             label_selector=f"app={app}",
-            condition=lambda pods: nodes <= {p["spec"].get("nodeName") for p in pods if _is_ready(p)},
+            condition=lambda pods: (
+                nodes <= {p["spec"].get("nodeName") for p in current_pods(pods) if condition_true(p, "Ready")}
+            ),
             what=f"{app} to be ready on {told}",
-            timeout=INSTALL,
+            timeout=operands_time(task),
         )
     return unchanged(task, f"toolkit and device plugin are ready on {told}")
 
@@ -165,7 +184,7 @@ def await_cards(task: Task) -> Result:
         return unchanged(task, left_out(task) or "no cards are expected here")
     if context(task).dry_run:
         return skipped(task, "a dry run does not wait for cards")
-    name, wanted = name_of(registered_node(task)), count(task) * replicas(task)
+    name, wanted = name_of(registered_node(task)), units(task) * replicas(task)
     wait(
         kube(task),
         *("v1", "Node", name),
@@ -175,10 +194,6 @@ def await_cards(task: Task) -> Result:
         show=lambda node: f"{allocatable(node or {})} {GPU}",
     )
     return unchanged(task, f"{name} offers {wanted} {GPU}")
-
-
-def _is_ready(pod: Object) -> bool:
-    return condition_true(pod, "Ready") and not pod["metadata"].get("deletionTimestamp")
 
 
 def _setup_facts(task: Task) -> tuple[Fact[Any], ...]:
@@ -208,6 +223,7 @@ COMPONENT = Component(
         create_namespace,
         share_cards,
         label_nodes,
+        update_definitions,
         # The toolkit comes with the operator, and each node's template must be saved before it.
         step(install_operator, needs=(f"{_MINE}.save_runtime_template",), timeout=_STEP),
         step(await_policy, timeout=_STEP),

@@ -1,4 +1,4 @@
-"""Output of lspci, nvidia-smi and lsmod, and containerd's files, as they really look."""
+"""Output of lspci, nvidia-smi and lsmod as it really looks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tasks.gpu_facts import (
     parse_bus,
     parse_driver,
     parse_modules,
-    parse_runtimes,
+    parse_secure_boot,
+    parse_slices,
 )
-from tasks.lab.microk8s.containerd import TEMPLATE
 from thinkube_nornir.command import Command, Completed
 
 BUS = """0000:01:00.0 0300: 10de:2204 (rev a1)
@@ -32,7 +32,7 @@ BUS = """0000:01:00.0 0300: 10de:2204 (rev a1)
 \tSubsystem: 10de:16c1
 \tKernel modules: nouveau
 """
-SMI = """0, GPU-0aa28615-8ffd-6ac6-850e-05847b803642, 00000000:0A:00.0, NVIDIA GeForce RTX 3090, 8.6, 570.133.20
+SMI = """0, GPU-0aa28615-8ffd-6ac6-850e-05847b803642, 00000000:0A:00.0, NVIDIA GeForce RTX 3090, 8.6, 570.133.20, [N/A]
 Unable to determine the device handle for GPU0000:0B:00.0: Unknown Error
 """
 CARD = DriverCard(
@@ -115,13 +115,23 @@ def test_modules_are_the_first_words_below_the_head() -> None:
     assert parse_modules(said("Module  Size  Used by\nnvidia_drm 1 0\nsnd 2 1 nvidia\n")) == {"nvidia_drm", "snd"}
 
 
-def test_runtimes_are_read_from_the_template() -> None:
-    """Of both versions of containerd's configuration; the shipped one has no nvidia."""
-    added = '[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.nvidia.options]\nBinaryName = "/n/r"\n'
-    third = f'version = 3\n[plugins."io.containerd.cri.v1.images"]\n{added}'
+def test_slices_are_counted_below_their_cards() -> None:
+    """Not the cards themselves; each card's mode says whether it has any."""
+    listed = (
+        "GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-b614723c-e261-4605-066e-79daab4c00ff)\n"
+        "  MIG 2g.20gb     Device  0: (UUID: MIG-dc34c2fd-4bd7-52ad-a6d0-645dcd1794e4)\n"
+        "  MIG 2g.20gb     Device  1: (UUID: MIG-ec4c3916-65fa-5948-b9b5-9f21a2ddfcc0)\n"
+    )
 
-    shipped, newer = parse_runtimes(TEMPLATE), parse_runtimes(third)
+    assert parse_slices(said(listed)) == 2
+    assert parse_slices(said("No devices were found\n", 6)) == 0
+    assert parse_driver(said(SMI.replace("[N/A]", "Enabled"), 255)).cards[0].sliced
 
-    assert (set(shipped.binaries), shipped.default) == ({"runc", "kata"}, "${RUNTIME}")
-    assert newer.binaries == {"nvidia": "/n/r"}
-    assert parse_runtimes(None).binaries == {}
+
+@pytest.mark.parametrize(
+    ("text", "status", "on"),
+    [("   6   0   0   0   1\n", 0, True), ("   6   0   0   0   0\n", 0, False), ("", 1, False)],
+)
+def test_secure_boot_is_the_last_byte_of_its_variable(text: str, status: int, on: bool) -> None:
+    """Without UEFI there is no variable, and od says so with its status."""
+    assert parse_secure_boot(said(text, status)) is on

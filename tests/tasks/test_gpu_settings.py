@@ -30,6 +30,16 @@ def problems(host: HostSettings, *, without: tuple[str, ...] = (), **settings: A
     return [mistake.what for check in CHECKS for mistake in check(hosts)]
 
 
+@pytest.mark.parametrize(
+    ("version", "channel"), [("v25.3.4", "1.32/stable"), ("v25.3.4", "1.35/stable"), ("v25.10.1", "1.35/stable")]
+)
+def test_operator_that_suits_containerd_is_taken(version: str, channel: str) -> None:
+    """The older one everywhere, the newer one where containerd merges the file that it writes."""
+    found = problems(BCN1, gpu_operator_version=version, microk8s_channel=channel)
+
+    assert [what for what in found if "MicroK8s" in what] == []
+
+
 def test_the_example_is_sound() -> None:
     """One card kept on the machine, one passed to the VM."""
     assert problems(BCN1) == []
@@ -48,6 +58,12 @@ def test_the_example_is_sound() -> None:
         (BCN1, {"gpu_operator_namespace": "kube-system"}, "gpu_operator_namespace kube-system is taken"),
         (BCN1, {"gpu_operator_namespace": "gpu-operator-resources"}, "gpu_operator_namespace gpu-operator-resources"),
         (TKC, {"gpu_operator_version": "v25.3.2"}, "tkc has gpu_operator_version v25.3.2, bcn1 has v25.3.4"),
+        (TKC, {"gpu_operator_version": "v25.3.0"}, "v25.3.0 may write another containerd's settings into MicroK8s"),
+        (
+            BCN1,
+            {"gpu_operator_version": "v25.10.1", "microk8s_channel": "1.34/stable"},
+            "v25.10.1 needs MicroK8s 1.35, and microk8s_channel is 1.34/stable",
+        ),
         (TKC, {"gpu_time_slicing": {"any": 4}}, "tkc has gpu_time_slicing {'any': 4}, bcn1 has None"),
     ],
 )

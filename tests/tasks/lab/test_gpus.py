@@ -78,11 +78,12 @@ def test_containerd_starts_nothing_with_a_runtime_that_is_not_there(here: FakeLa
     """A handler nobody configured, and a default one whose program was removed, are refused as by the real one."""
     host: LabHost = here.hosts["tkc"]
     host.files.write(containerd.TEMPLATE_FILE, containerd.TEMPLATE)
-    containerd.load(host)
     assert containerd.refusal(host, "") == ""
     assert 'no runtime for "nvidia"' in containerd.refusal(host, "nvidia")
 
-    containerd.add_runtime(host, containerd.TEMPLATE_FILE, "nvidia", "/usr/local/nvidia/r", default=True)
+    table = f'[plugins."{containerd.PLUGIN}".containerd.runtimes.nvidia.options]\nBinaryName = "/usr/local/nvidia/r"\n'
+    text = containerd.TEMPLATE.replace('default_runtime_name = "${RUNTIME}"', 'default_runtime_name = "nvidia"')
+    host.files.write(containerd.TEMPLATE_FILE, f"{text}{table}")
     assert 'no runtime for "nvidia"' in containerd.refusal(host, "nvidia")  # it reads its file when it starts
     containerd.load(host)
     assert "no such file" in containerd.refusal(host, "")

@@ -43,9 +43,10 @@ def _command(name: str, host: str, check: str, says: str, make: str, mend: str =
     return Fault(name, host, check, says, lambda lab: lab.ssh(host, make), lambda lab: lab.ssh(host, mend))
 
 
-def _file(name: str, host: str, says: str, path: str, edit: str) -> Fault:
+def _file(name: str, host: str, says: str, path: str, edit: str, then: str = "true") -> Fault:
     """One that is in a file of containerd."""
-    return _command(name, host, TOOLKIT, says, f"cp -p {path} /tmp/whole; {edit}", f"cp -p /tmp/whole {path}")
+    make, mend = f"cp -p {path} /tmp/whole; {edit}; {then}", f"cp -p /tmp/whole {path}; {then}"
+    return _command(name, host, TOOLKIT, says, make, mend)
 
 
 def _labels(name: str, host: str, says: str, **labels: str) -> Fault:
@@ -67,6 +68,7 @@ def _release(version: str) -> str:
     return f"{values} | {helm} upgrade gpu-operator gpu-operator {repo} --version {version} -n gpu-operator --values -"
 
 
+_RESTART = "snap restart microk8s.daemon-containerd"
 _PLUGIN, _TOOLKIT = "nvidia-device-plugin-daemonset", "nvidia-container-toolkit-daemonset"
 _OTHER_UUID = "GPU-00000000-0000-0000-0000-000000000000"
 
@@ -108,9 +110,16 @@ FAULTS = (
     _file(
         "containerd not restarted",
         "tkw1",
-        "containerd.toml has no runtime nvidia",
+        "containerd's configuration has no runtime nvidia",
         CONFIG,
         f"cp {TEMPLATE}.before-thinkube {CONFIG}",
+    ),
+    _file(
+        "configuration unreadable",
+        "tkw1",
+        "containerd's configuration cannot be read",
+        CONFIG,
+        f"echo no [ >> {CONFIG}",
     ),
     _file("template unreadable", "tkw1", "cannot be read", TEMPLATE, f"echo broken [ >> {TEMPLATE}"),
     _file(
@@ -122,6 +131,7 @@ FAULTS = (
         "makes nvidia the default",
         TEMPLATE,
         f"sed -i 's/default_runtime_name = .*/default_runtime_name = \"nvidia\"/' {TEMPLATE}",
+        _RESTART,
     ),
     _file(
         "default runtime without program",
@@ -131,6 +141,7 @@ FAULTS = (
         f"sed -i 's/default_runtime_name = .*/default_runtime_name = \"lost\"/' {TEMPLATE}; printf '%s\\n'"
         " '[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.lost.options]'"
         f" 'BinaryName = \"/usr/local/nvidia/lost\"' >> {TEMPLATE}",
+        _RESTART,
     ),
     _command(
         "device plugin crashes", "tkw1", OFFER, f"{_PLUGIN} on tkw1.home.example: CrashLoop", f"lab-gpu crash {_PLUGIN}"

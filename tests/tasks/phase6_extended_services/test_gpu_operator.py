@@ -27,7 +27,7 @@ def node_labels(lab: GpuLab, name: str) -> dict[str, str]:
 
 
 def _another_operator() -> dict[str, Any]:
-    labels = {"app": "gpu-operator"}
+    labels = {"app.kubernetes.io/component": "gpu-operator"}
     pods = {"containers": [{"name": "operator", "image": "docker.io/library/busybox:1.36.1"}]}
     spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pods}}
     metadata = {"name": "gpu-operator", "namespace": "default", "labels": labels}
@@ -36,13 +36,14 @@ def _another_operator() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GpuLab]:
-    """Phase 5 is there; tkw1 has no driver, tkc's card is too old, and bcn1 has a label that somebody left."""
+    """Phase 5 is there; tkw1 has no driver, tkc's card is too old; bcn1 has Docker's containerd, and a left label."""
     made = GpuLab(tmp_path_factory.mktemp("gpus"), defaults=SHARED)
     made.settings_of_group("microk8s", gpu_minimum_capability=None)
     try:
         ended = made("run", "phase5")
         assert ended.code == 0, ended.told
         made.hardware("tkw1", driver="", loaded=False, cards={0: {"driver": ""}})
+        made.ssh("bcn1", "touch /usr/bin/containerd; chmod 755 /usr/bin/containerd")
         made.ssh("tkc", f"microk8s kubectl label node bcn1 {DEPLOY}dcgm-exporter=false team=research")
         yield made
     finally:
