@@ -7,8 +7,9 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
+from tasks.leftover_facts import noted
 from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS, STATUS_TIMEOUT
-from tasks.node_facts import LINKS, group, snap, units
+from tasks.node_facts import group, snap, units
 from tasks.snapd import await_idle, order
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.context import context, setting
@@ -75,7 +76,7 @@ def install(task: Task, channel: str) -> Result:
             f"install microk8s {channel}",
             *("snap", "install", "microk8s", "--classic", f"--channel={channel}"),
             key=SNAP_KEY,
-            before={"links": sorted(read(task, LINKS)), "group": read(task, GROUP) is not None},
+            before={**noted(task), "group": read(task, GROUP) is not None},
             timeout=_INSTALL,
         )
     if installed.channel != channel:

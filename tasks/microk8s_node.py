@@ -6,18 +6,19 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
-from tasks import microk8s
+from tasks import microk8s, microk8s_leftovers
 from tasks.control_plane import expect, internal_ip, is_ready, name_of, registered_node, unready_because
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s import GROUP, KUBELET_LINK, ROOT, SNAP, SNAP_KEY, ours
 from tasks.microk8s_facts import KUBELET_TARGET, ROOT_FOLDER
-from tasks.node_facts import HOSTNAME, LINKS, MOUNTS
+from tasks.node_facts import HOSTNAME, MOUNTS
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, undo
 
 SETTINGS = ("lan_ip", "system_username", "microk8s_channel")
+_STAYS = "kernel modules, a loaded AppArmor profile, sets of addresses and raised limits stay until the next boot"
 
 
 def install_snap(task: Task) -> Result:
@@ -128,19 +129,6 @@ def restore_snap_settings(task: Task) -> Result:
     return all_of(task, microk8s.restore_channel(task), microk8s.release(task))
 
 
-def delete_pod_links(task: Task) -> Result:
-    """Those Calico made for our MicroK8s; bridges, ZeroTier and whatever was there before stay."""
-    record = context(task).ledger.ours(task.host.name, SNAP_KEY)
-    if record is None:
-        return unchanged(task, "no links are ours")
-    earlier = record.before.get("links", ())
-    left = sorted(name for name in read(task, LINKS) if _is_pod_link(name) and name not in earlier)
-    if not left:
-        return unchanged(task, "Calico left no links")
-    deleted = [change(task, f"delete link {name}", "ip", "link", "delete", name, root=True) for name in left]
-    return all_of(task, *deleted)
-
-
 def remove_group(task: Task) -> Result:
     """The one that the snap made; it stays when somebody else has become a member."""
     record, found = context(task).ledger.ours(task.host.name, SNAP_KEY), read(task, GROUP)
@@ -158,8 +146,8 @@ def clear_leftovers(task: Task) -> Result:
     target, there = read(task, KUBELET_TARGET, ROOT_FOLDER)
     paths = [ROOT] * there + [KUBELET_LINK] * target.startswith(f"{ROOT}/")
     argv = ("rm", "-rf", "--one-file-system", "--", *paths) if paths else ()
-    told = f"remove {' and '.join(paths)}" if paths else "forget microk8s: nothing is left of it"
-    return undo(task, SNAP_KEY, told, *argv, root=True)
+    told = f"remove {' and '.join(paths)}" if paths else "forget microk8s"
+    return undo(task, SNAP_KEY, f"{told}; {_STAYS}", *argv, root=True)
 
 
 REMOVAL = (
@@ -168,7 +156,7 @@ REMOVAL = (
     expel_user,
     remove_snap,
     restore_snap_settings,
-    delete_pod_links,
+    *microk8s_leftovers.REMOVAL,
     remove_group,
     clear_leftovers,
 )
@@ -181,7 +169,3 @@ def removal_facts(_: Task) -> tuple[Fact[Any], ...]:
 
 def _member_key(user: str) -> str:
     return f"group-member:microk8s:{user}"
-
-
-def _is_pod_link(name: str) -> bool:
-    return name.startswith("cali") or name == "vxlan.calico"

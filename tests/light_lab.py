@@ -51,6 +51,9 @@ async def prepare(lab):
     for host in lab.hosts.values():
         host.files.write("/etc/prepared", host.name)
         host.install("/usr/bin/snap-stdin", "snap", stdin=True)
+        host.files.write("/usr/bin/multi", "#!/bin/sh\\necho multi\\n", 0o755)
+        host.files.symlink("/usr/bin/one-of-many", "multi")
+        host.install("/usr/bin/one-of-many", "snap")
 
 def snapshot(lab):
     return {name: dict(host.state) for name, host in lab.hosts.items()}

@@ -18,6 +18,7 @@ from nornir.core.task import Result
 from tests.certificates import Authority, kubeconfig
 from tests.fake_api import FakeApi
 from tests.fake_host import FakeHost, MemoryLedger, Reply
+from tests.leftovers import Leftovers
 from thinkube_nornir.command import Command
 from thinkube_nornir.component import Chain, Component
 from thinkube_nornir.config import Timeouts
@@ -108,6 +109,8 @@ class Machine:
     certificate: bytes = CERTIFICATE
     links: set[str] = field(default_factory=lambda: {"lo", "br0", "ztabc"})
     mounts: list[str] = field(default_factory=list)
+    left: Leftovers = field(default_factory=Leftovers)
+    """What is outside of MicroK8s' own folders."""
     leftovers: bool = False
     group: bool = False
     """Whether the snap's group is left behind."""
@@ -151,6 +154,7 @@ class Machine:
 
     def _answers(self) -> Any:
         """Command line's beginning to what answers it."""
+        yield from self.left.answers()
         yield from {
             "hostname": lambda _: f"{self.hostname}\n",
             "date +%s": lambda _: f"{time.time() + self.skew:.0f}",
@@ -245,6 +249,7 @@ class Machine:
         self.group = True
         self.channel, self.leftovers = command.argv[-1].partition("=")[2], True
         self.links |= {"vxlan.calico", "cali123"}
+        self.left.appear()
         self.mounts = ["/var/snap/microk8s/common/var/lib/kubelet/a", "/var/snap/microk8s/common/var/lib/kubelet/a/b"]
         launch = self.files["/etc/microk8s.yaml"].content.decode() if "/etc/microk8s.yaml" in self.files else ""
         given = f"={self.lan_ip}" if self.lan_ip in launch else "=10.0.0.1"
@@ -287,6 +292,7 @@ class Machine:
         if self.mounts:
             return Reply(1, stderr="device or resource busy")
         self.channel, self.notes, self.clustered = "", {"classic"}, False
+        self.left.removed()
         self.cluster.gone(self)
         return Reply()
 

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tasks.lab import curl, gpu_programs, gpus, network, ping, pods, python_image, resolver, snapd, system, systemd, ufw
+from tasks.lab import (
+    curl,
+    gpu_programs,
+    gpus,
+    network,
+    packet_filter,
+    ping,
+    pods,
+    python_image,
+    resolver,
+    snapd,
+    sysctl,
+    system,
+    systemd,
+    ufw,
+)
 from tasks.lab.initial import prepare
 from tasks.lab.microk8s.containerd import containerd
 from tasks.lab.microk8s.verbs import microk8s
@@ -28,6 +43,8 @@ TOOLS: Mapping[str, Tool] = {
     "timedatectl": network.timedatectl,
     "hostname": network.hostname,
     "ping": ping.ping,
+    "sysctl": sysctl.sysctl,
+    **packet_filter.TOOLS,
     "curl": curl.curl,
     "df": system.df,
     "free": system.free,
@@ -51,6 +68,8 @@ INSTALLED: Mapping[str, str] = {
     "/usr/bin/free": "free",
     "/usr/bin/hostnamectl": "hostnamectl",
     "/usr/sbin/ufw": "ufw",
+    "/usr/sbin/sysctl": "sysctl",
+    **packet_filter.PATHS,
     **gpus.INSTALLED,
     **{f"{pods.BIN}/{name}": f"pod-{name}" for name in _IN_PODS},
 }
@@ -71,5 +90,7 @@ EMULATED: tuple[str, ...] = (
     "systemd",
     "network links",
     "UFW",
+    "iptables",
+    "sysctl",
     "user accounts",
 )

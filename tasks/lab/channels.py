@@ -37,6 +37,11 @@ def channel_of(name: str, wanted: str) -> str:
     return f"{track}/{risk or 'stable'}"
 
 
+def minor_of(version: str) -> tuple[int, int]:
+    major, minor = version.removeprefix("v").split(".")[:2]
+    return int(major), int(minor)
+
+
 def release(name: str, channel: str) -> tuple[str, int]:
     """Version and revision that a channel holds."""
     minor = re.match(r"1\.(\d+)/", channel)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.lab import accounts, network, resolver, system, systemd
+from tasks.lab import accounts, network, packet_filter, resolver, sysctl, system, systemd
 from tasks.lab.dns import zones_of_phase4
 from tasks.lab.state import domain, machine
 from thinkube_nornir.lab.emulation import Lab, LabHost
@@ -25,7 +25,11 @@ def _prepare_host(host: LabHost) -> None:
     host.files.write("/etc/hostname", now.hostname + "\n")
     host.files.write("/etc/hosts", _hosts_file(host))
     host.files.write("/run/snapd.socket", "")
-    for path in ("/snap/bin", "/var/snap"):  # snapd's own, before any snap
+    now.settings = dict.fromkeys(sysctl.KEYS, "0")
+    packet_filter.firewall(host)
+    for path, name in packet_filter.FED.items():
+        host.install(path, name, stdin=True)
+    for path in ("/snap/bin", "/var/snap", "/etc/apparmor.d"):  # before any snap
         host.files.mkdir(path)
     system.prepare(host)
     host.install("/usr/bin/curl", "curl", stdin=True)

@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tasks.lab import internet, snap_changes
-from tasks.lab.channels import RISKS, channel_of, release
+from tasks.lab.channels import RISKS, channel_of, minor_of, release
 from tasks.lab.microk8s import install as microk8s
+from tasks.lab.microk8s import traces
 from tasks.lab.snap_client import arguments, failed, must_be_root, names_in, snapd_version
 from tasks.lab.snap_reports import SNAPSHOTS
 from tasks.lab.state import Machine, Snap, machine
@@ -76,6 +77,7 @@ async def _install(host: LabHost, snap: Snap) -> None:
     await pause(host.lab, _WORK)
     if snap.name == "microk8s":
         await microk8s.install(host, snap.version)
+        traces.appear(host, minor_of(snap.version))
     machine(host).snaps[snap.name] = snap
 
 
@@ -147,16 +149,30 @@ async def remove(call: Call, rest: list[str]) -> Reply:
     must_be_root(call)
     if missing := [name for name in names if name not in machine(host).snaps]:
         return Reply(0, "", f'snap "{missing[0]}" is not installed\n')
+    _must_be_removable(host, names)
     for name in names:
         work = _remove(host, name, keep="--purge" not in given.flags)
         await snap_changes.run(host, "remove-snap", f'Remove "{name}" snap', name, work)
     return Reply(0, "".join(f"{name} removed\n" for name in names))
 
 
+def _must_be_removable(host: LabHost, names: list[str]) -> None:
+    """A base is in use while a snap is installed; which one, the lab knows of MicroK8s alone.
+
+    Source: canonical/snapd@2.66.1 overlord/snapstate/policy/base.go
+    """
+    users = sorted(name for name in machine(host).snaps if name == "microk8s" and name not in names)
+    for name in names:
+        if name.startswith("core") and users:
+            used = f"snap is being used by snap {users[0]}"
+            raise failed(f'cannot remove "{name}": snap "{name}" is not removable: {used}.')
+
+
 async def _remove(host: LabHost, name: str, *, keep: bool) -> None:
     await pause(host.lab, _WORK)
     if name == "microk8s":
         await microk8s.remove(host)
+        traces.stay(host)
     snap = machine(host).snaps.pop(name)
     if keep:
         host.files.write(f"{SNAPSHOTS}/1_{name}_{snap.version}.zip", b"PK")

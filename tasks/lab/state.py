@@ -29,10 +29,17 @@ class Unit:
     enabled: bool = True
     restarts: int = 0
     description: str = ""
+    failed: bool = False
+    loaded: bool = True
+    """False for one whose file has gone, and of which systemd remembers that it failed."""
 
     @property
     def state(self) -> str:
-        return "active" if self.active else "inactive"
+        return "active" if self.active else "failed" if self.failed else "inactive"
+
+    @property
+    def sub(self) -> str:
+        return "running" if self.active else "failed" if self.failed else "dead"
 
 
 @dataclass
@@ -55,12 +62,28 @@ class Resolved:
 
 
 @dataclass
+class Table:
+    """One of a packet filter: chains with their policy, `-` for those that somebody added, and the rules of each."""
+
+    policies: dict[str, str] = field(default_factory=dict)
+    rules: dict[str, list[str]] = field(default_factory=dict)
+
+
+Filter = dict[str, Table]
+"""Tables by name: `filter`, `nat`."""
+
+
+@dataclass
 class Machine:
     hostname: str
     snaps: dict[str, Snap] = field(default_factory=dict)
     units: dict[str, Unit] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
     resolved: Resolved = field(default_factory=Resolved)
+    filters: dict[str, Filter] = field(default_factory=dict)
+    """The packet filter, by what changes it: `iptables-nft`, `ip6tables-legacy`."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """The kernel's, as sysctl names them."""
     node: Any = None
     """MicroK8s' own memory (microk8s.node.Node) while the snap is installed."""
 

@@ -42,10 +42,15 @@ def find(host: LabHost, name: str) -> Unit | None:
     return machine(host).units.get(name.removesuffix(".service"))
 
 
+def loaded(host: LabHost, name: str) -> Unit | None:
+    unit = find(host, name)
+    return unit if unit is not None and unit.loaded else None
+
+
 async def start(host: LabHost, unit: Unit) -> None:
     """Start or restart a unit, with what its program does at start."""
     unit.restarts += unit.active
-    unit.active = True
+    unit.active, unit.failed = True, False
     if unit.name == "systemd-resolved":
         resolver.load(host)
     if unit.name.startswith(services.PREFIX):
@@ -96,7 +101,7 @@ async def _change(call: Call, verb: str, names: list[str], given: Arguments) -> 
     if not names:
         raise ToolError(1, "Too few arguments.\n")
     for name in names:
-        unit = find(call.host, name)
+        unit = find(call.host, name) if verb == "reset-failed" else loaded(call.host, name)
         if unit is None:
             what = f"Failed to {verb} {full_name(name)}: Unit {full_name(name)} not found.\n"
             raise ToolError(1 if verb in ("enable", "disable") else FAILED_CHANGE, what)
@@ -113,6 +118,12 @@ async def _try_restart(host: LabHost, unit: Unit) -> None:
         await start(host, unit)
 
 
+async def _reset_failed(host: LabHost, unit: Unit) -> None:
+    unit.failed = False
+    if not unit.loaded:
+        del machine(host).units[unit.name]
+
+
 async def _nothing(host: LabHost, unit: Unit) -> None:
     """A reload of a unit here changes nothing that others see."""
 
@@ -126,7 +137,7 @@ _CHANGES: dict[str, Callable[[LabHost, Unit], Awaitable[None]]] = {
     "try-restart": _try_restart,
     "reload-or-restart": start,
     "reload": _nothing,
-    "reset-failed": _nothing,
+    "reset-failed": _reset_failed,
 }
 
 
@@ -166,9 +177,9 @@ def _properties(name: str, unit: Unit | None) -> dict[str, str]:
         }
     return {
         "Id": full_name(name),
-        "LoadState": "loaded",
+        "LoadState": "loaded" if unit.loaded else "not-found",
         "ActiveState": unit.state,
-        "SubState": "running" if unit.active else "dead",
+        "SubState": unit.sub,
         "UnitFileState": "enabled" if unit.enabled else "disabled",
         "NRestarts": "0",
         "Description": unit.description,
@@ -178,7 +189,7 @@ def _properties(name: str, unit: Unit | None) -> dict[str, str]:
 def _status(host: LabHost, names: list[str], given: Arguments) -> Reply:
     text, worst = "", 0
     for name in names:
-        unit = find(host, name)
+        unit = loaded(host, name)
         if unit is None:
             raise ToolError(NO_SUCH_UNIT, f"Unit {full_name(name)} could not be found.\n", text)
         sign, sub = ("●", "running") if unit.active else ("○", "dead")
@@ -191,11 +202,14 @@ def _status(host: LabHost, names: list[str], given: Arguments) -> Reply:
 
 def _list_units(host: LabHost, names: list[str], given: Arguments) -> Reply:
     every = bool(given.flags & {"--all", "-a"})
-    chosen = [u for u in machine(host).units.values() if u.active or every]
+    states = {state for text in given.values.get("--state", ()) for state in text.split(",")}
+    chosen = [u for u in machine(host).units.values() if u.active or u.failed or every]
+    if states:
+        chosen = [u for u in chosen if u.state in states]
     if names:
         chosen = [u for u in chosen if any(_fits(full_name(u.name), n) for n in names)]
     rows = [
-        f"{full_name(u.name)} loaded {u.state} {'running' if u.active else 'dead'} {u.description}\n"
+        f"{full_name(u.name)} {'loaded' if u.loaded else 'not-found'} {u.state} {u.sub} {u.description}\n"
         for u in sorted(chosen, key=lambda u: u.name)
     ]
     head = "" if "--no-legend" in given.flags else "UNIT LOAD ACTIVE SUB DESCRIPTION\n"

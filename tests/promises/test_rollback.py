@@ -22,6 +22,8 @@ def _foreign_files(project: LabProject) -> None:
     project.ssh("tkw1", f"mkdir -p {RESOLVED}; printf '[Resolve]\\nDNS=9.9.9.9\\nDomains=~.\\n' >{RESOLVED}/dns.conf")
     project.ssh("tkw1", f"chmod 640 {RESOLVED}/dns.conf; systemctl restart systemd-resolved")
     project.ssh("bcn1", "groupadd render; usermod -aG render thinkube")
+    for host in ("tkc", "tkw1"):
+        project.ssh(host, "ufw allow 22/tcp && ufw allow from 192.168.1.0/24 && ufw --force enable")
 
 
 def _foreign_cluster(project: LabProject, channel: str) -> None:

@@ -86,6 +86,7 @@ class Host:
         return socket.socket(fileno=tools)
 
     def install(self, path: str, tool: str, *, stdin: bool = False) -> None:
+        self.files.remove(path)  # a link to a program that has several names would lead all of them to this tool
         self.files.write(path, script(tool, stdin=stdin), 0o755)
 
     async def run(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float = 60) -> Reply:

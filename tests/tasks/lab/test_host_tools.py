@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tasks.lab import snapshot
+from tasks.packet_filter import removal
 from tests.tasks.lab.fake_lab import lab
 
 INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.35/stable")
@@ -88,8 +89,8 @@ def test_hosts_know_each_other_by_their_lan_addresses() -> None:
     assert here.sh("bcn1", "hostname").stdout == "bcn1\n"
 
 
-def test_a_removed_microk8s_leaves_its_group_and_calicos_link() -> None:
-    """Everything else is as before, and both leftovers can be removed."""
+def test_what_a_removed_microk8s_leaves_behind() -> None:
+    """Group, link, rules of the packet filter, base snap, forwarding, file, failed unit; all can be removed."""
     here = lab()
     before = snapshot(here)
     here.sh("tkc", *INSTALL)
@@ -99,8 +100,56 @@ def test_a_removed_microk8s_leaves_its_group_and_calicos_link() -> None:
     left = snapshot(here)["tkc"]
     here.sh("tkc", "ip", "link", "delete", "vxlan.calico")
     here.sh("tkc", "groupdel", "microk8s")
+    assert here.sh("tkc", "snap", "remove", "core22").stdout == "core22 removed\n"
+    here.sh("tkc", "sysctl", "-w", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0")
+    failed = here.sh("tkc", "systemctl", "list-units", "--state=failed", "--no-legend", "--plain", "snap.microk8s.*")
+    here.sh("tkc", "systemctl", "reset-failed", str(failed.stdout).split()[0])
+    for tool in ("iptables-nft", "iptables-legacy", "ip6tables-legacy"):
+        rules = removal(str(here.sh("tkc", f"{tool}-save").stdout))
+        assert here.sh("tkc", f"{tool}-restore", "--noflush", stdin=rules).status == 0
 
     assert during["tkc"]["microk8s"]["nodes"] == {"tkc.example.org": True}
     assert set(left["links"]) - set(before["tkc"]["links"]) == {"vxlan.calico"}
+    assert set(left["snaps"]) - set(before["tkc"]["snaps"]) == {"core22"}
+    assert set(left["units"]) - set(before["tkc"]["units"]) == {"snap.microk8s.daemon-cluster-agent"}
+    assert str(failed.stdout).split()[1:4] == ["not-found", "failed", "failed"]
+    assert {kind for kind, rules in left["filters"].items() if "KUBE" in str(rules)} == {
+        "iptables-legacy",
+        "ip6tables-legacy",
+    }
+    assert here.hosts["tkc"].files.exists("/etc/apparmor.d/cri-containerd.apparmor.d")
+    assert not here.hosts["tkc"].files.exists("/var/lib/kubelet")
     assert set(left["groups"]) - set(before["tkc"]["groups"]) == {"microk8s"}
     assert snapshot(here) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "taken"),
+    [
+        (":MINE - [0:0]", True),
+        ("-A INPUT -j ufw-user-input", True),
+        ("-A INPUT -j NOWHERE", False),
+        ("-A NOWHERE -j ACCEPT", False),
+        ("-D INPUT -j ACCEPT", False),
+        ("-X ufw-user-input", False),
+        ("-F INPUT", False),
+    ],
+)
+def test_iptables_restore_takes_a_table_or_leaves_it(line: str, taken: bool) -> None:
+    """A line that is refused leaves everything as it was: what leads nowhere, or is in use, or is not there."""
+    here = lab()
+    before = here.sh("tkc", "iptables-nft-save").stdout
+
+    reply = here.sh("tkc", "iptables-nft-restore", "--noflush", stdin=f"*filter\n:OTHER - [0:0]\n{line}\nCOMMIT\n")
+
+    assert (reply.status == 0) is taken
+    assert (here.sh("tkc", "iptables-nft-save").stdout != before) is taken
+
+
+def test_nobody_flushes_a_table() -> None:
+    """Without --noflush iptables-restore would empty it; only root gets at the rules at all."""
+    here = lab()
+
+    assert here.sh("tkc", "iptables-nft-restore", stdin="*filter\nCOMMIT\n").status != 0
+    assert here.sh("tkc", "iptables-nft-save", user="thinkube").status != 0
+    assert here.sh("tkc", "sysctl", "-w", "net.ipv4.ip_forward=1", user="thinkube").status != 0

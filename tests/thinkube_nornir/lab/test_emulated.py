@@ -27,6 +27,11 @@ def test_tools_stand_where_the_emulation_puts_them(lab: RunningLab) -> None:
     assert lab.ssh("tkc", "/snap/bin/deep.tool version; sudo deep.tool version").text == "snap 2.63\nsnap 2.63"
 
 
+def test_a_tool_takes_the_place_of_a_link(lab: RunningLab) -> None:
+    """A program with several names, as iptables is, keeps its others."""
+    assert lab.ssh("tkc", "one-of-many version; multi").text == "snap 2.63\nmulti"
+
+
 def test_an_unknown_verb_is_the_tools_own_error(lab: RunningLab) -> None:
     """Never a silent success."""
     assert lab.ssh("tkc", "snap fly").status == 64
