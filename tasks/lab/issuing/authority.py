@@ -72,7 +72,7 @@ def from_secret(data: dict[str, str]) -> Authority:
     except x509.ExtensionNotFound:
         is_authority = False
     if not is_authority:
-        raise ValueError("signing certificate is not a CA")
+        raise ValueError("certificate is not a CA")
     return Authority(cast(Key, key), certificate)
 
 

@@ -1,4 +1,11 @@
-"""Certificates: compare the secret with what is asked for, request another one, and put it there."""
+"""Certificates: compare the secret with what is asked for, request another one, and put it there.
+
+Source: cert-manager/cert-manager@v1.20.3 internal/controller/certificates/policies/policies.go
+Source: cert-manager/cert-manager@v1.20.3 internal/controller/certificates/policies/checks.go
+Source: cert-manager/cert-manager@v1.20.3 pkg/controller/certificates/readiness/readiness_controller.go
+Source: cert-manager/cert-manager@v1.20.3 pkg/controller/certificates/issuing/issuing_controller.go
+Source: cert-manager/cert-manager@v1.20.3 pkg/controller/certificates/trigger/trigger_controller.go
+"""
 
 from __future__ import annotations
 
@@ -16,7 +23,8 @@ from thinkube_nornir.lab.kube.objects import condition, dig, is_true, name_of, n
 REQUEST = (API, "CertificateRequest")
 TEMPORARY = "cert-manager.io/issue-temporary-certificate"
 _PREFIX = "cert-manager.io/"
-_BACK_OFF = timedelta(hours=1)
+_BACK_OFF, _LONGEST = timedelta(hours=1), timedelta(hours=32)
+_STILL_GOOD = ("Renewing", "ManuallyTriggered")
 
 
 class Certificates(Issuing):
@@ -29,7 +37,8 @@ class Certificates(Issuing):
         if not reason:
             self._up_to_date(obj, secret or {})
             return
-        self.say(obj, "Ready", False, reason, told)
+        if reason not in _STILL_GOOD:
+            self.say(obj, "Ready", False, reason, told)
         self._placeholder(obj, secret)
         self._issue(obj, reason, told)
 
@@ -39,19 +48,20 @@ class Certificates(Issuing):
         if secret is None:
             return "DoesNotExist", "Issuing certificate as Secret does not exist"
         notes = secret["metadata"].get("annotations") or {}
-        try:
-            certificate = _leaf(secret)
-        except (ValueError, LookupError):
-            return "InvalidCertificate", "Issuing certificate as Secret contains an invalid certificate"
-        if (notes.get(f"{_PREFIX}issuer-name"), notes.get(f"{_PREFIX}issuer-kind")) != (
-            spec["issuerRef"]["name"],
-            spec["issuerRef"].get("kind", "Issuer"),
-        ):
-            return "IncorrectIssuer", "Issuing certificate as Secret was previously issued by another issuer"
+        if broken := _broken(secret):
+            return broken
+        certificate, issuer = _leaf(secret), (notes.get(f"{_PREFIX}issuer-name"), notes.get(f"{_PREFIX}issuer-kind"))
+        if issuer != (spec["issuerRef"]["name"], spec["issuerRef"].get("kind", "Issuer")):
+            before = f"{issuer[1]}.cert-manager.io/{issuer[0]}"
+            return "IncorrectIssuer", f'Issuing certificate as Secret was previously issued by "{before}"'
         if _names(certificate) != set(spec.get("dnsNames") or ()):
-            return "SecretMismatch", "Issuing certificate as Existing issued Secret is not up to date for spec"
-        if certificate.not_valid_after_utc - self._before(obj) <= datetime.now(UTC):
-            return "Renewing", "Renewing certificate as renewal was scheduled"
+            told = "Issuing certificate as Existing issued Secret is not up to date for spec: [spec.dnsNames]"
+            return "SecretMismatch", told
+        if certificate.not_valid_after_utc <= datetime.now(UTC):
+            return "Expired", f"Certificate expired on {certificate.not_valid_after_utc:%a, %d %b %Y %H:%M:%S} UTC"
+        renewal = certificate.not_valid_after_utc - self._before(obj)
+        if renewal <= datetime.now(UTC):
+            return "Renewing", f"Renewing certificate as renewal was scheduled at {renewal:%Y-%m-%d %H:%M:%S} +0000 UTC"
         return ("ManuallyTriggered", "Certificate re-issuance manually triggered") if _asked(obj) else ("", "")
 
     def _before(self, obj: Object) -> timedelta:
@@ -164,9 +174,10 @@ class Certificates(Issuing):
         self.cluster.apply(secret, manager="cert-manager-certificates-issuing")
 
     def _failed(self, obj: Object, request: Object, told: str) -> None:
-        """Not tried again for an hour, unless somebody asks for it anew."""
-        last = dig(obj, "status", "lastFailureTime")
-        if last is not None and datetime.now(UTC) - datetime.fromisoformat(last) >= _BACK_OFF:
+        """Not tried again for an hour, then two, unless somebody asks for it anew."""
+        last, count = dig(obj, "status", "lastFailureTime"), dig(obj, "status", "failedIssuanceAttempts", default=1)
+        delay = min(_BACK_OFF * 2 ** (int(count) - 1), _LONGEST)
+        if last is not None and datetime.now(UTC) - datetime.fromisoformat(last) >= delay:
             self.cluster.remove(request)
             return
         if last is None:
@@ -179,6 +190,27 @@ class Certificates(Issuing):
 def _asked(obj: Object) -> bool:
     """As `cmctl renew` asks: by the condition alone."""
     return is_true(obj, "Issuing")
+
+
+def _broken(secret: Object) -> tuple[str, str] | None:
+    """What is wrong with its content, whatever was asked for."""
+    data = secret.get("data") or {}
+    missing = {"tls.key": "a private key", "tls.crt": "a certificate"}
+    for part, name in missing.items():
+        if not data.get(part):
+            return "MissingData", f"Issuing certificate as Secret does not contain {name}"
+    try:
+        key = load_pem_private_key(base64.b64decode(data["tls.key"]), None)
+    except (ValueError, TypeError) as error:
+        return "InvalidKeyPair", f"Issuing certificate as Secret contains invalid private key data: {error}"
+    try:
+        certificate = _leaf(secret)
+    except (ValueError, LookupError) as error:
+        return "InvalidCertificate", f"Issuing certificate as Secret contains an invalid certificate: {error}"
+    if key.public_key() != certificate.public_key():
+        told = "Issuing certificate as Secret contains a private key that does not match the certificate"
+        return "InvalidKeyPair", told
+    return None
 
 
 def _leaf(secret: Object) -> x509.Certificate:

@@ -1,4 +1,9 @@
-"""ClusterIssuers: whether each can sign."""
+"""ClusterIssuers: whether each can sign.
+
+Source: cert-manager/cert-manager@v1.20.3 pkg/issuer/ca/setup.go
+Source: cert-manager/cert-manager@v1.20.3 pkg/issuer/acme/setup.go
+Source: cert-manager/cert-manager@v1.20.3 pkg/issuer/selfsigned/setup.go
+"""
 
 from __future__ import annotations
 
@@ -32,7 +37,7 @@ class Issuers(Issuing):
     def _authority(self, obj: Object, name: str) -> None:
         secret = self.cluster.get(*SECRET, name, NAMESPACE)
         if secret is None:
-            told = f'Error getting keypair for CA issuer: secrets "{name}" not found'
+            told = f'Error getting keypair for CA issuer: secret "{name}" not found'
             self.say(obj, "Ready", False, "ErrGetKeyPair", told)
             return
         try:

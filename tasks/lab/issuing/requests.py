@@ -1,6 +1,8 @@
 """CertificateRequests: signed by the issuer, or by Let's Encrypt when an order is done.
 
 Source: cert-manager/cert-manager@v1.20.3 pkg/controller/certificaterequests/acme/acme.go
+Source: cert-manager/cert-manager@v1.20.3 pkg/controller/certificaterequests/sync.go
+Source: cert-manager/cert-manager@v1.20.3 pkg/controller/certificaterequests/util/reporter.go
 """
 
 from __future__ import annotations
@@ -28,9 +30,12 @@ class Requests(Issuing):
         self.say(obj, "Approved", True, "cert-manager.io", "Certificate request has been approved by cert-manager.io")
         issuer = self.issuer(obj)
         if issuer is None or not is_ready(issuer):
-            wanted = obj["spec"]["issuerRef"]["name"]
-            told = "not found" if issuer is None else "does not have a Ready status condition"
-            self.say(obj, "Ready", False, "Pending", f'Referenced "ClusterIssuer" {told}: {wanted}')
+            wanted = f'clusterissuer.cert-manager.io "{obj["spec"]["issuerRef"]["name"]}" not found'
+            lacking, unready = (
+                f'Referenced "ClusterIssuer" not found: {wanted}',
+                "does not have a Ready status condition",
+            )
+            self.say(obj, "Ready", False, "Pending", lacking if issuer is None else f"Referenced issuer {unready}")
         elif "acme" in issuer["spec"]:
             self._order(obj)
         else:
