@@ -189,4 +189,5 @@ CHART = Chart(
     _DEFAULTS,
     _render,
     _controllers,
+    hooks=15.0,  # startupapicheck: an image, a pod, and the webhook's answer
 )

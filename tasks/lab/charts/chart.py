@@ -52,28 +52,62 @@ class Chart:
     renews_definitions: bool = False
     has_schema: bool = True
 
-    def unknown_values(self, given: Mapping[str, Any]) -> list[str]:
-        """As a values schema complains about them."""
-        return list(_unknown(given, self.defaults, "(root)")) if self.has_schema else []
+    hooks: float = 0.0
+    """Seconds that its jobs take after an installation."""
+
+    def unknown_values(self, given: Mapping[str, Any], *, modern: bool) -> list[str]:
+        """As a values schema complains about them.
+
+        Source: helm/helm@v3.17.2 pkg/chartutil/jsonschema.go
+        Source: helm/helm@v3.19.2 pkg/chartutil/jsonschema.go
+        Unproven: how helm 3.18 and newer words several values that a schema refuses.
+
+        Args:
+            modern: as helm from 3.18 on, whose validator is another one.
+        """
+        if not self.has_schema:
+            return []
+        return [_modern(w) if modern else _classic(w) for w in _unknown(given, self.defaults, ())]
 
     def rendering(self, release: str, namespace: str, version: str, given: Object) -> Rendering:
         return Rendering(release, namespace, merged(self.defaults, given), version, self.versions[version])
 
 
-def _unknown(given: Mapping[str, Any], known: Mapping[str, Any], where: str) -> Sequence[str]:
-    found: list[str] = []
+@dataclass(frozen=True)
+class _Wrong:
+    at: tuple[str, ...]
+    name: str = ""
+    """Of a property that is not known there; empty for a value of another kind."""
+    wanted: str = ""
+    given: str = ""
+
+
+def _unknown(given: Mapping[str, Any], known: Mapping[str, Any], at: tuple[str, ...]) -> Sequence[_Wrong]:
+    found: list[_Wrong] = []
     for name, value in given.items():
         inner = known.get(name)
         if name not in known:
-            found.append(f"- {where}: Additional property {name} is not allowed")
+            found.append(_Wrong(at, name))
         elif isinstance(inner, dict) and isinstance(value, dict) and inner:
-            found += _unknown(value, inner, name if where == "(root)" else f"{where}.{name}")
+            found += _unknown(value, inner, (*at, name))
         elif isinstance(inner, (dict, bool)) and type(inner) is not type(value) and value is not None:
-            kind = {dict: "object", bool: "boolean"}[type(inner)]
-            told = {str: "string", bool: "boolean", int: "integer", list: "array", dict: "object"}.get(type(value))
-            path = name if where == "(root)" else f"{where}.{name}"
-            found.append(f"- {path}: Invalid type. Expected: {kind}, given: {told}")
+            kinds = {str: "string", bool: "boolean", int: "integer", list: "array", dict: "object"}
+            found.append(_Wrong((*at, name), wanted=kinds[type(inner)], given=kinds.get(type(value), "number")))
     return found
+
+
+def _classic(wrong: _Wrong) -> str:
+    where = ".".join(wrong.at) or "(root)"
+    if wrong.name:
+        return f"- {where}: Additional property {wrong.name} is not allowed"
+    return f"- {where}: Invalid type. Expected: {wrong.wanted}, given: {wrong.given}"
+
+
+def _modern(wrong: _Wrong) -> str:
+    where = "".join(f"/{name}" for name in wrong.at)
+    if wrong.name:
+        return f"- at '{where}': additional properties '{wrong.name}' not allowed"
+    return f"- at '{where}': got {wrong.given}, want {wrong.wanted}"
 
 
 def merged(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> Object:

@@ -18,7 +18,14 @@ from tasks.lab.microk8s.node import Node, alive
 from tasks.lab.tool import Arguments, parse
 from thinkube_nornir.lab.emulation import Call, Reply
 
-VERSION = "v3.16.4+g7877b45"
+VERSIONS = {32: "v3.16.3", 33: "v3.17.2", 34: "v3.18.6", 35: "v3.19.2"}
+"""By MicroK8s' minor; what is older has the oldest of these.
+
+Source: canonical/microk8s@1.32 build-scripts/components/helm/version.sh
+Source: canonical/microk8s@1.35 build-scripts/components/helm/version.sh
+Source: helm/helm@v3.19.2 cmd/helm/list.go
+Source: helm/helm@v3.19.2 cmd/helm/history.go
+"""
 _REFUSED = 'Get "https://127.0.0.1:16443/version": dial tcp 127.0.0.1:16443: connect: connection refused'
 
 
@@ -32,8 +39,8 @@ async def helm(node: Node, argv: list[str], call: Call) -> Reply:
     )
     verb, *words = given.words or [""]
     if verb == "version":
-        short = f"{VERSION}\n"
-        return Reply(0, short if "--short" in given.flags else f'version.BuildInfo{{Version:"{VERSION}"}}\n')
+        version = VERSIONS.get(node.minor[1], VERSIONS[32])
+        return Reply(0, f"{version}\n" if "--short" in given.flags else f'version.BuildInfo{{Version:"{version}"}}\n')
     if verb not in _VERBS:
         raise error(f'unknown command "{verb}" for "helm"\n\nRun \'helm --help\' for usage.')
     if not alive(node):

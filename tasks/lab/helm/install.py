@@ -1,8 +1,12 @@
 """helm upgrade --install, rollback, uninstall, and the CRDs that a chart keeps apart.
 
-Source: helm/helm@v3.19.2 pkg/action/install.go
+Source: helm/helm@v3.19.2 cmd/helm/upgrade.go
 Source: helm/helm@v3.19.2 pkg/action/upgrade.go
+Source: helm/helm@v3.19.2 pkg/action/install.go
+Source: helm/helm@v3.19.2 pkg/action/rollback.go
+Source: helm/helm@v3.19.2 pkg/chartutil/values.go
 Source: NVIDIA/gpu-operator@v25.10.1 deployments/gpu-operator/templates/upgrade_crd.yaml
+Unproven: how long the hooks of a chart take after its installation.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from tasks.lab.helm.command import error, namespace, number, seconds
 from tasks.lab.helm.store import PENDING, Revision
 from tasks.lab.microk8s.node import Node
 from tasks.lab.tool import Arguments, ToolError
-from thinkube_nornir.lab.emulation import Call, Reply
+from thinkube_nornir.lab.emulation import Call, Reply, pause
 from thinkube_nornir.lab.kube import ApiError, Object
 
 _LATE = "context deadline exceeded"
@@ -38,7 +42,7 @@ async def upgrade(node: Node, words: list[str], given: Arguments, call: Call) ->
     if former is not None and former.status in PENDING:
         raise error("UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress")
     values = _values(call, given)
-    if wrong := chart.unknown_values(values):
+    if wrong := chart.unknown_values(values, modern=node.minor >= (1, 34)):
         told = "values don't meet the specifications of the schema(s) in the following chart(s)"
         raise error(f"{prefix}{told}:\n{chart.name}:\n" + "\n".join(wrong))
     if former is None:
@@ -48,12 +52,13 @@ async def upgrade(node: Node, words: list[str], given: Arguments, call: Call) ->
     rendered = chart.render(chart.rendering(name, space, version, values))
     objects.check_kinds(node.api, rendered, prefix)
     wanted = objects.owned(rendered, name, space, node.api)
-    objects.check_ownership(node.api, wanted, name, space)
+    objects.check_ownership(node.api, wanted, name, space, upgrade=former is not None)
     count = former.revision + 1 if former else 1
     status = "pending-upgrade" if former else "pending-install"
     identity = (chart.name, version, chart.versions[version])
+    doing = "Preparing upgrade" if former else "Initial install underway"
     return await _carry_out(
-        node, Revision(name, space, count, status, *identity, "Preparing", values, wanted), given, chart, former
+        node, Revision(name, space, count, status, *identity, doing, values, wanted), given, chart, former
     )
 
 
@@ -79,10 +84,12 @@ async def _carry_out(node: Node, revision: Revision, given: Arguments, chart: Ch
         raise error(f"{prefix}create: failed to create: {refused.message}") from None
     waits = given.flags & {"--wait", "--atomic"}
     if waits and not await objects.ready(node.api, revision.manifest, seconds(given)):
-        store.marked(node.api, revision, "failed", f'Release "{name}" failed: {_LATE}')
+        store.marked(node.api, revision, "failed", f'{"Upgrade" if former else "Release"} "{name}" failed: {_LATE}')
         if "--atomic" in given.flags:
             raise error(prefix + await _taken_back(node, revision, former))
         raise error(f"{prefix}{_LATE}")
+    if former is None:
+        await pause(node.host.lab, chart.hooks)
     _supersede(node, revision)
     store.marked(node.api, revision, "deployed", "Upgrade complete" if former else "Install complete")
     head = (

@@ -1,4 +1,9 @@
-"""What helm does with a release's objects: mark, apply, wait for, and remove them."""
+"""What helm does with a release's objects: mark, apply, wait for, and remove them.
+
+Source: helm/helm@v3.19.2 pkg/action/validate.go
+Source: helm/helm@v3.19.2 pkg/releaseutil/kind_sorter.go
+Source: helm/helm@v3.19.2 pkg/kube/ready.go
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,11 @@ from thinkube_nornir.lab.kube import ApiError, KubeApi, Object
 NAME, NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 MANAGED = "app.kubernetes.io/managed-by"
 POLICY = "helm.sh/resource-policy"
-_FIRST = ("Namespace", "CustomResourceDefinition", "ServiceAccount", "Secret", "ConfigMap")
+_ORDER = (
+    *("Namespace", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "Secret", "ConfigMap", "StorageClass"),
+    *("PersistentVolumeClaim", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"),
+    *("Service", "DaemonSet", "Pod", "Deployment", "StatefulSet", "Job", "CronJob", "IngressClass", "Ingress"),
+)
 _WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet")
 Key = tuple[str, str, str, str]
 
@@ -24,7 +33,8 @@ def owned(objects: Sequence[Object], name: str, namespace: str, api: KubeApi) ->
 
 
 def _rank(kind: str) -> int:
-    return _FIRST.index(kind) if kind in _FIRST else len(_FIRST)
+    """All others come last."""
+    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
 
 
 def _marked(obj: Object, name: str, namespace: str, api: KubeApi) -> Object:
@@ -76,7 +86,7 @@ def key(obj: Object) -> Key:
     return obj["apiVersion"], obj["kind"], at["name"], at.get("namespace", "")
 
 
-def check_ownership(api: KubeApi, objects: Sequence[Object], name: str, namespace: str) -> None:
+def check_ownership(api: KubeApi, objects: Sequence[Object], name: str, namespace: str, *, upgrade: bool) -> None:
     """
     Raises:
         ToolError: an object is there already that belongs to no release, or to another.
@@ -91,7 +101,8 @@ def check_ownership(api: KubeApi, objects: Sequence[Object], name: str, namespac
         if wrong:
             place = f'{obj["kind"]} "{obj["metadata"]["name"]}" in namespace "{obj["metadata"].get("namespace", "")}"'
             told = f"{place} exists and cannot be imported into the current release: invalid ownership metadata"
-            raise ToolError(1, f"Error: Unable to continue with install: {told}; {'; '.join(wrong)}\n")
+            what = "UPGRADE FAILED: Unable to continue with update" if upgrade else "Unable to continue with install"
+            raise ToolError(1, f"Error: {what}: {told}; {'; '.join(wrong)}\n")
 
 
 def _complaints(kind: str, found: dict[str, str], wanted: dict[str, str]) -> list[str]:

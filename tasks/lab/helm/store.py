@@ -1,4 +1,7 @@
-"""Where helm keeps its releases: a Secret of the release's namespace for each revision."""
+"""Where helm keeps its releases: a Secret of the release's namespace for each revision.
+
+Source: helm/helm@v3.19.2 pkg/storage/driver/secrets.go
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -119,13 +120,30 @@ def test_a_release_is_installed_upgraded_and_removed(here: FakeLab) -> None:
     run(story)
 
 
+def test_a_schema_complains_in_the_words_of_its_time() -> None:
+    """MicroK8s 1.33 brings helm 3.17, and 1.34 brings 3.18 with another validator."""
+    chart = replace(WEB, defaults={"config": {"on": True}})
+    given = {"config": {"on": "yes", "of": 1}, "x": 2}
+
+    assert chart.unknown_values(given, modern=False) == [
+        "- config.on: Invalid type. Expected: boolean, given: string",
+        "- config: Additional property of is not allowed",
+        "- (root): Additional property x is not allowed",
+    ]
+    assert chart.unknown_values(given, modern=True) == [
+        "- at '/config/on': got string, want boolean",
+        "- at '/config': additional properties 'of' not allowed",
+        "- at '': additional properties 'x' not allowed",
+    ]
+
+
 @pytest.mark.parametrize(
     ("argv", "values", "told"),
     [
         ((*UPGRADE, "--force-it"), "", "unknown flag: --force-it"),
         ((*UPGRADE, "--version", "9.0.0"), "", f'chart "web" version "9.0.0" not found in {REPO} repository'),
-        ((*UPGRADE,), "replica: 2", "web:\n- (root): Additional property replica is not allowed"),
-        ((*UPGRADE,), "config: {of: true}", "- config: Additional property of is not allowed"),
+        ((*UPGRADE,), "replica: 2", "web:\n- at '': additional properties 'replica' not allowed"),
+        ((*UPGRADE,), "config: {of: true}", "- at '/config': additional properties 'of' not allowed"),
         ((*UPGRADE,), "[1]", "failed to parse -"),
         ((*UPGRADE, "--timeout", "90"), "", ""),
         (("upgrade", "web", "web", "--install"), "", "non-absolute URLs"),
