@@ -1,4 +1,7 @@
-"""curl on the lab's hosts: it really connects, by TLS too, to what answers at an ingress controller's address."""
+"""curl on the lab's hosts: it really connects, by TLS too, to what answers at an ingress controller's address.
+
+Its own words and exit codes are compared with those of a real one in tests/tasks/lab/test_curl.py.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ _HINT = (
     "More details here: https://curl.se/docs/sslcerts.html\n\ncurl failed to verify the legitimacy of the server and "
     "therefore could not\nestablish a secure connection to it.\n"
 )
+_TRY = "curl: try 'curl --help' or 'curl --manual' for more information\n"
 _STORE = "public_roots"
 """In the lab's state: what the hosts' certificate store trusts, PEM."""
 
@@ -49,7 +53,7 @@ async def curl(call: Call) -> Reply:
     )
     urls = [*given.words, *given.values.get("--url", [])]
     if len(urls) != 1:
-        raise _error(2, "no URL specified" if not urls else "the lab's curl takes one URL")
+        raise _error(2, ("no URL specified!" if call.argv[1:] else "") if not urls else "the lab's curl takes one URL")
     response = await _get(call, given, urls[0])
     output = given.value("-o") or given.value("--output")
     form = given.value("-w") or given.value("--write-out")
@@ -70,7 +74,9 @@ def _with_config(call: Call) -> list[str]:
 
 
 def _error(status: int, told: str) -> ToolError:
-    return ToolError(status, f"curl: ({status}) {told}\n" if status != 2 else f"curl: {told}\n")
+    if status != 2:
+        return ToolError(status, f"curl: ({status}) {told}\n")
+    return ToolError(2, f"curl: {told}\n{_TRY}" if told else _TRY)
 
 
 async def _get(call: Call, given: Arguments, text: str) -> Response:
@@ -89,8 +95,8 @@ async def _get(call: Call, given: Arguments, text: str) -> Response:
         pairs = [text.partition(":") for text in [*given.values.get("-H", []), *given.values.get("--header", [])]]
         headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
         return Response(*cloudflare.answer(call.host.lab, url.path, url.query, headers))
-    context = _trust(call, given) if url.scheme == "https" else None
     local = await _way(call.host, address, port)
+    context = _trust(call, given) if url.scheme == "https" else None
     request = f"GET {url.path or '/'} HTTP/1.1\r\nHost: {url.hostname}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     try:
         return await _exchange(local, context, url.hostname, request)
