@@ -40,6 +40,7 @@ class Chart:
             unless it is there, and never changed or removed.
         renews_definitions: a hook of the chart applies them all before an upgrade.
         has_schema: without one, helm takes any values.
+        hooks: seconds that its jobs take after an installation.
     """
 
     name: str
@@ -51,9 +52,7 @@ class Chart:
     definitions: Callable[[str], Sequence[Object]] = lambda _: ()
     renews_definitions: bool = False
     has_schema: bool = True
-
     hooks: float = 0.0
-    """Seconds that its jobs take after an installation."""
 
     def unknown_values(self, given: Mapping[str, Any], *, modern: bool) -> list[str]:
         """As a values schema complains about them.
