@@ -7,6 +7,7 @@ import pytest
 from tasks.lab.charts import cert_manager, ingress_nginx
 from tasks.lab.charts.chart import Chart
 from tests import upstream_data as upstream
+from tests.upstream.definitions import schema_drift
 from tests.upstream.emulated import drift
 
 CHARTS = (
@@ -26,3 +27,12 @@ def test_a_chart_brings_the_same_objects(chart: Chart, version: str, release: st
 def newest(chart: Chart) -> str:
     """Of the releases that the lab offers."""
     return next(iter(chart.versions))
+
+
+def test_cert_managers_definitions_declare_what_the_real_ones_do() -> None:
+    """So a misspelt field of an issuer or a certificate is refused in the lab."""
+    values = {"crds": {"enabled": True}}
+    rendering = cert_manager.CHART.rendering("cert-manager", "cert-manager", newest(cert_manager.CHART), values)
+    emulated = cert_manager.CHART.render(rendering)
+
+    assert schema_drift(emulated, upstream.documents("cert-manager/v1.20.3/deploy/crds")) == []

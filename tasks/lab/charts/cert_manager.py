@@ -16,7 +16,9 @@ from tasks.lab.issuing.challenges import Challenges
 from tasks.lab.issuing.issuers import Issuers
 from tasks.lab.issuing.orders import Orders
 from tasks.lab.issuing.requests import Requests
+from tasks.lab.issuing.schemas import SCHEMAS
 from tasks.lab.microk8s.node import Node
+from tasks.lab.schemas import ANYTHING
 from thinkube_nornir.lab.kube import Object
 
 _KINDS = (
@@ -92,7 +94,7 @@ def _definitions(chart: Rendering) -> list[Object]:
 
 
 def _definition(notes: Object, group: str, kind: str, plural: str, scope: str) -> Object:
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    schema = {"openAPIV3Schema": SCHEMAS.get(kind, ANYTHING)}
     version = {"name": "v1", "served": True, "storage": True, "schema": schema, "subresources": {"status": {}}}
     names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()}
     return {

@@ -14,7 +14,7 @@ from tasks.lab import cloudflare
 from tasks.lab.cloudflare import TOKEN
 from tasks.lab.issuing.base import ACME, API, NAMESPACE
 from tests.lab_cluster import LabCluster
-from thinkube_nornir.lab.kube import Object
+from thinkube_nornir.lab.kube import ApiError, Object
 
 HELM = ("/snap/bin/microk8s.helm3", "upgrade", "cert-manager", "cert-manager", "--repo", "https://charts.jetstack.io")
 FLAGS = "dns01RecursiveNameservers: 8.8.8.8:53\ndns01RecursiveNameserversOnly: true\n"
@@ -241,3 +241,20 @@ def test_renewing_by_hand_gives_another_certificate(lab: Lab) -> None:
     after = lab.cluster.get("v1", "Secret", "web", "default") or {}
     assert after["data"]["tls.crt"] != before["data"]["tls.crt"]
     assert (lab.cluster.get(API, "Certificate", "web", "default") or {})["status"]["revision"] == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        pytest.param({"ca": {"secretNam": "root"}}, "spec.ca.secretNam", id="a field that does not exist"),
+        pytest.param({"ca": {}}, "spec.ca.secretName", id="a required field is missing"),
+        pytest.param({"acme": {"server": SERVER, "privateKeySecretRef": "account"}}, "spec.acme", id="a wrong type"),
+    ],
+)
+def test_an_issuer_keeps_to_its_definition(lab: Lab, spec: dict[str, Any], field: str) -> None:
+    """A typing error is refused, as by a real cluster, and not taken and forgotten."""
+    lab.install()
+    issuer = _object(API, "ClusterIssuer", "wrong", spec=spec)
+
+    with pytest.raises(ApiError, match=field):
+        lab.cluster.act(lambda: lab.cluster.api.apply(issuer))
