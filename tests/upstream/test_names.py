@@ -20,16 +20,16 @@ _DAEMON_SETS = {
     "nvidia-operator-validator": "state-operator-validation",
 }
 _DEFINITIONS = ("nodefeaturegroups", "nodefeaturerules", "nodefeatures")
-_NFD = "NVIDIA/gpu-operator@v25.3.4 deployments/gpu-operator/charts/node-feature-discovery/crds/nfd-api-crds.yaml"
+_NFD = "NVIDIA/gpu-operator@v25.10.1 deployments/gpu-operator/charts/node-feature-discovery/crds/nfd-api-crds.yaml"
 _NGINX = "kubernetes/ingress-nginx@helm-chart-4.13.9 charts/ingress-nginx"
 _TLS_STORE = "traefik/traefik-helm-chart@v41.3.0 traefik/templates/tlsstore.yaml, by the value tlsStore"
 _GATEWAY_API = "kubernetes-sigs/gateway-api@v1.5.1 config/crd/standard"
 
 MADE: dict[tuple[str, str, str], str] = {
     ("services", "default", "kubernetes"): "of every cluster",
-    ("runtimeclasses.node.k8s.io", "", "nvidia"): "NVIDIA/gpu-operator@v25.3.4 assets/pre-requisites",
+    ("runtimeclasses.node.k8s.io", "", "nvidia"): "NVIDIA/gpu-operator@v25.10.1 assets/pre-requisites",
     **{
-        ("daemonsets.apps", "gpu-operator", name): f"NVIDIA/gpu-operator@v25.3.4 assets/{state}/0500_daemonset.yaml"
+        ("daemonsets.apps", "gpu-operator", name): f"NVIDIA/gpu-operator@v25.10.1 assets/{state}/0500_daemonset.yaml"
         for name, state in _DAEMON_SETS.items()
     },
     **{("customresourcedefinitions.apiextensions.k8s.io", "", f"{n}.nfd.k8s-sigs.io"): _NFD for n in _DEFINITIONS},

@@ -15,6 +15,10 @@ from tests.upstream_schemas import GroupVersionKind, Schema, validate
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
+NOT_OURS = {
+    "tasks/phase6_extended_services/gpu_operator.py:update_definitions": "the CRDs that a chart brings, as they are",
+}
+"""What sends no manifest of ours, and why."""
 WRITERS = {"apply", "run_pod", "probe_server"}
 """The functions of thinkube_nornir.cluster that send a manifest."""
 
@@ -53,7 +57,7 @@ def test_every_manifest_asks_for_strict_validation(recording: Recording) -> None
 
 def test_nothing_that_writes_was_left_out(recording: Recording) -> None:
     """Each place in the product that sends a manifest sent one while it was recorded."""
-    assert sorted(set(writing_places()) - recording.sites) == []
+    assert sorted(set(writing_places()) - recording.sites - NOT_OURS.keys()) == []
 
 
 def writing_places() -> Iterator[str]:
