@@ -65,7 +65,7 @@ CGROUPS = Fact(
 UFW = Fact("rules of UFW", ("ufw", "show", "added"), parse_ufw, root=True, accept=None)
 FAILED = Fact(
     "failed units of the snap",
-    ("systemctl", "list-units", "--all", "--plain", "--no-legend", "--state=failed", "snap.microk8s.*"),
+    ("systemctl", "list-units", "--all", "--plain", "--no-legend", "--full", "--state=failed", "snap.microk8s.*"),
     parse_units,
 )
 

@@ -1,4 +1,12 @@
-"""systemctl, for the units the lab knows: snapd, systemd-resolved, BIND, MicroK8s' services."""
+"""systemctl, for the units the lab knows: snapd, systemd-resolved, BIND, MicroK8s' services.
+
+Source: systemd/systemd@main src/systemctl/systemctl-is-active.c
+Source: systemd/systemd@main src/systemctl/systemctl-is-enabled.c
+Source: systemd/systemd@main src/systemctl/systemctl-list-units.c
+Source: systemd/systemd@main src/systemctl/systemctl-reset-failed.c
+Source: systemd/systemd@main src/systemctl/systemctl-util.c
+Unproven: what systemctl says to a user who may not change a unit, and what `systemctl status` prints.
+"""
 
 # ruff: noqa: ARG001
 # The handlers of one table share a signature.
@@ -103,14 +111,21 @@ async def _change(call: Call, verb: str, names: list[str], given: Arguments) -> 
     for name in names:
         unit = find(call.host, name) if verb == "reset-failed" else loaded(call.host, name)
         if unit is None:
-            what = f"Failed to {verb} {full_name(name)}: Unit {full_name(name)} not found.\n"
-            raise ToolError(1 if verb in ("enable", "disable") else FAILED_CHANGE, what)
+            raise _no_such_unit(verb, full_name(name))
         if verb in ("enable", "disable"):
             unit.enabled = verb == "enable"
         if verb in ("enable", "disable") and "--now" not in given.flags:
             continue
         await _CHANGES[verb](call.host, unit)
     return Reply()
+
+
+def _no_such_unit(verb: str, name: str) -> ToolError:
+    if verb in ("enable", "disable"):
+        return ToolError(1, f"Failed to {verb} unit: Unit file {name} does not exist.\n")
+    if verb == "reset-failed":
+        return ToolError(1, f"Failed to reset failed state of unit {name}: Unit {name} not loaded.\n")
+    return ToolError(FAILED_CHANGE, f"Failed to {verb} {name}: Unit {name} not found.\n")
 
 
 async def _try_restart(host: LabHost, unit: Unit) -> None:
@@ -145,7 +160,8 @@ def _is_active(host: LabHost, names: list[str], given: Arguments) -> Reply:
     units = [find(host, n) for n in names]
     shown = "".join(f"{u.state if u else 'inactive'}\n" for u in units)
     quiet = bool(given.flags & {"-q", "--quiet"})
-    status = 0 if any(u and u.active for u in units) else NOT_ACTIVE if any(units) else NO_SUCH_UNIT
+    known = any(u and u.loaded for u in units)
+    status = 0 if any(u and u.active for u in units) else NOT_ACTIVE if known else NO_SUCH_UNIT
     return Reply(status, "" if quiet else shown)
 
 

@@ -137,3 +137,19 @@ def test_a_silent_host_is_given_up(labs: Labs) -> None:
     errors = [n["error"] for n in ended.report["nodes"] if n["host"] == "tkw1" and n["error"]]
     assert errors[0]["kind"] == "Unreachable"
     assert errors[0]["fix"]
+
+
+def test_a_rollback_killed_while_snapd_works_is_taken_up_again(labs: Labs) -> None:
+    """snapd goes on stopping services when nobody waits for it; the next rollback waits until it accepts an order."""
+    project = labs(speed=20)
+    before = project.snapshot()
+    assert project("run", "phase5.microk8s_control").code == 0
+    with project.started("rollback", "phase5.microk8s_control") as process:
+        assert eventually(lambda: "Doing" in project.ssh("tkc", "snap changes").text, 30)
+        kill(process)
+    assert "Doing" in project.ssh("tkc", "snap changes").text
+
+    ended = project("rollback", "phase5.microk8s_control")
+
+    assert ended.code == 0, ended.told
+    assert "\n".join(differences(before, project.snapshot())) == ""

@@ -153,3 +153,19 @@ def test_nobody_flushes_a_table() -> None:
     assert here.sh("tkc", "iptables-nft-restore", stdin="*filter\nCOMMIT\n").status != 0
     assert here.sh("tkc", "iptables-nft-save", user="thinkube").status != 0
     assert here.sh("tkc", "sysctl", "-w", "net.ipv4.ip_forward=1", user="thinkube").status != 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "told"),
+    [
+        (("restart", "nothing"), 5, "Failed to restart nothing.service: Unit nothing.service not found.\n"),
+        (("enable", "nothing"), 1, "Failed to enable unit: Unit file nothing.service does not exist.\n"),
+        (("reset-failed", "nothing"), 1, "Failed to reset failed state of unit nothing.service: Unit nothing.service"),
+    ],
+)
+def test_a_unit_that_does_not_exist_cannot_be_changed(argv: tuple[str, ...], status: int, told: str) -> None:
+    """Each verb says so in its own words, with its own status."""
+    reply = lab().sh("tkc", "systemctl", *argv)
+
+    assert reply.status == status
+    assert str(reply.stderr).startswith(told)
