@@ -3,7 +3,10 @@
 A table is changed at once or not at all. A chain that is declared again is emptied; one that still has rules, or that a
 rule leads to, is not deleted. What it does with the words of a rule: nothing; they are compared as they are written.
 
+What is taken and what is refused was compared with iptables 1.8.9, of both kinds.
+
 Source: kubernetes/kubernetes@v1.35.0 pkg/proxy/iptables/cleanup.go
+Unproven: the words in which a line is refused; the two kinds of iptables differ in them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""sysctl, for the settings of the kernel that MicroK8s changes.
-
-Unproven: what sysctl prints for a key that does not exist, and its status then.
-"""
+"""sysctl, for the settings of the kernel that MicroK8s changes; as the one of procps 4.0.2 answered."""
 
 from __future__ import annotations
 
@@ -14,17 +11,20 @@ KEYS = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
 
 @tool
 async def sysctl(call: Call) -> Reply:
-    given = parse(
-        call.argv[1:], flags=("-w", "-n"), unknown=lambda o: ToolError(1, f"sysctl: invalid option -- '{o}'\n")
-    )
+    """A key that is wrong makes the status 1, and keeps no other from being read or written."""
+    given = parse(call.argv[1:], flags=("-w", "-n"), unknown=_unknown)
     settings = machine(call.host).settings
+    shown, wrong = "", ""
     for key, equals, value in (word.partition("=") for word in given.words):
         if key not in settings:
-            path = key.replace(".", "/")
-            raise ToolError(1, f"sysctl: cannot stat /proc/sys/{path}: No such file or directory\n")
-        if equals and call.user != "root":
-            raise ToolError(1, f'sysctl: permission denied on key "{key}"\n')
-        if equals:
-            settings[key] = value
-    keys = [word.partition("=")[0] for word in given.words]
-    return Reply(0, "".join(settings[k] + "\n" if "-n" in given.flags else f"{k} = {settings[k]}\n" for k in keys))
+            wrong += f"sysctl: cannot stat /proc/sys/{key.replace('.', '/')}: No such file or directory\n"
+        elif equals and call.user != "root":
+            wrong += f'sysctl: permission denied on key "{key}"\n'
+        else:
+            settings[key] = value if equals else settings[key]
+            shown += f"{settings[key]}\n" if "-n" in given.flags else f"{key} = {settings[key]}\n"
+    return Reply(int(bool(wrong)), shown, wrong)
+
+
+def _unknown(option: str) -> ToolError:
+    return ToolError(1, f"sysctl: invalid option -- '{option.lstrip('-')}'\n")

@@ -6,6 +6,8 @@ Source: canonical/microk8s@1.35 snap/hooks/install
 Source: canonical/microk8s@1.35 snap/hooks/remove
 Source: canonical/microk8s@1.35 microk8s-resources/wrappers/run-containerd-with-args
 Source: canonical/microk8s@1.35 microk8s-resources/wrappers/run-kubelite-with-args
+Source: canonical/microk8s@1.33 snap/snapcraft.yaml
+Source: canonical/microk8s@1.34 snap/snapcraft.yaml
 Source: kubernetes/kubernetes@v1.35.0 pkg/proxy/iptables/proxier.go
 Unproven: which of the kernel's two filters MicroK8s' iptables and Calico write to; the lab has one in each.
 Unproven: that of the snap's units daemon-cluster-agent stays behind as failed; measured once.
@@ -67,7 +69,6 @@ COMMIT
 
 
 def base_of(minor: tuple[int, int]) -> str:
-    """Source: canonical/microk8s@1.34 snap/snapcraft.yaml."""
     return "core22" if minor >= _SINCE_CORE22 else "core20"
 
 

@@ -169,3 +169,11 @@ def test_a_unit_that_does_not_exist_cannot_be_changed(argv: tuple[str, ...], sta
 
     assert reply.status == status
     assert str(reply.stderr).startswith(told)
+
+
+def test_sysctl_reads_what_it_can() -> None:
+    """A family that the kernel does not have keeps no other from being read."""
+    reply = lab().sh("tkc", "sysctl", "net.nothing", "net.ipv4.ip_forward")
+
+    assert (reply.status, reply.stdout) == (1, "net.ipv4.ip_forward = 0\n")
+    assert "cannot stat /proc/sys/net/nothing" in str(reply.stderr)
