@@ -9,6 +9,8 @@ Source: traefik/traefik@v3.7.9 pkg/provider/kubernetes/gateway/client.go
 
 from __future__ import annotations
 
+import re
+
 from nornir.core.task import Result, Task
 
 from tasks.control_plane import Object, expect, kube, name_of
@@ -17,10 +19,11 @@ from tasks.phase6_extended_services._controllers import RELEASES
 from tasks.phase6_extended_services._copies import with_leftovers
 from thinkube_nornir.cluster import Cluster, condition_true, delete
 from thinkube_nornir.context import context, setting
-from thinkube_nornir.errors import CommandFailed, Refused
+from thinkube_nornir.errors import CommandFailed, DeadlinePassed, Refused
 from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, undo
+from thinkube_nornir.remote.retry import retry
 
 GATEWAY_API = "gateway.networking.k8s.io"
 MANIFEST = "https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.5.1/standard-install.yaml"
@@ -43,6 +46,8 @@ _GUARD = "safe-upgrades.gateway.networking.k8s.io"
 _GUARDS = ("ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy")
 """What the manifest brings beside definitions: it refuses older ones."""
 _APPLY = 120.0  # seconds; a megabyte over a slow line
+_PATIENCE = 60.0  # seconds in which a download is tried again
+_PASSING = re.compile(r"dial tcp|i/o timeout|TLS handshake|connection re|no such host|EOF|status code=5", re.IGNORECASE)
 
 
 def bring_definitions(task: Task) -> Result:
@@ -79,10 +84,19 @@ def _manifest(task: Task) -> str:
 
 
 def _apply(task: Task) -> Result:
-    argv = (COMMAND, "kubectl", "apply", "--server-side", "--filename", _manifest(task))
+    """Downloads fail now and then; one that the network refuses is tried again."""
+    source = _manifest(task)
+    argv = (COMMAND, "kubectl", "apply", "--server-side", "--filename", source)
+
+    def attempt() -> Result:
+        return change(task, f"install Gateway API from {source}", *argv, root=True, timeout=_APPLY)
+
+    def refused(error: CommandFailed) -> bool:
+        return bool(_PASSING.search(error.why))
+
     try:
-        return change(task, f"install Gateway API from {_manifest(task)}", *argv, root=True, timeout=_APPLY)
-    except CommandFailed as error:
+        return retry(task, attempt, refused=refused, what=f"{source} to be downloaded", timeout=_PATIENCE)
+    except (CommandFailed, DeadlinePassed) as error:
         error.fix = "see that the host reaches the address, or name a file on it as gateway_api_manifest"
         raise
 

@@ -111,7 +111,9 @@ def _certificates(listener: Object) -> list[Any]:
 def _status_faults(controller: Controller, gateway: Object | None) -> list[str]:
     if gateway is None:
         return ["it is not there"]
-    status = gateway.get("status") or {}
+    status, generation = gateway.get("status") or {}, gateway["metadata"].get("generation", 0)
+    if any(c.get("observedGeneration", generation) < generation for c in status.get("conditions") or ()):
+        return ["its status is of a former state"]
     told = [c for c in status.get("conditions") or () if c.get("status") != "True"]
     told += [c for s in status.get("listeners") or () for c in s.get("conditions") or () if c.get("status") != "True"]
     wrong = [f"{c.get('type')}: {c.get('reason')}: {c.get('message')}" for c in told]

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import yaml
 
-from tasks.lab import gateway_api
+from tasks.lab import gateway_api, internet
 from tasks.lab.microk8s.node import Node
-from tasks.lab.resolver import look_up
 from tasks.lab.tool import Arguments, ToolError
 from thinkube_nornir.lab.emulation import Call, Reply
 from thinkube_nornir.lab.kube import ApiError, Object
@@ -52,8 +51,10 @@ def _written(call: Call, source: str) -> list[Object]:
 
 def _downloaded(call: Call, address: str) -> list[Object]:
     host = address.removeprefix("https://").partition("/")[0]
-    if not look_up(call.host, host).records:
-        raise ToolError(1, f"Unable to connect to the server: dial tcp: lookup {host}: no such host\n")
+    if not internet.is_reached(call.host, host):
+        addresses = internet.addresses_of(call.host, host)
+        told = f"dial tcp {addresses[0]}:443: i/o timeout" if addresses else f"dial tcp: lookup {host}: no such host"
+        raise ToolError(1, f"Unable to connect to the server: {told}\n")
     found = gateway_api.published(address)
     if found is None:
         raise ToolError(1, f'error: unable to read URL "{address}", server reported 404 Not Found, status code=404\n')

@@ -10,6 +10,7 @@ import pytest
 from nornir.core.task import Result, Task
 
 from tasks.kubernetes_distribution import DISTRIBUTION
+from tasks.lab import internet
 from tasks.phase6_extended_services import _traffic_checks as traffic
 from tests.lab_cluster import LabCluster
 from tests.tasks.phase6_extended_services.test_ingress import (
@@ -229,7 +230,8 @@ def test_an_address_of_the_lan_that_somebody_has_is_found_first(tmp_path: Path) 
 
 def old_gateway_api() -> Object:
     names = {"kind": "Gateway", "plural": "gateways", "singular": "gateway", "listKind": "GatewayList"}
-    versions = [{"name": "v1beta1", "served": True, "storage": True}]
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    versions = [{"name": "v1beta1", "served": True, "storage": True, "schema": schema}]
     spec = {"group": "gateway.networking.k8s.io", "scope": "Namespaced", "names": names, "versions": versions}
     metadata = {"name": "gateways.gateway.networking.k8s.io"}
     version = "apiextensions.k8s.io/v1"
@@ -273,6 +275,19 @@ def test_gateway_api_that_cannot_be_downloaded_is_told(tmp_path: Path) -> None:
         assert "gateway_api_manifest" in caught.value.fix
     finally:
         cluster.close()
+
+
+def test_a_download_that_the_network_refuses_is_tried_again(
+    cluster: LabCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once unreachable is not unreachable."""
+    answers = iter([False])
+    monkeypatch.setattr(internet, "is_reached", lambda _, name: name != "github.com" or next(answers, True))
+
+    cluster.run(COMPONENT)
+
+    sent = [command for machine in cluster.machines.values() for command in machine.sent]
+    assert len([command for command in sent if MANIFEST in command]) == 2
 
 
 @pytest.mark.parametrize("kind", ["HTTPRoute", "IngressRoute"])
