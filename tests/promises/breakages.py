@@ -16,6 +16,7 @@ TASKS = Path(__file__).parents[2] / "tasks"
 DATA = "/var/snap/microk8s/current"
 POD_BIN = "/opt/lab-pod/bin"
 RESOLVED = "/etc/systemd/resolved.conf.d"
+RESTART_RESOLVED = "systemctl restart systemd-resolved"
 INGRESS = "192.168.191.200"
 
 
@@ -391,6 +392,18 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
                 NO_PEERS,
                 (*worker("tkw1", "pod_network_is_ready"), *control("workloads_are_ready")),
                 "Ready",
+            ),
+            Breakage(
+                "bcn1",
+                f"printf '[Resolve]\\nDomains=home.example\\n' >{RESOLVED}/99-search.conf; {RESTART_RESOLVED}",
+                f"rm {RESOLVED}/99-search.conf; {RESTART_RESOLVED}",
+                dns(
+                    "bcn1",
+                    "pods_resolve_public_names",
+                    "pods_ask_the_cluster_dns",
+                    "node_routes_the_domain_to_bind",
+                ),
+                f"github.com: expected a public address, seen {INGRESS}",
             ),
             Breakage(
                 "tkc", "lab-api disable microk8s", "lab-api mend", control("snap_follows_its_channel"), "disabled"
