@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tasks.lab import accounts
+from tasks.lab.microk8s import addon_list
 from tasks.lab.microk8s.node import Node, node_of
 from tasks.lab.packet_filter import saved
 from tasks.lab.state import Filter, machine
@@ -36,7 +37,7 @@ def _microk8s(node: Node) -> dict[str, Any]:
     listed = [] if node.worker else node.api.list("v1", "Node")
     return {
         "control plane": node.control.name,
-        "addons": sorted(node.addons),
+        "addons": sorted(addon_list.enabled(node)),
         "api": node.down is None,
         "nodes": {n["metadata"]["name"]: _is_ready(n) for n in listed},
     }

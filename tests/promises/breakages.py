@@ -311,7 +311,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
                 "tkc",
                 f"touch {DATA}/var/lock/stopped.lock",
                 f"rm {DATA}/var/lock/stopped.lock",
-                control("microk8s_runs", "addons_are_on", "services_run"),
+                control("microk8s_runs", "addons_are_on", "services_run", "kubectl_answers"),
                 "running: true",
             ),
             api(
@@ -351,7 +351,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
         (
             Breakage(
                 "tkc",
-                "microk8s disable hostpath-storage",
+                "microk8s disable hostpath-storage:destroy-storage",
                 "microk8s enable hostpath-storage",
                 control("addons_are_on", "workloads_are_ready", "storage_class_is_default"),
                 "on are: dns",
@@ -379,7 +379,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
                 TKC,
                 NOT_READY,
                 (
-                    *control("node_is_ready", "microk8s_runs", "addons_are_on", "services_run"),
+                    *control("node_is_ready"),
                     *without_node("tkc", coredns_host),
                     *asked_from_control_plane(coredns_host),
                 ),

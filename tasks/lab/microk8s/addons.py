@@ -2,94 +2,116 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Awaitable, Callable
 
-from tasks.lab.microk8s import ingress, manifests, metallb, services
-from tasks.lab.microk8s.node import DNS_ADDRESS, Node, alive, read_arguments, set_argument
+from tasks.lab.microk8s import addon_list, ingress, manifests, metallb, resolv_conf, services
+from tasks.lab.microk8s.addon_list import REPOSITORY
+from tasks.lab.microk8s.node import COMMON, DATA, DNS_ADDRESS, Node, alive, read_arguments, set_argument
 from tasks.lab.network import route_to
 from tasks.lab.tool import ToolError
+from thinkube_nornir.lab.emulation import pause
+from thinkube_nornir.lab.kube import Object
+
+STORAGE = f"{COMMON}/default-storage"
+_DNS_ENABLED, _DNS_DISABLED, _STORAGE_DISABLED = 5.0, 30.0, 5.0
+"""Seconds that the addons' scripts sleep."""
 
 
-@dataclass(frozen=True)
-class Addon:
-    name: str
-    description: str
-    version: str
-    repository: str = "core"
+_WAIT = 30.0
+"""Seconds that enable and disable wait for the API before they go on, and fail."""
+_STOPPED = "microk8s is not running, try microk8s start\n"
+_TRACEBACK = "Traceback (most recent call last):\n"
 
 
-ADDONS = {
-    a.name: a
-    for a in (
-        Addon("cert-manager", "Cloud native certificate management", "1.14.5"),
-        Addon("dashboard", "The Kubernetes dashboard", "2.7.0"),
-        Addon("dns", "CoreDNS", "1.10.1"),
-        Addon("ha-cluster", "Configure high availability on the current node", "1.0.0"),
-        Addon("helm", "Helm - the package manager for Kubernetes", "3.9.1"),
-        Addon("helm3", "Helm 3 - the package manager for Kubernetes", "3.9.1"),
-        Addon("hostpath-storage", "Storage class; allocates storage from host directory", "1.0.0"),
-        Addon("ingress", "Ingress controller for external access", "1.11.2"),
-        Addon("metallb", "Loadbalancer for your Kubernetes cluster", "0.13.10"),
-        Addon("metrics-server", "K8s Metrics Server for API access to service metrics", "0.6.3"),
-        Addon("rbac", "Role-Based Access Control for authorisation", "1.0.0"),
-        Addon("storage", "Alias to hostpath-storage add-on, deprecated", "1.0.0"),
-    )
-}
-BUILT_IN = {"ha-cluster", "helm", "helm3"}
-RESOLV_CONFS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
+async def enable(node: Node, words: list[str]) -> tuple[str, str]:
+    """What goes to stdout and stderr.
+
+    Source: canonical/microk8s@1.35 scripts/wrappers/enable.py
+    Source: canonical/microk8s@1.35 scripts/wrappers/common/utils.py
+
+    Raises:
+        ToolError: an unknown addon, or one the lab does not have; bad arguments; no API.
+    """
+    return await _each(node, words, "enable", _enable)
 
 
-async def enable(node: Node, words: list[str]) -> str:
-    """What it prints. Raises ToolError: an unknown addon, or one the lab does not have, or bad arguments."""
-    return "".join([await _enable(node, word) for word in _known(node, words, "enable")])
+async def disable(node: Node, words: list[str]) -> tuple[str, str]:
+    return await _each(node, words, "disable", _disable)
 
 
-async def disable(node: Node, words: list[str]) -> str:
-    return "".join([_disable(node, word) for word in _known(node, words, "disable")])
-
-
-def _known(node: Node, words: list[str], verb: str) -> list[str]:
-    if not words:
-        raise ToolError(
-            1,
-            f"Usage: microk8s {verb} [OPTIONS] ADDONS...\nTry 'microk8s {verb} --help' for help.\n\n"
-            "Error: Missing argument 'ADDONS...'.\n",
-        )
+async def _each(
+    node: Node, words: list[str], verb: str, act: Callable[[Node, str, str], Awaitable[str]]
+) -> tuple[str, str]:
+    out = err = ""
+    _must_be_possible(node, words, verb)
+    await _api_answers(node)
     for word in words:
-        name = word.partition(":")[0].removeprefix("core/")
-        if name not in ADDONS:
-            raise ToolError(1, f"Addon {name} was not found in any repository\n")
+        name, _, argument = word.partition(":")
+        repository, slash, name = name.rpartition("/")
+        out, err = out, err + ("" if slash else f"Infer repository {REPOSITORY} for addon {name}\n")
+        if (repository or REPOSITORY, name) not in {(REPOSITORY, a.name) for a in addon_list.addons(node.minor)}:
+            out += f"Addon {repository}/{name} not found\n"
+        elif (name in addon_list.enabled(node)) is (verb == "enable"):
+            out += f"Addon {REPOSITORY}/{name} is already {verb}d\n"
+        else:
+            try:
+                out += await act(node, name, argument)
+            except ToolError as error:
+                told = error.reply
+                raise ToolError(told.status, f"{err}{_text(told.stderr)}", f"{out}{_text(told.stdout)}") from None
+    return out, err
+
+
+def _text(told: bytes | str) -> str:
+    return told if isinstance(told, str) else told.decode()
+
+
+def _must_be_possible(node: Node, words: list[str], verb: str) -> None:
+    if not words:
+        usage = f"Usage: microk8s {verb} [OPTIONS] ADDONS...\nTry 'microk8s {verb} -h' for help.\n\n"
+        raise ToolError(2, f"{usage}Error: Missing argument 'ADDONS...'.\n")
+    if node.host.files.exists(f"{DATA}/var/lock/stopped.lock"):
+        raise ToolError(1, _STOPPED)
+    known = {addon.name for addon in addon_list.addons(node.minor)}
+    for word in words:
         if word.startswith("-"):
-            raise ToolError(1, f"Error: No such option: {word}\n")
+            raise ToolError(1, f"the lab passes no options to addons: {word}\n")
+        name = word.partition(":")[0]
+        if "/" not in name and name not in known:
+            raise ToolError(1, f"Addon {name} was not found in any repository\n")
+
+
+async def _api_answers(node: Node) -> None:
+    """It waits half a minute and then asks all the same."""
+    end = time.monotonic() + _WAIT / node.host.lab.speed
+    while not alive(node) and time.monotonic() < end:
+        await pause(node.host.lab, 2.0)
     if not alive(node):
-        raise ToolError(1, "", "microk8s is not running, try microk8s start\n")
-    return words
+        raise ToolError(1, f"{_TRACEBACK}subprocess.CalledProcessError: kubectl get all,ingress --all-namespaces\n")
 
 
-async def _enable(node: Node, word: str) -> str:
-    name, _, argument = word.removeprefix("core/").partition(":")
-    head = "" if "/" in word else f"Infer repository core for addon {name}\n"
+async def _enable(node: Node, name: str, argument: str) -> str:
     if name == "dns":
-        return head + await enable_dns(node, argument)
+        return await enable_dns(node, argument)
     if name in ("hostpath-storage", "storage"):
-        return head + _enable_storage(node, alias=name == "storage")
+        return _enable_storage(node, alias=name == "storage")
     if name == "metallb":
-        return head + metallb.enable(node, argument)
+        return metallb.enable(node, argument)
     if name == "ingress":
-        return head + await ingress.enable(node)
-    if name in BUILT_IN:
-        return head + f"Addon core/{name} is already enabled\n"
-    raise ToolError(1, f"addon {name} is not in the lab\n", head)
+        return await ingress.enable(node)
+    raise ToolError(1, f"addon {name} is not in the lab\n")
 
 
 def _enable_storage(node: Node, *, alias: bool) -> str:
+    """Source: canonical/microk8s-core-addons@1.35 addons/hostpath-storage/enable."""
     warning = (
         "DEPRECATION WARNING: 'storage' is deprecated and will soon be removed. "
         "Please use 'hostpath-storage' instead.\n\n"
     )
+    node.host.files.mkdir(STORAGE)
     for manifest in manifests.hostpath(node.minor):
         node.api.apply(manifest)
-    node.addons.add("hostpath-storage")
     return (warning if alias else "") + (
         "Enabling default storage class.\nWARNING: Hostpath storage is not suitable for production environments.\n"
         "         A hostpath volume can grow beyond the size limit set in the volume claim manifest.\n\n"
@@ -99,11 +121,14 @@ def _enable_storage(node: Node, *, alias: bool) -> str:
 
 
 async def enable_dns(node: Node, argument: str) -> str:
-    """Applies the addon's manifest again each time: a customised Corefile is gone."""
+    """Applies the addon's manifest: a Corefile that was written into it is gone.
+
+    Source: canonical/microk8s-core-addons@1.35 addons/dns/enable
+    """
     shown, forward = _forward(node, argument)
     for manifest in manifests.dns(forward, node.minor):
         node.api.apply(manifest)
-    node.addons.add("dns")
+    await pause(node.host.lab, _DNS_ENABLED)
     shown += "Applying manifest\nserviceaccount/coredns created\nconfigmap/coredns created\n"
     shown += "deployment.apps/coredns created\nservice/kube-dns created\n"
     shown += f"CoreDNS service deployed with IP address {DNS_ADDRESS}\n"
@@ -125,13 +150,12 @@ def _forward(node: Node, argument: str) -> tuple[str, str]:
             try:
                 route_to(node.host, server)
             except ToolError:
-                raise ToolError(
-                    1, "", f"Enabling DNS\nYour input value ({server}) is not a valid and reachable IP address\n"
-                ) from None
+                told = f"Enabling DNS\nYour input value ({server}) is not a valid and reachable IP address\n"
+                raise ToolError(1, "", told) from None
         return f"Enabling DNS\nWill use  {' '.join(servers)} as upstream nameservers\n", " ".join(servers)
     set_before = read_arguments(node.host, "kubelet").get("--resolv-conf")
-    path = set_before or next((p for p in RESOLV_CONFS if _usable(node, p)), None)
-    if path is None:
+    path = set_before or resolv_conf.find(node.host)
+    if not path:
         told = "No valid resolv.conf file could be found\nFalling back to 8.8.8.8 8.8.4.4 as upstream nameservers\n"
         return f"Enabling DNS\n{told}", "8.8.8.8 8.8.4.4"
     if not set_before:
@@ -139,37 +163,56 @@ def _forward(node: Node, argument: str) -> tuple[str, str]:
     return f"Enabling DNS\nUsing host configuration from {path}\n", "/etc/resolv.conf"
 
 
-def name_servers(node: Node, path: str) -> tuple[str, ...]:
-    if not node.host.files.exists(path):
-        return ()
-    lines = (line.split() for line in node.host.files.read(path).decode(errors="replace").splitlines())
-    return tuple(w[1] for w in lines if len(w) > 1 and w[0] == "nameserver")
+async def _disable(node: Node, name: str, argument: str) -> str:
+    if name in ("hostpath-storage", "storage"):
+        return await _disable_storage(node, argument)
+    if name == "dns":
+        return await _disable_dns(node)
+    if name in _OWN_WAY:
+        shown = _OWN_WAY[name](node)
+        await _gone(node, name)
+        return shown
+    raise ToolError(1, f"addon {name} is not in the lab\n")
 
 
-def _usable(node: Node, path: str) -> bool:
-    servers = name_servers(node, path)
-    return bool(servers) and not any(s.startswith("127.") or s == "::1" for s in servers)
+async def _gone(node: Node, name: str) -> None:
+    """`kubectl delete` waits until what it deletes has gone."""
+    for _ in range(_LONGEST_DELETE):
+        if name not in addon_list.enabled(node):
+            return
+        await pause(node.host.lab, 1.0)
 
 
+_LONGEST_DELETE = 120
 _OWN_WAY = {"metallb": metallb.disable, "ingress": ingress.disable}
 
 
-def _disable(node: Node, word: str) -> str:
-    name = word.removeprefix("core/").partition(":")[0]
-    head = "" if "/" in word else f"Infer repository core for addon {name}\n"
-    name = "hostpath-storage" if name == "storage" else name
-    if name in node.addons and name in _OWN_WAY:
-        return head + _OWN_WAY[name](node)
-    removable = {
-        "dns": lambda: manifests.dns("", node.minor),
-        "hostpath-storage": lambda: manifests.hostpath(node.minor),
-    }
-    if name in node.addons and name in removable:
-        for manifest in removable[name]():
-            at = manifest["metadata"]
-            node.api.delete(manifest["apiVersion"], manifest["kind"], at["name"], at.get("namespace", ""))
-        node.addons.discard(name)
-        return f"{head}Disabling {name}\n{name} is disabled\n"
-    if name in BUILT_IN:
-        raise ToolError(1, f"addon {name} cannot be disabled in the lab\n", head)
-    return f"{head}Addon core/{name} is already disabled\n"
+async def _disable_storage(node: Node, argument: str) -> str:
+    """Asks whether to delete the volumes unless it is told to; who has no terminal, or says no, gets status 1.
+
+    Source: canonical/microk8s-core-addons@1.35 addons/hostpath-storage/disable
+    """
+    for manifest in manifests.hostpath(node.minor):
+        _delete(node, manifest)
+    await pause(node.host.lab, _STORAGE_DISABLED)
+    shown = "Disabling hostpath storage.\nStorage removed.\n"
+    if argument != "destroy-storage":
+        raise ToolError(1, f"Remove PVC storage at {STORAGE} ? (Y/N): ", shown)
+    node.host.files.remove(STORAGE)
+    return f"{shown}Storage space reclaimed.\n"
+
+
+async def _disable_dns(node: Node) -> str:
+    """Source: canonical/microk8s-core-addons@1.35 addons/dns/disable."""
+    for manifest in manifests.dns("", node.minor):
+        _delete(node, manifest)
+    await pause(node.host.lab, _DNS_DISABLED)
+    for key in ("--cluster-domain", "--cluster-dns"):
+        set_argument(node.host, "kubelet", key, None)
+    await services.started(node.host, "kubelite")
+    return "Disabling DNS\nReconfiguring kubelet\nRemoving DNS manifest\nDNS is disabled\n"
+
+
+def _delete(node: Node, manifest: Object) -> None:
+    at = manifest["metadata"]
+    node.api.delete(manifest["apiVersion"], manifest["kind"], at["name"], at.get("namespace", ""))

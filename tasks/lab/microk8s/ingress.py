@@ -29,7 +29,6 @@ async def enable(node: Node) -> str:
         return await _enable_traefik(node)
     for manifest in _nginx():
         node.api.apply(manifest)
-    node.addons.add("ingress")
     return "Enabling Ingress\ningressclass.networking.k8s.io/public created\nIngress is enabled\n"
 
 
@@ -40,7 +39,6 @@ def disable(node: Node) -> str:
     for manifest in reversed(_nginx()):
         at = manifest["metadata"]
         node.api.delete(manifest["apiVersion"], manifest["kind"], at["name"], at.get("namespace", ""))
-    node.addons.discard("ingress")
     return "Disabling Ingress\nIngress is disabled\n"
 
 
@@ -52,7 +50,6 @@ async def _enable_traefik(node: Node) -> str:
     await objects.apply(node.api, made, [])
     identity = ("traefik", "37.4.0", "v3.6.2", "Install complete")
     store.save(node.api, store.Revision("traefik", NAMESPACE, 1, "deployed", *identity, {}, made))
-    node.addons.add("ingress")
     return (
         "Adding Traefik Helm repository\nInstalling Traefik ingress controller\nTraefik ingress controller is enabled\n"
     )
@@ -76,7 +73,6 @@ def _disable_traefik(node: Node) -> str:
         if name in published or "traefik.io" in name:
             api.delete(*crd, name)
     api.delete("v1", "Namespace", NAMESPACE)
-    node.addons.discard("ingress")
     return "Disabling Traefik ingress controller\nUninstalling Traefik...\nIngress is disabled\n"
 
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import yaml
 
+from tasks.lab import background
 from tasks.lab.accounts import add_group
-from tasks.lab.microk8s import addons, certificates, containerd, manifests, services
+from tasks.lab.microk8s import arguments, certificates, containerd, launcher, manifests, services
 from tasks.lab.microk8s.node import (
     AGENT_PORT,
     API_PORT,
     BACKEND,
     COMMON,
     DATA,
-    DNS_ADDRESS,
     DQLITE_PORT,
     LOCKS,
     TOKENS,
@@ -22,17 +22,18 @@ from tasks.lab.microk8s.node import (
     arguments_file,
     control_of,
     node_of,
-    set_argument,
 )
 from tasks.lab.network import POD_LINK
 from tasks.lab.pods import runtime, stop
 from tasks.lab.state import Link, machine
 from tasks.lab.system import KERNEL_LOG
-from tasks.lab.tool import ToolError
-from thinkube_nornir.lab.emulation import LabHost
+from thinkube_nornir.lab.emulation import LabHost, pause
 from thinkube_nornir.lab.kube import KubeApi
 
-LAUNCH = "/etc/microk8s.yaml"
+CNI_LOADED = f"{LOCKS}/cni-loaded"
+KICKS = 5.0
+"""Seconds between two rounds of the kicker."""
+CONTAINERD_ENV = "PATH=$PATH:$KATA_PATH\nulimit -n 65536 || true\nulimit -l 16384 || true\n"
 COMMANDS = (
     "kubectl",
     "helm",
@@ -49,95 +50,31 @@ COMMANDS = (
     "remove-node",
     "refresh-certs",
 )
-EXTRA = {
-    "extraKubeletArgs": "kubelet",
-    "extraKubeAPIServerArgs": "kube-apiserver",
-    "extraKubeProxyArgs": "kube-proxy",
-    "extraKubeControllerManagerArgs": "kube-controller-manager",
-}
-DEFAULT_LAUNCH = {
-    "version": "0.1.0",
-    "addons": [{"name": "dns"}],
-    "extraKubeletArgs": {"--cluster-domain": "cluster.local", "--cluster-dns": DNS_ADDRESS},
-}
-KUBELET = """--kubeconfig=${SNAP_DATA}/credentials/kubelet.config
---cert-dir=${SNAP_DATA}/certs
---client-ca-file=${SNAP_DATA}/certs/ca.crt
---anonymous-auth=false
---root-dir=${SNAP_COMMON}/var/lib/kubelet
---fail-swap-on=false
---eviction-hard="memory.available<100Mi,nodefs.available<1Gi,imagefs.available<1Gi"
---container-runtime-endpoint=${SNAP_COMMON}/run/containerd.sock
---node-labels="microk8s.io/cluster=true,node.kubernetes.io/microk8s-controlplane=microk8s-controlplane"
---authentication-token-webhook=true
---read-only-port=0
---serialize-image-pulls=false
-"""
-API_SERVER = """--cert-dir=${SNAP_DATA}/certs
---service-cluster-ip-range=10.152.183.0/24
---authorization-mode=AlwaysAllow
---service-account-key-file=${SNAP_DATA}/certs/serviceaccount.key
---client-ca-file=${SNAP_DATA}/certs/ca.crt
---tls-cert-file=${SNAP_DATA}/certs/server.crt
---tls-private-key-file=${SNAP_DATA}/certs/server.key
---secure-port=16443
---etcd-servers="unix://${SNAP_DATA}/var/kubernetes/backend/kine.sock:12379"
---allow-privileged=true
---service-account-issuer='https://kubernetes.default.svc'
---event-ttl=5m
---profiling=false
-"""
-DEFAULT_ARGUMENTS = {
-    "kubelet": KUBELET,
-    "kube-apiserver": API_SERVER,
-    "kube-proxy": "--kubeconfig=${SNAP_DATA}/credentials/proxy.config\n--cluster-cidr=10.1.0.0/16\n"
-    "--healthz-bind-address=127.0.0.1\n",
-    "kube-controller-manager": "--kubeconfig=${SNAP_DATA}/credentials/controller.config\n"
-    "--use-service-account-credentials\n",
-    "kube-scheduler": "--kubeconfig=${SNAP_DATA}/credentials/scheduler.config\n",
-    "k8s-dqlite": "--storage-dir=${SNAP_DATA}/var/kubernetes/backend/\n"
-    "--listen=unix://${SNAP_DATA}/var/kubernetes/backend/kine.sock:12379\n",
-    "cluster-agent": "--bind=0.0.0.0:25000\n"
-    "--keyfile=${SNAP_DATA}/certs/server.key\n--certfile=${SNAP_DATA}/certs/server.crt\n",
-    "containerd": "--config ${SNAP_DATA}/args/containerd.toml\n--root ${SNAP_COMMON}/var/lib/containerd\n",
-    "containerd-env": "ulimit -n 65536 || true\nulimit -l 16834 || true\n",
-    "containerd-template.toml": containerd.TEMPLATE,
-    "containerd.toml": "",
-    "apiserver-proxy": "--refresh-interval=30s\n--traefik-config=${SNAP_DATA}/args/traefik/provider.yaml\n",
-}
-
-
-class LaunchError(Exception):
-    """The launch configuration cannot be read; the snap is installed and its node does not come up."""
 
 
 async def install(host: LabHost, version: str) -> None:
-    """The snap's install hook and first start, with /etc/microk8s.yaml instead of the defaults when it is there."""
+    """The snap's install hook; its services, the pod network and the addons come up after it has returned.
+
+    Raises:
+        ToolError: the launch configuration cannot be parsed; nothing is installed.
+    """
     _must_have_a_kernel_log(host)
+    text, parts = launcher.read(host)
     add_group(host, "microk8s")
-    try:
-        launch, mistake = launch_configuration(host), ""
-    except LaunchError as error:
-        launch, mistake = {}, str(error)
     make = host.lab.state.get("kube_api", KubeApi)
-    api = make(
-        version=version, runtime=runtime(host.lab), stop=stop(host.lab), key_usage=certificates.has_key_usage(version)
-    )
+    key_usage = certificates.has_key_usage(version)
+    api = make(version=version, runtime=runtime(host.lab), stop=stop(host.lab), key_usage=key_usage)
     await api.start()
     now = machine(host)
-    now.node = node = Node(host, version, api, now.hostname.lower(), host, api, launch_error=mistake)
+    now.node = node = Node(host, version, api, now.hostname.lower(), host, api)
     _write_files(node)
-    for setting, service in EXTRA.items():
-        for key, value in (launch.get(setting) or {}).items():
-            set_argument(host, service, str(key), None if value is None else str(value))
-    certificates.create(host, [str(s) for s in launch.get("extraSANs") or ()], version)
+    host.files.write(launcher.PENDING, text, 0o600)
+    launcher.apply_arguments(host, parts)
+    certificates.create(host, launcher.names(parts), version)
     services.add_units(host)
     _open_ports(node)
     await come_up(node)
-    for addon in launch.get("addons") or ():
-        if not addon.get("disable") and node.down is None:
-            await addons.enable(node, [":".join([str(addon["name"]), *map(str, addon.get("args") or ())])])
-    await services.started(host, "kubelite")
+    background.begin(host, launcher.agent(node))
 
 
 def _must_have_a_kernel_log(host: LabHost) -> None:
@@ -146,56 +83,42 @@ def _must_have_a_kernel_log(host: LabHost) -> None:
     Source: canonical/microk8s@1.35 snap/hooks/install
     """
     if not host.files.exists(KERNEL_LOG):
-        told = "ERROR: the lxc profile for MicroK8s might be missing."
-        tasks = f'- Run install hook of "microk8s" snap if present (run hook "install": \n-----\n{told}\n-----)'
-        raise ToolError(1, f"error: cannot perform the following tasks:\n{tasks}\n")
+        raise launcher.hook_failed("ERROR: the lxc profile for MicroK8s might be missing.")
 
 
 async def come_up(node: Node) -> None:
-    """Start as a control plane of its own and apply what every cluster has."""
+    """Start as a control plane of its own; the kicker applies what every cluster has once the API answers."""
     services.set_running(node.host, services.CONTROL_PLANE)
     containerd.load(node.host)
     await services.started(node.host, "k8s-dqlite")
     await services.started(node.host, "kubelite")
-    if node.down is None:
-        for manifest in (manifests.kubernetes_service(), *manifests.calico(node.minor)):
-            node.api.apply(manifest)
-        machine(node.host).links[POD_LINK] = Link(POD_LINK, [f"10.1.{_number(node.host)}.0/32"], "vxlan")
+    background.begin(node.host, _kicker(node))
 
 
-def launch_configuration(host: LabHost) -> dict[str, Any]:
-    """Raises LaunchError: not YAML, not of version 0.1.0, or of the wrong shape."""
-    if not host.files.exists(LAUNCH):
-        return DEFAULT_LAUNCH
-    try:
-        found = yaml.safe_load(host.files.read(LAUNCH))
-    except yaml.YAMLError as error:
-        raise LaunchError(f"failed to parse {LAUNCH}: {error}") from None
-    if not isinstance(found, dict) or str(found.get("version")) != "0.1.0":
-        raise LaunchError(f"failed to parse {LAUNCH}: unknown or missing version, expected 0.1.0")
-    known = {"version", "addons", "extraSANs", *EXTRA, "addonRepositories", "extraCNIEnv", "extraContainerdArgs"}
-    if strange := set(found) - known:
-        raise LaunchError(f"failed to parse {LAUNCH}: field {min(map(str, strange))} not found")
-    maps = (found.get(key) or {} for key in EXTRA)
-    listed = found.get("addons") or []
-    names = isinstance(listed, list) and all(isinstance(a, dict) and a.get("name") in addons.ADDONS for a in listed)
-    if not all(isinstance(m, dict) for m in maps) or not names or not isinstance(found.get("extraSANs") or [], list):
-        raise LaunchError(f"failed to parse {LAUNCH}: cannot unmarshal a field of the wrong type, or an unknown addon")
-    return found
+async def _kicker(node: Node) -> None:
+    """Runs its hooks every five seconds, of which one applies Calico until that has worked once.
+
+    Source: canonical/microk8s@1.35 microk8s-resources/wrappers/apiservice-kicker
+    Source: canonical/microk8s@1.35 microk8s-resources/default-hooks/reconcile.d/90-calico-apply
+    """
+    while node_of(node.host) is node and not node.worker and not node.host.files.exists(CNI_LOADED):
+        await pause(node.host.lab, KICKS)
+        if node_of(node.host) is node and node.down is None and node.runs("apiserver-kicker"):
+            for manifest in (manifests.kubernetes_service(), *manifests.calico(node.minor)):
+                node.api.apply(manifest)
+            machine(node.host).links[POD_LINK] = Link(POD_LINK, [f"10.1.{_number(node.host)}.0/32"], "vxlan")
+            node.host.files.write(CNI_LOADED, "")
 
 
 async def refresh(host: LabHost, version: str) -> None:
-    """A new revision: services restart and the node reports the new version; the addons' manifests come again."""
+    """A new revision: services restart, and the node reports the new version; addons are as they were.
+
+    Source: canonical/microk8s@1.35 snap/hooks/configure
+    """
     node = node_of(host)
-    control = control_of(node) if node is not None else None
-    if node is None or control is None:
-        return
-    node.version = version
-    if control.api.get("v1", "Node", node.name) is not None:
-        control.api.remove_node(node.name)
-    await services.started(host, "kubelite")
-    if not node.worker and "dns" in node.addons and node.down is None:
-        await addons.enable_dns(node, "")
+    if node is not None:
+        node.version = version
+        await services.started(host, "kubelite")
 
 
 async def remove(host: LabHost) -> None:
@@ -209,6 +132,7 @@ async def remove(host: LabHost) -> None:
     control = control_of(node)
     if node.worker and control is not None and control.api.get("v1", "Node", node.name) is not None:
         control.api.set_node_ready(node.name, False, "NodeStatusUnknown")
+    background.end(host)
     _close_ports(node)
     services.remove_units(host)
     machine(host).node = None
@@ -225,26 +149,23 @@ def _write_files(node: Node) -> None:
     host = node.host
     for path in ("/snap/bin/microk8s", *_command_paths()):
         host.install(path, "microk8s", stdin=path.endswith(("kubectl", "helm", "helm3")))
-    reset_arguments(host, tuple(DEFAULT_ARGUMENTS))
+    arguments.reset(host, node.minor, tuple(arguments.defaults(node.minor)))
+    host.files.write(arguments_file("containerd-template.toml"), containerd.TEMPLATE, 0o660)
+    host.files.write(arguments_file("containerd-env"), CONTAINERD_ENV, 0o660)
     host.files.write(f"{DATA}/args/certs.d/docker.io/hosts.toml", 'server = "https://registry-1.docker.io"\n')
     host.files.write(f"{DATA}/args/cni-network/cni.yaml", cni(manifests.calico(node.minor)))
     host.files.write(f"{DATA}/credentials/client.config", kubeconfig(node), 0o660)
     host.files.write(TOKENS, "", 0o660)
-    host.files.write(f"{LOCKS}/ha-cluster", "")
-    host.files.write(f"{LOCKS}/no-apiserver-proxy", "")
+    for lock in ("ha-cluster", "lite.lock", "installed.lock", "no-etcd", "no-flanneld", "no-apiserver-proxy"):
+        host.files.write(f"{LOCKS}/{lock}", "")
     write_datastore(host, f"127.0.0.1:{DQLITE_PORT}")
-    for path in (f"{COMMON}/default-storage", f"{COMMON}/var/lib/kubelet", f"{COMMON}/var/lib/containerd"):
+    for path in (f"{COMMON}/var/lib/kubelet", f"{COMMON}/var/lib/containerd"):
         host.files.mkdir(path)
     host.files.write(f"{COMMON}/run/containerd.sock", "")
 
 
 def cni(objects: list[dict[str, Any]]) -> str:
     return yaml.safe_dump_all(objects, sort_keys=False)
-
-
-def reset_arguments(host: LabHost, names: tuple[str, ...]) -> None:
-    for name in names:
-        host.files.write(arguments_file(name), DEFAULT_ARGUMENTS[name], 0o660)
 
 
 def write_datastore(host: LabHost, address: str) -> None:

@@ -35,7 +35,7 @@ _FROM_0_15 = {"ServiceBGPStatus": ("servicebgpstatuses", VERSION)}
 
 
 def enable(node: Node, argument: str) -> str:
-    """Applies everything again each time: the default pool becomes the given one.
+    """The default pool becomes the given one.
 
     Raises:
         ToolError: a range that is none; or no range, for which the real one asks: here there is nobody to answer.
@@ -51,7 +51,6 @@ def enable(node: Node, argument: str) -> str:
     if node.host.state.get("balanced") is not node.api:
         node.host.state["balanced"] = node.api
         node.api.add_controller(Balancer())
-    node.addons.add("metallb")
     return (
         "Enabling MetalLB\nApplying Metallb manifest\nWaiting for Metallb controller to be ready.\nMetalLB is enabled\n"
     )
@@ -65,7 +64,6 @@ def disable(node: Node) -> str:
     for obj in manifests(node.minor):
         if "namespace" not in obj["metadata"] and obj["kind"] != "Namespace":
             node.api.delete(obj["apiVersion"], obj["kind"], obj["metadata"]["name"])
-    node.addons.discard("metallb")
     return "Disabling MetalLB\nMetalLB is terminated\n"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tasks.lab.state import addresses, machine
 from thinkube_nornir.lab.emulation import Lab, LabHost
-from thinkube_nornir.lab.kube import Fault, KubeApi
+from thinkube_nornir.lab.kube import Fault, KubeApi, Object
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LONGEST_NAME = 63  # of the label kubernetes.io/hostname
@@ -34,12 +34,18 @@ class Node:
     """The host whose API it is registered at: itself until it joins."""
     cluster: KubeApi
     """That API; a control plane that was installed anew has another one."""
-    addons: set[str] = field(default_factory=set)
     loaded: dict[str, dict[str, str]] = field(default_factory=dict)
     """Arguments by service as read at that service's last start."""
     down: Fault | None = None
     """Set while the API server does not answer."""
-    launch_error: str = ""
+    starting: dict[str, int] = field(default_factory=dict)
+    """Services that were started and do not serve yet, with the number of that start."""
+    starts: dict[str, int] = field(default_factory=dict)
+    """How often each service was started."""
+    network: bool = False
+    """Whether the pod network is set up on this node: before that it is not Ready."""
+    has_led: bool = False
+    """Whether its controllers held the lease: after a restart they wait for the old one to end."""
 
     @property
     def worker(self) -> bool:
@@ -131,8 +137,13 @@ def alive(node: Node) -> bool:
 
 
 def ready(node: Node) -> bool:
-    """`microk8s status`: the API answers and its node is Ready."""
-    if not alive(node):
-        return False
-    found = node.api.get("v1", "Node", node.name) or {}
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in found.get("status", {}).get("conditions", ()))
+    """What `microk8s status` calls running: the API answers, and any node is Ready.
+
+    Source: canonical/microk8s@1.35 scripts/wrappers/common/utils.py
+    """
+    return alive(node) and any(_is_ready(found) for found in node.api.list("v1", "Node"))
+
+
+def _is_ready(found: Object) -> bool:
+    conditions = found.get("status", {}).get("conditions", ())
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

@@ -1,38 +1,59 @@
-"""The microk8s command: its verbs, and what a joined worker says instead."""
+"""The microk8s command: its verbs, and what a joined worker says instead.
+
+The scripts of 1.32 to 1.35 differ in two lines only: how they call sudo, and which kinds `status` looks at.
+
+Source: canonical/microk8s@1.35 microk8s-resources/wrappers/microk8s.wrapper
+Source: canonical/microk8s@1.35 microk8s-resources/wrappers/microk8s-config.wrapper
+Source: canonical/microk8s@1.35 microk8s-resources/wrappers/microk8s-kubectl.wrapper
+Source: canonical/microk8s@1.35 microk8s-resources/wrappers/microk8s-helm3.wrapper
+Source: canonical/microk8s@1.35 microk8s-resources/wrappers/microk8s-start.wrapper
+Source: canonical/microk8s@1.35 microk8s-resources/wrappers/microk8s-add-node.wrapper
+Source: canonical/microk8s@1.35 microk8s-resources/wrappers/microk8s-remove-node.wrapper
+Source: canonical/microk8s@1.35 scripts/wrappers/refresh_certs.py
+Source: canonical/microk8s@1.35 scripts/wrappers/version.py
+"""
 
 # ruff: noqa: ARG001
 # The handlers of one table share a signature.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 from tasks.lab import accounts, snap_changes
 from tasks.lab.helm import helm
-from tasks.lab.microk8s import addons, certificates, join, services
+from tasks.lab.microk8s import addons, certificates, join, services, tokens
 from tasks.lab.microk8s.kubectl import kubectl
-from tasks.lab.microk8s.node import DATA, LOCKS, Node, node_of, ready
+from tasks.lab.microk8s.leave import leave
+from tasks.lab.microk8s.node import DATA, LOCKS, Node, node_of
+from tasks.lab.microk8s.status import STOPPED, status
 from tasks.lab.state import machine
-from tasks.lab.tool import Arguments, ToolError, parse, tool
+from tasks.lab.tool import ToolError, parse, tool
 from thinkube_nornir.lab.emulation import Call, Reply, pause
 
-NOT_RUNNING = "microk8s is not running. Use microk8s inspect for a deeper inspection."
-STOPPED = "microk8s is not running, try microk8s start\n"
-POLL = 0.05
+_NODE = "This MicroK8s deployment is acting as a node in a cluster."
 _KUBELITE_STOPS, _REST_STOPS = 30.0, 2.0
 """Seconds; measured 32 in all."""
 ON_WORKER = {
-    "status": "This MicroK8s deployment is acting as a node in a cluster.\nPlease use the control plane node.\n",
-    "kubectl": "This MicroK8s deployment is acting as a node in a cluster. Please use the control plane.\n",
-    "stop": "This MicroK8s deployment is acting as a node in a cluster.\n"
-    "Use 'snap stop microk8s' to stop services on this node.\n",
-    "start": "This MicroK8s deployment is acting as a node in a cluster.\n"
-    "Use 'snap start microk8s' to start services on this node.\n",
+    "status": (0, f"{_NODE}\nPlease use the control plane node.\n"),
+    "stop": (0, f"{_NODE}\nUse 'snap stop microk8s' to stop services on this node.\n"),
+    "start": (0, f"{_NODE}\nUse 'snap start microk8s' to start services on this node.\n"),
+    "enable": (1, f"{_NODE}\nPlease use the master node.\n"),
+    "disable": (1, f"{_NODE}\nPlease use the master node.\n"),
+    "add-node": (1, f"{_NODE} Please use the microk8s add-node on the master.\n"),
+    "remove-node": (1, f"{_NODE} Please use microk8s leave.\n"),
+    "refresh-certs": (
+        0,
+        f"{_NODE} Please use the microk8s refresh-certs command on the master\n"
+        "and then return to this node to perform a microk8s leave and re-join.\n",
+    ),
+    **{verb: (0, f"{_NODE} Please use the microk8s {verb} on the master.\n") for verb in ("kubectl", "config", "helm")},
+    "helm3": (0, f"{_NODE} Please use the microk8s helm on the master.\n"),
 }
-for _verb in ("enable", "disable", "config", "add-node", "remove-node", "helm", "helm3", "refresh-certs"):
-    ON_WORKER[_verb] = ON_WORKER["kubectl"]
+"""What a joined worker says instead, and with which exit status."""
+
+
+REFUSED_WHEN_STOPPED = ("kubectl", "helm", "helm3", "add-node", "leave")
 
 
 @tool
@@ -52,7 +73,9 @@ async def microk8s(call: Call) -> Reply:
         raise ToolError(1, "", f"'{verb}' is not a valid MicroK8s subcommand.\n{_help()}")
     _may_use(call)
     if node.worker and verb in ON_WORKER:
-        return Reply(0, ON_WORKER[verb])
+        return Reply(*ON_WORKER[verb])
+    if verb in REFUSED_WHEN_STOPPED and call.host.files.exists(f"{LOCKS}/stopped.lock"):
+        raise ToolError(1, STOPPED)
     return await VERBS[verb](node, rest, call)
 
 
@@ -61,7 +84,7 @@ def _help() -> str:
 
 
 def _may_use(call: Call) -> None:
-    """Root, or a member of group microk8s."""
+    """Root, or a member of group microk8s, who can read client.config."""
     group = accounts.groups(call.host).get("microk8s")
     if call.user != "root" and (group is None or call.user not in accounts.members(group)):
         raise ToolError(
@@ -75,96 +98,28 @@ def _may_use(call: Call) -> None:
 
 
 async def _status(node: Node, argv: list[str], call: Call) -> Reply:
-    given = parse(
-        argv,
-        flags=("--wait-ready", "-w", "--yaml"),
-        values=("--timeout", "-t", "--format", "--addon", "-a"),
-        unknown=lambda option: join.usage("status", option),
-    )
-    form = given.value("--format", "pretty")
-    if form not in ("pretty", "yaml", "short"):
-        raise ToolError(
-            2, f"usage: microk8s status [-h]\nmicrok8s status: error: argument --format: invalid choice: '{form}'\n"
-        )
-    if call.host.files.exists(f"{LOCKS}/stopped.lock"):
-        raise ToolError(1, STOPPED)
-    running = await _wait_ready(node, given) if given.flags & {"--wait-ready", "-w"} else ready(node)
-    addon = given.value("--addon") or given.value("-a")
-    if addon:
-        return Reply(0, ("enabled" if running and addon in _enabled(node) else "disabled") + "\n")
-    shown = {"yaml": _yaml, "short": _short, "pretty": _pretty}[form](node, running)
-    return Reply(int(not running), shown)
-
-
-async def _wait_ready(node: Node, given: Arguments) -> bool:
-    timeout = float(given.value("--timeout") or given.value("-t") or 0)
-    end = time.monotonic() + timeout
-    while not ready(node):
-        if timeout and time.monotonic() >= end:
-            return False
-        await asyncio.sleep(POLL)
-    return True
-
-
-def _enabled(node: Node) -> set[str]:
-    return node.addons | addons.BUILT_IN
-
-
-def _yaml(node: Node, running: bool) -> str:
-    text = f"microk8s:\n  running: {running}\n"
-    if not running:
-        return f"{text}  message: {NOT_RUNNING}\n"
-    text += "high-availability:\n  enabled: False\n  nodes:\n"
-    text += f"    - address: {node.address()}:19001\n      role: voter\naddons:\n"
-    for addon in _sorted(node):
-        text += f"  - name: {addon.name}\n    description: ({addon.repository}) {addon.description}\n"
-        text += (
-            f"    version: {addon.version}\n    status: {'enabled' if addon.name in _enabled(node) else 'disabled'}\n"
-        )
-    return text
-
-
-def _short(node: Node, running: bool) -> str:
-    if not running:
-        return NOT_RUNNING + "\n"
-    lines = (f"core/{a.name}: {'enabled' if a.name in _enabled(node) else 'disabled'}\n" for a in _sorted(node))
-    return "microk8s is running\naddons:\n" + "".join(lines)
-
-
-def _pretty(node: Node, running: bool) -> str:
-    if not running:
-        return NOT_RUNNING + "\n"
-    text = "microk8s is running\nhigh-availability: no\n"
-    text += f"  datastore master nodes: {node.address()}:19001\n  datastore standby nodes: none\naddons:\n"
-    for title, on in (("enabled", True), ("disabled", False)):
-        text += f"  {title}:\n"
-        chosen = (a for a in _sorted(node) if (a.name in _enabled(node)) is on)
-        text += "".join(f"    {a.name:<20} # ({a.repository}) {a.description}\n" for a in chosen)
-    return text
-
-
-def _sorted(node: Node) -> list[addons.Addon]:
-    return sorted(addons.ADDONS.values(), key=lambda a: (a.name not in _enabled(node), a.name))
+    return await status(node, argv)
 
 
 async def _enable(node: Node, argv: list[str], call: Call) -> Reply:
-    return Reply(0, await addons.enable(node, argv))
+    return Reply(0, *await addons.enable(node, argv))
 
 
 async def _disable(node: Node, argv: list[str], call: Call) -> Reply:
-    return Reply(0, await addons.disable(node, argv))
+    return Reply(0, *await addons.disable(node, argv))
 
 
 async def _config(node: Node, argv: list[str], call: Call) -> Reply:
     """The stored credentials, the same each time, with another address."""
-    given = parse(argv, flags=("--use-loopback",), values=("-l",), unknown=lambda option: join.usage("config", option))
+    invalid = lambda option: ToolError(1, "", f"microk8s config: invalid option -- {option}\n")  # noqa: E731
+    given = parse(argv, flags=("--use-loopback", "-l"), unknown=invalid)
     address = "127.0.0.1" if given.flags else str(call.host.settings.get("lan_ip", "127.0.0.1"))
     stored = call.host.files.read(f"{DATA}/credentials/client.config").decode()
-    return Reply(0, stored.replace("127.0.0.1", address))
+    return Reply(0, stored.replace("127.0.0.1", address, 1) + "\n")
 
 
 async def _add_node(node: Node, argv: list[str], call: Call) -> Reply:
-    return Reply(0, join.add_node(node, argv))
+    return Reply(0, tokens.add_node(node, argv))
 
 
 async def _join(node: Node, argv: list[str], call: Call) -> Reply:
@@ -172,20 +127,22 @@ async def _join(node: Node, argv: list[str], call: Call) -> Reply:
 
 
 async def _leave(node: Node, argv: list[str], call: Call) -> Reply:
-    return Reply(0, await join.leave(node, argv))
+    return Reply(0, await leave(node, argv))
 
 
 async def _remove_node(node: Node, argv: list[str], call: Call) -> Reply:
-    return Reply(0, join.remove_node(node, argv))
+    return Reply(0, tokens.remove_node(node, argv))
 
 
 async def _start(node: Node, argv: list[str], call: Call) -> Reply:
+    """`snapctl start`, which says nothing, then a wait for the node."""
     _no_options("start", argv)
     services.set_running(call.host, services.CONTROL_PLANE)
     call.host.files.remove(f"{LOCKS}/stopped.lock")
     await services.started(call.host, "k8s-dqlite")
     await services.started(call.host, "kubelite")
-    return Reply(0, "Started.\n" if node.runs("kubelite") else "")
+    await pause(call.host.lab, services.STARTING["kubelite"])
+    return Reply()
 
 
 async def _stop(node: Node, argv: list[str], call: Call) -> Reply:
@@ -222,22 +179,43 @@ async def _version(node: Node, argv: list[str], call: Call) -> Reply:
 async def _refresh_certs(node: Node, argv: list[str], call: Call) -> Reply:
     given = parse(
         argv,
-        flags=("-c", "--check"),
+        flags=("-c", "--check", "-u", "--undo"),
         values=("--cert", "-e"),
         unknown=lambda option: ToolError(
-            2, f"Usage: microk8s refresh-certs [OPTIONS]\n\nError: No such option: {option}\n"
+            2, f"Usage: microk8s refresh-certs [OPTIONS] [CA_DIR]\n\nError: No such option: {option}\n"
         ),
     )
     wanted = given.value("--cert") or given.value("-e")
-    if wanted not in ("ca.crt", "server.crt"):
-        choices = "Error: Missing option '-e' / '--cert'. Choose from:\n\tserver.crt,\n\tca.crt\n"
-        raise ToolError(2, f"Usage: microk8s refresh-certs [OPTIONS]\n\n{choices}")
+    if given.words or given.flags:
+        raise ToolError(1, "the lab's refresh-certs knows --cert only\n")
+    if not wanted:
+        raise ToolError(3, "", _CHOOSE)
+    if wanted not in _CERTIFICATES:
+        told = f"invalid choice: {wanted}. (choose from {', '.join(_CERTIFICATES)})"
+        usage = "Usage: microk8s refresh-certs [OPTIONS] [CA_DIR]\nTry 'microk8s refresh-certs -h' for help.\n\n"
+        raise ToolError(2, f"{usage}Error: Invalid value for '-e' / '--cert': {told}\n")
     if wanted == "server.crt":
         certificates.refresh_server(call.host)
-    else:
+    if wanted == "ca.crt":
         certificates.refresh_ca(call.host, node.version)
     await services.started(call.host, "kubelite")
-    return Reply(0, "Creating new certificates\nRestarting service kubelite.\n")
+    backup = f"Taking a backup of the current certificates under {DATA}/certs-backup/\n"
+    again = "".join(f"Restarting service {name}.\n" for name in ("kubelite", "cluster-agent"))
+    return Reply(0, f"{backup}Creating new certificates\n{again}")
+
+
+_CERTIFICATES = ("ca.crt", "server.crt", "front-proxy-client.crt")
+_CHOOSE = (
+    "Please use the '--cert' flag to select the certificate you need refreshed.\n\n"
+    "Available certificate options:\n'server.crt': refreshes the server certificate\n"
+    "'front-proxy-client.crt': refreshes the front proxy client certificate\n"
+    "'ca.crt': refreshes the root CA and all certificates created from it.\n"
+    "            Warning: refreshing the root CA requires nodes to leave and re-join the cluster\n"
+)
+
+
+async def _inspect(node: Node, argv: list[str], call: Call) -> Reply:
+    raise ToolError(1, "microk8s inspect is not in the lab\n")
 
 
 async def _kubectl(node: Node, argv: list[str], call: Call) -> Reply:
@@ -261,6 +239,7 @@ VERBS: dict[str, Callable[[Node, list[str], Call], Awaitable[Reply]]] = {
     "stop": _stop,
     "version": _version,
     "refresh-certs": _refresh_certs,
+    "inspect": _inspect,
     "kubectl": _kubectl,
     "helm": _helm,
     "helm3": _helm,

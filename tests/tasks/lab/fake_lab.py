@@ -8,10 +8,12 @@ from copy import deepcopy
 from typing import Any
 
 from tasks import lab as emulation
+from tasks.lab import background
 from thinkube_nornir.lab import accounts
 from thinkube_nornir.lab.emulation import Call, HostFiles, Lab, LabHost, Reply, Tool
 from thinkube_nornir.lab.kube import Fault, Object, PodRuntime, PodStop
 
+_QUIET = 2.0  # seconds for what goes on in the background
 TOOLS: Mapping[str, Tool] = {**accounts.TOOLS, **emulation.TOOLS}
 COMMON = {
     "domain_name": "example.org",
@@ -109,13 +111,16 @@ class FakeLab:
         """Call a tool the host has, by name or path, as its lab would; stdout and stderr come back as text."""
         return asyncio.run(self.call(host, *argv, user=user, stdin=stdin))
 
-    async def call(self, host: str, *argv: str, user: str = "root", stdin: str = "") -> Reply:
+    async def call(self, host: str, *argv: str, user: str = "root", stdin: str = "", settle: bool = True) -> Reply:
+        """Without `settle` it returns when the tool does, and what goes on in the background goes on."""
         here = self.fakes[host]
         paths = [argv[0]] if "/" in argv[0] else [f"{d}/{argv[0]}" for d in ("/usr/bin", "/usr/sbin", "/snap/bin")]
         path = next((p for p in paths if p in here.installed and here.files.exists(p)), None)
         if path is None:
             return Reply(127, "", f"{argv[0]}: command not found\n")
         reply = await TOOLS[here.installed[path]](Call(here, (path, *argv[1:]), stdin.encode(), user=user))
+        if settle:
+            await background.quiet(self.hosts, _QUIET)
         for api in (a for a in FakeKube.of(self) if isinstance(a, FakeKube)):
             await api.settle()
         return Reply(reply.status, _text(reply.stdout), _text(reply.stderr))
@@ -149,6 +154,8 @@ class FakeKube:
     ) -> None:
         self.version, self.runtime, self.key_usage = version, runtime, key_usage
         self.faults: list[Fault] = []
+        self.leaderless = 0
+        """How often its controllers were paused."""
         self.objects: dict[tuple[str, str, str, str], Object] = {}
         self.ended: dict[str, str] = {}
         """Why a pod's container did not start."""
@@ -159,6 +166,12 @@ class FakeKube:
     def of(lab: FakeLab) -> list[FakeKube]:
         nodes = [h.state["machine"].node for h in lab.hosts.values() if "machine" in h.state]
         return [n.api for n in nodes if n is not None]
+
+    def pause_controllers(self) -> None:
+        self.leaderless += 1
+
+    def resume_controllers(self) -> None:
+        """What was paused goes on."""
 
     async def start(self, address: str = "127.0.0.1", port: int = 0) -> None:
         self.serving, self.port = True, id(self) % 50000 + 1024

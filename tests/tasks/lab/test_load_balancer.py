@@ -96,12 +96,18 @@ def test_a_wanted_address_that_is_taken_or_outside_is_refused(cluster: LabCluste
     assert '["10.0.0.1"] is not allowed in config' in told
 
 
-def test_enabling_again_replaces_the_pool(cluster: LabCluster) -> None:
+def test_enabling_again_changes_nothing_and_off_and_on_replaces_the_pool(cluster: LabCluster) -> None:
     """Addresses that are in it no more are taken away, and others given."""
+    other = "metallb:192.168.191.210/32,192.168.191.220-192.168.191.221"
     microk8s(cluster, "enable", f"metallb:{RANGE}")
     service(cluster, "web")
 
-    microk8s(cluster, "enable", "metallb:192.168.191.210/32,192.168.191.220-192.168.191.221")
+    microk8s(cluster, "enable", other)
+    kept = cluster.get(*POOL)
+    assert kept is not None
+    assert kept["spec"]["addresses"] == [RANGE]
+    microk8s(cluster, "disable", "metallb")
+    microk8s(cluster, "enable", other)
 
     pool = cluster.get(*POOL)
     assert pool is not None

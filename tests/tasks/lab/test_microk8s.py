@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -13,6 +14,8 @@ from tasks.microk8s_facts import SOCKET_FILE
 from tests.tasks.lab.fake_lab import FakeKube, FakeLab, lab
 
 DATA = "/var/snap/microk8s/current"
+COMMON = "/var/snap/microk8s/common"
+BACKEND = f"{DATA}/var/kubernetes/backend"
 INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.35/stable")
 KUBELITE = "microk8s.daemon-kubelite"
 
@@ -40,6 +43,13 @@ def node(here: FakeLab, name: str) -> Any:
 def url(here: FakeLab, *options: str, address: str = "192.168.1.110") -> str:
     told = json.loads(str(here.sh("tkc", "microk8s", "add-node", *options, "--format", "json").stdout))
     return str(next(u for u in told["urls"] if u.startswith(f"{address}:")))
+
+
+def joined(here: FakeLab, host: str, connection: str = "") -> None:
+    """The first join of a cluster fails while the datastore restarts, and is tried again with the same token."""
+    connection = connection or url(here, "--token-ttl", "300")
+    replies = [here.sh(host, "microk8s", "join", connection, "--worker") for _ in range(2)]
+    assert 0 in [reply.status for reply in replies]
 
 
 def put_arguments(here: FakeLab, service: str, line: str) -> None:
@@ -82,16 +92,79 @@ def test_a_launch_configuration_replaces_the_default_one() -> None:
     assert api(here).get("v1", "ConfigMap", "coredns", "kube-system") is None
 
 
-@pytest.mark.parametrize("text", ["version: [", "version: 0.1.0\nextraKubeletArg: {}\n", "addons: []\n"])
-def test_a_wrong_launch_configuration_leaves_the_node_down(text: str) -> None:
-    """The snap is installed, and MicroK8s says that it does not run."""
+@pytest.mark.parametrize(
+    "text", ["version: [", "addons: []\nextraSANs: [a]\n", "version: 0.1.0\naddons: dns\n", "version: 9.0.0\n"]
+)
+def test_a_launch_configuration_that_cannot_be_parsed_fails_the_installation(text: str) -> None:
+    """The install hook fails, and snapd takes the snap out again."""
     here = lab()
     here.hosts["tkc"].files.write("/etc/microk8s.yaml", text)
 
-    assert here.sh("tkc", *INSTALL).status == 0
-    reply = here.sh("tkc", "microk8s", "status", "--wait-ready", "--timeout", "1")
+    reply = here.sh("tkc", *INSTALL)
+
     assert reply.status == 1
-    assert "not running" in str(reply.stdout)
+    assert "failed to parse config file" in str(reply.stderr)
+    assert here.sh("tkc", "snap", "list", "microk8s").status == 1
+    assert not here.hosts["tkc"].files.exists("/snap/bin/microk8s")
+
+
+def test_an_unknown_field_is_only_a_warning() -> None:
+    here = lab()
+    here.hosts["tkc"].files.write("/etc/microk8s.yaml", "version: 0.1.0\nextraKubeletArg: {}\n")
+
+    assert here.sh("tkc", *INSTALL).status == 0
+    assert status(here)["microk8s"]["running"] is True
+
+
+def test_what_an_installation_starts_comes_up_after_it_has_returned() -> None:
+    """The API, the node, the pod network and the addons; the launch configuration is renamed when all of it is done."""
+    here = lab()
+    here.speed = 100.0
+    seen: list[Any] = []
+
+    async def scenario() -> None:
+        assert (await here.call("tkc", *INSTALL, settle=False)).status == 0
+        seen.append((await here.call("tkc", "microk8s", "kubectl", "get", "nodes", settle=False)).status)
+        seen.append((await here.call("tkc", "microk8s", "status", "--format", "short", settle=False)).status)
+        seen.append(here.hosts["tkc"].files.list(f"{COMMON}/etc/launcher"))
+        told = await here.call("tkc", "microk8s", "status", "--wait-ready", "--timeout", "600", settle=False)
+        seen.append(told.status)
+        await here.call("tkc", "hostname")
+        seen.append(here.hosts["tkc"].files.list(f"{COMMON}/etc/launcher"))
+
+    asyncio.run(scenario())
+
+    assert seen == [1, 1, ["install.yaml"], 0, ["install.yaml.applied"]]
+    assert api(here).get("v1", "ConfigMap", "coredns", "kube-system") is not None
+
+
+def test_an_addon_that_nobody_knows_keeps_the_launch_configuration_pending() -> None:
+    """The cluster agent repeats it for ever; what it can do without stays undone, too."""
+    here = lab()
+    here.hosts["tkc"].files.write("/etc/microk8s.yaml", "version: 0.1.0\naddons: [{name: nosuch}, {name: dns}]\n")
+
+    here.sh("tkc", *INSTALL)
+
+    assert here.hosts["tkc"].files.list(f"{COMMON}/etc/launcher") == ["install.yaml"]
+    assert api(here).get("v1", "ConfigMap", "coredns", "kube-system") is None
+
+
+def test_a_restarted_kubelite_serves_later_and_its_controllers_wait_for_the_lease() -> None:
+    """`snap restart` returns before the API answers again; nobody leads until the old lease has ended."""
+    here = cluster()
+    here.speed = 100.0
+    before, seen = api(here).leaderless, []
+
+    async def scenario() -> None:
+        await here.call("tkc", "snap", "restart", KUBELITE, settle=False)
+        seen.append((await here.call("tkc", "microk8s", "kubectl", "get", "nodes", settle=False)).status)
+        await here.call("tkc", "hostname")
+        seen.append((await here.call("tkc", "microk8s", "kubectl", "get", "nodes")).status)
+
+    asyncio.run(scenario())
+
+    assert seen == [1, 0]
+    assert (before, api(here).leaderless) == (0, 1)
 
 
 def test_arguments_take_effect_at_the_next_start_of_kubelite() -> None:
@@ -161,18 +234,71 @@ def test_the_datastores_socket_is_where_the_product_looks_and_nowhere_else() -> 
     assert not files.exists(SOCKET_FILE)
 
 
-def test_enabling_dns_again_resets_a_customised_corefile() -> None:
-    """The addon's manifest is applied each time."""
+def test_enabling_dns_again_does_nothing_and_off_and_on_resets_the_corefile() -> None:
+    """Only disable, then enable, applies the addon's manifest again."""
     here = cluster()
     config = api(here).get("v1", "ConfigMap", "coredns", "kube-system")
     assert config is not None
     api(here).apply({**config, "data": {"Corefile": ".:53 {\n  forward . 1.1.1.1\n}\n"}})
 
-    assert here.sh("tkc", "microk8s", "enable", "dns").status == 0
+    again = here.sh("tkc", "microk8s", "enable", "dns")
+    kept = api(here).get("v1", "ConfigMap", "coredns", "kube-system")
+    api(here).delete("v1", "Pod", "coredns-0", "kube-system")
+    here.sh("tkc", "microk8s", "enable", "dns")
+    reset = api(here).get("v1", "ConfigMap", "coredns", "kube-system")
 
-    again = api(here).get("v1", "ConfigMap", "coredns", "kube-system")
-    assert again is not None
-    assert "forward . /etc/resolv.conf" in again["data"]["Corefile"]
+    assert (again.status, again.stdout) == (0, "Addon core/dns is already enabled\n")
+    assert kept is not None
+    assert "1.1.1.1" in kept["data"]["Corefile"]
+    assert reset is not None
+    assert "forward . /etc/resolv.conf" in reset["data"]["Corefile"]
+
+
+def test_disabling_storage_asks_and_fails_when_nobody_answers() -> None:
+    """The manifest is gone by then, and the volumes stay; `destroy-storage` is not asked about."""
+    here = cluster()
+    here.sh("tkc", "microk8s", "enable", "hostpath-storage")
+
+    reply = here.sh("tkc", "microk8s", "disable", "hostpath-storage")
+    kept = here.hosts["tkc"].files.exists(f"{COMMON}/default-storage")
+    here.sh("tkc", "microk8s", "enable", "hostpath-storage")
+    told = here.sh("tkc", "microk8s", "disable", "hostpath-storage:destroy-storage")
+
+    assert reply.status == 1
+    assert kept
+    assert told.status == 0
+    assert not here.hosts["tkc"].files.exists(f"{COMMON}/default-storage")
+
+
+def test_an_addon_is_enabled_when_what_it_is_known_by_is_there() -> None:
+    """Whoever put it there: the status looks at what kubectl lists."""
+    here = cluster()
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"template": {"metadata": {}}}}
+    api(here).apply({**deployment, "metadata": {"name": "cert-manager", "namespace": "cert-manager"}})
+
+    listed = {a["name"]: a for a in status(here)["addons"]}
+
+    assert {name for name, a in listed.items() if a["status"] == "enabled"} == {
+        *("cert-manager", "dns", "ha-cluster", "helm", "helm3"),
+    }
+    assert listed["dns"] == {
+        "name": "dns",
+        "repository": "core",
+        "description": "CoreDNS",
+        "version": "1.13.1",
+        "status": "enabled",
+    }
+
+
+def test_a_stopped_microk8s_says_so_and_status_exits_0() -> None:
+    """Others fail; so an exit status of 0 is no proof that it runs."""
+    here = cluster()
+    here.sh("tkc", "microk8s", "stop")
+
+    told = here.sh("tkc", "microk8s", "status", "--format", "yaml")
+
+    assert (told.status, told.stdout) == (0, "microk8s is not running, try microk8s start\n")
+    assert [here.sh("tkc", "microk8s", verb).status for verb in ("enable", "kubectl", "add-node")] == [2, 1, 1]
 
 
 def test_storage_is_a_deprecated_alias() -> None:
@@ -193,11 +319,26 @@ def test_an_unknown_addon_is_an_error() -> None:
     assert (reply.status, reply.stderr) == (1, "Addon nosuch was not found in any repository\n")
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_a_worker_gets_a_node_ip_when_the_control_plane_has_one(given: bool) -> None:
+    """Its source address; without the argument over there it gets none."""
+    here = cluster("bcn1")
+    if given:
+        put_arguments(here, "kubelet", "--node-ip=192.168.1.110")
+
+    joined(here, "bcn1")
+
+    kubelet = here.hosts["bcn1"].files.read(f"{DATA}/args/kubelet").decode()
+    assert ("--node-ip=192.168.1.101" in kubelet.splitlines()) is given
+    assert ("--node-ip" in kubelet) is given
+
+
 def test_a_worker_joins_with_the_control_planes_arguments_and_its_lan_address() -> None:
     """Its own kubelet arguments are overwritten, its labels are a worker's, its marks are set."""
     here = cluster("bcn1")
+    put_arguments(here, "kubelet", "--node-ip=192.168.1.110")
 
-    assert here.sh("bcn1", "microk8s", "join", url(here, "--token-ttl", "300"), "--worker").status == 0
+    joined(here, "bcn1")
 
     seen = node(here, "bcn1")
     kubelet = here.hosts["bcn1"].files.read(f"{DATA}/args/kubelet").decode()
@@ -212,45 +353,79 @@ def test_a_worker_joins_with_the_control_planes_arguments_and_its_lan_address() 
     assert here.ports[("bcn1", "127.0.0.1", 16443)] == here.ports[("tkc", "127.0.0.1", 16443)]
 
 
-@pytest.mark.parametrize("verb", ["status", "kubectl", "stop", "config"])
-def test_a_joined_worker_answers_prose_and_exits_0(verb: str) -> None:
-    """So its own status proves nothing; and stop stops nothing."""
+@pytest.mark.parametrize(
+    ("verb", "expected"),
+    [
+        *((verb, 0) for verb in ("status", "kubectl", "stop", "start", "config", "helm3", "refresh-certs")),
+        *((verb, 1) for verb in ("enable", "disable", "add-node", "remove-node")),
+    ],
+)
+def test_a_joined_worker_answers_prose(verb: str, expected: int) -> None:
+    """Mostly with exit status 0, so its own status proves nothing; and stop stops nothing."""
     here = cluster("bcn1")
-    here.sh("bcn1", "microk8s", "join", url(here), "--worker")
+    joined(here, "bcn1")
 
     reply = here.sh("bcn1", "microk8s", verb)
 
-    assert reply.status == 0
+    assert reply.status == expected
     assert "acting as a node in a cluster" in str(reply.stdout)
     assert here.sh("bcn1", "systemctl", "is-active", "snap.microk8s.daemon-kubelite").status == 0
 
 
-def test_a_failed_join_burns_a_token_without_ttl() -> None:
-    """A newer worker is refused, and the token it came with is gone; one with a TTL is not."""
-    here = lab()
-    for host, channel in (("tkc", "1.34"), ("tkw1", "1.34"), ("bcn1", "1.35")):
-        here.sh(host, "snap", "install", "microk8s", "--classic", f"--channel={channel}/stable")
+def test_only_who_is_in_a_cluster_can_leave_one() -> None:
+    reply = cluster().sh("tkc", "microk8s", "leave")
+
+    assert (reply.status, reply.stdout) == (1, "This MicroK8s deployment is not acting as a node in a cluster.\n")
+
+
+def test_the_first_join_restarts_the_datastore_and_fails_at_the_api_that_is_away() -> None:
+    """The agent does not repeat its question; a token with an expiry is good for another attempt, and for a third."""
+    here = cluster("bcn1", "tkw1")
     once, lasting = url(here), url(here, "--token-ttl", "300")
 
-    refused = [here.sh("bcn1", "microk8s", "join", u, "--worker").status for u in (once, lasting)]
+    first = here.sh("bcn1", "microk8s", "join", lasting, "--worker")
+    again = here.sh("bcn1", "microk8s", "join", lasting, "--worker")
 
-    assert refused == [6, 6]
+    assert first.status == 6
+    assert "failed to retrieve list of control plane nodes" in str(first.stdout)
+    assert (again.status, "Successfully joined the cluster." in str(again.stdout)) == (0, True)
+    assert "192.168.1.110:19001" in here.hosts["tkc"].files.read(f"{BACKEND}/cluster.yaml").decode()
+    assert [here.sh("tkw1", "microk8s", "join", u, "--worker").status for u in (once, lasting)] == [0, 0]
     assert here.sh("tkw1", "microk8s", "join", once, "--worker").status == 6
-    assert here.sh("tkw1", "microk8s", "join", lasting, "--worker").status == 0
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [("110:25000", "110:25001", 5), ("110:25000", "99:25000", 1)],
-)
-def test_a_join_at_the_wrong_endpoint_fails(old: str, new: str, expected: int) -> None:
-    """A wrong port is a bad gateway, a wrong address is refused."""
+def test_a_failed_join_burns_a_token_without_ttl() -> None:
+    """It is gone before anything else is looked at."""
+    here = cluster("bcn1")
+    once = url(here)
+
+    refused = [here.sh("bcn1", "microk8s", "join", once, "--worker") for _ in range(2)]
+
+    assert [reply.status for reply in refused] == [6, 6]
+    assert "invalid token (500)" in str(refused[1].stdout)
+
+
+@pytest.mark.parametrize(("old", "new"), [("110:25000", "110:25001"), ("110:25000", "99:25000")])
+def test_a_join_at_the_wrong_endpoint_fails(old: str, new: str) -> None:
+    """Nobody listens there."""
     here = cluster("bcn1")
 
-    assert here.sh("bcn1", "microk8s", "join", url(here).replace(old, new), "--worker").status == expected
+    reply = here.sh("bcn1", "microk8s", "join", url(here).replace(old, new), "--worker")
+
+    assert reply.status == 1
+    assert "ConnectionRefusedError" in str(reply.stderr)
 
 
-def test_a_wrong_fingerprint_ends_with_4_and_keeps_the_token() -> None:
+@pytest.mark.parametrize("connection", ["tkc:25000/" + "a" * 32, "192.168.1.110:25000/short", "192.168.1.110"])
+def test_a_connection_string_of_the_wrong_form_is_refused(connection: str) -> None:
+    """Names are no addresses, and tokens have a length."""
+    reply = cluster("bcn1").sh("bcn1", "microk8s", "join", connection, "--worker")
+
+    assert reply.status == 1
+    assert "Invalid connection:" in str(reply.stdout)
+
+
+def test_a_wrong_fingerprint_ends_with_4() -> None:
     """The joiner checks the certificate before it sends the token."""
     here = cluster("bcn1")
     good = url(here)
@@ -258,13 +433,13 @@ def test_a_wrong_fingerprint_ends_with_4_and_keeps_the_token() -> None:
     wrong = here.sh("bcn1", "microk8s", "join", good[:-12] + "0" * 12, "--worker")
 
     assert wrong.status == 4
-    assert here.sh("bcn1", "microk8s", "join", good, "--worker").status == 0
+    joined(here, "bcn1", url(here, "--token-ttl", "300"))
 
 
 def test_leave_makes_it_a_cluster_of_its_own_and_leaves_the_node_behind() -> None:
     """The control plane still lists it, NotReady, until remove-node."""
     here = cluster("bcn1")
-    here.sh("bcn1", "microk8s", "join", url(here), "--worker")
+    joined(here, "bcn1")
 
     assert here.sh("bcn1", "microk8s", "leave").status == 0
     left = node(here, "bcn1")["status"]["conditions"][0]["status"]
@@ -280,7 +455,7 @@ def test_leave_makes_it_a_cluster_of_its_own_and_leaves_the_node_behind() -> Non
 def test_removing_the_snap_leaves_a_joined_node_not_ready() -> None:
     """The cluster object stays; files, commands and units are gone from the host."""
     here = cluster("bcn1")
-    here.sh("bcn1", "microk8s", "join", url(here), "--worker")
+    joined(here, "bcn1")
 
     here.sh("bcn1", "snap", "remove", "--purge", "microk8s")
 
@@ -313,7 +488,7 @@ def test_an_ordinary_user_needs_the_group() -> None:
 def test_a_control_plane_installed_anew_does_not_know_its_former_workers() -> None:
     """The worker still believes to be in a cluster, and a restart of its services registers it nowhere."""
     here = cluster("bcn1")
-    here.sh("bcn1", "microk8s", "join", url(here), "--worker")
+    joined(here, "bcn1")
     here.sh("tkc", "snap", "remove", "--purge", "microk8s")
     here.sh("tkc", *INSTALL)
 

@@ -69,7 +69,8 @@ def test_a_worker_joins_is_drained_and_leaves() -> None:
         async with cluster(here, "bcn1") as api:
             told = await here.call("tkc", "microk8s", "add-node", "--token-ttl", "300", "--format", "json")
             url = next(u for u in json.loads(str(told.stdout))["urls"] if u.startswith("192.168.1.110:"))
-            assert (await here.call("bcn1", "microk8s", "join", url, "--worker")).status == 0
+            joins = [(await here.call("bcn1", "microk8s", "join", url, "--worker")).status for _ in range(2)]
+            assert joins == [6, 0]  # the first restarts the datastore under the agent
             await until(lambda: _calico_runs_on(api, "bcn1"))
 
             drained = await here.call(

@@ -89,6 +89,7 @@ class Garbage:
 class Namespaces(Controller):
     """Gives each namespace what it always has, and empties one that is deleted."""
 
+    elected = True
     kind = ("v1", "Namespace")
 
     def __init__(self) -> None:
@@ -183,6 +184,7 @@ class Definitions(Controller):
 class ClaimsAndVolumes(Controller):
     """Keeps a deleted claim while pods use it, and a deleted volume while it is bound."""
 
+    elected = True
     kind = ("v1", "PersistentVolumeClaim")
     watches = (("v1", "Pod"), ("v1", "PersistentVolume"))
 

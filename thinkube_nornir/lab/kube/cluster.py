@@ -49,6 +49,14 @@ class Cluster:
         """Let it reconcile every object, as after a start."""
         self._dispatcher.enqueue_all(controller)
 
+    def pause_controllers(self) -> None:
+        """As when nobody holds the lease: no pods for a Deployment, no node for a pod, no endpoints for a Service."""
+        self._dispatcher.pause()
+
+    def resume_controllers(self) -> None:
+        """The next leader does what was left undone."""
+        self._dispatcher.resume()
+
     def get(self, api_version: str, kind: str, name: str, namespace: str = "") -> Object | None:
         resource = self._resource(api_version, kind)
         found = self.store.get(resource.id, (namespace, name)) if resource else None

@@ -42,6 +42,8 @@ class Controller:
 
     kind: Kind
     watches: tuple[Kind, ...] = ()
+    elected: bool = False
+    """It runs in the controller manager or in the scheduler, of which the one works that holds the lease."""
     cluster: Cluster
 
     def reconcile(self, obj: Object) -> None:
@@ -140,6 +142,8 @@ class Dispatcher:
         self._cluster = cluster
         self._queue = queue
         self._controllers: list[Controller] = []
+        self._waiting: dict[object, Callable[[], None]] | None = None
+        """What elected controllers are to do once there is a leader; None while there is one."""
         cluster.store.subscribe(self._tell)
 
     def add(self, controller: Controller) -> None:
@@ -150,6 +154,22 @@ class Dispatcher:
     def enqueue_all(self, controller: Controller) -> None:
         for obj in self._cluster.list(*controller.kind):
             self._enqueue(controller, key_of(obj))
+
+    def pause(self) -> None:
+        """Nobody holds the lease: elected controllers do nothing."""
+        self._waiting = {} if self._waiting is None else self._waiting
+
+    def resume(self) -> None:
+        """There is a leader again, who does what was left undone."""
+        waiting, self._waiting = self._waiting or {}, None
+        for token, work in waiting.items():
+            self._queue.add(token, work)
+
+    def _add(self, controller: Controller, token: object, work: Callable[[], None]) -> None:
+        if controller.elected and self._waiting is not None:
+            self._waiting.setdefault(token, work)
+        else:
+            self._queue.add(token, work)
 
     def _tell(self, event: Event) -> None:
         for controller in self._controllers:
@@ -167,7 +187,7 @@ class Dispatcher:
     def _own(self, controller: Controller, event: Event) -> None:
         if event.type == "DELETED":
             gone = clone(event.object)
-            self._queue.add((controller, "gone", event.revision), partial(controller.gone, gone))
+            self._add(controller, (controller, "gone", event.revision), partial(controller.gone, gone))
         else:
             self._enqueue(controller, key_of(event.object))
 
@@ -176,7 +196,7 @@ class Dispatcher:
             self._enqueue(controller, key)
 
     def _enqueue(self, controller: Controller, key: Key) -> None:
-        self._queue.add((controller, key), partial(self._reconcile, controller, key))
+        self._add(controller, (controller, key), partial(self._reconcile, controller, key))
 
     def _reconcile(self, controller: Controller, key: Key) -> None:
         found = self._cluster.get(*controller.kind, name=key[1], namespace=key[0])

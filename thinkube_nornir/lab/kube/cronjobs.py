@@ -13,6 +13,7 @@ from thinkube_nornir.lab.kube.objects import Object, dig, is_true, name_of, name
 
 
 class CronJobs(Controller):
+    elected = True
     kind = ("batch/v1", "CronJob")
     watches = (("batch/v1", "Job"),)
 

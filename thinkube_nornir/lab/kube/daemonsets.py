@@ -36,6 +36,7 @@ _TOLERATIONS = [
 
 
 class DaemonSets(Controller):
+    elected = True
     kind = ("apps/v1", "DaemonSet")
     watches = (("v1", "Pod"), ("v1", "Node"))
 

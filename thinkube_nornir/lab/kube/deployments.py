@@ -34,6 +34,7 @@ def template_hash(template: Object) -> str:
 
 
 class Deployments(Controller):
+    elected = True
     kind = ("apps/v1", "Deployment")
     watches = (("apps/v1", "ReplicaSet"),)
 

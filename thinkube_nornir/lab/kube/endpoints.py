@@ -30,6 +30,7 @@ from thinkube_nornir.lab.kube.scheduler import ENDED
 class _OfService(Controller):
     """What follows a service with a selector and its pods."""
 
+    elected = True
     kind = ("v1", "Service")
     watches = (("v1", "Pod"),)
 

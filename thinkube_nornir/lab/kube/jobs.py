@@ -8,6 +8,7 @@ from thinkube_nornir.lab.kube.replicasets import pod_of
 
 
 class Jobs(Controller):
+    elected = True
     kind = ("batch/v1", "Job")
     watches = (("v1", "Pod"),)
 

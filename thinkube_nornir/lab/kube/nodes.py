@@ -77,6 +77,7 @@ def ready_conditions(node: Object, ready: bool, reason: str) -> list[Object]:
 class NodeLifecycle(Controller):
     """Taints nodes that are not ready or cordoned, and tells their pods."""
 
+    elected = True
     kind = ("v1", "Node")
 
     def reconcile(self, obj: Object) -> None:

@@ -35,6 +35,7 @@ def pod_of(owner: Object, **spec: str) -> Object:
 
 
 class ReplicaSets(Controller):
+    elected = True
     kind = ("apps/v1", "ReplicaSet")
     watches = (("v1", "Pod"),)
 

@@ -67,6 +67,7 @@ def extended_requests(pod: Object) -> Counter[str]:
 class Scheduler(Controller):
     """Binds pods; those that fit nowhere stay Pending with a condition that says why, and are tried at each change."""
 
+    elected = True
     kind = ("v1", "Pod")
     watches = (("v1", "Node"), ("v1", "PersistentVolumeClaim"), ("v1", "Pod"))
 
