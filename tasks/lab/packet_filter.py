@@ -87,7 +87,7 @@ def _done(table: Table, line: str) -> bool:
 
 
 def _targets(rule: str) -> list[str]:
-    return re.findall(r"(?:^| )-[jg] (\S+)", rule)
+    return re.findall(r"(?:^| )-[jg] (\S+)", re.sub(r'"(?:[^"\\]|\\.)*"', "", rule))
 
 
 def _leads_to(table: Table, chain: str) -> bool:

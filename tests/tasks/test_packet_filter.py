@@ -47,7 +47,7 @@ CLUSTER = """\
 -A INPUT -m conntrack --ctstate NEW -m comment --comment "service portals" -j KUBE-EXTERNAL-SERVICES
 -A INPUT -j KUBE-FIREWALL
 -I FORWARD -m comment --comment "cali:wUHhoiAYhphO9Mso" -j cali-FORWARD
--A FORWARD -m comment --comment "cali:S93hcgKJrXEqnTfs" -m comment --comment "accepted" -j ACCEPT
+-A FORWARD -m comment --comment "cali:S93hcgKJrXEqnTfs" -m comment --comment "was accepted" -j ACCEPT
 -A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD
 -A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" -j DROP
 -A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP
@@ -137,6 +137,9 @@ def test_a_host_without_iptables_says_what_stays() -> None:
 INSIDE = """
 import subprocess, sys
 from tasks.packet_filter import removal
+from tasks.lab import packet_filter
+from tasks.lab.state import machine
+from tests.tasks.lab.fake_lab import lab
 from tests.tasks.test_packet_filter import CLUSTER, FOREIGN
 
 def restore(text, *options):
@@ -146,10 +149,18 @@ def saved():
     done = subprocess.run([f"{sys.argv[1]}-save"], capture_output=True, text=True, check=True)
     return [line for line in done.stdout.splitlines() if not line.startswith("#")]
 
+def emulated():
+    host = lab().hosts["tkc"]
+    machine(host).filters.clear()
+    for text in (FOREIGN, CLUSTER):
+        packet_filter.restore(host, sys.argv[1], text)
+    return packet_filter.saved(machine(host).filters[sys.argv[1]])
+
 restore(FOREIGN)
 before = saved()
 restore(CLUSTER, "--noflush")
 assert len(saved()) > len(before)
+assert sorted(saved()) == sorted(emulated()), set(saved()) ^ set(emulated())
 restore(removal("\\n".join(saved())) + "\\n", "--noflush", "--wait=30")
 print(*sorted(set(before) ^ set(saved())), sep="\\n")
 assert before == saved()
@@ -158,7 +169,7 @@ assert before == saved()
 
 @pytest.mark.parametrize("tool", ["iptables-nft", "iptables-legacy"])
 def test_a_real_iptables_is_left_as_it_was(tool: str) -> None:
-    """Where the machine has it: the rules of others come out to the letter, in a network of the test's own."""
+    """Where the machine has it: others' rules come out to the letter; and the lab's iptables saves the same as it."""
     inside = ("unshare", "--map-root-user", "--net")
     if not shutil.which(tool) or subprocess.run([*inside, f"{tool}-save"], capture_output=True, check=False).returncode:
         pytest.skip(f"no {tool} that works without rights on this machine")
