@@ -1,4 +1,7 @@
-"""Jobs: pods until enough have succeeded, or too many failed."""
+"""Jobs: pods until enough have succeeded, or too many failed.
+
+Unproven: which conditions a Job has beside Complete and Failed, and how long it waits between two of its pods.
+"""
 
 from __future__ import annotations
 
