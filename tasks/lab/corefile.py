@@ -5,7 +5,9 @@ Source: coredns/coredns@v1.10.1 plugin/forward/setup.go
 Source: coredns/coredns@v1.10.1 plugin/hosts/setup.go
 Source: coredns/coredns@v1.10.1 plugin/kubernetes/setup.go
 Source: coredns/coredns@v1.10.1 plugin/template/setup.go
-Unproven: how a Corefile is cut into tokens and blocks is taken from its documentation, not from the parser.
+Source: coredns/caddy@15135a999495 caddyfile/lexer.go
+Source: coredns/caddy@15135a999495 caddyfile/parse.go
+Unproven: a server block without braces, snippets and variables of the environment are not read.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ class Server:
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """Words, quoted strings and braces with their line; `#` starts a comment at the beginning of a word.
+    """Words, quoted strings and braces with their line; `#` starts a comment wherever it stands outside of quotes.
 
     Raises:
         CorefileError: a quoted string does not end.
@@ -79,7 +81,7 @@ def tokens(text: str) -> Iterator[Token]:
             yield token
         else:
             end = position
-            while end < len(text) and not text[end].isspace():
+            while end < len(text) and not text[end].isspace() and text[end] != "#":
                 end += 1
             yield Token(text[position:end], line)
             position = end
@@ -96,10 +98,11 @@ def _quoted(text: str, position: int, line: int) -> tuple[Token, int, int]:
         char = text[position]
         if char == '"':
             return Token(value, start, quoted=True), position + 1, line
-        if char == "\\" and text[position + 1 : position + 2] == '"':
-            char = '"'
+        if char == "\\":  # it escapes a quotation mark alone, and stays before anything else
             position += 1
-        line += char == "\n"
+            following = text[position : position + 1]
+            char = following if following == '"' else char + following
+        line += char.count("\n")
         value += char
         position += 1
     raise CorefileError(f"Corefile:{start} - Error during parsing: Unexpected EOF")

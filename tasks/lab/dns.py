@@ -1,4 +1,7 @@
-"""The name servers of the lab: BIND on dns1 with the zones of phase 4, and the public resolvers' few names."""
+"""The name servers of the lab: BIND on dns1 with the zones of phase 4, and the public resolvers' few names.
+
+Unproven: BIND answers by RFC 1034 and RFC 4592, and forwards the rest, as phase 4 is to configure it.
+"""
 
 from __future__ import annotations
 

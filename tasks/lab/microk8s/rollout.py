@@ -1,4 +1,9 @@
-"""kubectl rollout status: when a workload's rollout is done, and the wait for it."""
+"""kubectl rollout status: when a workload's rollout is done, and the wait for it.
+
+Pods that are ending do not count in any of these numbers: the wait may end before they do.
+
+Source: kubernetes/kubectl@53ef3abb02e5 pkg/polymorphichelpers/rollout_status.go
+"""
 
 from __future__ import annotations
 
@@ -14,25 +19,45 @@ POLL = 0.05
 
 
 async def rolled_out(node: Node, key: tuple[str, str, str, str], timeout: float) -> Reply:
-    end = time.monotonic() + timeout
-    while not complete(node.api.get(*key) or {}):
+    end, told = time.monotonic() + timeout, ""
+    while message := waits_for(node.api.get(*key) or {}, key[2]):
+        told += message if not told.endswith(message) else ""
         if timeout and time.monotonic() > end:
-            waiting = f'Waiting for "{key[2]}" rollout to finish...\n'
-            raise ToolError(1, "error: timed out waiting for the condition\n", waiting)
+            raise ToolError(1, "error: timed out waiting for the condition\n", told)
         await asyncio.sleep(POLL)
-    return Reply(0, f'{"deployment" if key[1] == "Deployment" else "daemon set"} "{key[2]}" successfully rolled out\n')
+    kind = "deployment" if key[1] == "Deployment" else "daemon set"
+    return Reply(0, f'{told}{kind} "{key[2]}" successfully rolled out\n')
 
 
 def complete(found: Object) -> bool:
     """Whether a workload's rollout is done, by its status."""
-    status = found.get("status") or {}
-    if status.get("observedGeneration", 0) < found.get("metadata", {}).get("generation", 0):
-        return False
-    if found.get("kind") == "DaemonSet":
+    return not waits_for(found, "")
+
+
+def waits_for(found: Object, name: str) -> str:
+    """What is still to come; empty when the rollout is done."""
+    status, metadata = found.get("status") or {}, found.get("metadata") or {}
+    daemons = found.get("kind") == "DaemonSet"
+    if status.get("observedGeneration", 0) < metadata.get("generation", 0):
+        return f"Waiting for {'daemon set' if daemons else 'deployment'} spec update to be observed...\n"
+    if daemons:
         wanted = status.get("desiredNumberScheduled", 0)
-        return bool(status.get("numberAvailable", 0) == wanted == status.get("updatedNumberScheduled", wanted))
-    wanted = found.get("spec", {}).get("replicas", 1)
-    return all(status.get(count, 0) == wanted for count in ("availableReplicas", "updatedReplicas", "replicas"))
+        updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
+        head, of = f'Waiting for daemon set "{name}" rollout to finish:', wanted
+        what = "pods"
+    else:
+        wanted = (found.get("spec") or {}).get("replicas", 1)
+        updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+        head, of = f'Waiting for deployment "{name}" rollout to finish:', updated
+        what = "replicas"
+    old = 0 if daemons else status.get("replicas", 0) - updated
+    if updated < wanted:
+        return f"{head} {updated} out of {wanted} new {what} have been updated...\n"
+    if old > 0:
+        return f"{head} {old} old replicas are pending termination...\n"
+    if available < of:
+        return f"{head} {available} of {of} updated {what} are available...\n"
+    return ""
 
 
 def seconds(text: str) -> float:

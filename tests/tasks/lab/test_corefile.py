@@ -51,6 +51,13 @@ def test_mistakes_end_coredns(text: str, message: str) -> None:
     assert message in str(error.value)
 
 
+def test_a_comment_may_begin_within_a_word_and_a_backslash_escapes_quotes_only() -> None:
+    """As the lexer of Caddy has it, which CoreDNS uses."""
+    text = 'errors#all\nmatch "a\\.b \\"c\\" \\\\" end\n'
+
+    assert [token.text for token in tokens(text)] == ["errors", "match", 'a\\.b "c" \\\\', "end"]
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
     """No text makes the reader fail in another way, or hang."""
