@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.lab.charts import cert_manager, ingress_nginx
+from tasks.lab.charts import cert_manager, gpu_operator, ingress_nginx
 from tasks.lab.charts.chart import Chart
 from tests import upstream_data as upstream
 from tests.upstream.definitions import schema_drift
@@ -12,6 +12,8 @@ from tests.upstream.emulated import drift
 
 CHARTS = (
     pytest.param(cert_manager.CHART, "v1.20.3", "cert-manager", "cert-manager", id="cert-manager"),
+    pytest.param(gpu_operator.CHART, "v25.10.1", "gpu-operator", "gpu-operator", id="gpu-operator"),
+    pytest.param(gpu_operator.CHART, "v25.3.4", "gpu-operator", "gpu-operator", id="gpu-operator-v25.3"),
     pytest.param(ingress_nginx.CHART, "4.13.9", "primary-ingress", "ingress", id="ingress-nginx"),
 )
 
@@ -19,7 +21,8 @@ CHARTS = (
 @pytest.mark.parametrize(("chart", "version", "release", "namespace"), CHARTS)
 def test_a_chart_brings_the_same_objects(chart: Chart, version: str, release: str, namespace: str) -> None:
     """Kinds, names, labels, selectors, ports, accounts and containers: what people and checks find things by."""
-    emulated = chart.render(chart.rendering(release, namespace, newest(chart), {}))
+    offered = version if version in chart.versions else newest(chart)
+    emulated = chart.render(chart.rendering(release, namespace, offered, {}))
 
     assert drift(emulated, upstream.rendered(f"{chart.name}-{version}"), namespace=namespace) == []
 

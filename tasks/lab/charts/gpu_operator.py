@@ -103,6 +103,7 @@ _CRDS = (
 )
 _NFD_IMAGE = "registry.k8s.io/nfd/node-feature-discovery"
 _LABELS = "app.kubernetes.io/"
+_STAYS = {"nvidia.com/gpu-driver-upgrade-drain.skip": "true"}
 
 
 def render(chart: Rendering) -> list[Object]:
@@ -115,7 +116,8 @@ def _operator(chart: Rendering) -> list[Object]:
     image = f"nvcr.io/nvidia/gpu-operator:{chart.app_version}"
     account = _bare("v1", "ServiceAccount", "gpu-operator", labels)
     rights = _rights("gpu-operator", ("ClusterRole", "Role"), labels, "gpu-operator", chart.namespace)
-    return [account, *rights, _workload("Deployment", "gpu-operator", image, labels, selector)]
+    main = _pod("gpu-operator", image, "gpu-operator")
+    return [account, *rights, _workload("Deployment", "gpu-operator", main, labels | _STAYS, selector)]
 
 
 def _nfd(chart: Rendering) -> list[Object]:
@@ -128,7 +130,8 @@ def _nfd(chart: Rendering) -> list[Object]:
         made += _rights(f"{name}{suffix}", (kind,), labels, account, chart.namespace)
     for part, kind in (("worker", "DaemonSet"), ("master", "Deployment"), ("gc", "Deployment")):
         role = {"role": part}
-        made.append(_workload(kind, f"{name}-{part}", image, labels | role, selector | role))
+        pod = _pod(part, image, account)
+        made.append(_workload(kind, f"{name}-{part}", pod, labels | role, selector | role))
     return made
 
 
@@ -166,13 +169,14 @@ def _rights(name: str, kinds: tuple[str, ...], labels: Mapping[str, str], accoun
     return made
 
 
-def _workload(kind: str, name: str, image: str, labels: Mapping[str, str], selector: Mapping[str, str]) -> Object:
+def _pod(name: str, image: str, account: str) -> Object:
+    return {"serviceAccountName": account, "containers": [{"name": name, "image": image}]}
+
+
+def _workload(kind: str, name: str, pod: Object, labels: Mapping[str, str], selector: Mapping[str, str]) -> Object:
     spec: dict[str, Any] = {
         "selector": {"matchLabels": dict(selector)},
-        "template": {
-            "metadata": {"labels": {**labels, **selector}},
-            "spec": {"containers": [{"name": "main", "image": image}]},
-        },
+        "template": {"metadata": {"labels": {**labels, **selector}}, "spec": pod},
     }
     return _bare("apps/v1", kind, name, labels) | {"spec": spec}
 
