@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tasks.supported import NODE_DISK
+
 DEFAULTS: Mapping[str, Any] = {
     "microk8s_channel": "1.35/stable",
+    "node_disk": NODE_DISK,
     "acme_issuer": "ca",
     "cert_manager_version": "v1.20.3",
     "ingress_namespace": "ingress",

@@ -13,7 +13,7 @@ from tasks.host_facts import KERNEL_LOG, MACHINE_ID, MEMORY, OS, ROOM, SNAPD_VER
 from tasks.microk8s import SNAP
 from tasks.node_facts import CLOCK, HOSTNAME, units
 from tasks.setting_values import size_bytes
-from tasks.supported import CONTROL_PLANE_MEMORY, FIRST_WITH_SUDO_RS, NODE_DISK, SNAPD, UBUNTU, WORKER_MEMORY
+from tasks.supported import CONTROL_PLANE_MEMORY, FIRST_WITH_SUDO_RS, SNAPD, UBUNTU, WORKER_MEMORY
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import hosts_in, known, setting
 from thinkube_nornir.outcome import unchanged
@@ -129,7 +129,7 @@ def disk_has_room(task: Task) -> Result:
     """Once MicroK8s is installed, its own data takes the room, and the kubelet watches over it."""
     if read(task, SNAP) is not None:
         return unchanged(task, "MicroK8s is installed already")
-    room, needed = read(task, ROOM), setting(task, "node_disk", NODE_DISK)
+    room, needed = read(task, ROOM), setting(task, "node_disk")
     expect(
         room is not None and room.free >= size_bytes(needed),
         f"there is less than {needed} free for images and volumes",

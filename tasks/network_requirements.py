@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
+from urllib.parse import urlsplit
 
 from nornir.core.task import Result, Task
 
@@ -163,6 +165,26 @@ def registries_answer(task: Task) -> Result:
     return reach(task, setting(task, "registries", list(REGISTRIES)))
 
 
+def sources_answer(
+    repository: str, *registries: str, on: Callable[[Task], bool] = lambda _: True
+) -> Callable[[Task], Result]:
+    """A precondition of a component: its chart's repository, and the registries of its images beside MicroK8s' own.
+
+    Args:
+        on: whether the component has anything to do on this host; charts are the control plane's.
+    """
+
+    def sources_answer(task: Task) -> Result:
+        if not on(task):
+            return unchanged(task, "nothing is fetched here")
+        source = urlsplit(setting(task, "helm_chart_source", repository)) if is_control_plane(task) else None
+        charts = [source.hostname] if source and source.hostname else []
+        mirrored = setting(task, "registries", None) is not None
+        return reach(task, [*charts, *(() if mirrored else registries)])
+
+    return sources_answer
+
+
 def reach(task: Task, hosts: list[str]) -> Result:
     """Whether these answer over HTTPS, by the way that the host's services take.
 
@@ -176,7 +198,7 @@ def reach(task: Task, hosts: list[str]) -> Result:
         why="; ".join(f"{host}: {told}" for host, told in silent.items()),
         fix=f"let the host reach them over HTTPS. {_BEHIND_A_PROXY}. `registries` says which are asked",
     )
-    return unchanged(task, f"{', '.join(hosts)} answer" if hosts else "no registry is to be asked")
+    return unchanged(task, f"{', '.join(hosts)} answer" if hosts else "nobody is to be asked")
 
 
 def _silence(task: Task, host: str) -> str:
@@ -193,7 +215,8 @@ def _silence(task: Task, host: str) -> str:
 def _by_proxy(proxies: Proxies) -> list[str]:
     if proxies.https is None:
         return ['noproxy = "*"']
-    return [f'proxy = "{proxies.https.reveal()}"', f'noproxy = "{",".join(proxies.exceptions)}"']
+    url = proxies.https.reveal().replace("\\", "\\\\").replace('"', '\\"')
+    return [f'proxy = "{url}"', f'noproxy = "{",".join(proxies.exceptions)}"']
 
 
 _BEHIND_A_PROXY = (

@@ -175,7 +175,7 @@ class Settings(TypedDict, total=False):
     allow_unsupported: bool
     """Go on with an operating system or a MicroK8s channel that this version was not made for."""
     node_disk: Size
-    """Free room for images and volumes before MicroK8s is installed; 20GB when not set."""
+    """Free room for images and volumes before MicroK8s is installed."""
     node_memory: Size
     """Memory of the host; 2GB for the control plane and 1GB for workers when not set."""
     registries: list[Text]

@@ -42,6 +42,7 @@ SETTINGS = {
     "microk8s_channel": "1.35/stable",
     "dns_settle_seconds": 0,
     "network_cidr": "192.168.1.0/24",
+    "node_disk": "20GB",
 }
 
 

@@ -87,10 +87,10 @@ async def _get(call: Call, given: Arguments, text: str) -> Response:
     if proxy := _proxy(given, url.hostname):
         raise _error(5, f"Could not resolve proxy: {proxy}")
     address = _resolved(call.host, given, url.hostname, port)
-    if url.hostname in (*internet.REGISTRIES, cloudflare.HOST) and not internet.is_public(address):
+    if url.hostname in (*internet.ANSWERS, cloudflare.HOST) and not internet.is_public(address):
         raise _error(28, f"Failed to connect to {url.hostname} port {port} after 20000 ms: Timeout was reached")
-    if url.hostname in internet.REGISTRIES and url.scheme == "https":
-        return Response(internet.REGISTRIES[url.hostname], b"")
+    if url.hostname in internet.ANSWERS and url.scheme == "https":
+        return Response(internet.ANSWERS[url.hostname], b"")
     if url.hostname == cloudflare.HOST and url.scheme == "https":
         pairs = [text.partition(":") for text in [*given.values.get("-H", []), *given.values.get("--header", [])]]
         headers = {name.strip().lower(): value.strip() for name, _, value in pairs}

@@ -57,6 +57,7 @@ PUBLIC_NAMES = [
     "acme-staging-v02.api.letsencrypt.org",
     "api.cloudflare.com",
     "charts.jetstack.io",
+    "traefik.github.io",
     "dns.google",
     "one.one.one.one",
 ]

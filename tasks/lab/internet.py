@@ -1,9 +1,9 @@
-"""What lab hosts find on the Internet: the snap store and registries, under addresses of the documentation range.
+"""What lab hosts find on the Internet: the snap store, registries and charts, under addresses for documentation.
 
 At another address, to which /etc/hosts may lead, nobody answers, as behind a firewall that drops packets. No proxy.
 
 Source: canonical/snapd@2.66.1 store/store.go
-Unproven: what each registry answers without a login: 200, or 401 with a challenge.
+Unproven: what each registry and chart repository answers at /v2/ without a login.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from thinkube_nornir.lab.emulation import LabHost
 STORE = "api.snapcraft.io"
 REGISTRIES = {"registry-1.docker.io": 401, "registry.k8s.io": 200, "quay.io": 401, "nvcr.io": 401, "ghcr.io": 401}
 """Name to what it answers at /v2/."""
+REPOSITORIES = dict.fromkeys(("charts.jetstack.io", "traefik.github.io", "helm.ngc.nvidia.com"), 404)
+ANSWERS = REGISTRIES | REPOSITORIES
 _PUBLIC = IPv4Network("203.0.113.0/24")
 
 

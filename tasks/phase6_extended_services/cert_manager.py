@@ -20,6 +20,7 @@ from nornir.core.task import Result, Task
 from tasks.certificate_settings import TOKEN, is_acme
 from tasks.control_plane import CONTROL_PLANE, Object, kube, there_is_a_cluster, where_a_cluster_is
 from tasks.kubernetes_distribution import DISTRIBUTION
+from tasks.network_requirements import sources_answer
 from tasks.phase6_extended_services import _certificate_checks as checks
 from tasks.phase6_extended_services import _certificate_removal as removal
 from tasks.phase6_extended_services import _copier, _copies
@@ -29,6 +30,7 @@ from tasks.phase6_extended_services._issuing import (
     DEFINITION,
     KINDS,
     NAMESPACE,
+    REPOSITORY,
     SOURCE_NAMESPACE,
     TOKEN_SECRET,
     acme,
@@ -46,6 +48,8 @@ from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused, Thinkub
 from thinkube_nornir.helm import install_or_upgrade, releases, values_of
 from thinkube_nornir.outcome import all_of, skipped, unchanged
 from thinkube_nornir.secret import Secret
+
+SOURCES = sources_answer(REPOSITORY, "quay.io")
 
 _ISSUERS = 60.0  # seconds
 _CERTIFICATE = 900.0  # two to ten minutes: three names, each a record, its propagation and a TTL
@@ -207,7 +211,7 @@ COMPONENT = Component(
     settings=("domain_name", "acme_issuer", "cert_manager_version"),
     secrets=(TOKEN,),
     uses_secrets=lambda host: is_acme({"acme_issuer": host.get("acme_issuer")}),
-    preconditions=chain(step(token_sees_the_zone, early=True)),
+    preconditions=chain(step(SOURCES, early=True), step(token_sees_the_zone, early=True)),
     setup=chain(
         create_namespace,
         install_release,

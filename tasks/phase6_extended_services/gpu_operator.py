@@ -19,6 +19,7 @@ from nornir.core.task import Result, Task
 from tasks.containerd_facts import RUNTIME_TEMPLATE
 from tasks.control_plane import is_control_plane, kube, name_of, registered_node, where_a_cluster_is
 from tasks.gpu_nodes import asking, count, gpu_hosts, left_out, replicas, units
+from tasks.network_requirements import sources_answer
 from tasks.phase6_extended_services import _gpu_checks as checks
 from tasks.phase6_extended_services import _gpu_removal as removal
 from tasks.phase6_extended_services._gpu_chain import allocatable
@@ -29,6 +30,7 @@ from tasks.phase6_extended_services._gpu_release import (
     INSTALL,
     PLUGIN,
     POLICY,
+    REPOSITORY,
     TOOLKIT,
     labels,
     namespace,
@@ -46,6 +48,10 @@ from thinkube_nornir.helm import definitions, install_or_upgrade, installed, rel
 from thinkube_nornir.outcome import all_of, skipped, unchanged
 from thinkube_nornir.remote import put
 from thinkube_nornir.remote.exchange import facts_forgotten
+
+SOURCES = sources_answer(
+    REPOSITORY, "nvcr.io", on=lambda task: bool(count(task) or (is_control_plane(task) and gpu_hosts(task)))
+)
 
 _STEP = BUILD + 120.0  # seconds for a step that waits so long
 _MINE = "phase6.gpu_operator"
@@ -214,7 +220,9 @@ COMPONENT = Component(
     needs=("phase5.microk8s_control", "phase5.microk8s_workers", "phase5.coredns"),
     settings=("gpu_operator_version", "gpu_operator_namespace", "cuda_test_image"),
     preconditions=chain(
-        *[step(c, early=c is not checks.no_other_operator_is_there) for c in _PRECONDITIONS], facts=checks.facts
+        step(SOURCES, early=True),
+        *[step(c, early=c is not checks.no_other_operator_is_there) for c in _PRECONDITIONS],
+        facts=checks.facts,
     ),
     setup=chain(
         # What is wrong with one node is known before anything is changed on another.

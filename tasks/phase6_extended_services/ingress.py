@@ -17,6 +17,7 @@ from nornir.core.task import Result, Task
 from tasks.control_plane import CONTROL_PLANE, Object, kube, name_of, where_a_cluster_is
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s_facts import STATUS
+from tasks.network_requirements import sources_answer
 from tasks.node_facts import HOSTNAME
 from tasks.phase6_extended_services import _copies
 from tasks.phase6_extended_services import _definitions as definitions
@@ -30,7 +31,7 @@ from tasks.phase6_extended_services import _metallb_checks as metallb_checks
 from tasks.phase6_extended_services import _traffic_checks as traffic
 from tasks.phase6_extended_services._addresses import addresses_are_nobodys
 from tasks.phase6_extended_services._certificates import faults_of, secret_of
-from tasks.phase6_extended_services._controllers import Controller, controllers, release_of
+from tasks.phase6_extended_services._controllers import REPOSITORY, Controller, controllers, release_of
 from thinkube_nornir.cluster import wait
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, step
@@ -38,6 +39,9 @@ from thinkube_nornir.context import context
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused
 from thinkube_nornir.helm import install_or_upgrade, releases
 from thinkube_nornir.outcome import all_of, changed, skipped, unchanged
+
+SOURCES = sources_answer(REPOSITORY, "quay.io")
+"""Traefik's images are docker.io's, as MicroK8s' own; MetalLB's are not."""
 
 _ADDRESS = 120.0  # seconds
 
@@ -178,7 +182,7 @@ COMPONENT = Component(
         "traefik_chart_version",
         "acme_issuer",
     ),
-    preconditions=chain(step(addresses_are_nobodys, early=True)),
+    preconditions=chain(step(SOURCES, early=True), step(addresses_are_nobodys, early=True)),
     setup=chain(
         turn_addon_ingress_off,
         metallb.turn_metallb_on,

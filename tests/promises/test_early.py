@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.promises.conftest import Labs
+from tests.promises.lab_project import LabProject, Place
 
 pytestmark = pytest.mark.lab
 
@@ -54,3 +55,32 @@ def test_a_plan_finds_it_too(labs: Labs, monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert ended.code == 1
     assert ended.places("failed") == {TOKEN_CHECK}
+
+
+@pytest.mark.parametrize(
+    ("blocked", "place"),
+    [
+        ("quay.io", ("phase6.cert_manager", "sources_answer", "tkc")),
+        ("traefik.github.io", ("phase6.ingress", "sources_answer", "tkc")),
+        ("nvcr.io", ("phase6.gpu_operator", "sources_answer", "tkw1")),
+    ],
+)
+def test_a_closed_way_to_charts_and_images_is_found(standing_bare: LabProject, blocked: str, place: Place) -> None:
+    """A registry or a chart's repository that a firewall keeps from a node, long before anything is pulled from it."""
+    host = place[2]
+    standing_bare.ssh(host, f"cp /etc/hosts /etc/hosts.kept; echo 10.9.9.9 {blocked} >>/etc/hosts")
+    try:
+        ended = standing_bare("plan", "all")
+    finally:
+        standing_bare.ssh(host, "mv /etc/hosts.kept /etc/hosts")
+
+    assert place in ended.places("failed")
+    assert {n["host"] for n in ended.report["nodes"] if n["outcome"] == "failed"} == {host}
+    error = ended.error(place)
+    assert blocked in error["why"]
+    assert "proxy" in error["fix"]
+
+
+@pytest.fixture(scope="module")
+def standing_bare(labs: Labs) -> LabProject:
+    return labs()

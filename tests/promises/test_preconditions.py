@@ -104,7 +104,7 @@ def test_the_bare_lab_is_sound_again(bare: LabProject) -> None:
 
 def test_what_the_inventory_makes_of_a_host_is_found(labs: Labs) -> None:
     """Too small, too old, and sudo-rs with a channel that cannot do with it."""
-    channel = {"microk8s_channel": "1.34/stable"}
+    channel = {"microk8s_channel": "1.34/stable", "gpu_operator_version": "v25.3.4"}
     poor = {"memory": "512MB", "disk_size": "20GB", "lab_snapd": "2.57.6", "lab_sudo_rs": True}
     project = labs(tkc=channel, bcn1=channel, tkw1={**channel, **poor})
 

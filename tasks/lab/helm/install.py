@@ -15,6 +15,7 @@ from typing import cast
 
 import yaml
 
+from tasks.lab import internet
 from tasks.lab.charts import CHARTS
 from tasks.lab.charts.chart import Chart
 from tasks.lab.helm import objects, store
@@ -151,8 +152,9 @@ def _chart(call: Call, reference: str, given: Arguments) -> tuple[Chart, str]:
     elif not repo:
         raise error(f"non-absolute URLs should be in form of repo_name/path_to_chart, got: {reference}")
     published = [chart for chart in CHARTS.values() if chart.repo.rstrip("/") == repo.rstrip("/")]
-    if not published:
-        host = repo.partition("://")[2].partition("/")[0]
+    host = repo.partition("://")[2].partition("/")[0]
+    blocked = host in internet.REPOSITORIES and not internet.is_reached(call.host, host)
+    if not published or blocked:
         cause = f'Get "{repo}/index.yaml": dial tcp: lookup {host}: no such host'
         raise error(f'looks like "{repo}" is not a valid chart repository or cannot be reached: {cause}')
     found = next((chart for chart in published if chart.name == reference), None)
