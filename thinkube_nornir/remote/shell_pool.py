@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from thinkube_nornir.remote.ssh_transport import Link
 
 # A login that is root already (whatever its name) needs no sudo, and may have none. -k: no cached timestamp may hide a
-# wrong password.
+# wrong password. sudo-rs knows these options too, and puts the prompt between words of its own; test_sudo.py passes
+# with its versions 0.2.8 and 0.2.14 in sudo's place.
+# Source: trifectatechfoundation/sudo-rs@v0.2.14 src/sudo/cli/mod.rs
+# Source: trifectatechfoundation/sudo-rs@v0.2.14 src/sudo/pam.rs
 _ROOT_SHELL = (
     """exec /bin/sh -c '[ "$(id -u)" = 0 ] || exec sudo -k -S -p {prompt} /bin/sh -c "echo {ready}; exec /bin/sh";"""
     """ echo {ready}; exec /bin/sh'"""

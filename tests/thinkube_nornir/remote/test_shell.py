@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.local_shell import SHELLS, LocalHost, each_shell
+from tests.local_shell import SHELLS, LocalChannel, LocalHost, each_shell
 from thinkube_nornir.command import Command
-from thinkube_nornir.errors import ThinkubeError
-from thinkube_nornir.remote.shell import Lost, TimedOut
+from thinkube_nornir.errors import ThinkubeError, Unreachable
+from thinkube_nornir.remote.shell import Lost, Shell, TimedOut
+from thinkube_nornir.secret import Secret
 
 ARGUMENT = st.binary(max_size=40).filter(lambda data: b"\0" not in data)
 
@@ -167,3 +168,33 @@ def test_shell_that_ends_is_lost(kind: str) -> None:
     assert time.monotonic() - started < 10
     assert not host.shell.usable
     host.close()
+
+
+SUDO_RS = """
+ask() { printf '[sudo: %s] Password: ' "$1" >&2; IFS= read -r given; echo >&2; }
+ask "$1"; [ "$given" = right ] || { echo 'sudo: Authentication failed, try again.' >&2; ask "$1"; }
+echo "$2"; exec sh
+"""
+"""How sudo-rs asks, with our prompt inside its own words.
+
+Source: trifectatechfoundation/sudo-rs@v0.2.14 src/pam/converse.rs
+Source: trifectatechfoundation/sudo-rs@v0.2.14 src/pam/rpassword.rs
+"""
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_sudo_rs_gets_the_password_once(right: bool) -> None:
+    """Our prompt is found in its words; a second question ends it, so that no account is locked."""
+    channel = LocalChannel(["sh", "-c", SUDO_RS, "sudo", "the-prompt", "ready"])
+    shell = Shell(channel, home=False)
+    deadline = time.monotonic() + 10
+    try:
+        if right:
+            shell.answer_sudo("the-prompt", "ready", Secret("right"), deadline)
+            done = shell.execute([Command(("echo", "root"))], deadline, lambda: False)[0]
+            assert (done.text, done.stderr) == ("root", b"")
+        else:
+            with pytest.raises(Unreachable, match="does not accept the password"):
+                shell.answer_sudo("the-prompt", "ready", Secret("wrong"), deadline)
+    finally:
+        channel.close()
