@@ -14,14 +14,17 @@ import re
 from nornir.core.task import Result, Task
 
 from tasks.control_plane import Object, expect, kube, name_of
+from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s_facts import COMMAND
-from tasks.phase6_extended_services._controllers import RELEASES
+from tasks.phase6_extended_services._controllers import CHART, RELEASES, controllers, release_of
 from tasks.phase6_extended_services._copies import with_leftovers
 from thinkube_nornir.cluster import Cluster, condition_true, delete
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.errors import CommandFailed, DeadlinePassed, Refused
+from thinkube_nornir.helm import Installed, installed
+from thinkube_nornir.helm import definitions as helm_definitions
 from thinkube_nornir.ledger import Change
-from thinkube_nornir.outcome import all_of, unchanged
+from thinkube_nornir.outcome import all_of, changed, unchanged
 from thinkube_nornir.remote import change, undo
 from thinkube_nornir.remote.retry import retry
 
@@ -70,6 +73,31 @@ def bring_definitions(task: Task) -> Result:
     return all_of(task, *results)
 
 
+def update_own_definitions(task: Task) -> Result:
+    """Traefik's own, before an upgrade: helm brings them with the first release, and never changes them.
+
+    Source: helm/helm@v3.19.2 pkg/action/install.go
+    """
+    helm = DISTRIBUTION.HELM
+    wanted = [release_of(task, controller) for controller in controllers(task)]
+    found = [(installed(task, helm, release.name, release.namespace), release) for release in wanted]
+    old = [release for there, release in found if there and _is_traefiks(there) and not there.is_of(release)]
+    if not old:
+        return unchanged(task, "Traefik's definitions are those of its release")
+    summary = f"bring Traefik's definitions to those of chart {old[0].version}"
+    if context(task).dry_run:
+        return changed(task, summary, planned=True)
+    import yaml  # components are listed without it
+
+    text = yaml.safe_dump_all(helm_definitions(task, helm, old[0]))
+    argv = (COMMAND, "kubectl", "apply", "--server-side", "--force-conflicts", "--filename", "-")
+    return change(task, summary, *argv, stdin=text.encode(), root=True, timeout=_APPLY)
+
+
+def _is_traefiks(there: Installed) -> bool:
+    return there.chart.startswith(f"{CHART}-")
+
+
 def _must_be_ours(task: Task, others: list[str], lacking: list[str]) -> None:
     if others:
         raise Refused(
@@ -105,7 +133,7 @@ def definitions_are_there(task: Task) -> Result:
     api = kube(task)
     wrong = gateway_api_faults(api)
     wrong += [f"{plural}.traefik.io is not there" for plural in _OWN if not _is_there(api, f"{plural}.traefik.io")]
-    fix = "run the set-up again; Traefik's own: helm show crds, and kubectl apply --server-side"
+    fix = "run the set-up again; Traefik's own: helm show crds, and kubectl apply --server-side --force-conflicts"
     expect(not wrong, "not every definition that Traefik needs is there", why="\n".join(wrong), fix=fix)
     return unchanged(task, "Gateway API and Traefik's kinds are served")
 

@@ -192,6 +192,7 @@ COMPONENT = Component(
         bring_certificates,
         certificates_are_there,
         definitions.bring_definitions,
+        definitions.update_own_definitions,
         addresses_are_free,
         former.former_controllers_may_go,
         former.remove_former_primary,

@@ -219,7 +219,7 @@ def _controllers(_: Node) -> Sequence[Controller]:
 CHART = Chart(
     _NAME,
     "https://traefik.github.io/charts",
-    {"41.3.0": "v3.7.11"},
+    {"41.3.0": "v3.7.11", "41.2.0": "v3.7.10"},
     DEFAULTS,
     _render,
     _controllers,

@@ -54,6 +54,7 @@ FLAGS = [
     "--delete-emptydir-data",
     "--force",
     "--server-side",
+    "--force-conflicts",
     "--overwrite",
     "--ignore-not-found",
     "--no-headers",

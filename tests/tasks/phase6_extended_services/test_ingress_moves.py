@@ -290,6 +290,27 @@ def test_a_download_that_the_network_refuses_is_tried_again(
     assert len([command for command in sent if MANIFEST in command]) == 2
 
 
+def test_another_release_of_traefik_brings_its_definitions(tmp_path: Path) -> None:
+    """Helm leaves them as the first release brought them; what a newer Traefik watches would be missing."""
+    cluster = ready(tmp_path, traefik_chart_version="41.2.0")
+    middlewares = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "middlewares.traefik.io", "")
+    try:
+        cluster.run(COMPONENT)
+        cluster.act(lambda: cluster.api.delete(*middlewares))
+        for machine in cluster.machines.values():
+            machine.settings = {**machine.settings, "traefik_chart_version": "41.3.0"}
+
+        promised = cluster.run(COMPONENT, dry_run=True)
+        assert "definitions to those of chart 41.3.0" in str(promised["update_own_definitions"].result)
+        cluster.run(COMPONENT)
+
+        assert cluster.get(*middlewares) is not None
+        assert red(cluster.run(COMPONENT, "verify")) == {}
+        assert {outcome_of(r) for r in cluster.run(COMPONENT).values()} == {Outcome.UNCHANGED}
+    finally:
+        cluster.close()
+
+
 @pytest.mark.parametrize("kind", ["HTTPRoute", "IngressRoute"])
 def test_what_disabling_the_addon_would_delete_is_named(cluster: LabCluster, kind: str) -> None:
     """It deletes the definitions, and with them everybody's objects."""
