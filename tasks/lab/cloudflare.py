@@ -2,7 +2,6 @@
 
 Records name their zone no more, since the change of its API that was announced for 2024-11-30.
 
-Source: cloudflare/cloudflare-docs@production src/content/docs/fundamentals/api/reference/deprecations.mdx
 Source: cert-manager/cert-manager@v1.20.3 pkg/issuer/acme/dns/cloudflare/cloudflare.go
 Unproven: which code and status a token gets that is disabled, expired, or without DNS:Read; read in bug reports only.
 """

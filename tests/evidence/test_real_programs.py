@@ -140,3 +140,36 @@ def test_a_machine_without_cards_has_none() -> None:
 def test_the_firewall_of_a_new_machine_is_off() -> None:
     """ufw, installed and never enabled, says so."""
     assert not read_here(UFW).active
+
+
+@pytest.fixture
+def member() -> Iterator[tuple[str, str]]:
+    """A user and a group of this test alone, on this machine; both go again."""
+    if os.geteuid() or shutil.which("useradd") is None:
+        pytest.skip("needs root and useradd")
+    user, group = "thinkube-t-user", "thinkube-t-group"
+    for argv in (["useradd", "--no-create-home", user], ["groupadd", group]):
+        subprocess.run(argv, check=True, capture_output=True)
+    try:
+        yield user, group
+    finally:
+        for argv in (["userdel", "--force", user], ["groupdel", group]):
+            subprocess.run(argv, check=False, capture_output=True)
+
+
+@pytest.mark.root
+def test_members_of_a_group_come_and_go(member: tuple[str, str]) -> None:
+    """shadow's programs as the components call them: one group is changed, and the user's others stay."""
+    user, group = member
+
+    def call(*argv: str) -> int:
+        return subprocess.run(argv, check=False, capture_output=True).returncode
+
+    assert call("usermod", "-aG", "users", user) == 0
+    assert call("usermod", "-aG", group, user) == 0
+    assert read_here(node_facts.group(group)) == node_facts.Group(frozenset({user}))
+    assert call("gpasswd", "--delete", user, group) == 0
+    assert read_here(node_facts.group(group)) == node_facts.Group(frozenset())
+    assert user in read_here(node_facts.group("users")).members
+    assert call("groupdel", group) == 0
+    assert read_here(node_facts.group(group)) is None
