@@ -29,6 +29,7 @@ INSTALLATIONS: tuple[dict[str, Any], ...] = (
     },
 )
 """Together they lead through all that writes to a cluster."""
+_OPERATOR = "gpu-operator --repo https://helm.ngc.nvidia.com/nvidia"
 
 
 @pytest.fixture(scope="session")
@@ -39,13 +40,21 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
         patch.setenv("CLOUDFLARE_TOKEN", TOKEN)
         with recorded() as recording:
             for kind in INSTALLATIONS:
-                come_and_go(LabProject(tmp_path_factory.mktemp("recorded"), **kind))
+                come_and_go(LabProject(tmp_path_factory.mktemp("recorded"), **kind), left=not kind)
     return recording
 
 
-def come_and_go(project: LabProject) -> None:
+def come_and_go(project: LabProject, *, left: bool) -> None:
+    """
+    Args:
+        left: onto a cluster with definitions that an earlier GPU operator left.
+    """
     project.up()
     try:
+        if left:
+            ended = project("run", "phase5")
+            assert ended.code == 0, ended.told
+            project.ssh("tkc", f"microk8s helm3 show crds {_OPERATOR} --version v25.3.4 | microk8s.kubectl apply -f -")
         for verb in ("run", "verify", "rollback"):
             ended = project(verb, "all")
             assert ended.code == 0, ended.told

@@ -43,7 +43,16 @@ _OLD: Mapping[str, Any] = {
     "nfd": "v0.17.3",
 }
 _RELEASES: Mapping[str, Mapping[str, Any]] = {
-    "v26.3.3": {**_NEW, "driver": {"version": "580.126.20"}, "toolkit": {"version": "v1.19.1"}},
+    "v26.3.3": {
+        **_NEW,
+        "driver": {"version": "580.126.20"},
+        "toolkit": {"version": "v1.19.1"},
+        "devicePlugin": {"version": "v0.19.3"},
+        "dcgmExporter": {"version": "4.5.3-4.8.2-distroless"},
+        "gfd": {"version": "v0.19.3"},
+        "migManager": {"version": "v0.14.2"},
+        "nfd": "v0.18.3",
+    },
     "v25.10.1": _NEW,
     "v25.3.4": _OLD,
     "v25.3.2": {**_OLD, "driver": {"version": "570.148.08"}},

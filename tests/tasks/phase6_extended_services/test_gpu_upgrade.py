@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 OLD, NEW = "v25.3.4", "v25.10.1"
 CRD = "crd clusterpolicies.nvidia.com"
 DROP_IN = "/var/snap/microk8s/current/args/containerd.d/99-nvidia.toml"
-HELM, CHART = "microk8s helm3", "gpu-operator gpu-operator --repo https://helm.ngc.nvidia.com/nvidia --version"
+HELM, CHART = "microk8s.helm3", "gpu-operator gpu-operator --repo https://helm.ngc.nvidia.com/nvidia --version"
 DUMP = "/snap/microk8s/current/bin/containerd --config /var/snap/microk8s/current/args/containerd.toml config dump"
 
 
@@ -63,7 +63,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GpuLab]:
 
 @pytest.fixture(scope="module")
 def before(ready: GpuLab) -> dict[str, Any]:
-    assert "nvidia-container-runtime" in ready.ssh("tkw1", f"grep -A2 runtimes.nvidia. {TEMPLATE}").text
+    assert "nvidia-container-runtime" in ready.ssh("tkw1", f"grep -A9 -F runtimes.nvidia] {TEMPLATE}").text
     assert crd_release(ready) == OLD
     return ready.snapshot()
 
@@ -150,7 +150,7 @@ def test_rollback_gives_the_owner_the_former_release(upgraded: GpuLab) -> None:
     assert crd_release(upgraded) == OLD
     listed = upgraded.ssh("tkc", f"{HELM} list -A -o json").text
     assert [(r["chart"], r["status"]) for r in json.loads(listed)] == [(f"gpu-operator-{OLD}", "deployed")]
-    assert "nvidia-container-runtime" in upgraded.ssh("tkw1", f"grep -A2 runtimes.nvidia. {TEMPLATE}").text
+    assert "nvidia-container-runtime" in upgraded.ssh("tkw1", f"grep -A9 -F runtimes.nvidia] {TEMPLATE}").text
 
 
 def test_definitions_that_an_operator_left_are_renewed(upgraded: GpuLab) -> None:
