@@ -15,6 +15,8 @@ _CRDS = {  # below a chart's version
     "gpu-operator": "gpu-operator/{}/deployments/gpu-operator/crds",
     "traefik": "traefik/v{}/traefik/crds",
 }
+TRACKS = ("1.32", "1.34", "1.35")
+"""The MicroK8s releases that are compared; 1.33 was read by hand."""
 _TAGS = {"traefik": "v"}
 GATEWAY_API = "gateway-api/crds.yaml"
 

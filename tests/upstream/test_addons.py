@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 
 import pytest
 
-from tasks.lab.microk8s import manifests, metallb
+from tasks.lab.microk8s import containerd, manifests, metallb
 from tests import upstream_data as upstream
 from tests.upstream.definitions import schema_drift
+from tests.upstream.deployed import TRACKS
 from tests.upstream.emulated import Place, drift
 from tests.upstream_data import Object
 
@@ -16,7 +18,7 @@ CALICO = "upgrade-scripts/000-switch-to-calico/resources/calico.yaml"
 POOL = "10.64.140.43-10.64.140.49"
 
 
-@pytest.fixture(params=("1.32", "1.34", "1.35"))
+@pytest.fixture(params=TRACKS)
 def track(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -73,3 +75,10 @@ def test_metallb(track: str) -> None:
     assert schema_drift(emulated, real) == []
     pool = next(o for o in real if o["kind"] == "IPAddressPool")
     assert emulated[-1]["spec"] == pool["spec"]
+
+
+def test_the_template_of_containerd(track: str) -> None:
+    """Value for value; which of its runtimes can run says whether a node has cards for the cluster."""
+    real = upstream.microk8s(track, "microk8s-resources/default-args/containerd-template.toml")
+
+    assert tomllib.loads(containerd.TEMPLATE) == tomllib.loads(real)

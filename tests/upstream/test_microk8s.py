@@ -10,11 +10,12 @@ from tasks.lab.microk8s.node import DNS_ADDRESS
 from tasks.microk8s_facts import DATA, SOCKET_FILE, values_of
 from tasks.phase5_core_services._control_checks import CLUSTER_DNS
 from tests import upstream_data as upstream
+from tests.upstream.deployed import TRACKS
 
 FILES = sorted(arguments.defaults((1, 35)))
 
 
-@pytest.fixture(params=("1.32", "1.34", "1.35"))
+@pytest.fixture(params=TRACKS)
 def track(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -9,7 +9,7 @@ from tasks.defaults import DEFAULTS
 from tests import upstream_data as upstream
 from tests.product_objects import Recording
 from tests.promises.lab_project import ROOT
-from tests.upstream.deployed import needed, track
+from tests.upstream.deployed import TRACKS, needed, track
 
 
 @pytest.mark.lab
@@ -29,3 +29,8 @@ def test_the_inventory_shows_the_versions_that_are_built_in() -> None:
     versions = {name for name in DEFAULTS if name.endswith(("_version", "_channel"))}
 
     assert {name: shown.get(name) for name in versions} == {name: DEFAULTS[name] for name in versions}
+
+
+def test_no_release_of_microk8s_in_the_data_is_left_out() -> None:
+    """What is added there is compared from then on."""
+    assert upstream.tracks() == list(TRACKS)
