@@ -105,6 +105,7 @@ class LabCluster:
                 self.do(front.stop())
         for node in nodes(self.lab):
             self.do(node.api.stop())
+        self.do(_ended())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -175,6 +176,14 @@ class LabCluster:
         """What is declared in the cluster, to compare; when its controllers have nothing more to do."""
         self.do(self.api.settled())
         return self.act(self.api.snapshot)
+
+
+async def _ended() -> None:
+    """End what was cancelled and has not had its turn yet: a pod that was deleted a moment ago."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 def new(place: Place) -> Object:
