@@ -19,7 +19,8 @@ class Step:
 
     `needs` None means the default edge: the components that this one needs are verified on all of their hosts.
     A tuple replaces that edge: names of steps that must be done first, `phase5.microk8s_control.enable_addons` on all
-    of its hosts, or nothing at all for `()`. Steps of one chain follow each other on a host in any case.
+    of its hosts, or nothing at all for `()`. A check may name a step of its own component's set-up, too. Steps of one
+    chain follow each other on a host in any case.
     """
 
     function: StepFunction

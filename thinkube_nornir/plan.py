@@ -193,7 +193,7 @@ class _Graph:
             needs = self._earlier_chains(part) if part.checks or not nodes else before
             after = before
             if step.needs is not None:
-                needs |= self._named(step.needs)
+                needs |= self._named(step.needs, part.entry.name)
             elif not crossed and not step.early:
                 needs |= self._other_components(part)
                 crossed = not part.checks
@@ -245,14 +245,17 @@ class _Graph:
             )
         )
 
-    def _named(self, steps: Iterable[str]) -> frozenset[str]:
-        """Nodes of `phase5.microk8s_control.enable_addons` on all of its hosts; verified, where that is not planned."""
+    def _named(self, steps: Iterable[str], own: str) -> frozenset[str]:
+        """Nodes of `phase5.microk8s_control.enable_addons` on all of its hosts; verified, where that is not planned.
+
+        A component's own step that is not planned is waited for by nobody.
+        """
         found: set[str] = set()
         for name in steps:
             component, _, step = name.rpartition(".")
             parts = self._by_component.get(component, [])
             nodes = {p.id(s) for p in parts for s in p.steps.steps if s.name == step}
-            found |= nodes or self._verified([component])
+            found |= nodes or (frozenset() if component == own else self._verified([component]))
         return frozenset(found)
 
 

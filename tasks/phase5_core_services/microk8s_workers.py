@@ -255,7 +255,7 @@ COMPONENT = Component(
         checks.pods_run_here,
         checks.pods_here_resolve_services,
         checks.pods_reach_pods_on_other_nodes,
-        checks.every_member_is_a_node,
+        step(checks.every_member_is_a_node, needs=("phase5.microk8s_workers.await_node",)),  # on all of the hosts
         facts=checks.facts,
     ),
     rollback=chain(

@@ -77,6 +77,20 @@ def test_a_step_may_need_a_single_step_of_another_component() -> None:
     assert "p5.control/verify/answers@c1" not in needs(full(), "p5.workers/setup/ask@w1")
 
 
+def test_a_check_may_need_its_own_components_set_up_on_all_hosts() -> None:
+    """One that counts all of them comes after the last; where no set-up is planned, it waits for nothing."""
+    counted = step(quiet("all_have_joined"), needs=("p5.workers.join",))
+    workers = entry("p5.workers", "workers", setup=chain(quiet("join")), verify=chain(quiet("is_ready"), counted))
+
+    def made(verb: str) -> plan.Plan:
+        return plan.make(catalog(workers), (workers,), inventory({"workers": ["w1", "w2"]}), ["w1", "w2"], verb)
+
+    joined = {"p5.workers/setup/join@w1", "p5.workers/setup/join@w2"}
+    assert needs(made("run"), "p5.workers/verify/all_have_joined@w1") == joined
+    assert needs(made("run"), "p5.workers/verify/is_ready@w1") == {"p5.workers/setup/join@w1"}
+    assert needs(made("verify"), "p5.workers/verify/all_have_joined@w1") == set()
+
+
 def test_hosts_do_not_wait_for_each_other() -> None:
     """No global barrier: no node of w1 waits, however indirectly, for one of w2."""
     made = full()
