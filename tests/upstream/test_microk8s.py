@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 
-from tasks.lab.microk8s import addon_list, arguments, launcher
+from tasks.lab.microk8s import addon_list, arguments, certificates, launcher
 from tasks.lab.microk8s.node import DNS_ADDRESS
 from tasks.microk8s_facts import DATA, SOCKET_FILE, values_of
 from tasks.phase5_core_services._control_checks import CLUSTER_DNS
@@ -53,6 +55,14 @@ def test_the_default_launch_configuration(track: str) -> None:
 
     assert real == launcher.DEFAULT
     assert real["extraKubeletArgs"]["--cluster-dns"] == CLUSTER_DNS == DNS_ADDRESS
+
+
+def test_the_names_of_the_apis_certificate(track: str) -> None:
+    """Those of the template, before the host's own addresses are added."""
+    real = upstream.microk8s(track, "microk8s-resources/certs/csr.conf.template")
+
+    assert tuple(re.findall(r"^DNS\.\d+ = (\S+)$", real, re.M)) == certificates.NAMES
+    assert tuple(re.findall(r"^IP\.\d+ = (\S+)$", real, re.M)) == certificates.ADDRESSES
 
 
 def test_the_list_of_addons(track: str) -> None:

@@ -33,6 +33,7 @@ NAMES = (
     "kubernetes.default.svc.cluster",
     "kubernetes.default.svc.cluster.local",
 )
+ADDRESSES = ("127.0.0.1", "10.152.183.1")
 SHOWN_OF_FINGERPRINT = 12
 _CA_KEY_USAGE = x509.KeyUsage(
     digital_signature=False,
@@ -55,9 +56,7 @@ def has_key_usage(version: str) -> bool:
 def create(host: LabHost, extra: list[str], version: str) -> None:
     """Template, CA and server certificate for a new installation; `extra` are the launch configuration's extraSANs."""
     lines = [f"DNS.{i} = {n}" for i, n in enumerate([*NAMES, *(e for e in extra if not _is_ip(e))], start=1)]
-    lines += [
-        f"IP.{i} = {a}" for i, a in enumerate(["127.0.0.1", "10.152.183.1", *(e for e in extra if _is_ip(e))], start=1)
-    ]
+    lines += [f"IP.{i} = {a}" for i, a in enumerate([*ADDRESSES, *(e for e in extra if _is_ip(e))], start=1)]
     text = "[ req ]\ndefault_bits = 2048\nprompt = no\n\n[ alt_names ]\n" + "\n".join(lines) + "\n#MOREIPS\n"
     host.files.write(TEMPLATE, text)
     refresh_ca(host, version)
