@@ -15,18 +15,18 @@ Source: NVIDIA/k8s-device-plugin@v0.18.1 internal/lm/mig-strategy.go
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import yaml
 
 from tasks.lab import gpu_toolkit
+from tasks.lab.gpu_discovery import PCI, FeatureDiscovery, OfNodes, is_ready, is_true, labels_of, owner_of
 from tasks.lab.gpu_programs import obstacle
 from tasks.lab.gpus import Card, gpus
-from tasks.lab.microk8s.node import Node, nodes
-from thinkube_nornir.lab.emulation import Lab, LabHost
+from tasks.lab.microk8s.node import Node
+from thinkube_nornir.lab.emulation import Lab
 from thinkube_nornir.lab.kube import Controller, Object
-from thinkube_nornir.lab.kube.objects import Key
 
 GPU = "nvidia.com/gpu"
 DEPLOY = "nvidia.com/gpu.deploy."
@@ -86,59 +86,7 @@ def look_again(lab: Lab) -> None:
             controller.reconcile(obj)
 
 
-class _OfNodes(Controller):
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-
-    def concerned(self, changed: Object) -> Iterable[Key]:  # noqa: ARG002  # whatever changed, all nodes may matter
-        return self.every()
-
-    def _host(self, name: str) -> LabHost | None:
-        return next((node.host for node in nodes(self._lab) if node.name == name), None)
-
-    def _pods(self, labels: Mapping[str, str]) -> dict[str, Object]:
-        """Node to its pod of a DaemonSet."""
-        found = self.cluster.list("v1", "Pod", selector={"matchLabels": labels})
-        return {pod["spec"].get("nodeName", ""): pod for pod in found if not pod["metadata"].get("deletionTimestamp")}
-
-    def _label(self, node: Object, wanted: dict[str, str], unwanted: Iterable[str] = (), *, manager: str) -> None:
-        present = self.cluster.get("v1", "Node", node["metadata"]["name"])
-        if present is None:
-            return
-        labels = {k: v for k, v in (present["metadata"].get("labels") or {}).items() if k not in set(unwanted)}
-        if labels | wanted != present["metadata"].get("labels"):
-            present["metadata"]["labels"] = labels | wanted
-            self.cluster.update(present, manager=manager)
-
-
-class FeatureDiscovery(_OfNodes):
-    """Labels nodes by their PCI devices: also by those that are reserved for VMs."""
-
-    kind = ("v1", "Node")
-    watches = (("v1", "Pod"),)
-
-    def reconcile(self, obj: Object) -> None:
-        worker = next(iter(self.cluster.list("apps/v1", "DaemonSet", selector=_WORKER)), None)
-        host = self._host(obj["metadata"]["name"])
-        if worker is None or host is None:
-            return
-        pod = self._pods(worker["spec"]["selector"]["matchLabels"]).get(obj["metadata"]["name"])
-        if pod is None or not _ready(pod):
-            return
-        wanted = {"feature.node.kubernetes.io/cpu-model.vendor_id": "AMD"}
-        wanted |= {"feature.node.kubernetes.io/pci-10de.present": "true"} if gpus(host).present else {}
-        self._label(obj, wanted, manager="nfd-master")
-        self._tell_feature(obj, worker)
-
-    def _tell_feature(self, node: Object, worker: Object) -> None:
-        name, namespace = node["metadata"]["name"], worker["metadata"]["namespace"]
-        if self.cluster.get("nfd.k8s-sigs.io/v1alpha1", "NodeFeature", name, namespace) is None:
-            metadata = {"name": name, "namespace": namespace, "ownerReferences": [_owner(worker)]}
-            feature = {"apiVersion": "nfd.k8s-sigs.io/v1alpha1", "kind": "NodeFeature", "metadata": metadata}
-            self.cluster.create(feature | {"spec": {}}, manager="nfd-worker")
-
-
-class Operator(_OfNodes):
+class Operator(OfNodes):
     """Brings about what the ClusterPolicy says, and tells how far it is."""
 
     def __init__(self, lab: Lab) -> None:
@@ -152,7 +100,7 @@ class Operator(_OfNodes):
         if obj["metadata"].get("deletionTimestamp") or not self._runs():
             return
         namespace = self._namespace()
-        cards = [n for n in self.cluster.list("v1", "Node") if _labels(n).get(_PCI) == "true"]
+        cards = [n for n in self.cluster.list("v1", "Node") if labels_of(n).get(PCI) == "true"]
         for node in cards:
             self._mark(obj, node)
         self._runtime_class(obj)
@@ -173,7 +121,7 @@ class Operator(_OfNodes):
 
     def _runs(self) -> bool:
         pods = self.cluster.list("v1", "Pod", selector={"matchLabels": {"app": "gpu-operator"}})
-        return any(map(_ready, pods))
+        return any(map(is_ready, pods))
 
     def _namespace(self) -> str:
         labels = {"app.kubernetes.io/component": "gpu-operator"}
@@ -185,7 +133,7 @@ class Operator(_OfNodes):
 
     def _mark(self, policy: Object, node: Object) -> None:
         """Labels that are there already are kept, be they right or wrong."""
-        labels, host = _labels(node), self._host(node["metadata"]["name"])
+        labels, host = labels_of(node), self._host(node["metadata"]["name"])
         if labels.get(f"{DEPLOY}operands") == "false" or host is None:
             marks = {f"{DEPLOY}{ending}" for ending in (*_MARKS, "mig-manager")}
             self._label(node, {f"{GPU}.present": "true"}, marks, manager="gpu-operator")
@@ -203,7 +151,7 @@ class Operator(_OfNodes):
     def _runtime_class(self, policy: Object) -> None:
         name = policy["spec"]["operator"]["runtimeClass"]
         if self.cluster.get("node.k8s.io/v1", "RuntimeClass", name) is None and not self._lab.state.get("no class"):
-            metadata = {"name": name, "ownerReferences": [_owner(policy)]}
+            metadata = {"name": name, "ownerReferences": [owner_of(policy)]}
             made = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": metadata, "handler": name}
             self.cluster.create(made, manager="gpu-operator")
 
@@ -221,7 +169,12 @@ class Operator(_OfNodes):
             spec["runtimeClassName"] = policy["spec"]["operator"]["runtimeClass"]
         labels = {"app": operand.name}
         template = {"metadata": {"labels": labels}, "spec": spec}
-        metadata = {"name": operand.name, "namespace": namespace, "labels": labels, "ownerReferences": [_owner(policy)]}
+        metadata = {
+            "name": operand.name,
+            "namespace": namespace,
+            "labels": labels,
+            "ownerReferences": [owner_of(policy)],
+        }
         body = {"selector": {"matchLabels": labels}, "template": template}
         made = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": body}
         self.cluster.apply(made, manager="gpu-operator")
@@ -238,25 +191,25 @@ class Operator(_OfNodes):
         name = node["metadata"]["name"]
         host, plugin = self._host(name), self._pods({"app": PLUGIN}).get(name)
         present = self.cluster.get("v1", "Node", name)
-        if host is None or present is None or not _true(present, "Ready"):
+        if host is None or present is None or not is_true(present, "Ready"):
             return
         shared = self._replicas(policy, node)
         found = gpus(host).offered
         amount = (
             (_units(gpus(host).usable) if found is None else found) * shared
-            if plugin is not None and _ready(plugin)
+            if plugin is not None and is_ready(plugin)
             else 0
         )
         told = present["status"].get("allocatable", {}).get(GPU)
         if told != (wanted := str(amount) if amount or told is not None else None):
             self.cluster.set_status(present, manager="kubelet", capacity={GPU: wanted}, allocatable={GPU: wanted})
         discovery = self._pods({"app": "gpu-feature-discovery"}).get(name)
-        if discovery is not None and _ready(discovery) and gpus(host).usable:
+        if discovery is not None and is_ready(discovery) and gpus(host).usable:
             self._label(node, _features(gpus(host).usable, shared), manager="nfd-master")
 
     def _replicas(self, policy: Object, node: Object) -> int:
         config = policy["spec"]["devicePlugin"].get("config") or {}
-        chosen = _labels(node).get("nvidia.com/device-plugin.config") or config.get("default")
+        chosen = labels_of(node).get("nvidia.com/device-plugin.config") or config.get("default")
         found = self.cluster.get("v1", "ConfigMap", config.get("name") or "-", self._namespace()) or {}
         text = (found.get("data") or {}).get(chosen or "", "")
         resources = (yaml.safe_load(text) or {}).get("sharing", {}).get("timeSlicing", {}).get("resources") or []
@@ -286,10 +239,6 @@ def _units(cards: list[Card]) -> int:
     return sum(1 if card.slices is None else card.slices for card in cards)
 
 
-_PCI = "feature.node.kubernetes.io/pci-10de.present"
-_WORKER = {"matchLabels": {"app.kubernetes.io/name": "node-feature-discovery", "role": "worker"}}
-
-
 def _features(cards: list[Card], shared: int) -> dict[str, str]:
     first = cards[0].model
     major, _, minor = first.capability.partition(".")
@@ -305,29 +254,6 @@ def _features(cards: list[Card], shared: int) -> dict[str, str]:
         f"{GPU}.compute.major": major,
         f"{GPU}.compute.minor": minor,
     }
-
-
-def _owner(obj: Object) -> Object:
-    at = obj["metadata"]
-    return {
-        "apiVersion": obj["apiVersion"],
-        "kind": obj["kind"],
-        "name": at["name"],
-        "uid": at["uid"],
-        "controller": True,
-    }
-
-
-def _labels(obj: Object) -> dict[str, str]:
-    return dict(obj["metadata"].get("labels") or {})
-
-
-def _true(obj: Object, kind: str) -> bool:
-    return any(c["type"] == kind and c["status"] == "True" for c in obj.get("status", {}).get("conditions") or ())
-
-
-def _ready(pod: Object) -> bool:
-    return _true(pod, "Ready")
 
 
 def _waits(pod: Object) -> bool:
