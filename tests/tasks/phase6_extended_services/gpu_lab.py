@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.promises.lab_project import ROOT, Ended, LabProject
+from thinkube_nornir.cluster import condition_true
 
 GPU = "phase6.gpu_operator"
 TEMPLATE = "/var/snap/microk8s/current/args/containerd-template.toml"
@@ -50,6 +53,16 @@ class GpuLab(LabProject):
 
     def hardware(self, host: str, **attributes: Any) -> None:
         self.ssh(host, "lab-gpu hardware", attributes)
+
+    def await_nodes(self) -> None:
+        """Until all are Ready: one whose services started anew takes its time."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            nodes = json.loads(self.ssh("tkc", "microk8s kubectl get nodes -o json").text)["items"]
+            if all(condition_true(node, "Ready") for node in nodes):
+                return
+            time.sleep(0.1)
+        raise AssertionError("a node does not become Ready")
 
     def verify(self, *arguments: str) -> Verdict:
         return Verdict(self("verify", GPU, *arguments))

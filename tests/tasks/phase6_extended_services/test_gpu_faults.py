@@ -37,6 +37,7 @@ def test_fault_is_found_where_it_is(lab: GpuLab, fault: Fault) -> None:
         found = lab.verify()
     finally:
         fault.mend(lab)
+        lab.await_nodes()
 
     assert found.failing(fault.host)[:1] == [fault.check], found.told
     assert fault.says in found.evidence(fault.host, fault.check)
