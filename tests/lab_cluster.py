@@ -52,8 +52,14 @@ class LabMachine(FakeHost):
     def _answer(self, command: Command) -> Reply:
         if command.argv == ("true",):
             return Reply()
+        if command.argv[0] == "cat":
+            return self._cat(command.argv[1])
         answer = self.cluster.do(self.cluster.lab.call(self.name, *command.argv, stdin=command.stdin.decode()))
         return Reply(answer.status, answer.stdout, answer.stderr)
+
+    def _cat(self, path: str) -> Reply:
+        files = self.cluster.lab.hosts[self.name].files
+        return Reply(stdout=files.read(path)) if files.exists(path) else Reply(1, stderr=f"cat: {path}: no such file")
 
     def forward(self, address: str, port: int) -> socket.socket:
         return socket.create_connection(self.cluster.lab.ports[self.name, address, port])

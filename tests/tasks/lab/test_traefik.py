@@ -153,8 +153,8 @@ def test_the_charts_objects_are_as_its_templates_make_them(cluster: LabCluster) 
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ("provider: {}", "Additional property provider is not allowed"),
-        ("providers: {kubernetesIngressNginx: {enabled: true}}", "kubernetesIngressNginx is not allowed"),
+        ("provider: {}", "additional properties 'provider' not allowed"),
+        ("providers: {kubernetesIngressNginx: {enabled: true}}", "additional properties 'kubernetesIngressNginx' not allowed"),
         ("gateway: {listeners: {web: {port: 80}}}\nproviders: {kubernetesGateway: {enabled: true}}", "not declared"),
         (
             "gateway: {listeners: {a: {port: 8443, protocol: HTTPS}}}\nproviders: {kubernetesGateway: {enabled: true}}",

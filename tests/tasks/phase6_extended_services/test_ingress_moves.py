@@ -214,10 +214,10 @@ def test_an_address_of_the_lan_that_somebody_has_is_found_first(tmp_path: Path) 
     cluster = ready(tmp_path, load_balancer_range="192.168.1.240-192.168.1.245", knative=False)
     try:
         cluster.lab.state["strangers"] = ["192.168.1.240"]
-        (result,) = cluster.run(COMPONENT, "preconditions").values()
-        assert isinstance(result.exception, CheckFailed)
-        assert "192.168.1.240 answers tkc's ping, and no service has it" in result.exception.why
-        assert "DHCP" in result.exception.fix
+        error = cluster.run(COMPONENT, "preconditions")["addresses_are_nobodys"].exception
+        assert isinstance(error, CheckFailed)
+        assert "192.168.1.240 answers tkc's ping, and no service has it" in error.why
+        assert "DHCP" in error.fix
 
         cluster.lab.state["strangers"] = []
         assert red(cluster.run(COMPONENT, "preconditions")) == {}
