@@ -10,6 +10,7 @@ from enum import StrEnum
 from nornir.core.task import Task
 
 from tasks.control_plane import expect
+from tasks.defaults import DEFAULTS
 from tasks.gpu_facts import (
     BUS,
     HOST_DRIVER,
@@ -29,7 +30,6 @@ from thinkube_nornir.remote import read
 
 NODES = "microk8s"
 RESERVED, MODULE = "vfio-pci", "nvidia"
-_OLDEST = 6.0  # the oldest cards that the CUDA 12 images run on
 
 
 class Source(StrEnum):
@@ -81,7 +81,7 @@ def driver_source(task: Task) -> Source:
         Refused: the operator should bring one, and the host has its own, or starts with Secure Boot.
         CheckFailed: the host should have one, and has not.
     """
-    wanted, found = setting(task, "gpu_driver", "auto"), hardware(task)
+    wanted, found = setting(task, "gpu_driver", DEFAULTS["gpu_driver"]), hardware(task)
     name = task.host.name
     if wanted == "operator" and found.source is Source.HOST:
         raise Refused(
@@ -116,7 +116,7 @@ def left_out(task: Task) -> str:
     Raises:
         CheckFailed: some of its cards are too old and others are not, and they cannot be offered apart.
     """
-    oldest = float(setting(task, "gpu_minimum_capability", _OLDEST))
+    oldest = float(setting(task, "gpu_minimum_capability", DEFAULTS["gpu_minimum_capability"]))
     old = [card for card in hardware(task).driver.cards if 0 < card.capability < oldest]
     if not old:
         return ""

@@ -7,6 +7,7 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
+from tasks.defaults import DEFAULTS
 from tasks.leftover_facts import noted
 from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS, STATUS_TIMEOUT
 from tasks.node_facts import group, snap, units
@@ -45,7 +46,6 @@ _LEAVE = 900.0  # measured 60 s; it tries ten times to stop and ten times to sta
 _STOP = 300.0
 _RESTART = 400.0  # containerd alone may take 300 to start, and a service that does not stop is killed after 30
 _REMOVE = 900.0  # its hook alone waits 15 s for containerd, and snapd deletes gigabytes of images
-_TOKEN = 300  # seconds that a join token is good for, however often it is used
 _KEEPS_VOLUMES = "hostpath-storage"
 """Its `disable` asks whether to delete the volumes, and exits with 1 when they are kept.
 
@@ -133,7 +133,7 @@ def addon_on_again(task: Task, name: str) -> Result:
 
 
 def invitation(task: Task, address: str) -> Secret:
-    ttl = str(setting(task, "token_ttl", _TOKEN))
+    ttl = str(setting(task, "token_ttl", DEFAULTS["token_ttl"]))
     argv = (COMMAND, "add-node", "--token-ttl", ttl, "--format", "json")
     done = obtain(task, "invite a worker", *argv, root=True)
     urls = [str(url) for url in json.loads(done.text)["urls"]]

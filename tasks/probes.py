@@ -11,6 +11,7 @@ from nornir.core.task import Task
 
 from tasks.address_pool import ingress_addresses, knative
 from tasks.control_plane import expect, is_ready, kube, name_of, registered_node, unready_because
+from tasks.defaults import DEFAULTS
 from tasks.settling import settled
 from thinkube_nornir.cluster import PodRun, probe_pod, run_pod
 from thinkube_nornir.command import Completed, Fact
@@ -82,7 +83,7 @@ def acme_names(task: Task) -> tuple[str, ...]:
 
 def public_names(task: Task) -> tuple[str, ...]:
     """Names of the Internet that must resolve, each as it is and with a final dot, which forbids search domains."""
-    plain = setting(task, "dns_probe_names", ("ubuntu.com", "github.com", "cloudflare.com"))
+    plain = setting(task, "dns_probe_names", DEFAULTS["dns_probe_names"])
     return tuple(name + dot for name in plain for dot in ("", "."))
 
 
@@ -105,7 +106,7 @@ def bind_address(task: Task) -> str | None:
                 return str(host[name])
     if not servers:
         return None
-    what = "no host of group dns has a zerotier_ip or lan_ip"
+    what = "no host of group dns_servers has a zerotier_ip or lan_ip"
     raise ConfigError([Problem("inventory", what, "CoreDNS must forward to it")])
 
 
@@ -116,7 +117,7 @@ def in_overlay(task: Task, address: str) -> bool:
 
 
 def probe_image(task: Task) -> str:
-    return str(setting(task, "probe_image", "busybox:1.36"))
+    return str(setting(task, "probe_image", DEFAULTS["probe_image"]))
 
 
 def run_here(task: Task, purpose: str, *argv: str) -> PodRun:

@@ -65,7 +65,7 @@ def label(text: str) -> str:
 
 def chart_version(text: str) -> str:
     return _matching(
-        r"v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?", text, "must be a chart's full version such as 4.13.3"
+        r"v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?", text, "must be a chart's full version such as v1.20.3 or 41.3.0"
     )
 
 

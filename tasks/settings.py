@@ -69,7 +69,7 @@ class Settings(TypedDict, total=False):
     primary_ingress_ip: Address
     """Address of all names below domain_name; the range's first one when not set."""
     knative: bool
-    """Names below kn.domain_name have an ingress of their own, for Knative; false when not set."""
+    """Names below kn.domain_name have an ingress of their own, for Knative."""
     secondary_ingress_ip: Address
     """Its address; the range's second one when not set."""
 
@@ -79,13 +79,13 @@ class Settings(TypedDict, total=False):
     acme_email: Annotated[str, AfterValidator(certificate_settings.mail)]
     """The address of the account at Let's Encrypt, needed there; it sends no mail before a certificate ends."""
     cert_manager_version: Annotated[str, AfterValidator(certificate_settings.cert_manager_version)]
-    """Version of cert-manager's chart; not one that leaves its records at Cloudflare."""
+    """Version of cert-manager's chart: v1.16.4, v1.17.1, v1.18.0 or newer, which can end a challenge at Cloudflare."""
     dns01_resolvers: Annotated[list[Annotated[str, AfterValidator(certificate_settings.resolver)]], MinLen(1)]
-    """Whom cert-manager asks whether Let's Encrypt can see its DNS record; 8.8.8.8 and 1.1.1.1 when not set."""
+    """Whom cert-manager asks whether Let's Encrypt can see its DNS record."""
     certificate_namespaces: list[Label]
     """Namespaces that get a copy of the certificate, renewed with it, beside both ingresses."""
     certificate_copier_image: Annotated[str, AfterValidator(values.image)]
-    """An image with Python, which renews the copies; docker.io/library/python:3.13-alpine when not set."""
+    """An image with Python, which renews the copies."""
     helm_chart_source: Annotated[str, AfterValidator(certificate_settings.chart_source)]
     """A mirror of all charts; each chart's public repository when not set."""
 
@@ -105,7 +105,7 @@ class Settings(TypedDict, total=False):
     traefik_chart_version: Annotated[str, AfterValidator(values.chart_version)]
     """Version of the chart of both controllers."""
     gateway_api_manifest: Annotated[str, AfterValidator(values.manifest_source)]
-    """Where Gateway API comes from; its v1.5.1 on github.com when not set."""
+    """Where Gateway API comes from."""
 
     # a host's addresses
     lan_ip: Address
@@ -161,7 +161,7 @@ class Settings(TypedDict, total=False):
     gpu_driver: Literal["auto", "host", "operator"]
     """Whose driver a node uses: its own where it has one (auto), always its own, or the operator's."""
     gpu_minimum_capability: Annotated[float, Ge(1)]
-    """Nodes with cards of a lower compute capability offer none; 6.0 when not set."""
+    """Nodes with cards of a lower compute capability offer none."""
     gpu_operator_version: Annotated[str, AfterValidator(values.chart_version)]
     """Version of the GPU operator's chart."""
     gpu_operator_namespace: Annotated[str, AfterValidator(values.label)]
@@ -177,7 +177,7 @@ class Settings(TypedDict, total=False):
     node_disk: Size
     """Free room for images and volumes before MicroK8s is installed."""
     node_memory: Size
-    """Memory of the host; 2GB for the control plane and 1GB for workers when not set."""
+    """Memory of the host, at least; 2GB for the control plane and 1GB for workers when not set."""
     registries: list[Text]
     """Registries that nodes must reach over HTTPS; those of MicroK8s' own images when not set, [] for none."""
 
@@ -187,15 +187,15 @@ class Settings(TypedDict, total=False):
     microk8s_addons: list[Text]
     """Addons of MicroK8s that are switched on."""
     token_ttl: Count
-    """Seconds that a join token lives; 300 when not set."""
+    """Seconds that a join token lives."""
     microk8s_force_join: bool
     """Join also when the cluster has a node of this name that we did not join."""
     probe_image: Text
     """What the pods run that verify scheduling, names and ingress."""
     dns_probe_names: list[Annotated[str, AfterValidator(values.domain)]]
-    """Public names that pods must be able to resolve; three well-known ones when not set."""
+    """Public names that pods must be able to resolve."""
     dns_settle_seconds: Annotated[float, Ge(0)]
-    """How long a wrong answer may last after a change before verify says no; 30 when not set."""
+    """How long a wrong answer may last after a change before verify says no."""
 
     # the lab only: the password its sudo asks for
     lab_sudo_password: Text

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 from nornir.core.task import Task
 
+from tasks.defaults import DEFAULTS
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.errors import Cancelled
 
 T = TypeVar("T")
-SETTLES = 30.0  # seconds: what CoreDNS caches
 _PAUSE = 1.0  # seconds between two attempts
 _UNTIL: Fact[float] = Fact("when names have settled", (), lambda _: 0.0)
 
@@ -42,7 +42,8 @@ def _may_ask_again(task: Task) -> bool:
     run = context(task)
     known = run.facts.setdefault(task.host.name, {})
     now = time.monotonic()
-    left = known.setdefault(_UNTIL, now + float(setting(task, "dns_settle_seconds", SETTLES))) - now
+    seconds = float(setting(task, "dns_settle_seconds", DEFAULTS["dns_settle_seconds"]))
+    left = known.setdefault(_UNTIL, now + seconds) - now
     if left <= 0:
         return False
     if run.cancelled.wait(min(_PAUSE, left)):

@@ -86,3 +86,24 @@ def test_the_package_runs_as_a_module() -> None:
     )
 
     assert done.stdout.strip()
+
+
+@pytest.mark.lab
+def test_a_first_run_ends_as_the_readme_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its tables and last lines, whatever the numbers and the time it took."""
+    [shown] = re.findall(r"```\n(host  changed.*?)```", README, re.DOTALL)
+
+    with copied_project(tmp_path) as folder:
+        code = run_command_line(["run", "phase5", "-c", str(folder / "config.yaml")])
+
+    printed = capsys.readouterr().out.partition("\nhost  changed")[2]
+    assert code == 0
+    assert _form("host  changed" + printed) == _form(shown)
+
+
+def _form(text: str) -> list[str]:
+    """Lines without numbers and widths; the shown command has no -c."""
+    lines = (
+        line.partition(" -c ")[0].replace("thinkube-nornir", "python -m thinkube_nornir") for line in text.splitlines()
+    )
+    return [re.sub(r"\d+(\.\d+)?", "0", " ".join(line.split())) for line in lines if line]

@@ -8,6 +8,7 @@ from typing import Any
 from nornir.core.task import Result, Task
 
 from tasks.control_plane import expect, kube, kubelet_version, name_of, registered_node
+from tasks.defaults import DEFAULTS
 from tasks.microk8s import GROUP, SNAP, units_of
 from tasks.microk8s_facts import CERTIFICATE, CLUSTERED, DATASTORE_SOCKET, SOCKET_FILE, STATUS, arguments
 from tasks.node_address import ARGUMENTS, given
@@ -25,7 +26,7 @@ PROGRAMS = {"kubectl": "kubectl", "helm": "helm3"}
 
 
 def addons(task: Task) -> list[str]:
-    return [*setting(task, "microk8s_addons", ("dns", STORAGE, "helm3"))]
+    return [*setting(task, "microk8s_addons", DEFAULTS["microk8s_addons"])]
 
 
 def workloads(task: Task) -> list[tuple[str, str]]:

@@ -91,9 +91,14 @@ def corefile_is_as_wanted(task: Task) -> Result:
     found = kube(task).get("v1", "ConfigMap", "coredns", "kube-system") or {}
     lines, wanted = ((found.get("data") or {}).get("Corefile") or "").splitlines(), corefile(task).splitlines()
     differing = [f"{side} {line}" for side, line in _differences(lines, wanted)]
-    fix = "run the set-up again; `microk8s enable dns` and a refresh of the snap reset the file"
-    expect(not differing, "the Corefile is not the wanted one", why="\n".join(differing[:10]), fix=fix)
+    fix = "run the set-up again; disabling and enabling addon dns resets the file"
+    expect(not differing, "the Corefile is not the wanted one", why=_first(differing), fix=fix)
     return unchanged(task, "the Corefile is as wanted")
+
+
+def _first(lines: list[str], most: int = 10) -> str:
+    more = [f"... and {len(lines) - most} more"] if len(lines) > most else []
+    return "\n".join([*lines[:most], *more])
 
 
 def _differences(lines: list[str], wanted: list[str]) -> Iterable[tuple[str, str]]:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from nornir.core.task import Result, Task
 
 from tasks.control_plane import Object, expect, kube, name_of
+from tasks.defaults import DEFAULTS
 from tasks.phase6_extended_services._certificate_checks import told
 from tasks.phase6_extended_services._copies import restored
 from tasks.phase6_extended_services._issuing import (
@@ -32,7 +33,6 @@ from thinkube_nornir.outcome import all_of, changed, unchanged
 from thinkube_nornir.templates import render
 
 COPIER = "certificate-copier"
-IMAGE = "docker.io/library/python:3.13-alpine"
 RUN = 540.0  # seconds; shorter than the Job's own deadline, which takes away the pods that say why
 _CRON, _JOB = ("batch/v1", "CronJob"), ("batch/v1", "Job")
 _CHECKSUM = "thinkube-nornir/checksum"
@@ -48,7 +48,7 @@ def _manifests(task: Task) -> list[Object]:
         task,
         "copier",
         copier=COPIER,
-        image=setting(task, "certificate_copier_image", IMAGE),
+        image=setting(task, "certificate_copier_image", DEFAULTS["certificate_copier_image"]),
         namespace=NAMESPACE,
         source_namespace=SOURCE_NAMESPACE,
         source=certificate_name(task),

@@ -14,6 +14,7 @@ import re
 from nornir.core.task import Result, Task
 
 from tasks.control_plane import Object, expect, kube, name_of
+from tasks.defaults import DEFAULTS
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s_facts import COMMAND
 from tasks.phase6_extended_services._controllers import CHART, RELEASES, controllers, release_of
@@ -29,7 +30,6 @@ from thinkube_nornir.remote import change, undo
 from thinkube_nornir.remote.retry import retry
 
 GATEWAY_API = "gateway.networking.k8s.io"
-MANIFEST = "https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.5.1/standard-install.yaml"
 GROUPS = (GATEWAY_API, "traefik.io", "hub.traefik.io")
 CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 NOTED = "object:definitions before Traefik"
@@ -108,7 +108,7 @@ def _must_be_ours(task: Task, others: list[str], lacking: list[str]) -> None:
 
 
 def _manifest(task: Task) -> str:
-    return str(setting(task, "gateway_api_manifest", MANIFEST))
+    return str(setting(task, "gateway_api_manifest", DEFAULTS["gateway_api_manifest"]))
 
 
 def _apply(task: Task) -> Result:

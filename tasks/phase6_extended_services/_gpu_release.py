@@ -9,6 +9,7 @@ from typing import Any
 from nornir.core.task import Task
 
 from tasks.containerd_facts import DROP_IN_FOLDER, SOCKET, TEMPLATE
+from tasks.defaults import DEFAULTS
 from tasks.gpu_facts import RUNTIME
 from tasks.gpu_nodes import Source, asking, driver_source, gpu_hosts, left_out, offers, products, sliced
 from tasks.gpu_settings import EVERY_PRODUCT, writes_drop_in
@@ -48,7 +49,7 @@ class Sharing:
 
 
 def namespace(task: Task) -> str:
-    return str(setting(task, "gpu_operator_namespace", NAME))
+    return str(setting(task, "gpu_operator_namespace", DEFAULTS["gpu_operator_namespace"]))
 
 
 def sharing(task: Task) -> Sharing | None:

@@ -9,6 +9,7 @@ from nornir.core.task import Task
 from tasks.address_pool import knative
 from tasks.certificate_settings import ACME_SERVERS, CA
 from tasks.control_plane import Object
+from tasks.defaults import DEFAULTS
 from tasks.ingress_settings import ingress_namespaces
 from thinkube_nornir.context import setting
 from thinkube_nornir.helm import Release
@@ -71,7 +72,7 @@ def copies(task: Task) -> dict[str, str]:
 
 
 def release(task: Task) -> Release:
-    resolvers = setting(task, "dns01_resolvers", ["8.8.8.8:53", "1.1.1.1:53"])
+    resolvers = setting(task, "dns01_resolvers", DEFAULTS["dns01_resolvers"])
     (values,) = render_yaml(task, "cert_manager/values.yaml.j2", resolvers=resolvers)
     version, source = setting(task, "cert_manager_version"), setting(task, "helm_chart_source", REPOSITORY)
     return Release(RELEASE, NAMESPACE, RELEASE, version, source, values, _INSTALL)

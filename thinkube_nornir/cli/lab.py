@@ -59,7 +59,7 @@ def _unproven(config: Config, width: int) -> Iterator[str]:
     if found:
         yield "unproven, as no source of it could be read (docs/reality.md: what is proven, how):"
     for unproven in found:
-        yield from wrap(unproven.what, width, initial_indent="  - ", subsequent_indent="    ")
+        yield from wrap(f"{unproven.file.stem}: {unproven.what}", width, initial_indent="  ", subsequent_indent="    ")
 
 
 @lab_verb.command("down")

@@ -154,7 +154,10 @@ def test_the_charts_objects_are_as_its_templates_make_them(cluster: LabCluster) 
     ("values", "told"),
     [
         ("provider: {}", "additional properties 'provider' not allowed"),
-        ("providers: {kubernetesIngressNginx: {enabled: true}}", "additional properties 'kubernetesIngressNginx' not allowed"),
+        (
+            "providers: {kubernetesIngressNginx: {enabled: true}}",
+            "additional properties 'kubernetesIngressNginx' not allowed",
+        ),
         ("gateway: {listeners: {web: {port: 80}}}\nproviders: {kubernetesGateway: {enabled: true}}", "not declared"),
         (
             "gateway: {listeners: {a: {port: 8443, protocol: HTTPS}}}\nproviders: {kubernetesGateway: {enabled: true}}",
