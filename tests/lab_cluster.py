@@ -164,7 +164,8 @@ class LabCluster:
         if present is None:
             self.api.create(body)
         else:
-            self.api.update(body)
+            fresh = self.api.get(*place) or present
+            self.api.update({**body, "metadata": plain | {"resourceVersion": fresh["metadata"]["resourceVersion"]}})
         if wanted.get("status") != (present or {}).get("status") and "status" in wanted:
             self.api.set_status(wanted, **wanted["status"])
 

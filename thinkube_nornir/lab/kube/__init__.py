@@ -5,6 +5,8 @@ How to write a controller: controllers.py. What is checked of an object: schema.
 
 Left out: authorization (whoever is known may do all), exec and port-forward, quotas, autoscaling, StatefulSets' pods,
 CronJobs' schedules, admission webhooks, eviction of pods from nodes that stay NotReady, schemas of custom resources.
+
+Unproven: what else a fresh cluster holds than these namespaces, its own service and two priority classes.
 """
 
 from __future__ import annotations

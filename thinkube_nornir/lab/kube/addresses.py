@@ -1,4 +1,8 @@
-"""Service addresses and node ports: given ones are kept and unique, missing ones are allocated."""
+"""Service addresses and node ports: given ones are kept and unique, missing ones are allocated.
+
+Unproven: which of the free addresses and ports a service gets (the real server takes them at random), and the words in
+    which a wrong one is refused.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Server-side apply: merge an applier's intent into the live object, find conflicts, drop what it gave up."""
+"""Server-side apply: merge an applier's intent into the live object, find conflicts, drop what it gave up.
+
+Source: kubernetes-sigs/structured-merge-diff@v6.3.0 merge/update.go
+Source: kubernetes/apimachinery@v0.35.0 pkg/util/managedfields/internal/structuredmerge.go
+Source: kubernetes/apimachinery@v0.35.0 pkg/util/managedfields/internal/conflict.go
+Source: kubernetes/apimachinery@v0.35.0 pkg/util/managedfields/internal/skipnonapplied.go
+"""
 
 from __future__ import annotations
 
@@ -14,7 +20,7 @@ from thinkube_nornir.lab.kube.managed import (
     read_managers,
     write_managers,
 )
-from thinkube_nornir.lab.kube.objects import Object, clone, name_of, namespace_of
+from thinkube_nornir.lab.kube.objects import Object, clone, name_of, namespace_of, now
 from thinkube_nornir.lab.kube.schema import UNKNOWN, Schema, item_key, mistakes
 from thinkube_nornir.lab.kube.status import ApiError, Cause
 
@@ -29,8 +35,10 @@ def server_side_apply(schema: Schema, live: Object | None, applied: Object, who:
     intent = without_nulls(applied)
     managers = read_managers(live)
     wanted = owned_values(schema, intent)
-    others = [manager for manager in managers if manager.id != who.id]
     before = owned_values(schema, live or {})
+    if live and not managers:
+        managers = [Manager("before-first-apply", "Update", "", who.api_version, now(), set(before))]
+    others = [manager for manager in managers if manager.id != who.id]
     _settle(others, {path for path, value in wanted.items() if path in before and before[path] != value}, force=force)
 
     given_up = _given_up(managers, who, set(wanted))
@@ -61,12 +69,23 @@ def _settle(others: list[Manager], changing: set[Path], *, force: bool) -> None:
 
 def _conflict(disputed: list[tuple[Manager, Path]]) -> ApiError:
     causes = [
-        Cause(in_words(path), f'conflict with "{manager.name}" using {manager.api_version}', "FieldManagerConflict")
-        for manager, path in disputed
+        Cause(in_words(path), f"conflict with {_named(manager)}", "FieldManagerConflict") for manager, path in disputed
     ]
-    told = "\n".join(f"{cause.message}: {cause.field}" for cause in causes)
-    plural = "" if len(causes) == 1 else "s"
-    return ApiError(409, f"Apply failed with {len(causes)} conflict{plural}: {told}", causes=causes)
+    if len(causes) == 1:
+        told = f"1 conflict: {causes[0].message}: {causes[0].field}"
+    else:
+        fields: dict[str, list[str]] = {}
+        for manager, path in disputed:
+            fields.setdefault(_named(manager), []).append(f"- {in_words(path)}")
+        listed = [line for name in sorted(fields) for line in (f"conflicts with {name}:", *fields[name])]
+        told = f"{len(causes)} conflicts: " + "\n".join(listed)
+    return ApiError(409, f"Apply failed with {told}", causes=causes)
+
+
+def _named(manager: Manager) -> str:
+    """Who applies does so in any version; who updates, in the one that is said."""
+    part = f' with subresource "{manager.subresource}"' if manager.subresource else ""
+    return f'"{manager.name}"{part}' + (f" using {manager.api_version}" if manager.operation == "Update" else "")
 
 
 def _given_up(managers: list[Manager], who: Manager, wanted: set[Path]) -> list[Path]:

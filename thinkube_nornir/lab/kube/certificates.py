@@ -1,4 +1,7 @@
-"""The cluster's own certificate authority, its server certificate, and the admin's kubeconfig."""
+"""The cluster's own certificate authority, its server certificate, and the admin's kubeconfig.
+
+Unproven: that nothing depends on the kind and the life of these keys, which are the lab's own choice.
+"""
 
 from __future__ import annotations
 

@@ -1,14 +1,23 @@
-"""What goes when something else goes: dependents of owners, contents of namespaces, objects of CRDs, used claims."""
+"""What goes when something else goes: dependents of owners, contents of namespaces, objects of CRDs, used claims.
+
+Source: kubernetes/kubernetes@02830ed24bc1 pkg/controller/garbagecollector/garbagecollector.go (attemptToDeleteItem)
+Source: kubernetes/kubernetes@00bdb3fade2e pkg/controller/namespace/deletion/namespaced_resources_deleter.go
+Source: kubernetes/kubernetes@003e86297d18 pkg/controller/volume/pvcprotection/pvc_protection_controller.go
+Source: kubernetes/apiextensions-apiserver@v0.35.0 pkg/controller/finalizer/crd_finalizer.go
+Unproven: the order in which a namespace's kinds go (newer releases remove its pods first), and how a volume that
+    is bound keeps its finalizer.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 
 from thinkube_nornir.lab.kube.admission import CLAIM_PROTECTION, CRD_CLEANUP, VOLUME_PROTECTION
 from thinkube_nornir.lab.kube.cluster import Cluster
 from thinkube_nornir.lab.kube.controllers import Controller
-from thinkube_nornir.lab.kube.deletion import FOREGROUND, ORPHAN
+from thinkube_nornir.lab.kube.deletion import FINALIZERS, FOREGROUND, ORPHAN, Deletion
 from thinkube_nornir.lab.kube.objects import (
     Key,
     Object,
@@ -23,7 +32,6 @@ from thinkube_nornir.lab.kube.objects import (
     with_condition,
 )
 from thinkube_nornir.lab.kube.resources import custom_resources
-from thinkube_nornir.lab.kube.scheduler import ENDED
 from thinkube_nornir.lab.kube.store import Event
 
 
@@ -51,10 +59,7 @@ class Garbage:
 
     def _owner_gone(self, owner: Object) -> None:
         for dependent in self._dependents(owner):
-            if len(dependent["metadata"]["ownerReferences"]) == 1:
-                self._cluster.remove(dependent)
-            else:
-                self._disown(dependent, owner)
+            self._attempt(dependent)
         for reference in owner["metadata"].get("ownerReferences") or []:
             self._look_again(reference, owner)
 
@@ -68,12 +73,37 @@ class Garbage:
                 self._foreground(owner)
 
     def _foreground(self, owner: Object) -> None:
-        dependents = self._dependents(owner)
-        for dependent in dependents:
-            if not terminating(dependent):
-                self._cluster.remove(dependent)
-        if not self._dependents(owner):
+        """The owner waits for the dependents that say so, and those for theirs: all the way down to the pods."""
+        for dependent in self._dependents(owner):
+            self._attempt(dependent)
+        if not any(_blocks(dependent, owner) for dependent in self._dependents(owner)):
             self._cluster.drop_finalizer(owner, FOREGROUND)
+
+    def _attempt(self, dependent: Object) -> None:
+        """Delete what nobody owns any more; where another owner is there, only the reference goes."""
+        if terminating(dependent):
+            return
+        references = dependent["metadata"]["ownerReferences"]
+        owners = {reference["uid"]: self._owner(dependent, reference) for reference in references}
+        waiting = {uid for uid, o in owners.items() if o and terminating(o) and FOREGROUND in finalizers_of(o)}
+        solid = [r for r in references if owners[r["uid"]] is not None and r["uid"] not in waiting]
+        if solid:
+            dependent["metadata"]["ownerReferences"] = solid
+            self._cluster.update(dependent)
+        elif waiting and self._dependents(dependent):
+            self._cluster.remove(dependent, how=Deletion("Foreground"))
+        else:
+            kept = [name for name, finalizer in FINALIZERS.items() if finalizer in finalizers_of(dependent)]
+            self._cluster.remove(dependent, how=Deletion([*kept, "Background"][0]))
+
+    def _owner(self, dependent: Object, reference: Object) -> Object | None:
+        """The object of a reference; None where there is none, or another one of its name."""
+        place = reference["apiVersion"], reference["kind"], reference["name"]
+        for namespace in dict.fromkeys((namespace_of(dependent), "")):
+            found = self._cluster.get(*place, namespace)
+            if found is not None and uid_of(found) == reference["uid"]:
+                return found
+        return None
 
     def _orphan(self, owner: Object) -> None:
         for dependent in self._dependents(owner):
@@ -139,7 +169,8 @@ class Namespaces(Controller):
         return [clone(obj) for _, obj in everything if namespace_of(obj) == name_of(namespace)]
 
     def _tell_what_is_left(self, namespace: Object, left: list[Object]) -> None:
-        names = ", ".join(sorted({f"{obj['kind']} {name_of(obj)}" for obj in left}))
+        counted = Counter(self._plural(obj) for obj in left)
+        names = ", ".join(f"{name} has {count} resource instances" for name, count in sorted(counted.items()))
         conditions = with_condition(
             dig(namespace, "status", "conditions", default=[]),
             "NamespaceContentRemaining",
@@ -147,11 +178,17 @@ class Namespaces(Controller):
             "SomeResourcesRemain",
             f"Some resources are remaining: {names}",
         )
-        finalizers = sorted({name for obj in left for name in finalizers_of(obj)})
+        finalizers = Counter(name for obj in left for name in finalizers_of(obj))
         if finalizers:
-            told = f"Some content in the namespace has finalizers remaining: {', '.join(finalizers)}"
+            held = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(finalizers.items()))
+            told = f"Some content in the namespace has finalizers remaining: {held}"
             conditions = with_condition(conditions, "NamespaceFinalizersRemaining", True, "SomeFinalizersRemain", told)
         self.cluster.set_status(namespace, conditions=conditions)
+
+    def _plural(self, obj: Object) -> str:
+        """As the real one says it: `deployments.apps`, and `pods.` for a kind of no group."""
+        resource = self.cluster.registry.by_kind(obj["apiVersion"], obj["kind"])
+        return f"{resource.plural}.{resource.group}"
 
 
 class Definitions(Controller):
@@ -168,6 +205,8 @@ class Definitions(Controller):
         if not self._listening:
             self._listening = True
             self.cluster.store.subscribe(self._tell)
+        told = ("InstanceDeletionInProgress", "CustomResource deletion is in progress")
+        obj = self.cluster.set_condition(obj, "Terminating", True, *told)
         resource = next(custom_resources(obj))
         for instance in self.cluster.store.list(resource.id):
             if not terminating(instance):
@@ -201,7 +240,7 @@ class ClaimsAndVolumes(Controller):
 
     def _used(self, claim: Object) -> bool:
         pods = self.cluster.store.list("pods", namespace_of(claim))
-        return any(_uses(pod, name_of(claim)) and pod["status"].get("phase") not in ENDED for pod in pods)
+        return any(_uses(pod, name_of(claim)) and pod["spec"].get("nodeName") for pod in pods)
 
     def _release(self, volume: Object) -> None:
         if terminating(volume) and VOLUME_PROTECTION in finalizers_of(volume):
@@ -214,6 +253,11 @@ class ClaimsAndVolumes(Controller):
         )
         if claim is None:
             self.cluster.drop_finalizer(volume, VOLUME_PROTECTION)
+
+
+def _blocks(dependent: Object, owner: Object) -> bool:
+    references = dependent["metadata"].get("ownerReferences") or []
+    return any(r["uid"] == uid_of(owner) and r.get("blockOwnerDeletion") for r in references)
 
 
 def _uses(pod: Object, claim: str) -> bool:

@@ -1,4 +1,12 @@
-"""What the API server fills in where an object is silent."""
+"""What the API server fills in where an object is silent.
+
+Source: kubernetes/kubernetes@023f88a32c95 pkg/apis/core/v1/defaults.go
+Source: kubernetes/kubernetes@04791b490660 pkg/apis/apps/v1/defaults.go
+Source: kubernetes/kubernetes@045bbb192caa pkg/apis/batch/v1/defaults.go
+Source: kubernetes/apiextensions-apiserver@v0.35.0 pkg/apis/apiextensions/v1/defaults.go
+Unproven: the defaults of fields that neither an addon nor a chart of ours leaves out, and of those that a newer
+    release added; a volume is Available at once, where a controller says so.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +14,7 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from thinkube_nornir.lab.kube.objects import Object, name_of
+from thinkube_nornir.lab.kube.objects import Object, dig, name_of
 
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
@@ -35,16 +43,28 @@ def _pod_spec(spec: Object) -> None:
     for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
         _container(container)
     for volume in spec.get("volumes") or []:
-        for source in ("configMap", "secret", "projected"):
-            if source in volume:
-                _set(volume[source], defaultMode=420)
+        _volume_source(volume)
     if spec.get("serviceAccountName"):
         _set(spec, serviceAccount=spec["serviceAccountName"])
 
 
+def _volume_source(volume: Object) -> None:
+    if not set(volume) - {"name"}:
+        volume["emptyDir"] = {}
+    for source in ("configMap", "secret", "projected", "downwardAPI"):
+        if isinstance(volume.get(source), dict):
+            _set(volume[source], defaultMode=420)
+    if isinstance(volume.get("hostPath"), dict):
+        _set(volume["hostPath"], type="")
+    for part in (volume.get("projected") or {}).get("sources") or []:
+        if isinstance(part.get("serviceAccountToken"), dict):
+            _set(part["serviceAccountToken"], expirationSeconds=3600)
+
+
 def _container(container: Object) -> None:
-    image = str(container.get("image") or "")
-    moving = "@" not in image and (":" not in image.rpartition("/")[2] or image.endswith(":latest"))
+    image, _, digest = str(container.get("image") or "").partition("@")
+    tag = image.rpartition("/")[2].partition(":")[2]
+    moving = tag == "latest" or not (tag or digest)
     _set(
         container,
         imagePullPolicy="Always" if moving else "IfNotPresent",
@@ -54,6 +74,19 @@ def _container(container: Object) -> None:
     )
     for port in container.get("ports") or []:
         _set(port, protocol="TCP")
+    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
+        if isinstance(container.get(name), dict):
+            _probe(container[name])
+    for variable in container.get("env") or []:
+        field = (variable.get("valueFrom") or {}).get("fieldRef")
+        if isinstance(field, dict):
+            _set(field, apiVersion="v1")
+
+
+def _probe(probe: Object) -> None:
+    _set(probe, timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
+    if isinstance(probe.get("httpGet"), dict):
+        _set(probe["httpGet"], path="/", scheme="HTTP")
 
 
 def _pod(pod: Object) -> None:
@@ -62,11 +95,22 @@ def _pod(pod: Object) -> None:
         spec, serviceAccountName="default", enableServiceLinks=True, priority=0, preemptionPolicy="PreemptLowerPriority"
     )
     _pod_spec(spec)
+    for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+        _bound(container, host_network=bool(spec.get("hostNetwork")))
     tolerations = spec.setdefault("tolerations", [])
     for taint in _TOLERATED:
         if not any(t.get("key") in (None, taint) and t.get("effect") in (None, "NoExecute") for t in tolerations):
             tolerations.append({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300})
     _set(pod.setdefault("status", {}), phase="Pending", qosClass="BestEffort")
+
+
+def _bound(container: Object, *, host_network: bool) -> None:
+    """Of a pod, and not of a template: requests are what the limits are, and the host's ports are the container's."""
+    resources = container["resources"]
+    if limits := resources.get("limits"):
+        resources["requests"] = {**limits, **(resources.get("requests") or {})}
+    for port in (container.get("ports") or []) if host_network else ():
+        _set(port, hostPort=port.get("containerPort"))
 
 
 def _workload(**defaults: Any) -> Callable[[Object], None]:
@@ -91,11 +135,27 @@ def _deployment(obj: Object) -> None:
 
 def _daemon_set(obj: Object) -> None:
     _workload(revisionHistoryLimit=10)(obj)
-    _set(obj["spec"], updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}})
+    strategy = obj["spec"].setdefault("updateStrategy", {})
+    _set(strategy, type="RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        _set(strategy, rollingUpdate={})
+        _set(strategy["rollingUpdate"], maxSurge=0, maxUnavailable=1)
+
+
+def _stateful_set(obj: Object) -> None:
+    _workload(replicas=1, revisionHistoryLimit=10, podManagementPolicy="OrderedReady")(obj)
+    _set(obj["spec"], updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 0}})
+    _set(obj["spec"], persistentVolumeClaimRetentionPolicy={})
+    _set(obj["spec"]["persistentVolumeClaimRetentionPolicy"], whenDeleted="Retain", whenScaled="Retain")
 
 
 def _job(obj: Object) -> None:
-    _workload(parallelism=1, completions=1, backoffLimit=6, completionMode="NonIndexed", suspend=False)(obj)
+    spec = obj.setdefault("spec", {})
+    if spec.get("parallelism") is None:
+        _set(spec, completions=1)
+    _workload(parallelism=1, backoffLimit=6, completionMode="NonIndexed", suspend=False)(obj)
+    if labels := dig(spec, "template", "metadata", "labels"):
+        _set(obj["metadata"], labels=dict(labels))
 
 
 def _cron_job(obj: Object) -> None:
@@ -169,7 +229,7 @@ _BY_KIND: Mapping[str, Callable[[Object], None]] = {
     "Pod": _pod,
     "Deployment": _deployment,
     "ReplicaSet": _workload(replicas=1),
-    "StatefulSet": _workload(replicas=1, revisionHistoryLimit=10, podManagementPolicy="OrderedReady"),
+    "StatefulSet": _stateful_set,
     "DaemonSet": _daemon_set,
     "Job": _job,
     "CronJob": _cron_job,

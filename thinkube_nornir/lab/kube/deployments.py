@@ -1,16 +1,27 @@
-"""Deployments: a ReplicaSet for each state of the template, and the rollout from one to the next."""
+"""Deployments: a ReplicaSet for each state of the template, and the rollout from one to the next.
+
+Source: kubernetes/kubernetes@03e060242dcb pkg/controller/deployment/rolling.go
+Source: kubernetes/kubernetes@064976be778a pkg/controller/deployment/recreate.go
+Source: kubernetes/kubernetes@008b3652959c pkg/controller/deployment/progress.go (syncRolloutStatus)
+Unproven: that Recreate waits for old pods that are ending, too, is that of the documentation; a rollout that makes no
+    progress is never said to have missed progressDeadlineSeconds here.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 
 from thinkube_nornir.lab.kube.controllers import Controller
 from thinkube_nornir.lab.kube.objects import (
+    Key,
     Object,
     annotations_of,
     clone,
+    condition,
+    controller_of,
     dig,
     name_of,
     namespace_of,
@@ -19,6 +30,7 @@ from thinkube_nornir.lab.kube.objects import (
     terminating,
     with_condition,
 )
+from thinkube_nornir.lab.kube.scheduler import ENDED
 
 HASH = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
@@ -36,7 +48,14 @@ def template_hash(template: Object) -> str:
 class Deployments(Controller):
     elected = True
     kind = ("apps/v1", "Deployment")
-    watches = (("apps/v1", "ReplicaSet"),)
+    watches = (("apps/v1", "ReplicaSet"), ("v1", "Pod"))
+
+    def concerned(self, changed: Object) -> Iterable[Key]:
+        """Of a pod: the owner of its owner."""
+        owner = controller_of(changed)
+        if changed["kind"] == "Pod" and owner and owner["kind"] == "ReplicaSet":
+            changed = self.cluster.get("apps/v1", "ReplicaSet", owner["name"], namespace_of(changed)) or changed
+        return super().concerned(changed)
 
     def reconcile(self, obj: Object) -> None:
         if terminating(obj):
@@ -44,14 +63,27 @@ class Deployments(Controller):
         sets = [s for s in self.cluster.list("apps/v1", "ReplicaSet", namespace_of(obj)) if owned_by(s, obj)]
         name = f"{name_of(obj)}-{template_hash(obj['spec']['template'])}"
         new = next((s for s in sets if name_of(s) == name), None)
+        old = [s for s in sets if name_of(s) != name]
+        if self._waits_for_old(obj, old):
+            for one in old:
+                self._scale(one, 0)
+            self._tell(obj, new, old)
+            return
         if new is None and not obj["spec"].get("paused"):
             new = self._create(obj, name, sets)
-        old = [s for s in sets if name_of(s) != name]
         if new is not None:
             self._mark_revision(obj, new)
             self._roll(obj, new, old)
         self._prune(obj, old)
         self._tell(obj, new, old)
+
+    def _waits_for_old(self, obj: Object, old: list[Object]) -> bool:
+        """Recreate: there is no new pod while an old one is there that has not ended."""
+        if obj["spec"]["strategy"]["type"] != "Recreate":
+            return False
+        pods = self.cluster.store.list("pods", namespace_of(obj))
+        there = [p for p in pods if p["status"].get("phase") not in ENDED]
+        return any(s["spec"]["replicas"] or any(owned_by(p, s) for p in there) for s in old)
 
     def _create(self, obj: Object, name: str, sets: list[Object]) -> Object:
         template = clone(obj["spec"]["template"])
@@ -84,8 +116,7 @@ class Deployments(Controller):
         """One step: grow the new set as far as surge allows, shrink the old ones as far as availability allows."""
         wanted = obj["spec"]["replicas"]
         surge, unavailable = _bounds(obj["spec"])
-        present = sum(max(s["spec"]["replicas"], dig(s, "status", "replicas", default=0)) for s in old)
-        room = wanted + surge - present - new["spec"]["replicas"]
+        room = wanted + surge - sum(s["spec"]["replicas"] for s in [new, *old])
         if new["spec"]["replicas"] > wanted:
             self._scale(new, wanted)
         elif room > 0:
@@ -93,9 +124,14 @@ class Deployments(Controller):
         self._shrink(new, old, least=wanted - unavailable)
 
     def _shrink(self, new: Object, old: list[Object], *, least: int) -> None:
-        """Counts what was asked for and not what is: the status may not have followed the last step yet."""
+        """First what is not ready. Counts no more than was asked for, as the status may not have followed yet."""
         coming = max(new["spec"]["replicas"] - _ready(new), 0)
         spare = sum(s["spec"]["replicas"] for s in [new, *old]) - least - coming
+        for one in sorted(old, key=_revision):
+            drop = max(min(one["spec"]["replicas"] - _ready(one), spare), 0)
+            spare -= drop
+            self._scale(one, one["spec"]["replicas"] - drop)
+        spare = min(spare, sum(min(s["spec"]["replicas"], _ready(s)) for s in [new, *old]) - least)
         for one in sorted(old, key=_revision):
             drop = max(min(one["spec"]["replicas"], spare), 0)
             spare -= drop
@@ -119,6 +155,7 @@ class Deployments(Controller):
         updated = dig(new, "status", "replicas", default=0)
         available = sum(_ready(s) for s in sets)
         complete = updated == wanted == replicas == available
+        done = updated == replicas and _is_done(obj)
         self.cluster.set_status(
             obj,
             observedGeneration=obj["metadata"]["generation"],
@@ -127,7 +164,7 @@ class Deployments(Controller):
             readyReplicas=available or None,
             availableReplicas=available or None,
             unavailableReplicas=max(max(wanted, replicas) - available, 0) or None,
-            conditions=_conditions(obj, new, complete, available),
+            conditions=_conditions(obj, new, complete or done, available),
         )
 
 
@@ -143,6 +180,11 @@ def _conditions(obj: Object, new: Object | None, complete: bool, available: int)
     return with_condition(conditions, "Progressing", True, reason, f'ReplicaSet "{name}" {progress}')
 
 
+def _is_done(obj: Object) -> bool:
+    """Whether a rollout came to its end; while no other begins that stays said, whatever becomes of the pods."""
+    return (condition(obj, "Progressing") or {}).get("reason") == "NewReplicaSetAvailable"
+
+
 def _ready(replica_set: Object) -> int:
     return int(dig(replica_set, "status", "availableReplicas", default=0))
 
@@ -154,14 +196,14 @@ def _revision(replica_set: Object) -> int:
 def _bounds(spec: Object) -> tuple[int, int]:
     """How many pods more than wanted, and how many fewer available ones, a rollout may have."""
     if spec["strategy"]["type"] == "Recreate":
-        return 0, int(spec["replicas"])
+        return 0, 0
     rolling = spec["strategy"]["rollingUpdate"]
-    surge = _share(rolling["maxSurge"], spec["replicas"], up=True)
-    unavailable = _share(rolling["maxUnavailable"], spec["replicas"], up=False)
-    return surge, unavailable if surge or unavailable else 1
+    surge = share(rolling["maxSurge"], spec["replicas"], up=True)
+    unavailable = share(rolling["maxUnavailable"], spec["replicas"], up=False)
+    return surge, min(unavailable if surge or unavailable else 1, int(spec["replicas"]))
 
 
-def _share(value: int | str, whole: int, *, up: bool) -> int:
+def share(value: int | str, whole: int, *, up: bool) -> int:
     if not isinstance(value, str):
         return value
     exact = int(value.rstrip("%")) * whole / 100

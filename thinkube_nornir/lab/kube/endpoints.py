@@ -2,8 +2,8 @@
 
 Both leave out pods that have ended; Endpoints also those that are ending, which slices mark as terminating.
 
-Source: kubernetes/kubernetes@master staging/src/k8s.io/endpointslice/util/controller_utils.go (ShouldPodBeInEndpoints)
-Source: kubernetes/kubernetes@master staging/src/k8s.io/endpointslice/utils.go (podToEndpoint)
+Source: kubernetes/endpointslice@v0.35.0 util/controller_utils.go (ShouldPodBeInEndpoints)
+Source: kubernetes/endpointslice@v0.35.0 utils.go (podToEndpoint)
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The HTTPS server: who asks, injected faults, discovery and health, and errors as Status objects."""
+"""The HTTPS server: who asks, injected faults, discovery and health, and errors as Status objects.
+
+Source: kubernetes/apiserver@v0.35.0 pkg/server/config.go (MaxRequestBodyBytes)
+Unproven: the single checks that /readyz and /livez list.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Lists and watches: selectors, pages, and the stream of events."""
+"""Lists and watches: selectors, pages, and the stream of events.
+
+Source: kubernetes/apiserver@v0.35.0 pkg/endpoints/handlers/get.go (ListResource)
+Source: kubernetes/apiserver@v0.35.0 pkg/storage/continue.go
+Unproven: when a server sends bookmarks between the first events and the end of a watch; this one sends none.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +52,8 @@ def page(store: Store, where: Target, query: Mapping[str, str]) -> Object:
         found = [obj for obj in found if key_of(obj) > last]
     limit = _number(query, "limit")
     if limit and len(found) > limit:
-        metadata["remainingItemCount"] = len(found) - limit
+        if not (query.get("labelSelector") or query.get("fieldSelector")):
+            metadata["remainingItemCount"] = len(found) - limit
         found = found[:limit]
         metadata["continue"] = _token(int(metadata["resourceVersion"]), key_of(found[-1]))
     items = [served(where.resource, obj) for obj in found]

@@ -1,4 +1,9 @@
-"""Pod logs: what a runtime hands back, and who waits for it."""
+"""Pod logs: what a runtime hands back, and who waits for it.
+
+Source: kubernetes/kubernetes@008b3652959c pkg/registry/core/pod/strategy.go (validateContainer)
+Unproven: the log of each container of a pod is the pod's here, and that a kubelet refuses one that has not started
+    with these words.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +46,13 @@ class Logs:
         Raises:
             ApiError: 400, the pod has not started or has no such container.
         """
-        containers = [container["name"] for container in pod["spec"]["containers"]]
-        container = query.get("container") or containers[0]
-        if container not in containers:
+        spec = pod["spec"]
+        names = [c["name"] for c in [*(spec.get("initContainers") or []), *spec["containers"]]]
+        container = query.get("container") or (spec["containers"][0]["name"] if len(spec["containers"]) == 1 else "")
+        if not container:
+            why = f"a container name must be specified for pod {name_of(pod)}, choose one of: [{' '.join(names)}]"
+            raise ApiError(400, why)
+        if container not in names:
             raise ApiError(400, f"container {container} is not valid for pod {name_of(pod)}")
         log = self._logs.get(uid_of(pod))
         if log is None:

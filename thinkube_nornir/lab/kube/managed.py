@@ -1,6 +1,10 @@
 """Field ownership: sets of field paths, as `metadata.managedFields` writes them (FieldsV1).
 
 A path is a tuple of elements: `f:spec`, `k:{"name":"web"}` for an item of a keyed list, `v:"x"` for one of a set.
+
+Source: kubernetes/apimachinery@v0.35.0 pkg/util/managedfields/internal/managedfieldsupdater.go
+Source: kubernetes/apimachinery@v0.35.0 pkg/util/managedfields/internal/stripmeta.go
+Source: kubernetes-sigs/structured-merge-diff@v6.3.0 merge/update.go (Update)
 """
 
 from __future__ import annotations

@@ -1,4 +1,11 @@
-"""Nodes: how they register, and what their state means for the pods on them."""
+"""Nodes: how they register, and what their state means for the pods on them.
+
+A kubelet that says its node is not ready makes the conditions False; one that says nothing any more, Unknown.
+
+Source: kubernetes/kubernetes@003e86297d18 pkg/controller/nodelifecycle/node_lifecycle_controller.go
+Unproven: a node keeps its pods however long it is away, where the real one marks them for deletion after five minutes
+    (pkg/controller/tainteviction); and how many things a kubelet writes into its node's status.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +13,15 @@ from typing import TYPE_CHECKING
 
 from thinkube_nornir.lab.kube.controllers import Controller
 from thinkube_nornir.lab.kube.deletion import Deletion
-from thinkube_nornir.lab.kube.objects import Object, dig, is_true, name_of, now, with_condition
+from thinkube_nornir.lab.kube.objects import Object, condition, dig, is_true, name_of, now, with_condition
 
 if TYPE_CHECKING:
     from thinkube_nornir.lab.kube.cluster import Cluster
 
 NOT_READY = "node.kubernetes.io/not-ready"
+UNREACHABLE = "node.kubernetes.io/unreachable"
+SILENT = "NodeStatusUnknown"
+"""Why a node is not ready whose kubelet is away."""
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 _CAPACITY = {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "100Gi", "pods": "110"}
 _PRESSURES = (
@@ -66,7 +76,13 @@ def _info(version: str) -> Object:
 
 def ready_conditions(node: Object, ready: bool, reason: str) -> list[Object]:
     """The node's conditions with Ready as it is now."""
-    conditions = dig(node, "status", "conditions", default=[])
+    conditions: list[Object] = dig(node, "status", "conditions", default=[])
+    if reason == SILENT:
+        told = "Kubelet stopped posting node status."
+        for kind in ("Ready", *(kind for kind, _ in _PRESSURES)):
+            beat = {"lastHeartbeatTime": (condition(node, kind) or {}).get("lastHeartbeatTime") or now()}
+            conditions = with_condition(conditions, kind, "Unknown", reason, told, **beat)
+        return conditions
     for kind, fine in _PRESSURES:
         conditions = with_condition(conditions, kind, False, fine, lastHeartbeatTime=now())
     why = reason or ("KubeletReady" if ready else "KubeletNotReady")
@@ -82,7 +98,9 @@ class NodeLifecycle(Controller):
 
     def reconcile(self, obj: Object) -> None:
         ready = is_true(obj, "Ready")
-        self._taint(obj, NOT_READY, wanted=not ready)
+        silent = (condition(obj, "Ready") or {}).get("status") == "Unknown"
+        self._taint(obj, NOT_READY, wanted=not ready and not silent)
+        self._taint(obj, UNREACHABLE, wanted=silent)
         self._taint(obj, UNSCHEDULABLE, wanted=bool(obj["spec"].get("unschedulable")))
         if not ready:
             for pod in self._pods(obj):

@@ -1,4 +1,9 @@
-"""JSON patch (RFC 6902), merge patch (RFC 7386) and strategic merge patch."""
+"""JSON patch (RFC 6902), merge patch (RFC 7386) and strategic merge patch.
+
+Source: kubernetes/apimachinery@v0.35.0 pkg/util/strategicpatch/patch.go
+Source: kubernetes/apimachinery@v0.35.0 pkg/util/mergepatch/errors.go
+Unproven: where new items of a list go when the patch states an order, which is not followed here.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """ReplicaSets: as many pods as wanted; those that are ending or have ended do not count.
 
 Source: kubernetes/kubernetes@release-1.32 pkg/controller/controller_utils.go (IsPodActive)
-Source: kubernetes/kubernetes@release-1.32 pkg/controller/replicaset/replica_set.go (syncReplicaSet)
+Source: kubernetes/kubernetes@003e86297d18 pkg/controller/replicaset/replica_set.go (syncReplicaSet)
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""What a request body holds, and how it must be labelled."""
+"""What a request body holds, and how it must be labelled.
+
+Source: kubernetes/apiserver@v0.35.0 pkg/endpoints/handlers/negotiation/errors.go
+Source: kubernetes/apimachinery@v0.35.0 pkg/runtime/serializer/json/meta.go
+Unproven: which of these types the real server lists first, and its words for a body that is no object.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which resources are served: the built-in table, those of CRDs, and the discovery documents."""
+"""Which resources are served: the built-in table, those of CRDs, and the discovery documents.
+
+Unproven: that these are the short names, verbs and subresources of each kind in every release.
+"""
 
 from __future__ import annotations
 

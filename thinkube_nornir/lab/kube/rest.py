@@ -1,4 +1,10 @@
-"""The verbs on resources: get, list, watch, create, update, patch, delete, and the subresources."""
+"""The verbs on resources: get, list, watch, create, update, patch, delete, and the subresources.
+
+Source: kubernetes/apiserver@v0.35.0 pkg/endpoints/handlers/delete.go
+Source: kubernetes/apiserver@v0.35.0 pkg/endpoints/handlers/get.go
+Source: kubernetes/apiserver@v0.35.0 pkg/endpoints/handlers/patch.go
+Unproven: which kinds a deletion returns instead of a Status, and the answers of binding, eviction and finalize.
+"""
 
 from __future__ import annotations
 

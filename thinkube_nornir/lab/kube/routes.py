@@ -1,4 +1,8 @@
-"""Paths of the API: which resource, object and subresource a request means, and what else its query says."""
+"""Paths of the API: which resource, object and subresource a request means, and what else its query says.
+
+Source: kubernetes/apiserver@v0.35.0 pkg/endpoints/request/requestinfo.go (namespaceSubresources)
+Source: kubernetes/apimachinery@v0.35.0 pkg/apis/meta/v1/validation/validation.go (fieldManager)
+"""
 
 from __future__ import annotations
 
@@ -75,8 +79,8 @@ def deletion_of(query: Mapping[str, str], body: Object) -> Deletion:
     policy = body.get("propagationPolicy") or query.get("propagationPolicy")
     if policy is None:
         orphan = str(body.get("orphanDependents", query.get("orphanDependents", ""))).lower()
-        policy = "Orphan" if orphan == "true" else "Background"
-    if policy not in ("Background", "Foreground", "Orphan"):
+        policy = {"true": "Orphan", "false": "Background"}.get(orphan, "")
+    if policy not in ("", "Background", "Foreground", "Orphan"):
         raise ApiError(422, f'invalid DeleteOptions: propagationPolicy: Unsupported value: "{policy}"')
     return Deletion(
         policy=policy,

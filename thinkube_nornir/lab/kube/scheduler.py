@@ -1,4 +1,10 @@
-"""The scheduler: a node for each pod that has none."""
+"""The scheduler: a node for each pod that has none.
+
+Source: kubernetes/component-helpers@v0.35.0 scheduling/corev1/helpers.go (FindMatchingUntoleratedTaint)
+Source: kubernetes/component-helpers@v0.35.0 scheduling/corev1/nodeaffinity/nodeaffinity.go
+Unproven: the words in which a pod is said to fit nowhere, and which of the nodes that fit is taken; processors, memory
+    and the nearness of other pods are not looked at.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +42,14 @@ def matches(pod_spec: Object, node: Object) -> bool:
     return not required or any(term_selects(term, labels, name_of(node)) for term in terms)
 
 
-def untolerated(tolerations: Iterable[Object], node: Object) -> Object | None:
+def untolerated(
+    tolerations: Iterable[Object], node: Object, effects: tuple[str, ...] = ("NoSchedule", "NoExecute")
+) -> Object | None:
     """The first taint of the node that keeps the pod away."""
     tolerated = list(tolerations)
     cordoned = [{"key": UNSCHEDULABLE, "effect": "NoSchedule"}] if node["spec"].get("unschedulable") else []
     for taint in [*(node["spec"].get("taints") or []), *cordoned]:
-        hard = taint.get("effect") in ("NoSchedule", "NoExecute")
-        if hard and not any(_tolerates(toleration, taint) for toleration in tolerated):
+        if taint.get("effect") in effects and not any(_tolerates(toleration, taint) for toleration in tolerated):
             return dict(taint)
     return None
 

@@ -2,6 +2,8 @@
 
 Checked: field names at every depth, and whether a value is a string, number, boolean, list or map. Not checked: enums,
 ranges and required fields (validation.py has those that matter).
+
+Unproven: the keys by which each list merges, unless a real API server was there for the contract tests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,11 @@
-"""Label and field selectors: which objects of a list or watch are meant."""
+"""Label and field selectors: which objects of a list or watch are meant.
+
+Source: kubernetes/apimachinery@v0.35.0 pkg/labels/selector.go
+Source: kubernetes/apimachinery@v0.35.0 pkg/runtime/conversion.go (DefaultMetaV1FieldSelectorConversion)
+Source: kubernetes/component-helpers@v0.35.0 scheduling/corev1/nodeaffinity/nodeaffinity.go
+Source: kubernetes/kubernetes@008b3652959c pkg/registry/core/pod/strategy.go (ToSelectableFields)
+Unproven: the fields by which other kinds than pods can be selected.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +33,7 @@ _FIELDS = {
         "spec.serviceAccountName",
         "status.phase",
         "status.podIP",
+        "status.nominatedNodeName",
     },
     "Event": {
         "involvedObject.kind",
@@ -110,9 +118,9 @@ def _expression(expression: Object, values: Labels) -> bool:
         case "DoesNotExist":
             return key not in values
         case "Gt":
-            return value is not None and int(value) > int(wanted[0])
+            return value is not None and value.isdecimal() and int(value) > int(wanted[0])
         case "Lt":
-            return value is not None and int(value) < int(wanted[0])
+            return value is not None and value.isdecimal() and int(value) < int(wanted[0])
     raise ApiError(400, f'"{operator}" is not a valid label selector operator')
 
 

@@ -1,4 +1,8 @@
-"""Errors of the API, and the Status objects a client reads them from."""
+"""Errors of the API, and the Status objects a client reads them from.
+
+Source: kubernetes/apimachinery@v0.35.0 pkg/api/errors/errors.go
+Source: kubernetes/apiserver@v0.35.0 pkg/registry/generic/registry/store.go (create)
+"""
 
 from __future__ import annotations
 
@@ -76,8 +80,9 @@ def not_found(plural: str, group: str, name: str) -> ApiError:
     return ApiError(404, f'{_qualified(plural, group)} "{name}" not found', details=_details(plural, group, name))
 
 
-def already_exists(plural: str, group: str, name: str) -> ApiError:
-    message = f'{_qualified(plural, group)} "{name}" already exists'
+def already_exists(plural: str, group: str, name: str, *, going: bool) -> ApiError:
+    """`going`: it is being deleted."""
+    message = f'{"object is being deleted: " * going}{_qualified(plural, group)} "{name}" already exists'
     return ApiError(409, message, reason="AlreadyExists", details=_details(plural, group, name))
 
 
@@ -87,7 +92,7 @@ def conflict(plural: str, group: str, name: str, why: str) -> ApiError:
 
 
 def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> ApiError:
-    told = [f"{cause.field}: {cause.message}" for cause in causes]
+    told = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
     text = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
     message = f'{_qualified(kind, group)} "{name}" is invalid: {text}'
     return ApiError(422, message, causes=causes, details=_details(kind, group, name))

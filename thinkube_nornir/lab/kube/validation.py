@@ -1,7 +1,12 @@
-"""Rules an object must keep: names, required fields of the common kinds, and what may not change."""
+"""Rules an object must keep: names, required fields of the common kinds, and what may not change.
+
+Source: kubernetes/apimachinery@v0.35.0 pkg/api/validation/objectmeta.go (ValidateImmutableField)
+Unproven: that these are all rules an object of ours could break, and the words in which each kind refuses a change.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 
@@ -193,7 +198,8 @@ def _unchanged(obj: Object, live: Object) -> Iterator[Cause]:
     for field in _IMMUTABLE.get(obj["kind"], ()):
         before = dig(live, *field.split("."))
         if before is not None and dig(obj, *field.split(".")) != before:
-            yield Cause(field, "Invalid value: field is immutable")
+            value = json.dumps(dig(obj, *field.split(".")), separators=(",", ":"))
+            yield Cause(field, f"Invalid value: {value}: field is immutable")
     if live.get("immutable") and any(
         obj.get(field) != live.get(field) for field in ("data", "binaryData", "immutable")
     ):

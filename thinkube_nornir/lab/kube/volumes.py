@@ -1,4 +1,8 @@
-"""Volumes: a provisioner for every StorageClass that names one."""
+"""Volumes: a provisioner for every StorageClass that names one.
+
+Unproven: how a provisioner works, and a volume that somebody made is bound: here each claim gets a volume of its own,
+    at once, in a folder that is the lab's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""Create, update, patch and apply: what a request makes of an object before it is stored."""
+"""Create, update, patch and apply: what a request makes of an object before it is stored.
+
+Source: kubernetes/apiserver@v0.35.0 pkg/registry/generic/registry/store.go
+Source: kubernetes/apiserver@v0.35.0 pkg/admission/plugin/namespace/lifecycle/admission.go
+Source: kubernetes/apiextensions-apiserver@v0.35.0 pkg/registry/customresource/strategy.go (AllowUnconditionalUpdate)
+Source: kubernetes/apiextensions-apiserver@v0.35.0 pkg/registry/customresourcedefinition/strategy.go
+Unproven: which kinds count generations, and which others than custom resources and CRDs are replaced only by a request
+    that names the version it replaces.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +36,7 @@ from thinkube_nornir.lab.kube.status import ApiError
 from thinkube_nornir.lab.kube.store import Store
 
 _NO_GENERATION = {"Namespace", "Node", "PersistentVolume", "PersistentVolumeClaim", "Pod", "Service"}
+_CRD = "CustomResourceDefinition"
 _STATUS_AT_CREATION = {"Node"}
 _STALE = "the object has been modified; please apply your changes to the latest version and try again"
 
@@ -65,8 +74,8 @@ class Writer:
             raise ApiError(400, "resourceVersion should not be set on objects to be created")
         if metadata.get("generateName") and not metadata.get("name"):
             metadata["name"] = metadata["generateName"] + random_suffix()
-        if self.store.get(resource.id, key_of(obj)):
-            raise status.already_exists(resource.plural, resource.group, name_of(obj))
+        if there := self.store.get(resource.id, key_of(obj)):
+            raise status.already_exists(resource.plural, resource.group, name_of(obj), going=terminating(there))
         return self._create(resource, obj, options)
 
     def update(self, resource: Resource, key: Key, body: Object, options: Options) -> Object:
@@ -76,6 +85,9 @@ class Writer:
             raise ApiError(
                 400, f"the name of the object ({name_of(obj)}) does not match the name on the URL ({key[1]})"
             )
+        if not obj["metadata"].get("resourceVersion") and (resource.custom or resource.kind == _CRD):
+            cause = status.Cause("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
+            raise status.invalid(resource.plural, resource.group, key[1], [cause])
         return self._replace(resource, live, obj, options)
 
     def patch(self, resource: Resource, key: Key, kind: str, change: Any, options: Options) -> Object:

@@ -163,7 +163,7 @@ def test_apply_refuses_a_field_of_another_manager(anywhere: client.ApiClient, na
     code, status = refusal(caught)
     cause = status["details"]["causes"][0]
     assert (code, status["reason"], cause["reason"]) == (409, "Conflict", "FieldManagerConflict")
-    assert (cause["field"], cause["message"]) == (".data.a", 'conflict with "them" using v1')
+    assert (cause["field"], cause["message"]) == (".data.a", 'conflict with "them"')
 
 
 def test_apply_by_force_takes_the_field(anywhere: client.ApiClient, name: str) -> None:
