@@ -1,4 +1,8 @@
-"""Users and groups in the host's own /etc files, for the tools that make them: snaps, the initial state."""
+"""Users and groups in the host's own /etc files, for the tools that make them: snaps, the initial state.
+
+Source: shadow-maint/shadow@4.13 src/groupadd.c (new_grent)
+Source: shadow-maint/shadow@4.13 lib/sgetgrent.c
+"""
 
 from __future__ import annotations
 

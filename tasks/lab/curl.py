@@ -1,5 +1,13 @@
 """curl on the lab's hosts: it really connects, by TLS too, to what answers at an ingress controller's address.
 
+Source: curl/curl@curl-8_5_0 lib/connect.c
+Source: curl/curl@curl-8_5_0 lib/hostip.c
+Source: curl/curl@curl-8_5_0 lib/url.c
+Source: curl/curl@curl-8_5_0 lib/vtls/openssl.c
+Source: curl/curl@curl-8_5_0 src/tool_operate.c
+Unproven: that the kernel gives up after three seconds where nobody of a host's own network answers for an address, and
+    how long it tries elsewhere.
+
 Its own words and exit codes are compared with those of a real one in tests/tasks/lab/test_curl.py.
 """
 
@@ -184,6 +192,8 @@ async def _way(host: LabHost, address: str, port: int) -> int:
             raise _error(7, f"Failed to connect to {address} port {port} after 0 ms: Couldn't connect to server")
         front = await _front(node, instance)
         return front.http if port == 80 else front.https
+    if _is_member(host, ipaddress.ip_address(address)):
+        raise _error(7, f"Failed to connect to {address} port {port} after 3000 ms: Couldn't connect to server")
     raise _error(28, f"Failed to connect to {address} port {port} after 10000 ms: Timeout was reached")
 
 

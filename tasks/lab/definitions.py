@@ -1,4 +1,7 @@
-"""CustomResourceDefinitions, without their schemas: the lab's API takes any content."""
+"""CustomResourceDefinitions, without their schemas: the lab's API takes any content.
+
+Unproven: what the schemas of these definitions would refuse.
+"""
 
 from __future__ import annotations
 

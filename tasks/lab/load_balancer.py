@@ -1,7 +1,15 @@
-"""What MetalLB's pods do: the controller gives services addresses, a speaker's node answers for each."""
+"""What MetalLB's pods do: the controller gives services addresses, a speaker's node answers for each.
+
+Source: metallb/metallb@v0.15.2 controller/service.go (convergeBalancer)
+Source: metallb/metallb@v0.15.2 internal/allocator/allocator.go
+Source: metallb/metallb@v0.15.2 speaker/layer2_controller.go (ShouldAnnounce)
+Source: metallb/metallb@v0.13.3 speaker/layer2_controller.go (ShouldAnnounce)
+Unproven: how soon speakers agree on who announces, and that a node whose speaker is not ready is none of them.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Iterable, Iterator
 
@@ -16,6 +24,7 @@ GROUP, VERSION = "metallb.io", "v1beta1"
 POOL: Kind = (f"{GROUP}/{VERSION}", "IPAddressPool")
 ADVERTISEMENT: Kind = (f"{GROUP}/{VERSION}", "L2Advertisement")
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+_POOL_OF = ("metallb.io/address-pool", "metallb.universe.tf/address-pool")
 _WANTED = ("metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs")
 _SPEAKER = {"matchLabels": {"app": "metallb", "component": "speaker"}}
 
@@ -53,8 +62,9 @@ class Balancer(Controller):
             self.cluster.set_status(obj, manager="controller", loadBalancer={"ingress": entries})
 
     def _address(self, service: Object, present: list[str]) -> str:
-        pools = [pool for found in self.cluster.list(*POOL) for pool in _ranges(found)]
-        wanted = _wanted(service)
+        found = self.cluster.list(*POOL)
+        pools = [pool for one in found for pool in _ranges(one)]
+        wanted, wanted_pool = _wanted(service), _note(service, _POOL_OF)
         taken = {a: _name(s) for s in self.cluster.list("v1", "Service") for a in addresses_of(s)}
         if wanted:
             if not any(first <= Address(wanted) <= last for first, last in pools):
@@ -64,9 +74,16 @@ class Balancer(Controller):
                     f'can\'t change sharing key for "{_name(service)}", address also in use by {taken[wanted]}'
                 )
             return wanted
+        if wanted_pool:
+            found = [one for one in found if name_of(one) == wanted_pool]
+            if not found:
+                raise Refusal(f'unknown pool "{wanted_pool}"')
+        pools = [pool for one in found for pool in _ranges(one)]
         if present and any(first <= Address(present[0]) <= last for first, last in pools):
             return present[0]
-        free = (str(a) for first, last in pools for a in _between(first, last) if str(a) not in taken)
+        automatic = found if wanted_pool else [one for one in found if dig(one, "spec", "autoAssign", default=True)]
+        ranges = [pool for one in automatic for pool in _ranges(one)]
+        free = (str(a) for first, last in ranges for a in _between(first, last) if str(a) not in taken)
         if address := next(free, ""):
             return address
         raise Refusal("no available IPs")
@@ -77,13 +94,29 @@ def addresses_of(service: Object) -> list[str]:
 
 
 def announcer(api: KubeApi, service: Object) -> str | None:
-    """The node that answers ARP for a service's address; None when no node may."""
+    """The node that answers ARP for a service's address; None when no node may, or nothing is behind the service.
+
+    Of those that may it is the one whose name hashes lowest together with the address.
+    """
     address = Address(addresses_of(service)[0])
+    behind = _nodes_behind(api, service)
+    if not behind:
+        return None
     pools = {name_of(p) for p in api.list(*POOL) if any(first <= address <= last for first, last in _ranges(p))}
     advertised = [a for a in api.list(*ADVERTISEMENT) if _selects_pool(api, a, pools)]
     nodes = [n for n in api.list("v1", "Node") if _may_announce(api, n)]
     chosen = [name_of(n) for n in nodes if any(_selects_node(a, n) for a in advertised)]
-    return min(chosen, default=None)
+    if service["spec"].get("externalTrafficPolicy") == "Local":
+        chosen = [name for name in chosen if name in behind]
+    return min(chosen, key=lambda name: hashlib.sha256(f"{name}#{address}".encode()).digest(), default=None)
+
+
+def _nodes_behind(api: KubeApi, service: Object) -> set[str]:
+    """Where what serves it runs."""
+    slices = api.list("discovery.k8s.io/v1", "EndpointSlice", namespace_of(service))
+    mine = [s for s in slices if labels_of(s).get("kubernetes.io/service-name") == name_of(service)]
+    endpoints = [endpoint for s in mine for endpoint in s.get("endpoints") or []]
+    return {str(e.get("nodeName", "")) for e in endpoints if dig(e, "conditions", "serving", default=True)}
 
 
 def _selects_pool(api: KubeApi, advertisement: Object, pools: set[str]) -> bool:
@@ -111,8 +144,12 @@ def _ignores_exclusion(speaker: Object) -> bool:
 
 
 def _wanted(service: Object) -> str:
+    return str(service["spec"].get("loadBalancerIP") or _note(service, _WANTED))
+
+
+def _note(service: Object, names: tuple[str, ...]) -> str:
     notes = annotations_of(service)
-    return str(service["spec"].get("loadBalancerIP") or next((notes[n] for n in _WANTED if n in notes), ""))
+    return next((notes[name] for name in names if name in notes), "")
 
 
 def _ranges(pool: Object) -> Iterator[tuple[Address, Address]]:

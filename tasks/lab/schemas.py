@@ -1,6 +1,8 @@
 """Schemas of the lab's CRDs, in few words: `struct("addresses", addresses=TEXTS, autoAssign=flag(default=True))`.
 
 What nobody here writes is left open (ANYTHING): there the lab takes more than the real definition.
+
+Unproven: what the real definitions refuse beyond what is written here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""sysctl, for the settings of the kernel that MicroK8s changes; as the one of procps 4.0.2 answered."""
+"""sysctl, for the settings of the kernel that MicroK8s changes; as the one of procps 4.0.2 answered.
+
+Unproven: what it says to who is not root, which was not tried.
+"""
 
 from __future__ import annotations
 

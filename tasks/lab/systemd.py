@@ -1,10 +1,10 @@
 """systemctl, for the units the lab knows: snapd, systemd-resolved, BIND, MicroK8s' services.
 
-Source: systemd/systemd@main src/systemctl/systemctl-is-active.c
-Source: systemd/systemd@main src/systemctl/systemctl-is-enabled.c
-Source: systemd/systemd@main src/systemctl/systemctl-list-units.c
-Source: systemd/systemd@main src/systemctl/systemctl-reset-failed.c
-Source: systemd/systemd@main src/systemctl/systemctl-util.c
+Source: systemd/systemd@0f42bd35594b src/systemctl/systemctl-is-active.c
+Source: systemd/systemd@03b645833f09 src/systemctl/systemctl-is-enabled.c
+Source: systemd/systemd@032b3f518ccd src/systemctl/systemctl-list-units.c
+Source: systemd/systemd@2eb06e003777 src/systemctl/systemctl-reset-failed.c
+Source: systemd/systemd@0080384ceacf src/systemctl/systemctl-util.c
 Unproven: what systemctl says to a user who may not change a unit, and what `systemctl status` prints.
 """
 

@@ -1,4 +1,7 @@
-"""TOML as the toolkit's library writes it: keys in the order of the alphabet, comments lost."""
+"""TOML as the toolkit's library writes it: keys in the order of the alphabet, comments lost.
+
+Source: NVIDIA/nvidia-container-toolkit@v1.18.1 vendor/github.com/pelletier/go-toml/marshal.go (OrderAlphabetical)
+"""
 
 from __future__ import annotations
 

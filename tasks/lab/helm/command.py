@@ -1,4 +1,8 @@
-"""helm's options and error messages."""
+"""helm's options and error messages.
+
+Source: helm/helm@v3.19.2 cmd/helm/require/args.go
+Unproven: the usage text that follows an error about arguments.
+"""
 
 from __future__ import annotations
 

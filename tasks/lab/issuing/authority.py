@@ -1,4 +1,8 @@
-"""Certificates of the lab: keys, requests, and the authorities that sign them, Let's Encrypt's among them."""
+"""Certificates of the lab: keys, requests, and the authorities that sign them, Let's Encrypt's among them.
+
+Unproven: which intermediates Let's Encrypt signs with today, and what else its certificates contain: here each has what
+    its request asks for, and lives ninety days.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,20 @@
-"""microk8s kubectl: the small part of kubectl that scripts use, against the lab's API."""
+"""microk8s kubectl: the small part of kubectl that scripts use, against the lab's API.
+
+Source: kubernetes/kubectl@v0.35.0 pkg/cmd/delete/delete.go
+Source: kubernetes/kubectl@v0.34.0 pkg/cmd/delete/delete.go (PrintObj)
+Source: kubernetes/kubectl@v0.35.0 pkg/cmd/label/label.go
+Source: kubernetes/kubectl@v0.35.0 pkg/cmd/version/version.go
+Source: kubernetes/kubectl@v0.35.0 pkg/cmd/util/helpers.go
+Source: kubernetes/cli-runtime@v0.35.0 pkg/resource/builder.go
+Unproven: the columns of a table, which are a name and a state here, and the release of Kustomize.
+"""
 
 # ruff: noqa: ARG001
 # The handlers of one table share a signature.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -12,39 +22,16 @@ from typing import Any
 
 import yaml
 
+from tasks.lab.microk8s.drain import drain, schedulable
 from tasks.lab.microk8s.kubectl_apply import apply
+from tasks.lab.microk8s.kubectl_kinds import kind_of, qualified
 from tasks.lab.microk8s.node import Node, alive
-from tasks.lab.microk8s.rollout import rolled_out, seconds
+from tasks.lab.microk8s.rollout import POLL, rolled_out, seconds
 from tasks.lab.tool import Arguments, ToolError, parse
 from thinkube_nornir.lab.emulation import Call, Reply
 from thinkube_nornir.lab.kube import Object
+from thinkube_nornir.lab.kube.deletion import Deletion
 
-KINDS = {
-    "node": ("v1", "Node", False),
-    "pod": ("v1", "Pod", True),
-    "service": ("v1", "Service", True),
-    "configmap": ("v1", "ConfigMap", True),
-    "endpoints": ("v1", "Endpoints", True),
-    "namespace": ("v1", "Namespace", False),
-    "persistentvolumeclaim": ("v1", "PersistentVolumeClaim", True),
-    "deployment": ("apps/v1", "Deployment", True),
-    "daemonset": ("apps/v1", "DaemonSet", True),
-    "storageclass": ("storage.k8s.io/v1", "StorageClass", False),
-    "customresourcedefinition": ("apiextensions.k8s.io/v1", "CustomResourceDefinition", False),
-}
-SHORT = {
-    "no": "node",
-    "po": "pod",
-    "svc": "service",
-    "cm": "configmap",
-    "ep": "endpoints",
-    "ns": "namespace",
-    "pvc": "persistentvolumeclaim",
-    "deploy": "deployment",
-    "ds": "daemonset",
-    "sc": "storageclass",
-    "crd": "customresourcedefinition",
-}
 HEALTH = ("/readyz", "/livez", "/healthz")
 FLAGS = [
     "-A",
@@ -110,14 +97,6 @@ def _namespace(given: Arguments) -> str:
     return given.value("-n") or given.value("--namespace") or "default"
 
 
-def _kind(word: str) -> tuple[str, str, bool]:
-    bare = word.lower().partition(".")[0]
-    for name in (bare, SHORT.get(bare, ""), bare.removesuffix("s"), bare.removesuffix("es")):
-        if name in KINDS:
-            return KINDS[name]
-    raise ToolError(1, f'error: the server doesn\'t have a resource type "{word}"\n')
-
-
 def _target(words: list[str]) -> list[str]:
     """`kind/name` is the same as `kind name`."""
     return words[0].split("/", 1) if words and "/" in words[0] else words
@@ -139,7 +118,7 @@ def _get(node: Node, words: list[str], given: Arguments) -> Reply:
     if not words:
         raise ToolError(1, "error: You must specify the type of resource to get.\n")
     word, *names = _target(words)
-    version, kind, namespaced = _kind(word)
+    version, kind, namespaced = kind_of(word)
     namespace = _namespace(given) if namespaced else ""
     if names:
         found = [_one(node, word, name, namespace, given) for name in names]
@@ -158,7 +137,7 @@ def _raw(node: Node, path: str) -> Reply:
 
 
 def _one(node: Node, word: str, name: str, namespace: str, given: Arguments) -> Object | None:
-    version, kind, _ = _kind(word)
+    version, kind, _ = kind_of(word)
     found = node.api.get(version, kind, name, namespace)
     if found is None and not given.flags & {"--ignore-not-found", "--ignore-not-found=true"}:
         group = version.rpartition("/")[0]
@@ -194,38 +173,55 @@ def _state(obj: Object) -> str:
     return str(obj.get("status", {}).get("phase", "-"))
 
 
-def _delete(node: Node, words: list[str], given: Arguments) -> Reply:
+async def _delete(node: Node, words: list[str], given: Arguments) -> Reply:
+    """Waits until the objects are gone, unless told not to."""
     word, *names = _target(words) or [""]
     if not names:
         raise ToolError(1, "error: resource(s) were provided, but no name was specified\n")
-    version, kind, namespaced = _kind(word)
+    version, kind, namespaced = kind_of(word)
     namespace = _namespace(given) if namespaced else ""
-    shown = ""
+    grace = int(given.value("--grace-period", "-1"))
+    how = Deletion("Background", grace if grace >= 0 else None)
+    shown, going = "", []
     for name in names:
-        if _one(node, word, name, namespace, given) is None:
+        found = _one(node, word, name, namespace, given)
+        if found is None:
             continue
         if kind == "Node":
             node.api.remove_node(name)
         else:
-            node.api.delete(version, kind, name, namespace)
-        shown += f'{kind.lower()} "{name}" deleted\n'
+            node.api.delete(version, kind, name, namespace, how=how)
+        shown += f'{qualified(kind, version)} "{name}" {_deleted(node, namespace, forced=grace == 0)}\n'
+        going.append(found)
+    timeout = seconds(given.value("--timeout", "0s")) or float("inf")
+    end = time.monotonic() + timeout if "--wait=false" not in given.flags else 0.0
+    for gone in going if end else ():
+        while _is_there(node, version, kind, gone):
+            if time.monotonic() > end:
+                why = f"timed out waiting for the condition on {kind.lower()}s/{gone['metadata']['name']}"
+                raise ToolError(1, f"error: {why}\n", shown)
+            await asyncio.sleep(POLL)
     return Reply(0, shown)
 
 
+def _deleted(node: Node, namespace: str, *, forced: bool) -> str:
+    """Since 1.34 it says from where."""
+    place = f" from {namespace} namespace" if namespace and node.minor >= (1, 34) else ""
+    return ("force " if forced else "") + "deleted" + place
+
+
+def _is_there(node: Node, version: str, kind: str, was: Object) -> bool:
+    metadata = was["metadata"]
+    found = node.api.get(version, kind, metadata["name"], metadata.get("namespace", ""))
+    return found is not None and found["metadata"].get("uid") == metadata.get("uid")
+
+
 def _cordon(node: Node, words: list[str], given: Arguments) -> Reply:
-    return Reply(0, _set_schedulable(node, words, given, unschedulable=True))
+    return Reply(0, schedulable(node, words[0] if words else "", wanted=False))
 
 
 def _uncordon(node: Node, words: list[str], given: Arguments) -> Reply:
-    return Reply(0, _set_schedulable(node, words, given, unschedulable=False))
-
-
-def _set_schedulable(node: Node, words: list[str], given: Arguments, *, unschedulable: bool) -> str:
-    name = words[0] if words else ""
-    found = _one(node, "node", name, "", given)
-    if found is not None:
-        node.api.apply({**found, "spec": {**found.get("spec", {}), "unschedulable": unschedulable}})
-    return f"node/{name} {'cordoned' if unschedulable else 'uncordoned'}\n"
+    return Reply(0, schedulable(node, words[0] if words else "", wanted=True))
 
 
 def _label(node: Node, words: list[str], given: Arguments) -> Reply:
@@ -248,42 +244,11 @@ def _label(node: Node, words: list[str], given: Arguments) -> Reply:
     return Reply(0, f"{found['kind'].lower()}/{words[1]} labeled\n")
 
 
-async def _drain(node: Node, words: list[str], given: Arguments) -> Reply:
-    """Refuses without the flags that pods of daemons, and pods of nobody, need."""
-    name = words[0] if words else ""
-    shown = _set_schedulable(node, [name], given, unschedulable=True)
-    on_it = [p for p in node.api.list("v1", "Pod") if p.get("spec", {}).get("nodeName") == name]
-    daemons = [p for p in on_it if _owner(p) == "DaemonSet"]
-    evicted = [p for p in on_it if p not in daemons]
-    orphans = [p for p in evicted if not _owner(p)]
-    if daemons and "--ignore-daemonsets" not in given.flags:
-        raise _not_drained(
-            name, "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore)", daemons, shown
-        )
-    if orphans and "--force" not in given.flags:
-        raise _not_drained(name, "cannot delete Pods declare no controller (use --force to override)", orphans, shown)
-    for pod in evicted:
-        at = pod["metadata"]
-        node.api.delete("v1", "Pod", at["name"], at["namespace"])
-        shown += f"evicting pod {at['namespace']}/{at['name']}\n"
-    return Reply(0, f"{shown}node/{name} drained\n")
-
-
-def _not_drained(name: str, why: str, pods: list[Object], shown: str) -> ToolError:
-    listed = ", ".join(f"{p['metadata']['namespace']}/{p['metadata']['name']}" for p in pods)
-    return ToolError(1, f'error: unable to drain node "{name}" due to error: {why}: {listed}\n', shown)
-
-
-def _owner(pod: Object) -> str:
-    owners = pod["metadata"].get("ownerReferences") or [{}]
-    return str(owners[0].get("kind", ""))
-
-
 async def _rollout(node: Node, words: list[str], given: Arguments) -> Reply:
     action, target = words[0] if words else "", _target(words[1:])
     if len(target) != 2 or action not in ("status", "restart"):
         raise ToolError(1, "error: required resource not specified\n")
-    version, kind, _ = _kind(target[0])
+    version, kind, _ = kind_of(target[0])
     found = _one(node, target[0], target[1], _namespace(given), given)
     if found is None:
         return Reply()
@@ -299,9 +264,12 @@ async def _rollout(node: Node, words: list[str], given: Arguments) -> Reply:
 _QUICK: dict[str, Callable[[Node, list[str], Arguments], Reply]] = {
     "get": _get,
     "version": _version,
-    "delete": _delete,
     "cordon": _cordon,
     "uncordon": _uncordon,
     "label": _label,
 }
-_SLOW: dict[str, Callable[[Node, list[str], Arguments], Awaitable[Reply]]] = {"drain": _drain, "rollout": _rollout}
+_SLOW: dict[str, Callable[[Node, list[str], Arguments], Awaitable[Reply]]] = {
+    "delete": _delete,
+    "drain": drain,
+    "rollout": _rollout,
+}

@@ -1,8 +1,8 @@
 """kubectl apply: objects from stdin, from a file of the host, or downloaded.
 
-Source: kubernetes/kubectl@master pkg/cmd/apply/apply.go
-Source: kubernetes/cli-runtime@master pkg/resource/visitor.go
-Source: kubernetes/cli-runtime@master pkg/resource/mapper.go
+Source: kubernetes/kubectl@v0.35.0 pkg/cmd/apply/apply.go
+Source: kubernetes/cli-runtime@v0.35.0 pkg/resource/visitor.go
+Source: kubernetes/cli-runtime@v0.35.0 pkg/resource/mapper.go
 """
 
 from __future__ import annotations

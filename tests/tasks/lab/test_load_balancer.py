@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,10 +134,23 @@ def announced_by(cluster: LabCluster, name: str) -> str | None:
     return cluster.act(lambda: announcer(cluster.api, found))
 
 
+def serve(cluster: LabCluster, name: str, *nodes: str) -> None:
+    """Ready endpoints of a service."""
+    conditions = {"ready": True, "serving": True, "terminating": False}
+    metadata = {"name": f"{name}-1", "namespace": "default", "labels": {"kubernetes.io/service-name": name}}
+    endpoints = [
+        {"addresses": [f"10.1.9.{i}"], "nodeName": node, "conditions": conditions} for i, node in enumerate(nodes, 1)
+    ]
+    made = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "ports": []}
+    cluster.add(made | {"metadata": metadata, "endpoints": endpoints})
+
+
 def test_an_address_is_announced_by_a_node_that_may(cluster: LabCluster) -> None:
     """An advertisement must choose pool and node, the speaker must be ready, and no label may forbid it."""
     microk8s(cluster, "enable", f"metallb:{RANGE}")
     service(cluster, "web")
+    assert announced_by(cluster, "web") is None, "nothing is behind the service yet"
+    serve(cluster, "web", "tkc.example.org")
     label = {"node.kubernetes.io/exclude-from-external-load-balancers": "true"}
     elsewhere = [{"matchLabels": {"kubernetes.io/hostname": "tkw1"}}]
 
@@ -151,3 +165,36 @@ def test_an_address_is_announced_by_a_node_that_may(cluster: LabCluster) -> None
         with cluster.broken(place, change):
             assert announced_by(cluster, "web") is None
     assert announced_by(cluster, "web") == "tkc.example.org"
+
+
+@pytest.mark.parametrize(
+    ("number", "policy", "expected"), [(0, "Cluster", "n1"), (2, "Cluster", "n2"), (0, "Local", "n2")]
+)
+def test_of_several_nodes_the_one_announces_whose_hash_is_lowest(
+    cluster: LabCluster, number: int, policy: str, expected: str
+) -> None:
+    """Of name and address, so that not all are announced by one; with policy Local, of those with an endpoint."""
+    address = f"192.168.191.20{number}"
+    microk8s(cluster, "enable", f"metallb:{RANGE}")
+    for place in (1, 2):
+        cluster.act(partial(cluster.api.add_node, f"n{place}", address=f"192.168.191.{place}"))
+    cluster.do(cluster.api.settled())
+    label = {"metadata": {"labels": {"node.kubernetes.io/exclude-from-external-load-balancers": "true"}}}
+    service(cluster, "web", loadBalancerIP=address, externalTrafficPolicy=policy)
+    serve(cluster, "web", "n2")
+
+    with cluster.broken(NODE, label):
+        assert announced_by(cluster, "web") == expected
+
+
+def test_a_pool_may_be_asked_for_or_be_left_to_those_who_do(cluster: LabCluster) -> None:
+    """autoAssign: false keeps a pool for services that name it."""
+    microk8s(cluster, "enable", f"metallb:{RANGE}")
+    kept = {"addresses": ["10.9.9.9/32"], "autoAssign": False}
+    metadata = {"name": "a-kept", "namespace": "metallb-system"}
+    cluster.add({"apiVersion": POOL[0], "kind": POOL[1], "metadata": metadata, "spec": kept})
+
+    assert service(cluster, "any") == ["192.168.191.200"]
+    assert service(cluster, "asks", {"metallb.io/address-pool": "a-kept"}) == ["10.9.9.9"]
+    assert service(cluster, "errs", {"metallb.io/address-pool": "nobody"}) == []
+    assert 'AllocationFailed: Failed to allocate IP for "default/errs": unknown pool "nobody"' in events(cluster)

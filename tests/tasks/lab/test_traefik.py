@@ -358,14 +358,15 @@ def test_curl_trusts_the_one_certificate_it_is_given(cluster: LabCluster) -> Non
 
 
 def test_curl_says_why_nobody_answers(cluster: LabCluster) -> None:
-    """An unknown name, an address nobody has, one that nobody announces, no pods: each with curl's own status."""
+    """An unknown name; an address that nobody has or announces, in one's own network and elsewhere; no pods."""
     advertisement = ("metallb.io/v1beta1", "L2Advertisement", "default-advertise-all-pools", "metallb-system")
     page = f"http://{ADDRESS}/"
 
     assert curl(cluster, "https://nowhere.example.net/").status == 6
-    assert curl(cluster, "http://192.168.191.250/").status == 28
+    assert curl(cluster, "http://192.168.191.250/").status == 7
+    assert curl(cluster, "http://203.0.113.9/").status == 28
     with cluster.broken(advertisement, None):
-        assert curl(cluster, page).status == 28
+        assert curl(cluster, page).status == 7
         assert curl(cluster, page, host="tkc").status == 0
     with cluster.broken(("v1", "Service", NAME, "edge"), {"spec": {"selector": {"app": "nobody"}}}):
         assert curl(cluster, page).status == 7
