@@ -59,3 +59,35 @@ def test_our_own_are_well_formed() -> None:
         sources, unproven = read_in(ROOT / folder)
         assert all(read.path and read.ref for read in sources)
         assert all(len(u.what) > 20 for u in unproven)
+
+
+_OWN = {
+    "thinkube_nornir/lab": {
+        *("__init__.py", "client.py", "control.py", "emulation.py", "files.py", "ground.py", "host.py", "kernel.py"),
+        *("link.py", "process.py", "request.py", "root.py", "server.py", "snapshot.py", "sources.py", "spawner.py"),
+        *("ssh.py", "tools.py", "warden.py", "kube/controllers.py", "kube/objects.py", "kube/snapshot.py"),
+    },
+    "tasks/lab": {
+        *("__init__.py", "background.py", "charts/__init__.py", "initial.py", "issuing/__init__.py"),
+        *("microk8s/__init__.py", "snapshots.py", "state.py", "tool.py", "traefik/__init__.py", "traefik/front.py"),
+    },
+}
+"""The lab's own workings: modules that answer for nothing real."""
+_BRANCHES = {"HEAD", "dev", "develop", "main", "master", "trunk"}
+
+
+@pytest.mark.parametrize("folder", sorted(_OWN))
+def test_whatever_answers_for_something_real_says_where_that_was_read(folder: str) -> None:
+    """Or what nobody could read. Who adds a module says either, or names it above."""
+    sources, unproven = read_in(ROOT / folder)
+    speak = {read.file for read in sources} | {one.file for one in unproven}
+    silent = {path for path in (ROOT / folder).rglob("*.py") if path not in speak}
+
+    assert {str(path.relative_to(ROOT / folder)) for path in silent} == _OWN[folder]
+
+
+def test_a_source_is_read_at_a_release_or_commit() -> None:
+    """What a branch holds today is not what was read."""
+    for folder in ("tasks", "thinkube_nornir"):
+        sources, _ = read_in(ROOT / folder)
+        assert [read for read in sources if read.ref in _BRANCHES] == []
