@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from nornir.core.task import Result, Task
 
-from tasks.microk8s import SNAP, ours
+from tasks.microk8s import SNAP
 from thinkube_nornir.command import Completed, Fact, File
-from thinkube_nornir.context import context
+from thinkube_nornir.context import context, ours
 from thinkube_nornir.errors import DeadlinePassed
 from thinkube_nornir.outcome import skipped, unchanged
 from thinkube_nornir.remote import put, read, restore, wait_until
@@ -62,6 +62,6 @@ def await_applied(task: Task) -> Result:
     return unchanged(task, "the launch configuration is applied")
 
 
-def remove(task: Task) -> Result:
+def restore_launch_configuration(task: Task) -> Result:
     """What was there before is put back."""
     return restore(task, PATH)

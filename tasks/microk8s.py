@@ -13,7 +13,7 @@ from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS, STATUS_TIMEOUT
 from tasks.node_facts import group, snap, units
 from tasks.snapd import await_idle, order
 from thinkube_nornir.cluster.kubeconfig import parse
-from thinkube_nornir.context import context, setting
+from thinkube_nornir.context import context, ours, setting
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, obtain, read, run, undo
@@ -51,11 +51,6 @@ _KEEPS_VOLUMES = "hostpath-storage"
 
 Source: canonical/microk8s-core-addons@1.35 addons/hostpath-storage/disable
 """
-
-
-def ours(task: Task, key: str) -> bool:
-    """Whether the journal says that we made this change on the task's host."""
-    return context(task).ledger.ours(task.host.name, key) is not None
 
 
 def units_of(*, worker: bool) -> tuple[str, ...]:

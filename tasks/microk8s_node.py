@@ -9,11 +9,11 @@ from nornir.core.task import Result, Task
 from tasks import microk8s, microk8s_leftovers
 from tasks.control_plane import expect, internal_ip, is_ready, name_of, registered_node, unready_because
 from tasks.kubernetes_distribution import DISTRIBUTION
-from tasks.microk8s import GROUP, KUBELET_LINK, ROOT, SNAP, SNAP_KEY, ours
+from tasks.microk8s import GROUP, KUBELET_LINK, ROOT, SNAP, SNAP_KEY
 from tasks.microk8s_facts import KUBELET_TARGET, ROOT_FOLDER
 from tasks.node_facts import HOSTNAME, MOUNTS
 from thinkube_nornir.command import Fact
-from thinkube_nornir.context import context, setting
+from thinkube_nornir.context import context, ours, setting
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, undo
 

@@ -11,10 +11,10 @@ import base64
 from nornir.core.task import Result, Task
 
 from tasks import microk8s
-from tasks.microk8s import SNAP, SNAP_KEY, ours
+from tasks.microk8s import SNAP, SNAP_KEY
 from tasks.microk8s_facts import arguments, arguments_file, values_of, with_values
 from thinkube_nornir.command import File
-from thinkube_nornir.context import context, setting
+from thinkube_nornir.context import context, ours, setting
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import put, read, undo
 

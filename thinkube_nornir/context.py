@@ -129,6 +129,11 @@ def known(task: Task, fact: Fact[T]) -> Mapping[str, T]:
     return {host: values[fact] for host, values in list(context(task).facts.items()) if fact in values}
 
 
+def ours(task: Task, key: str) -> bool:
+    """Whether the change of this key, on the step's host, is ours and not undone."""
+    return context(task).ledger.ours(task.host.name, key) is not None
+
+
 def setting(task: Task, name: str, default: Any = _REQUIRED) -> Any:
     """A value from the inventory for this host: its own, else its groups', else the defaults.
 

@@ -98,10 +98,6 @@ def restore_addons(task: Task) -> Result:
     return all_of(task, *results)
 
 
-def restore_launch_configuration(task: Task) -> Result:
-    return launch.remove(task)
-
-
 def _setup_facts(task: Task) -> tuple[Fact[Any], ...]:
     user = setting(task, "system_username")
     return (SNAP, SNAPD_WORK, STATUS, microk8s.GROUP, account(user), *map(arguments, ARGUMENTS))
@@ -154,7 +150,7 @@ COMPONENT = Component(
         restore_addons,
         restore_node_address,
         *node.REMOVAL,
-        restore_launch_configuration,
+        launch.restore_launch_configuration,
         facts=node.removal_facts,
     ),
 )

@@ -26,7 +26,7 @@ from tasks.control_plane import (
     own_node,
 )
 from tasks.kubernetes_distribution import DISTRIBUTION
-from tasks.microk8s import MEMBERSHIP_KEY, SNAP, ours
+from tasks.microk8s import MEMBERSHIP_KEY, SNAP
 from tasks.microk8s_facts import CLUSTERED, COMMAND, CONTROL_PLANES
 from tasks.node_facts import HOSTNAME, SNAPD_WORK
 from tasks.node_preconditions import PRECONDITIONS
@@ -35,7 +35,7 @@ from tasks.snapd import await_idle
 from thinkube_nornir.cluster import condition_true, current_pods, node_ready, wait_all
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, step
-from thinkube_nornir.context import context, setting
+from thinkube_nornir.context import context, ours, setting
 from thinkube_nornir.errors import ClusterError, CommandFailed, Refused
 from thinkube_nornir.outcome import all_of, changed, skipped, unchanged
 from thinkube_nornir.remote import change, read, undo
@@ -208,10 +208,6 @@ def _control_plane_is_gone(task: Task) -> bool:
         return False
 
 
-def restore_launch_configuration(task: Task) -> Result:
-    return launch.remove(task)
-
-
 def _remove_node(task: Task, registered: Object, *options: str) -> Result:
     name = name_of(registered)
     with asking_control_plane(task) as control:
@@ -263,7 +259,7 @@ COMPONENT = Component(
         leave_cluster,
         step(remove_registration, token=MEMBERSHIP_TOKEN),
         *node.REMOVAL,
-        restore_launch_configuration,
+        launch.restore_launch_configuration,
         facts=node.removal_facts,
     ),
 )

@@ -21,12 +21,10 @@ from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.ledger import Change
 from thinkube_nornir.remote.exchange import accepted, exchange
 
-NOT_RECORDED = 73
-"""Exit status (EX_CANTCREAT) of a change that was not made because its record could not be written."""
-
 _FOLDERS = {True: "part=/var/lib/thinkube-nornir\n", False: "part=$HOME/.thinkube-nornir\n"}  # by root
 
 
+# 73, EX_CANTCREAT: the change was not made, because its record could not be written.
 # `read` takes the record's line byte by byte and leaves the rest of stdin to the program. A record that is there
 # already holds the first former state, and is kept; one without its newline was cut off before its change began.
 SAVE = r"""
