@@ -16,7 +16,8 @@ from thinkube_nornir.command import Command, Completed
 from thinkube_nornir.remote.shell import Shell
 
 SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "ash"]}
-each_shell = pytest.mark.parametrize("kind", SHELLS)
+KINDS = [pytest.param(kind, marks=[pytest.mark.tools] if kind == "busybox" else []) for kind in SHELLS]
+each_shell = pytest.mark.parametrize("kind", KINDS)
 
 
 class LocalChannel:

@@ -167,6 +167,7 @@ assert before == saved()
 """
 
 
+@pytest.mark.tools
 @pytest.mark.parametrize("tool", ["iptables-nft", "iptables-legacy"])
 def test_a_real_iptables_is_left_as_it_was(tool: str) -> None:
     """Where the machine has it: others' rules come out to the letter; and the lab's iptables saves the same as it."""

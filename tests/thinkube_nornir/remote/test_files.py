@@ -12,7 +12,7 @@ import pytest
 from nornir.core.task import Result
 
 from tests.fake_host import FakeHost
-from tests.local_shell import SHELLS, LocalHost
+from tests.local_shell import KINDS, LocalHost
 from thinkube_nornir.command import Command, Completed, File
 from thinkube_nornir.errors import CommandFailed, Refused, ThinkubeError
 from thinkube_nornir.outcome import Outcome, outcome_of
@@ -40,7 +40,7 @@ class LocalDoor(FakeHost):
         return self.local.execute(moved, timeout=timeout, cancelled=cancelled)
 
 
-@pytest.fixture(params=list(SHELLS))
+@pytest.fixture(params=KINDS)
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalDoor]:
     host = LocalDoor(request.param, tmp_path / ".thinkube-nornir")
     yield host

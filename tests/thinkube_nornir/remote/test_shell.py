@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.local_shell import SHELLS, LocalChannel, LocalHost, each_shell
+from tests.local_shell import KINDS, LocalChannel, LocalHost, each_shell
 from thinkube_nornir.command import Command
 from thinkube_nornir.errors import ThinkubeError, Unreachable
 from thinkube_nornir.remote.shell import Lost, Shell, TimedOut
@@ -21,7 +21,7 @@ from thinkube_nornir.secret import Secret
 ARGUMENT = st.binary(max_size=40).filter(lambda data: b"\0" not in data)
 
 
-@pytest.fixture(scope="module", params=list(SHELLS))
+@pytest.fixture(scope="module", params=KINDS)
 def host(request: pytest.FixtureRequest) -> Iterator[LocalHost]:
     host = LocalHost(request.param)
     yield host
