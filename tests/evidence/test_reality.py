@@ -16,7 +16,8 @@ from thinkube_nornir.lab.sources import read_in
 
 ROOT = Path(__file__).parents[2]
 PROOFS = ("real", "upstream's data", "emulated from source", "unproven")
-_SOURCE = re.compile(r"[\w.-]+/[\w.-]+@\S+ \S+")
+_SOURCES = re.compile(r"([\w.-]+/[\w.-]+@[^\s;,]+) ([^\s;,]+(?:, (?![^\s,]+@)[^\s;,]+)*)")
+"""`OWNER/REPOSITORY@REF PATH, PATH`, several with a comma or a semicolon between them."""
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,23 @@ def test_each_row_says_how_it_is_known(row: Row) -> None:
     for proof in row.proofs:
         assert proof.partition(":")[0] in PROOFS, proof
     if "emulated from source" in row.proofs:
-        assert _SOURCE.search(row.source), "which source?"
+        assert _SOURCES.search(row.source), "which source?"
     if "unproven" not in row.proofs:
         assert row.source, "where is it known from?"
 
 
-def test_the_sources_of_the_table_are_those_of_the_emulation() -> None:
-    """A repository that the table names was read: some module of the lab or of the product says so."""
-    read = {source.repository for folder in ("tasks", "thinkube_nornir") for source in read_in(ROOT / folder)[0]}
-    named = {found.partition("@")[0] for row in ROWS for found in _SOURCE.findall(row.source)}
+def test_the_sources_of_the_table_were_read() -> None:
+    """Each file that it names is one that a module of the lab or of the product says to have been read, at that ref."""
+    read = {
+        (f"{source.repository}@{source.ref}", source.path)
+        for folder in ("tasks", "thinkube_nornir")
+        for source in read_in(ROOT / folder)[0]
+    }
+    named = {(found[1], path) for row in ROWS for found in _SOURCES.finditer(row.source) for path in _paths(found)}
 
+    assert len(named) > 30
     assert named - read == set()
+
+
+def _paths(found: re.Match[str]) -> list[str]:
+    return [path for path in found[2].split(", ") if path]
