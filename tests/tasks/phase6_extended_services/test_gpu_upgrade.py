@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.light_lab import eventually
 from tests.tasks.phase6_extended_services.gpu_faults import OFFER, POD, TOOLKIT
 from tests.tasks.phase6_extended_services.gpu_lab import GPU, TEMPLATE, GpuLab
 
@@ -150,7 +151,8 @@ def test_rollback_gives_the_owner_the_former_release(upgraded: GpuLab) -> None:
     assert crd_release(upgraded) == OLD
     listed = upgraded.ssh("tkc", f"{HELM} list -A -o json").text
     assert [(r["chart"], r["status"]) for r in json.loads(listed)] == [(f"gpu-operator-{OLD}", "deployed")]
-    assert "nvidia-container-runtime" in upgraded.ssh("tkw1", f"grep -A9 -F runtimes.nvidia] {TEMPLATE}").text
+    written = f"grep -A9 -F runtimes.nvidia] {TEMPLATE} || true"  # once its pods are back on a node that is Ready again
+    assert eventually(lambda: "nvidia-container-runtime" in upgraded.ssh("tkw1", written).text)
 
 
 def test_definitions_that_an_operator_left_are_renewed(upgraded: GpuLab) -> None:
