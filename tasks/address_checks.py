@@ -66,7 +66,8 @@ def ingresses_are_in_the_pool(hosts: Hosts) -> Iterator[Mistake]:
         for name, address in found.items():
             at = name if name in host.settings else RANGE
             if not first <= IPv4Address(address) <= last:
-                yield Mistake(f"{name} {address} is outside {RANGE} {first}-{last}", "", host.name, at)
+                fix = "" if name in host.settings else "with `knative: true` the range needs a second address"
+                yield Mistake(f"{name} {address} is outside {RANGE} {first}-{last}", fix, host.name, at)
         if len(set(found.values())) < len(found):
             what = f"both ingresses have {found[INGRESSES[0]]}"
             at = next((name for name in reversed(INGRESSES) if name in host.settings), RANGE)
