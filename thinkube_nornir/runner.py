@@ -182,7 +182,7 @@ class GraphRunner:
             return f"{node.host} is unreachable"
         for need in sorted(node.needs):
             if need in self._blocked or outcome_of(self.results[need]) is Outcome.FAILED:
-                return f"needs {self._root(need)}, which failed"
+                return f"needs {self._cause(self._root(need))}"
         return ""
 
     def _not_rehearsed(self, node: Node) -> str:
@@ -199,6 +199,10 @@ class GraphRunner:
                 break
             seen = causes[0]
         return seen
+
+    def _cause(self, root: str) -> str:
+        host = self.plan.by_id[root].host
+        return f"{root}, and {host} is unreachable" if host in self._unreachable else f"{root}, which failed"
 
     def _failed(self, node: str) -> bool:
         return node in self.results and outcome_of(self.results[node]) is Outcome.FAILED
