@@ -18,7 +18,7 @@ from thinkube_nornir.lab.snapshot import disk_state
 from thinkube_nornir.lab.tools import script
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
-_GRACE = 1.0
+_GRACE = 5.0
 """Seconds between SIGHUP and SIGKILL when a connection is lost."""
 
 

@@ -50,12 +50,12 @@ END
 _REPLACE = r"""
 replace() {  # stdin becomes $path: mode $1, owner $2 (empty: as created), SHA-256 $3
   temporary=$(mktemp "${path%/*}/.thinkube.XXXXXX") || exit 1
-  trap 'rm -f "$temporary"' EXIT; trap 'exit 143' HUP TERM
+  trap 'rm -f "$temporary"' EXIT; trap 'exit 143' HUP TERM PIPE
   cat >"$temporary" && now=$(sha256sum <"$temporary") || exit 1
   [ "${now%% *}" = "$3" ] || { echo "the content did not arrive whole: no space left for it?" >&2; exit 1; }
   { [ -z "$2" ] || chown "$2" "$temporary"; } && chmod "$1" "$temporary" &&
     sync "$temporary" && mv -fT "$temporary" "$path" || exit 1
-  trap - EXIT HUP TERM
+  trap - EXIT HUP TERM PIPE
 }
 """
 
@@ -64,7 +64,8 @@ replace() {  # stdin becomes $path: mode $1, owner $2 (empty: as created), SHA-2
 # beside each one's place, moded and owned as they shall be: tar never follows a link, nor makes a file wider than
 # wanted for a moment, and fails when the archive is cut or the disk is full; the folders are in the archive, because
 # tar then removes a link that somebody put there. No file takes its place before all are on the disk; mv renames, one
-# program for each folder. Output: for each file, whether it took its place.
+# program for each folder. Output: for each file, whether it took its place. A controller that is gone does not read it:
+# without a trap for PIPE the shell would end at that without clearing up.
 WRITE = (
     SAVE
     + r"""
@@ -95,7 +96,7 @@ place() {  # those of the paths that are in folder $1
 }
 is_staged() { [ -f "${1%/*}/.thinkube.$suffix/${1##*/}" ]; }
 trap 'clear "$@"' EXIT
-trap 'exit 143' HUP TERM
+trap 'exit 143' HUP TERM PIPE
 tar "$options" - && staged sync "$@" || exit 1
 status=0
 for one do ! is_staged "$one" || place "${one%/*}" "$@" || { status=1; break; }; done

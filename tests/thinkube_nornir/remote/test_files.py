@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from nornir.core.task import Result
 
 from tests.fake_host import FakeHost
-from tests.local_shell import KINDS, LocalHost
+from tests.local_shell import KINDS, SHELLS, LocalHost
 from thinkube_nornir.command import Command, Completed, File
 from thinkube_nornir.errors import CommandFailed, Refused, ThinkubeError
 from thinkube_nornir.outcome import Outcome, outcome_of
@@ -26,6 +28,7 @@ class LocalDoor(FakeHost):
 
     def __init__(self, kind: str, part: Path) -> None:
         super().__init__()
+        self.kind = kind
         self.part = part
         self.local = LocalHost(kind, {"HOME": str(part.parent)})
 
@@ -402,3 +405,32 @@ def test_only_plain_absolute_paths(path: str) -> None:
 
     assert isinstance(host.apply(lambda task: put(task, File(path, b""))).exception, ThinkubeError)
     assert host.trips == []
+
+
+def test_an_answer_that_nobody_reads_leaves_nothing_behind(host: LocalDoor, tmp_path: Path) -> None:
+    """The controller is gone before the script says what it did: the file is there, and no staging folder beside it."""
+    path, ended = tmp_path / "folder" / "file", []
+
+    def unread(commands: Sequence[Command], **_: object) -> list[Completed]:
+        answers = []
+        for command in commands:
+            reader, writer = os.pipe()
+            os.close(reader)
+            argv = [*SHELLS[host.kind], *command.argv[1:]]
+            done = subprocess.run(
+                argv, input=command.stdin, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=30,
+                env={**os.environ, "HOME": str(tmp_path)}, restore_signals=True,
+            )  # fmt: skip
+            os.close(writer)
+            ended.append(done.returncode)
+            answers.append(Completed(command, done.returncode, b"", done.stderr))
+        return answers
+
+    looked = host.execute
+    host.execute = lambda commands, **how: (  # type: ignore[method-assign]
+        unread(commands) if commands[0].argv[3] == "thinkube:write" else looked(commands, **how)
+    )
+    write(host, File(str(path), b"new", 0o600, owner=None))
+
+    assert ended == [143]
+    assert listing(path.parent) == ["file"]
