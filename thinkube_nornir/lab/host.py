@@ -18,7 +18,7 @@ from thinkube_nornir.lab.snapshot import disk_state
 from thinkube_nornir.lab.tools import script
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
-_GRACE = 5.0
+_GRACE = 2.0
 """Seconds between SIGHUP and SIGKILL when a connection is lost."""
 
 
@@ -37,10 +37,12 @@ class Session:
         self._host.order({"do": "kill", "id": self._number, "signal": signum})
 
     async def hang_up(self) -> None:
-        """What happens when the connection is gone: SIGHUP, and SIGKILL for what does not end by it."""
+        """What happens when the connection is gone: SIGHUP, and SIGKILL for what does not end by it.
+
+        The shell that a client talks to ends at once; a script that it runs may have something to clear up.
+        """
         self.kill(signal.SIGHUP)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self.ended), _GRACE)
+        await asyncio.sleep(_GRACE)
         self.kill(signal.SIGKILL)
         await self.ended
 

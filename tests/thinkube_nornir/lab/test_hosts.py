@@ -173,3 +173,13 @@ def test_the_machines_own_python_cannot_be_changed(lab: RunningLab) -> None:
 
     assert lab.ssh("tkc", f"ls {folder}/bin/python3").status == 0
     assert not (folder / "written-by-a-lab-host").exists()
+
+
+def test_a_script_may_clear_up_when_its_connection_is_lost(lab: RunningLab) -> None:
+    """The shell above it ends at SIGHUP, at once; the script has its time, and nothing of the session stays."""
+    script = "trap 'sleep 0.5; rm /tmp/unfinished; exit 143' HUP; touch /tmp/unfinished; while :; do sleep 0.1; done"
+    with lab.connected("tkc") as client:
+        client.exec_command(f'sh -c "{script}" & wait')
+        assert eventually(lambda: lab.ssh("tkc", "test -e /tmp/unfinished").status == 0)
+
+    assert eventually(lambda: lab.ssh("tkc", "test -e /tmp/unfinished").status == 1)
