@@ -23,7 +23,7 @@ from thinkube_nornir import __version__
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.evidence.recorder import Entry
 from thinkube_nornir.evidence.scrub import scrub, scrub_body
-from thinkube_nornir.reporting.report import as_dict
+from thinkube_nornir.reporting.json_report import as_dict
 
 if TYPE_CHECKING:
     from nornir.core.inventory import Inventory

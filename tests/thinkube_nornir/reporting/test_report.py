@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 from tests.fake_run import failed, record, row
 from thinkube_nornir.errors import ConfigError
 from thinkube_nornir.outcome import Outcome
+from thinkube_nornir.reporting.html_report import as_html
+from thinkube_nornir.reporting.json_report import as_dict, as_json
+from thinkube_nornir.reporting.junit_report import as_junit
+from thinkube_nornir.reporting.markdown_report import as_markdown
 from thinkube_nornir.reporting.record import Record
-from thinkube_nornir.reporting.report import WRITERS, as_dict, as_html, as_json, as_junit, as_markdown, write
+from thinkube_nornir.reporting.report import WRITERS, write
 from thinkube_nornir.reporting.terminal import clean
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "report.schema.json").read_text())
