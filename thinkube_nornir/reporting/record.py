@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Literal
 
 from thinkube_nornir.outcome import Outcome, error_of, outcome_of
@@ -56,6 +58,12 @@ class Row:
     """Seconds."""
     failure: Failure | None = None
     prerequisite: bool = False
+    needs: tuple[str, ...] = ()
+    """Ids of the rows that had to end before this one could start."""
+    limited_by: str = ""
+    """The concurrency limit that it shares with other steps: `join`."""
+    about: str = ""
+    """What the step's docstring says first; empty without one."""
 
     @property
     def word(self) -> str:
@@ -171,6 +179,9 @@ def row(node: Node, result: Result | None, started: float | None = None) -> Row:
         "host": node.host,
         "prerequisite": node.prerequisite,
         "started": started,
+        "needs": tuple(sorted(node.needs | node.after)),
+        "limited_by": node.step.token or "",
+        "about": _first_sentence(node.step.function.__doc__),
     }
     if result is None:
         return Row(**where, outcome=None, message="planned, and never reported")
@@ -183,6 +194,12 @@ def row(node: Node, result: Result | None, started: float | None = None) -> Row:
         duration=float(getattr(result, "duration", 0.0) or 0.0),
         failure=failure,
     )
+
+
+def _first_sentence(docstring: str | None) -> str:
+    """Of the first paragraph, on one line."""
+    paragraph = " ".join(cleandoc(docstring or "").partition("\n\n")[0].split())
+    return clean(re.split(r"(?<=[.!?])\s", paragraph, maxsplit=1)[0])
 
 
 def _failure(result: Result) -> Failure | None:

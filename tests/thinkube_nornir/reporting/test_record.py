@@ -7,12 +7,15 @@ import threading
 
 import pytest
 from nornir.core.inventory import Host
-from nornir.core.task import Result
+from nornir.core.task import Result, Task
 
 from tests.fake_run import complete, failed, plan, record, row
+from thinkube_nornir.component import Step
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import Outcome
+from thinkube_nornir.plan import Node
 from thinkube_nornir.reporting.record import Collector, Row
+from thinkube_nornir.reporting.record import row as row_of
 from thinkube_nornir.secret import Secret
 
 SETUP = row("install", chain="setup", outcome=Outcome.CHANGED)
@@ -119,3 +122,30 @@ def test_collector_hears_many_threads() -> None:
         thread.join()
 
     assert record(*collector.rows(graph)).counts == {"unchanged": 2000}
+
+
+def test_a_row_knows_what_it_waited_for_and_what_its_step_is_about() -> None:
+    """Needs and orders alike, the concurrency limit, and the first sentence that the step's author wrote."""
+
+    def join_cluster(task: Task) -> Result:
+        """Join with one token per
+        attempt. The token is burnt by a failure.
+
+        More for developers.
+        """
+        return Result(task.host)
+
+    node = Node(
+        "b", "phase5.w", "setup", Step(join_cluster, token="join"), "tkw1", None, frozenset("a"), frozenset("0")
+    )
+
+    made = row_of(node, None)
+
+    assert made.needs == ("0", "a")
+    assert made.limited_by == "join"
+    assert made.about == "Join with one token per attempt."
+
+
+def test_a_step_without_docstring_is_about_nothing() -> None:
+    """Its name says it."""
+    assert row_of(plan("install").nodes[0], None).about == ""
