@@ -5,3 +5,6 @@ PHASES = ("phase5_core_services", "phase6_extended_services")
 
 SETTINGS = "settings"
 """The module with the SCHEMA of all settings; a name, so that finding components does not import pydantic."""
+
+TOPOLOGY = "topology"
+"""The module that knows hosts, networks and cluster, for reports; a name, likewise."""

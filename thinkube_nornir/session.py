@@ -26,6 +26,7 @@ from thinkube_nornir.recall import concerned, recall, refuse_while_needed
 from thinkube_nornir.reporting.logs import logging_to
 from thinkube_nornir.reporting.node_log import NodeLog
 from thinkube_nornir.reporting.record import Collector, Record
+from thinkube_nornir.reporting.topology import Topology, topology_of
 from thinkube_nornir.runner import carry_out
 from thinkube_nornir.settings.yaml_source import shown
 
@@ -87,6 +88,7 @@ class Session:
     context: Context
     journal: Journal
     emulated: tuple[str, ...]
+    topology: Topology | None = None
 
     def refuse_while_needed(self) -> None:
         """Raise ConfigError when something of ours, as journal and hosts know it, stands on what is to go."""
@@ -130,6 +132,7 @@ class Session:
             duration=time.monotonic() - clock,
             interrupted=result.interrupted,
             log=shown(self.project.config.logging.log_file),
+            topology=self.topology,
         )
         self.journal.finish_run(run_id, _IN_JOURNAL.get(record.verdict, record.verdict))
         return record
@@ -151,6 +154,7 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
         stack.enter_context(logging_to(config.logging.log_file, "DEBUG" if request.debug else config.logging.level))
         if request.alters:
             stack.enter_context(lock.hold(config.state, f"{request.verb} {' '.join(request.selection)}"))
+        topology = topology_of(project.catalog.package, project.inventory)
         project, scope, emulated = _at_target(project, say)
         prepare_connections(project.inventory, project.config, project.secrets)
         database = stack.enter_context(closing(_database(config)))
@@ -165,7 +169,7 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
         )
         nornir = Nornir(inventory=project.inventory, data=GlobalState(dry_run=request.dry_run))
         stack.callback(_close_connections, nornir, context)
-        session = Session(request, project, plan, nornir, context, Journal(database, scope), emulated)
+        session = Session(request, project, plan, nornir, context, Journal(database, scope), emulated, topology)
         if request.verb == "rollback":
             session.refuse_while_needed()
         yield session

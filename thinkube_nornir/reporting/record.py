@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nornir.core.task import AggregatedResult, MultiResult, Result, Task
 
     from thinkube_nornir.plan import Node, Plan
+    from thinkube_nornir.reporting.topology import Topology
 
 Verdict = Literal["green", "failed", "pending", "interrupted"]
 
@@ -97,6 +98,9 @@ class Record:
     duration: float = 0.0
     interrupted: bool = False
     log: str = ""
+    topology: Topology | None = None
+    next_command: str = ""
+    """What the operator would type now; empty when there is nothing."""
 
     @cached_property
     def counts(self) -> Counter[str]:
