@@ -8,3 +8,6 @@ SETTINGS = "settings"
 
 TOPOLOGY = "topology"
 """The module that knows hosts, networks and cluster, for reports; a name, likewise."""
+
+CONCURRENCY = {"join": 1, "reboot": 1}
+"""How many steps may hold each concurrency limit at once; config.yaml's `tokens` goes before it."""

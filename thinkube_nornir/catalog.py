@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -13,6 +11,7 @@ from types import ModuleType
 
 from thinkube_nornir.component import Component
 from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.task_modules import import_module, import_package
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,8 @@ class Entry:
     phase: str
     """`phase5`."""
     component: Component
+    file: Path = Path()
+    """The module that declares it."""
 
 
 @dataclass(frozen=True)
@@ -66,56 +67,86 @@ def load(folder: Path) -> Catalog:
     """Import the tasks package at `folder` and read its phases and components.
 
     Raises:
-        ConfigError: no such folder, no PHASES, a module without COMPONENT, an unknown need, a cycle.
+        ConfigError: no such folder; no PHASES; a phase's folder that PHASES does not name, or that is not there; a
+            module that cannot be imported or has no COMPONENT; an unknown need; a cycle.
     """
-    package = _import_package(folder)
-    phases = getattr(package, "PHASES", None)
-    if phases is None:
-        raise ConfigError([Problem(f"{folder.name}/__init__.py", "PHASES is missing: the phases' folders, in order")])
-    found = [_phase_entries(folder, phase) for phase in phases]
+    package = import_package(folder)
+    found = [_phase_entries(folder, phase) for phase in _phases(folder, package)]
     every = {entry.name: entry for entries in found for entry in entries}
     _refuse_unknown_needs(folder, every)
     return Catalog(tuple(entry for entries in found for entry in _sorted(folder, entries)), package)
 
 
-def _import_package(folder: Path) -> ModuleType:
-    if not (folder / "__init__.py").is_file():
-        raise ConfigError([Problem(str(folder), "is not a tasks folder: it has no __init__.py")])
-    loaded = sys.modules.get(folder.name)
-    if loaded is not None and Path(loaded.__file__ or "").parent != folder:
-        for name in [n for n in sys.modules if n == folder.name or n.startswith(f"{folder.name}.")]:
-            del sys.modules[name]
-    if str(folder.parent) not in sys.path:
-        sys.path.insert(0, str(folder.parent))
-    importlib.invalidate_caches()
-    return importlib.import_module(folder.name)
+def _phases(folder: Path, package: ModuleType) -> Sequence[str]:
+    """PHASES, when it names exactly the folders there are, each with a short name of its own."""
+    where = f"{folder.name}/__init__.py"
+    phases = getattr(package, "PHASES", None)
+    if not isinstance(phases, list | tuple):
+        raise ConfigError([Problem(where, "PHASES is missing: a tuple with the phases' folders, in order")])
+    problems = [
+        Problem(where, f"PHASES names {phase}, which is no folder here")
+        for phase in phases
+        if not (folder / phase).is_dir()
+    ]
+    problems += [
+        Problem(f"{folder.name}/{path.name}", "is a phase's folder, and PHASES does not name it", f"add it in {where}")
+        for path in sorted(folder.glob("phase[0-9]*"))
+        if path.is_dir() and path.name not in phases and any(path.glob("[!_]*.py"))
+    ]
+    short = [_short(phase) for phase in phases]
+    problems += [
+        Problem(where, f"PHASES has more than one folder for {name}") for name in set(short) if short.count(name) > 1
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return phases
+
+
+def _short(phase: str) -> str:
+    """`phase5` for `phase5_core_services`."""
+    return phase.partition("_")[0]
 
 
 def _phase_entries(folder: Path, phase: str) -> list[Entry]:
-    if not (folder / phase).is_dir():
-        raise ConfigError([Problem(f"{folder.name}/__init__.py", f"PHASES names {phase}, which is no folder here")])
     modules = sorted(p.stem for p in (folder / phase).glob("[!_]*.py"))
     return [_entry(folder, phase, module) for module in modules]
 
 
 def _entry(folder: Path, phase: str, name: str) -> Entry:
-    module = importlib.import_module(f"{folder.name}.{phase}.{name}")
+    module = import_module(folder, f"{folder.name}.{phase}.{name}")
     component = getattr(module, "COMPONENT", None)
     if not isinstance(component, Component):
-        raise ConfigError([Problem(f"{folder.name}/{phase}/{name}.py", "declares no COMPONENT")])
-    short = phase.partition("_")[0]
-    return Entry(f"{short}.{name}", short, component)
+        fix = "a component declares it; a module of helpers has a name that begins with _"
+        raise ConfigError([Problem(f"{folder.name}/{phase}/{name}.py", "declares no COMPONENT", fix)])
+    return Entry(f"{_short(phase)}.{name}", _short(phase), component, folder / phase / f"{name}.py")
 
 
-def _refuse_unknown_needs(folder: Path, every: dict[str, Entry]) -> None:
+def _refuse_unknown_needs(folder: Path, every: Mapping[str, Entry]) -> None:
+    steps = {f"{e.name}.{step.name}" for e in every.values() for chain in e.component.chains for step in chain.steps}
     problems = [
-        _unknown(need, list(every), where=f"{folder.name}: {entry.name} needs")
+        _unknown(need, list(every), _line(folder, entry, need), "component")
         for entry in every.values()
         for need in entry.component.needs
         if need not in every
     ]
+    problems += [
+        _unknown(need, sorted(steps), _line(folder, entry, need), "step")
+        for entry in every.values()
+        for chain in entry.component.chains
+        for step in chain.steps
+        for need in step.needs or ()
+        if need not in steps
+    ]
     if problems:
         raise ConfigError(problems)
+
+
+def _line(folder: Path, entry: Entry, name: str) -> str:
+    """Where a component's module has a name: with its line, when it stands there in one piece."""
+    where = f"{entry.file.relative_to(folder.parent)}"
+    lines = entry.file.read_text().splitlines()
+    found = [number for number, line in enumerate(lines, 1) if f'"{name}"' in line or f"'{name}'" in line]
+    return f"{where}:{found[0]}" if found else where
 
 
 def _sorted(folder: Path, entries: list[Entry]) -> list[Entry]:
@@ -137,7 +168,7 @@ def _sorted(folder: Path, entries: list[Entry]) -> list[Entry]:
     return order
 
 
-def _unknown(name: str, names: Sequence[str], where: str = "selection") -> Problem:
+def _unknown(name: str, names: Sequence[str], where: str = "selection", kind: str = "phase or component") -> Problem:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
-    return Problem(where, f"no phase or component is called {name!r}", hint)
+    return Problem(where, f"no {kind} is called {name!r}", hint)

@@ -33,6 +33,11 @@ class Step:
     """A precondition that needs nothing of what other components set up: it is checked before the first change of the
     whole run. See plan.py."""
 
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"a step is a function, not {self.function!r}")
+        _must_be_names("needs of a step", self.needs or ())
+
     @property
     def name(self) -> str:
         return self.function.__name__
@@ -48,6 +53,11 @@ class Chain:
 
     steps: tuple[Step, ...] = ()
     facts: Callable[[Task], tuple[Any, ...]] | None = None
+
+    def __post_init__(self) -> None:
+        names = [step.name for step in self.steps]
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise ValueError(f"a chain has each step once, and {', '.join(twice)} more often")
 
 
 def step(
@@ -88,7 +98,22 @@ class Component:
     preconditions: Chain = field(default_factory=Chain)
     """Checks that must hold before set-up; read-only."""
 
+    @property
+    def chains(self) -> tuple[Chain, ...]:
+        return (self.preconditions, self.setup, self.verify, self.rollback)
+
     def __post_init__(self) -> None:
+        for name in ("preconditions", "setup", "verify", "rollback"):
+            if not isinstance(getattr(self, name), Chain):
+                raise TypeError(f"{self.title}: {name} is a chain(...), not {getattr(self, name)!r}")
+        for name in ("needs", "settings", "secrets"):
+            _must_be_names(f"{self.title}: {name}", getattr(self, name))
         for chain in (self.setup, self.verify, self.rollback):
             if misplaced := [step.name for step in chain.steps if step.early]:
                 raise ValueError(f"{self.title}: early is for preconditions, not for {', '.join(misplaced)}")
+
+
+def _must_be_names(what: str, names: Any) -> None:
+    """A string alone would be taken letter by letter."""
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{what} is a tuple of names, not {names!r}")

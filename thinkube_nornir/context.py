@@ -56,6 +56,7 @@ class StepTask(Task):
         context: Context,
         component: str,
         deadline: float | None = None,
+        read_only: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -63,6 +64,8 @@ class StepTask(Task):
         self.component = component
         self.deadline = deadline
         """On time.monotonic()'s clock; None for no limit of the step as a whole."""
+        self.read_only = read_only
+        """Whether the step is a check, which changes nothing, whatever the verb."""
 
     def copy(self) -> StepTask:
         clone = StepTask(
@@ -76,6 +79,7 @@ class StepTask(Task):
             context=self.context,
             component=self.component,
             deadline=self.deadline,
+            read_only=self.read_only,
             **self.params,
         )
         if hasattr(self, "host"):
@@ -85,6 +89,11 @@ class StepTask(Task):
 
 def context(task: Task) -> Context:
     return _step(task).context
+
+
+def is_read_only(task: Task) -> bool:
+    """Whether the step may not change anything: a check in any verb, and all of a verify run."""
+    return _step(task).read_only or context(task).read_only
 
 
 def component_of(task: Task) -> str:

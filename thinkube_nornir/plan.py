@@ -26,7 +26,8 @@ CHAINS: Mapping[str, tuple[ChainName, ...]] = {
 }
 """Verb to the chains it carries out, in order."""
 
-_CHECKS = ("preconditions", "verify")
+CHECKS: tuple[ChainName, ...] = ("preconditions", "verify")
+"""Chains that change nothing."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class _Part:
 
     @property
     def checks(self) -> bool:
-        return self.chain in _CHECKS
+        return self.chain in CHECKS
 
 
 def _prerequisites(

@@ -102,6 +102,7 @@ def load_project(path: Path, selection: Sequence[str], limit: str = "", *, secre
     Raises:
         ConfigError: every mistake found.
     """
+    from thinkube_nornir.declarations import undeclared_limits, undeclared_settings, with_limits
     from thinkube_nornir.settings.inventory import load_installation
     from thinkube_nornir.settings.schema import load_schema
     from thinkube_nornir.settings.selection import select_hosts
@@ -111,13 +112,17 @@ def load_project(path: Path, selection: Sequence[str], limit: str = "", *, secre
 
     def schema_of(config: Config) -> Schema | None:
         catalogs.append(catalog.load(config.tasks))
-        return load_schema(catalogs[0].package)
+        schema = load_schema(catalogs[0].package)
+        problems.found += undeclared_limits(catalogs[0], config)
+        problems.found += undeclared_settings(catalogs[0], schema) if schema else []
+        return schema
 
     installation = problems.attempt(lambda: load_installation(path, schema_of))
     entries = problems.attempt(lambda: catalogs[0].select(selection)) if catalogs else None
     hosts = problems.attempt(lambda: select_hosts(installation[1], limit or None)) if installation else None
     if installation and entries and hosts and not problems.found:
-        project = Project(installation[0], catalogs[0], installation[1], entries, tuple(hosts))
+        config = with_limits(catalogs[0], installation[0])
+        project = Project(config, catalogs[0], installation[1], entries, tuple(hosts))
         problems.found += missing_settings(project)
         found = problems.attempt(lambda: _secrets(project)) if secrets else {}
         if found is not None and not problems.found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import signal
 import threading
@@ -22,7 +23,7 @@ from thinkube_nornir.component import StepFunction
 from thinkube_nornir.context import Context, StepTask
 from thinkube_nornir.errors import Cancelled, ConfigError, NotRehearsed, ThinkubeError, Unreachable
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped
-from thinkube_nornir.plan import Node, Plan
+from thinkube_nornir.plan import CHECKS, Node, Plan
 from thinkube_nornir.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -93,8 +94,6 @@ class GraphRunner:
     stopping: bool = False
     _blocked: set[str] = field(default_factory=set)
     """Nodes that were not started; what needs them is not started either."""
-    _planned: Counter[str] = field(default_factory=Counter)
-    """In a dry run: component to the number of its promised changes."""
     _unreachable: set[str] = field(default_factory=set)
 
     def run(self, task: Task, hosts: list[Host]) -> AggregatedResult:
@@ -144,8 +143,6 @@ class GraphRunner:
         self.results[node.id] = result
         if isinstance(result.exception, Unreachable):
             self._unreachable.add(node.host)
-        if outcome_of(result) is Outcome.PLANNED:
-            self._planned[node.component] += 1
 
     def _carry_out(self, node: Node, task: Task, host: Host) -> MultiResult:
         step = StepTask(
@@ -157,6 +154,7 @@ class GraphRunner:
             context=self.context,
             component=node.component,
             deadline=time.monotonic() + (node.step.timeout or self.context.config.timeouts.step),
+            read_only=node.chain in CHECKS,
         )
         try:
             return step.start(host)
@@ -226,7 +224,10 @@ class GraphRunner:
             from thinkube_nornir import remote  # the door's libraries load when it is first opened
 
             remote.read(task, *node.facts.facts(task))
-        return node.step.function(task)
+        result = node.step.function(task)
+        if not isinstance(result, Result):
+            raise _no_result(node, result)
+        return result
 
     def _unforeseeable(self, node: Node, task: Task, error: ThinkubeError) -> Result | None:
         """In a dry run, a step cannot look at what an earlier promise would have made; that is no failure."""
@@ -238,15 +239,23 @@ class GraphRunner:
         return skipped(task, f"cannot be foreseen: {_changes(planned)} only planned ({error.what})")
 
     def _promised(self, node: Node) -> int:
-        """Promised changes of this node's component and of all that it needs, directly or not."""
-        components, seen = {node.component}, {node.id}
-        stack = [node.id]
+        """Promised changes among the nodes that this one stands on, directly or not: all of these have ended."""
+        seen, stack = {node.id}, [node.id]
         while stack:
-            for need in self.plan.by_id[stack.pop()].needs - seen:
-                seen.add(need)
-                stack.append(need)
-                components.add(self.plan.by_id[need].component)
-        return sum(self._planned[component] for component in components)
+            before = self.plan.by_id[stack.pop()]
+            new = (before.needs | before.after) - seen
+            seen |= new
+            stack += new
+        return sum(outcome_of(self.results[each]) is Outcome.PLANNED for each in seen - {node.id})
+
+
+def _no_result(node: Node, returned: object) -> ThinkubeError:
+    code = inspect.unwrap(node.step.function).__code__
+    return ThinkubeError(
+        f"step {node.step.name} returned {returned!r} in place of a Result",
+        why=f"{code.co_filename}:{code.co_firstlineno}",
+        fix="let it return what a change returned, or unchanged(task, ...), or skipped(task, ...)",
+    )
 
 
 def _failure(task: Task, error: Exception) -> Result:

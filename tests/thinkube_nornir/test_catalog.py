@@ -60,7 +60,7 @@ def test_a_circle_is_named(tmp_path: Path) -> None:
 
 def test_an_unknown_need_names_the_nearest(tmp_path: Path) -> None:
     """A typo in `needs` is found when the folder is loaded."""
-    with pytest.raises(ConfigError, match=r"phase1\.a needs: .*'phase1\.bas'.*did you mean phase1\.bash"):
+    with pytest.raises(ConfigError, match=r"phase1_base/a\.py:4: .*'phase1\.bas'.*did you mean phase1\.bash"):
         catalog.load(folder(tmp_path, a=(10, ("phase1.bas",)), bash=(20, ())))
 
 
@@ -111,3 +111,78 @@ def test_dependents_are_found_however_indirect(tmp_path: Path) -> None:
     found = catalog.load(folder(tmp_path, a=(10, ()), b=(20, ("phase1.a",)), c=(30, ("phase1.b",)), d=(40, ())))
 
     assert [e.name for e in found.dependents(found.select(["phase1.a"]))] == ["phase1.b", "phase1.c"]
+
+
+HEAD = "from thinkube_nornir.component import Chain, Component, chain, step\nNONE = Chain()\ndef f(task): ...\n"
+REST = "verify=NONE, rollback=NONE"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\ndef broken(:\n", r"phase1_base/a\.py:2: is no Python: invalid syntax"),
+        ("x = 1\nimport nothing_of_that_name\n", r"a\.py:2: needs the Python package nothing_of_that_name, which"),
+        ("x = 1\nfrom pathlib import Nothing\n", r"a\.py:2: cannot be imported: ImportError: .*Nothing"),
+        (
+            f'{HEAD}COMPONENT = Component("a", 1, "all", setup=[f], {REST})',
+            r"a\.py:4: .*setup is a chain\(...\), not \[",
+        ),
+        (f'{HEAD}COMPONENT = Component("a", 1, "all", setup=f, {REST})', r"a\.py:4: .*setup is a chain\(...\), not <f"),
+        (f"{HEAD}chain(f, step(f))", r"a\.py:4: .*each step once, and f more often"),
+        (f'{HEAD}chain("f")', r"a\.py:4: .*a step is a function, not 'f'"),
+        (f'{HEAD}step(f, needs="p.a.f")', r"a\.py:4: .*needs of a step is a tuple of names, not 'p\.a\.f'"),
+        (
+            f'{HEAD}COMPONENT = Component("a", 1, "all", setup=NONE, {REST}, needs="phase1.b")',
+            r"a\.py:4: .*a: needs is a tuple of names, not 'phase1\.b'",
+        ),
+        (
+            f'{HEAD}COMPONENT = Component("a", 1, "all", setup=chain(step(f, needs=("phase1.a.g",))), {REST})',
+            r"a\.py:4: no step is called 'phase1\.a\.g' \(did you mean phase1\.a\.f\?\)",
+        ),
+    ],
+)
+def test_a_mistake_in_a_component_has_its_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    """Found when the folder is loaded, before anything else."""
+    tasks = folder(tmp_path)
+    (tasks / "phase1_base" / "a.py").write_text(text)
+
+    with pytest.raises(ConfigError, match=message):
+        catalog.load(tasks)
+
+
+def test_a_mistake_in_a_module_that_a_component_imports_has_the_line_there(tmp_path: Path) -> None:
+    """Not that of the import."""
+    tasks = folder(tmp_path)
+    (tasks / "phase1_base" / "a.py").write_text(f"from {tasks.name} import shared\n")
+    (tasks / "shared.py").write_text("\n\nnothing.at_all\n")
+
+    with pytest.raises(ConfigError, match=r"/shared\.py:3: cannot be imported: NameError"):
+        catalog.load(tasks)
+
+
+def test_a_phase_that_is_not_listed_is_named(tmp_path: Path) -> None:
+    """A folder that PHASES lacks would be passed over in silence."""
+    tasks = folder(tmp_path, a=(10, ()))
+    (tasks / "phase2_net").mkdir()
+    (tasks / "phase2_net" / "bridge.py").write_text("")
+
+    with pytest.raises(ConfigError, match=r"/phase2_net: is a phase's folder, and PHASES does not name it"):
+        catalog.load(tasks)
+
+
+@pytest.mark.parametrize(
+    ("phases", "message"),
+    [
+        ('"phase1_base"', "PHASES is missing: a tuple"),
+        ('("phase1_base", "phase3_gone")', "PHASES names phase3_gone, which is no folder here"),
+        ('("phase1_base", "phase1_more")', "PHASES has more than one folder for phase1"),
+    ],
+)
+def test_phases_that_are_no_list_of_folders(tmp_path: Path, phases: str, message: str) -> None:
+    """A string alone, a folder that is not there, two folders with one short name."""
+    tasks = folder(tmp_path, a=(10, ()))
+    (tasks / "phase1_more").mkdir()
+    (tasks / "__init__.py").write_text(f"PHASES = {phases}\n")
+
+    with pytest.raises(ConfigError, match=message):
+        catalog.load(tasks)

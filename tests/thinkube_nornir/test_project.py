@@ -58,3 +58,68 @@ def test_a_secret_that_no_host_uses_is_not_asked_for(tmp_path: Path, monkeypatch
     monkeypatch.setenv("WEB_TOKEN", "some-token")
 
     assert "WEB_TOKEN" not in load_project(project(tmp_path, "own"), ["phase1"]).secrets
+
+
+SCHEMA = """
+from typing_extensions import TypedDict
+from thinkube_nornir.settings.schema import Schema
+
+class Settings(TypedDict, total=False):
+    issuer: str
+
+SCHEMA = Schema(Settings)
+"""
+
+
+def test_a_setting_that_the_schema_lacks_is_the_authors_mistake(tmp_path: Path) -> None:
+    """No inventory can have it, so nobody is told to add it there."""
+    config = project(tmp_path, "own")
+    (tmp_path / "tasks" / "__init__.py").write_text('PHASES = ("phase1_web",)\nSETTINGS = "settings"\n')
+    (tmp_path / "tasks" / "settings.py").write_text(SCHEMA)
+    (tmp_path / "tasks" / "phase1_web" / "web.py").write_text(
+        COMPONENT.replace("    secrets=", '    settings=("isuer",), secrets=')
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        load_project(config, ["phase1"])
+
+    assert [str(problem) for problem in caught.value.problems] == [
+        "tasks/phase1_web/web.py: needs the setting 'isuer', which the schema does not declare (did you mean issuer?)"
+    ]
+
+
+LIMITED = """
+from thinkube_nornir.component import Chain, Component, chain, step
+
+def join(task): ...
+
+COMPONENT = Component(
+    title="web", number=10, group="web", setup=chain(step(join, token="jion")), verify=Chain(), rollback=Chain()
+)
+"""
+
+
+def test_limits_that_nobody_declares_are_mistakes(tmp_path: Path) -> None:
+    """A misspelt one would be another limit, and let together what must not run together."""
+    config = project(tmp_path, "own")
+    config.write_text("target: ssh\ntokens: {jon: 2}\n")
+    (tmp_path / "tasks" / "__init__.py").write_text('PHASES = ("phase1_web",)\nCONCURRENCY = {"join": 1}\n')
+    (tmp_path / "tasks" / "phase1_web" / "web.py").write_text(LIMITED)
+
+    with pytest.raises(ConfigError) as caught:
+        load_project(config, ["phase1"])
+
+    assert [str(problem) for problem in caught.value.problems] == [
+        "tasks/phase1_web/web.py: CONCURRENCY declares no 'jion', which a step holds (did you mean join?)",
+        "config.yaml: tokens: no step can hold 'jon' (did you mean join?)",
+    ]
+
+
+@pytest.mark.parametrize(("tokens", "limit"), [("", 1), ("tokens: {join: 3}\n", 3)])
+def test_config_goes_before_the_declared_limit(tmp_path: Path, tokens: str, limit: int) -> None:
+    config = project(tmp_path, "own")
+    config.write_text(f"target: ssh\n{tokens}")
+    (tmp_path / "tasks" / "__init__.py").write_text('PHASES = ("phase1_web",)\nCONCURRENCY = {"join": 1}\n')
+    (tmp_path / "tasks" / "phase1_web" / "web.py").write_text(LIMITED.replace("jion", "join"))
+
+    assert load_project(config, ["phase1"]).config.tokens == {"join": limit}

@@ -18,9 +18,9 @@ from tests.engine import altering, catalog, entry, failing, inventory, quiet
 from thinkube_nornir import plan, runner
 from thinkube_nornir.catalog import Entry
 from thinkube_nornir.component import StepFunction, chain, step
-from thinkube_nornir.context import Context
+from thinkube_nornir.context import Context, is_read_only, on
 from thinkube_nornir.context import context as context_of
-from thinkube_nornir.errors import Cancelled, CheckFailed, CommandFailed, NotRehearsed, Unreachable
+from thinkube_nornir.errors import Cancelled, CheckFailed, CommandFailed, NotRehearsed, ThinkubeError, Unreachable
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped, unchanged
 from thinkube_nornir.runner import RunResult
 from thinkube_nornir.schedule import Schedule
@@ -373,3 +373,48 @@ def test_a_host_that_lacks_something_is_not_changed_and_others_are() -> None:
         "label@h3": Outcome.SKIPPED,
     }
     assert "needs p.cards/preconditions/has_cards@h1, which failed" in str(result.results["p.base/setup/install@h1"])
+
+
+def test_a_step_that_returns_nothing_fails_with_its_place() -> None:
+    """The author forgot `return`: the line is named, and no attribute error far away from it."""
+
+    def forgets(task: Task) -> Result:
+        unchanged(task, "all is well")
+        return None  # type: ignore[return-value]
+
+    result, _ = carry_out(entry("p.a", setup=chain(forgets)))
+
+    error = result.results["p.a/setup/forgets@h1"].exception
+
+    assert isinstance(error, ThinkubeError)
+    assert error.what == "step forgets returned None in place of a Result"
+    assert f"{__file__}:" in error.why
+
+
+@pytest.mark.parametrize("verb", ["run", "verify"])
+def test_a_check_may_change_nothing_in_any_verb(verb: str) -> None:
+    """Set-up may; a precondition and a check may not, also in the course of a run."""
+    asked: dict[str, bool] = {}
+
+    def asking(name: str) -> StepFunction:
+        def step(task: Task) -> Result:
+            asked[name] = is_read_only(task) and is_read_only(on(task, "h1"))
+            return unchanged(task, name)
+
+        step.__name__ = name
+        return step
+
+    chains: dict[str, Any] = {name: chain(asking(name)) for name in ("preconditions", "setup", "verify")}
+    carry_out(entry("p.a", **chains), hosts={"all": ["h1"]}, verb=verb)
+
+    assert asked == ({"preconditions": True, "setup": False, "verify": True} if verb == "run" else {"verify": True})
+
+
+def test_a_count_of_planned_changes_is_of_what_a_check_stands_on() -> None:
+    """Those of other hosts, which it does not wait for, would make it another one with each schedule."""
+    made = entry("p.a", setup=chain(on_host("h2", altering("w"), quiet("w"))), verify=chain(quiet("holds")))
+
+    result, _ = carry_out(made, dry_run=True)
+
+    assert "1 change is only planned" in str(result.results["p.a/verify/holds@h2"].result)
+    assert outcomes(result)["holds@h1"] is not Outcome.SKIPPED

@@ -14,7 +14,7 @@ from thinkube_nornir.cluster.objects import Reference, cleaned, diff, reference,
 from thinkube_nornir.cluster.ownership import MANAGER, OURS, entries_put_back, is_ours, managers, put_back
 from thinkube_nornir.cluster.patience import patience
 from thinkube_nornir.cluster.waits import wait
-from thinkube_nornir.context import component_of, context
+from thinkube_nornir.context import component_of, context, is_read_only
 from thinkube_nornir.errors import ClusterError, Refused
 from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import changed, unchanged
@@ -267,14 +267,14 @@ def _ours(kube: Cluster, ref: Reference) -> Change | None:
 
 def _forget(kube: Cluster, ours: Change) -> None:
     run = context(kube.task)
-    if not run.dry_run and not run.read_only:
+    if not run.dry_run and not is_read_only(kube.task):
         run.ledger.undone(ours)
 
 
 def _settle(kube: Cluster, ref: Reference) -> None:
     """A killed run left its intention behind, and the effect is there: it was done."""
     ours, run = _ours(kube, ref), context(kube.task)
-    if ours and ours.state == "intended" and not run.dry_run and not run.read_only:
+    if ours and ours.state == "intended" and not run.dry_run and not is_read_only(kube.task):
         run.ledger.done(ours)
 
 

@@ -67,6 +67,8 @@ def ensure_lab(config: Config, inventory: Inventory, say: Callable[[str], None])
     with _alone(config):
         info = lab_status(config)
         if info and info.fingerprint == request.fingerprint:
+            if changed := _changed_since(config, info.since):
+                say(f"lab: {changed} was changed after the lab started; end it with `lab down` to try the new one")
             return info
         if info:
             say("lab: the inventory has changed since the lab started; it starts anew, as empty as at first")
@@ -75,6 +77,13 @@ def ensure_lab(config: Config, inventory: Inventory, say: Callable[[str], None])
         info = _start(config, request)
         say(f"lab: started {len(info.hosts)} hosts in {time.monotonic() - started:.1f} s: {', '.join(info.hosts)}")
         return info
+
+
+def _changed_since(config: Config, since: float) -> str:
+    """A module of the lab or its emulation that is newer than the process that runs them; empty when none is."""
+    emulation = config.tasks.joinpath(*config.lab.emulation.split("."))
+    modules = [path for folder in (emulation, Path(__file__).parent) for path in folder.rglob("*.py")]
+    return next((f"{path.parent.name}/{path.name}" for path in modules if path.stat().st_mtime > since), "")
 
 
 def lab_status(config: Config) -> LabInfo | None:

@@ -11,7 +11,7 @@ from typing import cast
 from nornir.core.task import Task
 
 from thinkube_nornir.command import Command, Completed, HostConnection
-from thinkube_nornir.context import cancelled, component_of, context, time_left
+from thinkube_nornir.context import cancelled, component_of, context, is_read_only, time_left
 from thinkube_nornir.errors import CommandFailed, Refused, ThinkubeError
 from thinkube_nornir.secret import redact
 
@@ -61,10 +61,10 @@ def accepted(done: Completed, accept: Sequence[int], what: str = "") -> Complete
 
 
 def must_not_be_read_only(task: Task, summary: str) -> None:
-    if context(task).read_only:
+    if is_read_only(task):
         raise Refused(
-            f"{summary}: a verify run changes nothing",
-            why=f"step {task.name} of {component_of(task)} asked for a change in a read-only run",
+            f"{summary}: a check changes nothing",
+            why=f"step {task.name} of {component_of(task)} asked for a change",
             fix="move the change to the setup or rollback chain",
         )
 

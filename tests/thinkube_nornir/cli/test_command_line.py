@@ -128,10 +128,14 @@ def test_missing_settings_are_all_named(cli: Cli, project: Path) -> None:
     ]
 
 
-def test_a_fault_of_ours_is_one_line(cli: Cli, project: Path) -> None:
+def test_a_fault_of_ours_is_one_line(cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The traceback goes to the log file, secrets are masked in both."""
     Secret("opensesame")
-    (project / "steps" / "phase1_base" / "base.py").write_text("raise RuntimeError('a broken opensesame')\n")
+
+    def broken(path: Path) -> None:
+        raise RuntimeError("a broken opensesame")
+
+    monkeypatch.setattr("thinkube_nornir.project.load_catalog", broken)
 
     ended = cli("list")
 
@@ -141,6 +145,19 @@ def test_a_fault_of_ours_is_one_line(cli: Cli, project: Path) -> None:
     log = (project / ".thinkube" / "thinkube.log").read_text()
     assert "Traceback" in log
     assert "opensesame" not in log
+
+
+def test_a_component_that_cannot_be_imported_is_no_fault_of_ours(cli: Cli, project: Path) -> None:
+    """It is the request that is wrong; secrets are masked here as well."""
+    Secret("opensesame")
+    (project / "steps" / "phase1_base" / "base.py").write_text("raise RuntimeError('a broken opensesame')\n")
+
+    ended = cli("list")
+
+    assert ended.code == 2
+    assert ended.err == (
+        "error: steps/phase1_base/base.py:1: cannot be imported: RuntimeError: a broken ******** (correct that line)\n"
+    )
 
 
 def test_a_state_folder_that_cannot_be_is_no_fault_of_ours(cli: Cli, project: Path) -> None:

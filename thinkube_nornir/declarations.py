@@ -1,0 +1,62 @@
+"""Names that components use, and that are declared elsewhere: settings and concurrency limits."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from thinkube_nornir.catalog import Catalog, Entry
+from thinkube_nornir.config import Config
+from thinkube_nornir.errors import Problem
+from thinkube_nornir.settings.schema import Schema
+
+
+def undeclared_settings(catalog: Catalog, schema: Schema) -> list[Problem]:
+    declared = schema.settings.__annotations__
+    return [
+        Problem(_where(entry), f"needs the setting {name!r}, which the schema does not declare", _near(name, declared))
+        for entry in catalog.entries
+        for name in entry.component.settings
+        if name not in declared
+    ]
+
+
+def undeclared_limits(catalog: Catalog, config: Config) -> list[Problem]:
+    """Concurrency limits of steps, and in config.yaml, that the tasks package does not declare in CONCURRENCY."""
+    declared = _declared(catalog)
+    if declared is None:
+        return []
+    problems = [
+        Problem(_where(entry), f"CONCURRENCY declares no {name!r}, which a step holds", _near(name, declared))
+        for entry in catalog.entries
+        for name in dict.fromkeys(_held(entry))
+        if name not in declared
+    ]
+    return problems + [
+        Problem("config.yaml: tokens", f"no step can hold {name!r}", _near(name, declared))
+        for name in config.tokens
+        if name not in declared
+    ]
+
+
+def with_limits(catalog: Catalog, config: Config) -> Config:
+    """The configuration with the package's concurrency limits, where it has none of its own."""
+    return replace(config, tokens={**(_declared(catalog) or {}), **config.tokens})
+
+
+def _declared(catalog: Catalog) -> Mapping[str, int] | None:
+    return getattr(catalog.package, "CONCURRENCY", None)
+
+
+def _held(entry: Entry) -> Iterator[str]:
+    yield from (step.token for chain in entry.component.chains for step in chain.steps if step.token)
+
+
+def _where(entry: Entry) -> str:
+    return "/".join(entry.file.parts[-3:])
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else "declare it, or correct the name"
