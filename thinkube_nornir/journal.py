@@ -46,7 +46,7 @@ class NodeRecord:
     outcome: str | None
     message: str
     error: Mapping[str, str] | None
-    """what, why, fix."""
+    """kind (older journals have none), what, why, fix."""
 
 
 class Journal:
@@ -90,7 +90,8 @@ class Journal:
 
     def node_finished(self, run: int, node: str, result: MultiResult) -> None:
         error = error_of(result)
-        told = {"what": error.what, "why": error.why, "fix": error.fix} if error else None
+        kind = type(result.exception).__name__
+        told = {"kind": kind, "what": error.what, "why": error.why, "fix": error.fix} if error else None
         message = "" if error else str(result.result)
         self._db.write(
             "UPDATE nodes SET finished = ?, outcome = ?, message = ?, error = ? WHERE run = ? AND node = ?",

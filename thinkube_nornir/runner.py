@@ -22,6 +22,7 @@ from nornir.core.task import AggregatedResult, MultiResult, Result, Task
 from thinkube_nornir.component import StepFunction
 from thinkube_nornir.context import Context, StepTask
 from thinkube_nornir.errors import Cancelled, ConfigError, NotRehearsed, ThinkubeError, Unreachable
+from thinkube_nornir.obstacle import INTERRUPTED, Obstacle
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped
 from thinkube_nornir.plan import CHECKS, Node, Plan
 from thinkube_nornir.schedule import Schedule
@@ -175,12 +176,12 @@ class GraphRunner:
     def _obstacle(self, node: Node) -> str:
         """Why a node is not started; empty when nothing stands in its way."""
         if self.stopping:
-            return "interrupted"
+            return INTERRUPTED
         if node.host in self._unreachable:
-            return f"{node.host} is unreachable"
+            return str(Obstacle(unreachable=node.host))
         for need in sorted(node.needs):
             if need in self._blocked or outcome_of(self.results[need]) is Outcome.FAILED:
-                return f"needs {self._cause(self._root(need))}"
+                return str(self._behind(self._root(need)))
         return ""
 
     def _not_rehearsed(self, node: Node) -> str:
@@ -198,9 +199,9 @@ class GraphRunner:
             seen = causes[0]
         return seen
 
-    def _cause(self, root: str) -> str:
+    def _behind(self, root: str) -> Obstacle:
         host = self.plan.by_id[root].host
-        return f"{root}, and {host} is unreachable" if host in self._unreachable else f"{root}, which failed"
+        return Obstacle(root, host if host in self._unreachable else "")
 
     def _failed(self, node: str) -> bool:
         return node in self.results and outcome_of(self.results[node]) is Outcome.FAILED

@@ -123,7 +123,7 @@ def test_the_journal_holds_runs_and_nodes(database: Database) -> None:
 
     node = journal.nodes(run)[0]
     assert node.outcome == "failed"
-    assert node.error == {"what": "saw ********", "why": "because", "fix": "do"}
+    assert node.error == {"kind": "CheckFailed", "what": "saw ********", "why": "because", "fix": "do"}
 
 
 def test_resume_finds_what_did_not_end_well(database: Database) -> None:

@@ -1,0 +1,180 @@
+"""Failures folded by cause. The recorded runs are of the lab, broken in one way each; only their red rows are kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fake_run import record, row
+from thinkube_nornir.obstacle import Obstacle, obstacle_in
+from thinkube_nornir.outcome import Outcome
+from thinkube_nornir.reporting.causes import Cause, causes
+from thinkube_nornir.reporting.record import Failure, Record, Row
+
+RECORDED = Path(__file__).parent / "recorded"
+_ID = re.compile(r"(?P<component>.+)/(?P<chain>.+)/(?P<step>.+)@(?P<host>.+)")
+
+
+def recorded(name: str) -> Record:
+    told = json.loads((RECORDED / f"{name}.json").read_text())
+    errors = [Failure(**error) for error in told["errors"]]
+    return record(*(_row(node, what, errors) for node, what in told["rows"]))
+
+
+def _row(node: str, what: int | str, errors: list[Failure]) -> Row:
+    parts = _ID.fullmatch(node)
+    assert parts
+    if isinstance(what, str):
+        return row(**parts.groupdict(), outcome=Outcome.SKIPPED, message=what)
+    return row(**parts.groupdict(), outcome=Outcome.FAILED, message=errors[what].what, failure=errors[what])
+
+
+def red(step: str = "a", host: str = "tkc", *, kind: str = "CheckFailed", **error: str) -> Row:
+    failure = Failure(kind, **{"what": "it is wrong", "why": "because", "fix": "mend it", **error})
+    return row(step, host, Outcome.FAILED, failure=failure)
+
+
+def test_a_dead_host_is_one_cause() -> None:
+    """What could not be started on it, or asked about it from elsewhere, belongs to it."""
+    made = recorded("host_dead_verify_phase6")
+    (cause,) = causes(made)
+
+    assert cause.failure.kind == "Unreachable"
+    assert (len(cause.rows), len(cause.not_run)) == (5, 9)
+    assert set(cause.hosts) == {"tkc", "tkw1"}
+    assert cause.others == ("the GPU node tkw1 is unreachable",)
+
+
+def test_a_dead_control_plane_is_one_cause() -> None:
+    """Every other host's checks ask its API, and quote why it cannot be reached."""
+    (cause,) = causes(recorded("control_plane_dead_verify_phase5"))
+
+    assert cause.failure.what == "no SSH connection to [127.77.2.4]:2222"
+    assert (len(cause.rows), len(cause.not_run)) == (36, 28)
+
+
+def test_a_run_stopped_by_a_dead_host_is_one_cause() -> None:
+    """All that waits for the host, on whichever host, directly or not."""
+    made = recorded("host_dead_run_all")
+    (cause,) = causes(made)
+
+    assert (len(cause.rows), len(cause.not_run)) == (2, made.counts["skipped"])
+    assert {blocked.host for blocked in cause.not_run} == {"bcn1", "tkc", "tkw1"}
+
+
+def test_an_api_that_fails_is_one_cause() -> None:
+    """Eleven kinds of objects that could not be looked up, in three components, have one reason."""
+    (cause,) = causes(recorded("api_500_verify_phase6"))
+
+    assert (len(cause.rows), len(cause.others)) == (42, 10)
+    assert cause.components == ("phase6.cert_manager", "phase6.ingress", "phase6.gpu_operator")
+
+
+def test_what_has_a_fix_of_its_own_is_a_cause_of_its_own() -> None:
+    """Stopped services silence the API, and turn red what says so in other words and with another fix."""
+    found = causes(recorded("microk8s_stopped_verify_phase5"))
+
+    assert [len(cause.rows) for cause in found] == [1, 1, 1, 1, 49, 1]
+    assert len({cause.failure.fix for cause in found}) == 5
+
+
+def test_every_red_row_has_exactly_one_cause() -> None:
+    """Nothing that failed is lost in folding, and nothing is counted twice."""
+    for path in RECORDED.glob("*.json"):
+        made = recorded(path.stem)
+        rows = [failed.id for cause in causes(made) for failed in cause.rows]
+        assert sorted(rows) == sorted(failed.id for failed in made.failures)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (red("a"), red("b", what="that is wrong")),
+        (red(host="tkc", fix="restart tkc"), red("b", "tkw1", fix="restart tkw1")),
+        (red(why="nothing came after 12.5 s"), red("b", why="nothing came after 30 s")),
+        (red(why="/var has 3 GB free"), red(host="tkw1", why="/var has 11 GB free")),
+        (red(why="", fix=""), red("b", why="", fix="")),
+        (red(kind="Unreachable", fix="try ssh 10.0.0.1"), red(host="tkw1", kind="Unreachable", fix="try ssh 10.0.0.2")),
+        (red(), red("b", kind="ClusterError", why="it is wrong\nbecause\nmend it", fix="first mend it")),
+    ],
+    ids=["statement", "host in the fix", "time", "number in one step", "nothing said", "address", "quoted"],
+)
+def test_one_cause(one: Row, other: Row) -> None:
+    """What differs here is no difference; the order in which they failed is none either."""
+    assert len(causes(record(one, other))) == 1
+    assert len(causes(record(other, one))) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (red(), red("b", fix="mend that")),
+        (red(), red("b", why="for another reason")),
+        (red(), red("b", kind="ClusterError")),
+        (red(fix="open port 25000"), red("b", fix="open port 16443")),
+        (red(why="port 25000 is closed"), red("b", why="port 16443 is closed")),
+        (red(why="", fix="run again"), red("b", what="that is wrong", why="", fix="run again")),
+        (red(why="no word", fix=""), red("b", what="that is wrong", why="no word", fix="")),
+        (red(host="tk", fix="restart tk"), red("b", "tkw1", fix="restart tkw2")),
+    ],
+    ids=["fix", "reason", "kind", "number in the fix", "number", "no reason", "no fix", "another host"],
+)
+def test_two_causes(one: Row, other: Row) -> None:
+    """What has to be mended in two ways, or in two places, is never merged."""
+    assert len(causes(record(one, other))) == 2
+
+
+def test_the_same_cause_is_found_through_a_third_row() -> None:
+    """What bcn1 says of tkc and what tkx says of itself come together when tkc says it of itself; others follow."""
+    said = (("bcn1", "tkc"), ("tkx", "tkx"), ("tkc", "tkc"), ("bcn2", "tkx"))
+    rows = [red(host=host, fix=f"see the log on {api}") for host, api in said]
+
+    assert [len(cause.rows) for cause in causes(record(*rows))] == [4]
+
+
+def test_a_quoting_failure_is_not_the_face_of_its_cause() -> None:
+    """Also when it comes first in the plan: the operator reads what to mend."""
+    quoting = red("a", kind="ClusterError", what="x is unreachable", why="no link\nrefused\nsee it", fix="make it so")
+    quoted = red("b", "x", kind="Unreachable", what="no link", why="refused", fix="see it")
+    (cause,) = causes(record(quoting, quoted))
+
+    assert cause.failure.what == "no link"
+
+
+def test_what_was_not_run_for_another_reason_has_no_cause() -> None:
+    """A dry run's check, an interruption and a choice of the step's own are nobody's fault."""
+    reasons = ("interrupted", "not run: 2 changes are only planned", "needs no driver", "no cards here")
+    skipped = [row(f"s{n}", outcome=Outcome.SKIPPED, message=reason) for n, reason in enumerate(reasons)]
+
+    assert [cause.not_run for cause in causes(record(red(), *skipped))] == [()]
+
+
+def test_two_thousand_failures_are_folded_at_once() -> None:
+    """Fifty hosts with forty checks, each with words of its own, are no quadratic amount of work."""
+    rows = [red(f"s{step}", f"h{host}", fix=f"fix {step}") for step in range(40) for host in range(50)]
+
+    assert len(causes(record(*rows))) == 40
+
+
+@pytest.mark.parametrize(
+    "obstacle",
+    [Obstacle("phase5.a/setup/b@tkc"), Obstacle(unreachable="tkc"), Obstacle("phase5.a/setup/b@tkc", "tkc")],
+)
+def test_an_obstacle_is_read_back_as_it_was_written(obstacle: Obstacle) -> None:
+    """The runner's words, in a journal or a report, lead back to the node or host."""
+    assert obstacle_in(str(obstacle)) == obstacle
+
+
+def test_a_green_run_has_no_causes() -> None:
+    """No failure, no cause."""
+    assert causes(record(row())) == ()
+
+
+def test_values_can_be_compared() -> None:
+    """A cause is a plain value."""
+    failed: Any = red()
+    assert causes(record(failed)) == (Cause(failed.failure, (failed,)),)

@@ -1,0 +1,39 @@
+"""Why a node was not started, as a skipped result says it: written by the runner, read back by who counts causes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+INTERRUPTED = "interrupted"
+
+_UNREACHABLE = re.compile(r"(?P<host>\S+) is unreachable")
+_NEEDS = re.compile(r"needs (?P<node>\S+), (?:which failed|and (?P<host>\S+) is unreachable)")
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What stands in the way: a node that failed, a host without a connection, or both.
+
+    >>> obstacle_in(str(Obstacle(node="a/setup/b@tkc")))
+    Obstacle(node='a/setup/b@tkc', unreachable='')
+    """
+
+    node: str = ""
+    unreachable: str = ""
+
+    def __str__(self) -> str:
+        if not self.node:
+            return f"{self.unreachable} is unreachable"
+        return f"needs {self.node}, " + (
+            f"and {self.unreachable} is unreachable" if self.unreachable else "which failed"
+        )
+
+
+def obstacle_in(message: str) -> Obstacle | None:
+    """None: the step was skipped for a reason of its own."""
+    if alone := _UNREACHABLE.fullmatch(message):
+        return Obstacle(unreachable=alone["host"])
+    if needed := _NEEDS.fullmatch(message):
+        return Obstacle(needed["node"], needed["host"] or "")
+    return None
