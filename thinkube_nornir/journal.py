@@ -6,7 +6,8 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from nornir.core.inventory import Host
@@ -22,6 +23,8 @@ class Run:
     """One carrying-out of a plan. Times are seconds since the epoch."""
 
     id: int
+    scope: str
+    """As in Journal."""
     verb: str
     selection: tuple[str, ...]
     hosts: str
@@ -33,6 +36,11 @@ class Run:
     """None while it runs, and for ever when it was killed."""
     outcome: str | None
     """`done`, `failed` or `interrupted`."""
+
+    @property
+    def target(self) -> str:
+        """`ssh` or `lab`."""
+        return self.scope.partition(" ")[0]
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,23 @@ class NodeRecord:
     message: str
     error: Mapping[str, str] | None
     """kind (older journals have none), what, why, fix."""
+
+    @property
+    def component(self) -> str:
+        return self.node.split("/")[0]
+
+    @property
+    def chain(self) -> str:
+        return self.node.split("/")[1]
+
+    @property
+    def step(self) -> str:
+        return self.node.split("/")[2].partition("@")[0]
+
+    @property
+    def duration(self) -> float:
+        """Seconds; 0 for what never finished."""
+        return max(0.0, self.finished - self.started) if self.finished else 0.0
 
 
 class Journal:
@@ -66,7 +91,7 @@ class Journal:
         self._db.write("UPDATE runs SET finished = ?, outcome = ? WHERE id = ?", time.time(), outcome, run)
 
     def runs(self, limit: int = 50) -> list[Run]:
-        """The latest runs on any hosts, newest first."""
+        """The latest runs on any hosts, newest first; all of them for -1."""
         return [_run(row) for row in self._db.query("SELECT * FROM runs ORDER BY id DESC LIMIT ?", limit)]
 
     def run(self, run: int) -> Run | None:
@@ -85,6 +110,27 @@ class Journal:
     def nodes(self, run: int) -> list[NodeRecord]:
         return [_node(row) for row in self._db.query("SELECT * FROM nodes WHERE run = ? ORDER BY started, node", run)]
 
+    def counts(self, run: int) -> Counter[str]:
+        """How many nodes of a run had each outcome; those without one are `unfinished`."""
+        rows = self._db.query("SELECT outcome, count(*) AS number FROM nodes WHERE run = ? GROUP BY outcome", run)
+        return Counter({row["outcome"] or "unfinished": row["number"] for row in rows})
+
+    def hosts(self) -> list[str]:
+        """Every host that any run was on."""
+        return [row["host"] for row in self._db.query("SELECT DISTINCT host FROM nodes ORDER BY host")]
+
+    def components(self) -> list[str]:
+        """Every component that any run was of."""
+        rows = self._db.query("SELECT DISTINCT substr(node, 1, instr(node, '/') - 1) AS name FROM nodes ORDER BY name")
+        return [row["name"] for row in rows]
+
+    def runs_on(self, hosts: Collection[str]) -> set[int]:
+        """The runs that had a node on one of the hosts."""
+        rows = self._db.query(
+            "SELECT DISTINCT run FROM nodes WHERE host IN (SELECT value FROM json_each(?))", json.dumps([*hosts])
+        )
+        return {row["run"] for row in rows}
+
     def node_started(self, run: int, node: str, host: str) -> None:
         self._db.write("INSERT INTO nodes (run, node, host, started) VALUES (?, ?, ?, ?)", run, node, host, time.time())
 
@@ -102,6 +148,7 @@ class Journal:
 def _run(row: sqlite3.Row) -> Run:
     return Run(
         id=row["id"],
+        scope=row["scope"],
         verb=row["verb"],
         selection=tuple(json.loads(row["selection"])),
         hosts=row["hosts"],

@@ -199,13 +199,6 @@ def _close_connections(nornir: Nornir, context: Context) -> None:
         host.close_connections()
 
 
-@contextmanager
-def open_journal(path: Path) -> Iterator[Journal]:
-    """The journal, to read what was done on any hosts."""
-    with closing(_database(load_config(path))) as database:
-        yield Journal(database, "")
-
-
 def unfinished_run(path: Path) -> Run:
     """The last run that `resume` would go on with.
 

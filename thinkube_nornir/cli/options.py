@@ -27,7 +27,7 @@ def _remember(ctx: click.Context, _: click.Parameter, path: Path) -> Path:
     return path
 
 
-def _names_hosts(_: click.Context, __: click.Parameter, limit: str | None) -> str:
+def names_hosts(_: click.Context, __: click.Parameter, limit: str | None) -> str:
     """No limit is all hosts; an empty one is more likely an unset shell variable, and must not become all hosts."""
     if limit is not None and not limit.strip():
         raise click.BadParameter("is empty: name hosts or groups, or leave it out for all")
@@ -50,7 +50,7 @@ _LIMIT = click.option(
     "-l",
     "--limit",
     metavar="HOSTS",
-    callback=_names_hosts,
+    callback=names_hosts,
     help="Hosts and groups, comma between; ! excludes: workers,!tkw1.",
 )
 _WORKERS = click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Steps at once, over all hosts.")

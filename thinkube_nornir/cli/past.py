@@ -2,90 +2,242 @@
 
 from __future__ import annotations
 
-import os
-import time
+from collections.abc import Callable, Collection
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from thinkube_nornir.cli import options
-from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.cli.program import command
 from thinkube_nornir.reporting.terminal import Terminal
 
 if TYPE_CHECKING:
-    from thinkube_nornir.journal import NodeRecord, Run
+    from thinkube_nornir.history.runs import Listed, PastRun
+    from thinkube_nornir.history.steps import Steps
+    from thinkube_nornir.journal import Journal, NodeRecord
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_VERBS = ("plan", "run", "verify", "rollback")
+_VERDICTS = ("green", "pending", "failed", "interrupted", "killed", "running")
+_CHAINS = ("preconditions", "setup", "verify", "rollback")
+_OUTCOMES = ("changed", "planned", "passed", "unchanged", "skipped", "failed", "unfinished")
+_AS_WANTED = ("passed", "unchanged")
+
+
+def _word(name: str, *declared: str, words: Collection[str], **more: Any) -> Callable[[F], F]:
+    """An option that takes one of some words; a misspelt one gets the nearest."""
+
+    def known(_: click.Context, __: click.Parameter, given: Any) -> Any:
+        from thinkube_nornir.settings.names import nearest
+
+        for word in given if isinstance(given, tuple) else filter(None, (given,)):
+            if word not in words:
+                raise click.BadParameter(f"there is no {word} ({nearest(word, words)})")
+        return given
+
+    return click.option(name, *declared, metavar="|".join(words), callback=known, **more)
+
+
+def _since(_: click.Context, __: click.Parameter, given: str | None) -> float:
+    from thinkube_nornir.history.moments import moment
+
+    try:
+        return moment(given, datetime.now().astimezone()) if given is not None else 0.0
+    except ValueError as error:
+        raise click.BadParameter(f"{given!r} is no moment: {error}") from None
+
+
+class PastRunCommand(click.Command):
+    """-1 is a run's name here, if a wrong one, and not an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        wrong = next((arg for arg in args if arg[:1] == "-" and arg[1:].isdigit()), None)
+        if wrong:
+            raise click.UsageError(f"there is no run {wrong} (counted from the end they are last, last-1, last-2)", ctx)
+        return super().parse_args(ctx, args)
+
+
+_HOSTS = click.option(
+    "-l", "--limit", "--host", "limit", metavar="HOSTS", callback=options.names_hosts, help="On these hosts or groups."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="For machines: docs/history.md says what is in it.")
 
 
 @click.command("history")
-@options.common
+@_word("--verb", "verbs", words=_VERBS, multiple=True, help="Only these; may be repeated.")
+@_word("--outcome", "verdicts", words=_VERDICTS, multiple=True, help="How it ended; may be repeated.")
+@click.option("-s", "--selection", "selections", multiple=True, metavar="NAME", help="Of this phase or component.")
+@_HOSTS
+@_word("--target", words=("lab", "ssh"), help="On emulated or on real hosts.")
+@click.option(
+    "--since", metavar="WHEN", callback=_since, help="2026-11-27, 2026-11-27T17:30, today, 30min, 2h, 3d, 1w."
+)
 @click.option("-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many runs.")
-def history_verb(config: Path, verbose: int, no_color: bool, number: int) -> int:
-    """List the latest runs, newest first."""
-    from thinkube_nornir.reporting.matrix import table
-    from thinkube_nornir.session import open_journal
-
-    terminal = Terminal(verbose, False if no_color else None)
-    with open_journal(config) as journal:
-        runs = journal.runs(number)
-    head = ("run", "when", "verb", "outcome", "time", "selection")
-    for line in table(head, [_cells(run) for run in runs], width=terminal.width) if runs else ["no runs yet"]:
-        terminal.say(line)
-    return 0
-
-
-def _cells(run: Run) -> tuple[str, ...]:
-    limit = f" -l {run.hosts}" if run.hosts else ""
-    rehearsal = " --dry-run" if run.dry_run and run.verb != "plan" else ""
-    seconds = f"{run.finished - run.started:.1f} s" if run.finished else "-"
-    return (str(run.id), _when(run), run.verb + rehearsal, _outcome(run), seconds, " ".join(run.selection) + limit)
-
-
-def _when(run: Run) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started))
-
-
-def _outcome(run: Run) -> str:
-    return run.outcome or ("running" if _is_alive(run.pid) else "killed")
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-@click.command("show")
-@click.argument("run", type=click.IntRange(1), required=False)
+@_JSON
 @options.common
-def show_verb(run: int | None, config: Path, verbose: int, no_color: bool) -> int:
-    """Show what a run did; the last one without a number."""
-    from thinkube_nornir.session import open_journal
+def history_verb(
+    config: Path, verbose: int, no_color: bool, limit: str, number: int, as_json: bool, **wanted: Any
+) -> int:
+    """List the latest runs, newest first."""
+    from thinkube_nornir.config import load_config
+    from thinkube_nornir.history import as_json as json_form
+    from thinkube_nornir.history.hosts import past_hosts
+    from thinkube_nornir.history.reading import past_journal
+    from thinkube_nornir.history.runs import Wanted, matching
 
     terminal = Terminal(verbose, False if no_color else None)
-    with open_journal(config) as journal:
-        latest = journal.runs(1)
-        found = journal.run(run) if run else next(iter(latest), None)
-        if found is None:
-            known = f"the last one is {latest[0].id}" if latest else "there are none yet"
-            raise ConfigError([Problem("show", f"there is no run {run or ''}".strip(), known)])
-        nodes = journal.nodes(found.id)
-    terminal.say("  ".join(_cells(found)))
-    for node in nodes:
-        _say_node(node, terminal)
+    with past_journal(load_config(config)) as journal:
+        _must_be_known(wanted["selections"], journal, config)
+        hosts = past_hosts(limit, journal.hosts(), config) if limit else ()
+        asked = Wanted(**{**wanted, "target": wanted["target"] or ""}, hosts=hosts)
+        found = matching(journal, asked)
+    if as_json:
+        terminal.say(json_form.text(json_form.history(found[:number], len(found))))
+    else:
+        _list(found[:number], len(found), asked != Wanted(), terminal)
     return 0
 
 
-def _say_node(node: NodeRecord, terminal: Terminal) -> None:
-    seconds = f"{node.finished - node.started:.1f} s" if node.finished else "-"
-    what = node.error["what"] if node.error else node.message
-    terminal.say(f"{node.outcome or 'unfinished':<10}  {seconds:>8}  {node.node}")
-    if what and (node.error or node.outcome != "unchanged" or terminal.verbose):
-        terminal.say(f"            {what.replace(chr(10), chr(10) + ' ' * 12)}")
-    for name in ("why", "fix"):
-        if node.error and node.error.get(name):
-            terminal.say(f"            {name}  {node.error[name].replace(chr(10), chr(10) + ' ' * 17)}")
+def _must_be_known(names: Collection[str], journal: Journal, config: Path) -> None:
+    """Names that no run had must at least be in the catalog.
+
+    Raises:
+        ConfigError: there is no such phase or component; with the near one.
+    """
+    from thinkube_nornir.project import load_catalog
+
+    components = journal.components() if names else []
+    known = {"all", *components, *(name.partition(".")[0] for name in components)}
+    unknown = tuple(name for name in names if name not in known)
+    if unknown:
+        load_catalog(config).select(unknown)
+
+
+def _list(found: Collection[Listed], total: int, filtered: bool, terminal: Terminal) -> None:
+    from thinkube_nornir.history.runs import VERDICTS, counted
+    from thinkube_nornir.reporting.matrix import table
+    from thinkube_nornir.reporting.rendering import render
+
+    if found:
+        head = ("run", "when", "target", "verb", "outcome", "time", "changed", "failed", "selection")
+        lines = table(head, [_cells(each) for each in found], width=_room(terminal))
+        terminal.say(render("history.txt.j2", table=lines).rstrip("\n"))
+    verdicts = counted((each.verdict for each in found), VERDICTS)
+    told = render("history_summary.txt.j2", shown=len(found), total=total, filtered=filtered, verdicts=verdicts).rstrip(
+        "\n"
+    )
+    # A pipe's reader counts and cuts lines: what is not one of them goes elsewhere.
+    (terminal.say if _is_terminal(terminal) or not found else terminal.complain)(told)
+
+
+def _cells(each: Listed) -> tuple[str, ...]:
+    from thinkube_nornir.history.moments import local
+    from thinkube_nornir.history.runs import duration, words
+
+    seconds = duration(each.run)
+    return (
+        *(str(each.run.id), local(each.run.started), each.run.target, each.run.verb, each.verdict),
+        "-" if seconds is None else f"{seconds:.1f}s",
+        *(str(each.counts[word]) for word in ("changed", "failed")),
+        words(each.run),
+    )
+
+
+def _room(terminal: Terminal) -> int | None:
+    return terminal.width if _is_terminal(terminal) else None
+
+
+def _is_terminal(terminal: Terminal) -> bool:
+    return terminal.out.isatty()
+
+
+@click.command("show", cls=PastRunCommand)
+@click.argument("run", default="last")
+@click.option("--failed", is_flag=True, help="The same as --outcome failed.")
+@click.option("--changed", is_flag=True, help="The same as --outcome changed.")
+@_word("--outcome", "outcomes", words=_OUTCOMES, multiple=True, help="Steps that ended so.")
+@click.option("--component", "components", multiple=True, metavar="NAME", help="Steps of this component or phase.")
+@_word("--chain", "chains", words=_CHAINS, multiple=True, help="Steps of this chain.")
+@_HOSTS
+@_JSON
+@options.common
+def show_verb(
+    run: str,
+    failed: bool,
+    changed: bool,
+    outcomes: tuple[str, ...],
+    components: tuple[str, ...],
+    chains: tuple[str, ...],
+    limit: str,
+    as_json: bool,
+    config: Path,
+    verbose: int,
+    no_color: bool,
+) -> int:
+    """Show what a run did.
+
+    RUN is a number, last (when it is left out, too), or last-1 for the one before. Options that ask for steps may be
+    repeated.
+    """
+    from thinkube_nornir.config import load_config
+    from thinkube_nornir.history import as_json as json_form
+    from thinkube_nornir.history.hosts import past_hosts
+    from thinkube_nornir.history.reading import past_journal
+    from thinkube_nornir.history.runs import named, past_run
+    from thinkube_nornir.history.steps import Steps, known_components
+
+    terminal = Terminal(verbose, False if no_color else None)
+    with past_journal(load_config(config)) as journal:
+        past = past_run(journal, named(journal, run, "show"))
+    asked = (*outcomes, *(["failed"] if failed else []), *(["changed"] if changed else []))
+    steps = Steps(asked, known_components(components, past), chains, past_hosts(limit, past.hosts, config))
+    if as_json:
+        terminal.say(json_form.text(json_form.shown(past, steps.of(past))))
+    else:
+        _show(past, steps, terminal, config)
+    return 0
+
+
+def _show(past: PastRun, steps: Steps, terminal: Terminal, config: Path) -> None:
+    from thinkube_nornir.history.moments import local
+    from thinkube_nornir.history.record import record_of
+    from thinkube_nornir.history.runs import counted, duration, words
+    from thinkube_nornir.history.steps import slowest
+    from thinkube_nornir.reporting import summary
+    from thinkube_nornir.reporting.matrix import host_table, table
+    from thinkube_nornir.reporting.rendering import render
+
+    nodes = steps.of(past)
+    brief = _is_terminal(terminal) and steps.all and not terminal.verbose
+    listed = [node for node in nodes if not brief or node.outcome not in _AS_WANTED]
+    record = record_of(past, nodes)
+    following = summary.next_arguments(record, None) if past.verdict not in ("green", "running") else []
+    lines = table(("outcome", "time", "step", "message"), [_step(node) for node in listed], width=_room(terminal))
+    text = render(
+        "show.txt.j2",
+        run=past.run,
+        words=words(past.run),
+        when=local(past.run.started),
+        seconds=duration(past.run),
+        verdict=past.verdict,
+        total=len(past.nodes),
+        counts=counted((node.outcome or "unfinished" for node in past.nodes), _OUTCOMES),
+        hosts=host_table(record_of(past, past.nodes).rows),
+        slowest=slowest(past.nodes),
+        filtered=not steps.all,
+        lines=lines[1:],
+        hidden=len(nodes) - len(listed),
+        failures=summary.failures(record),
+        next=command(following, config if config != options.DEFAULT_CONFIG else None) if following else "",
+    )
+    terminal.say(text.rstrip("\n"))
+
+
+def _step(node: NodeRecord) -> tuple[str, ...]:
+    """One line, whatever the step said."""
+    message = node.error["what"] if node.error else node.message
+    seconds = f"{node.duration:.1f}s" if node.finished else "-"
+    return (node.outcome or "unfinished", seconds, node.node, message.strip().replace("\n", "\\n"))

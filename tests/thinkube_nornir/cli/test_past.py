@@ -1,0 +1,261 @@
+"""history and show: what the journal knows, found, filtered, and said for people, pipes and programs."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.past_runs import PastRuns, failed, step
+from tests.thinkube_nornir.cli.conftest import Cli
+from thinkube_nornir.database import Database
+from thinkube_nornir.journal import Journal
+from thinkube_nornir.reporting.terminal import Terminal
+
+
+@pytest.fixture
+def past(project: Path) -> PastRuns:
+    """Six runs: each verdict, both targets, three hosts."""
+    runs = PastRuns(project / ".thinkube")
+    runs.add(step("install", "tkc", chain="setup", outcome="changed", seconds=3.0), step(host="tkw1"))
+    runs.add(step(host="tkw1"), failed(host="tkw2"), outcome="failed", limit="workers")
+    runs.add(step(), verb="verify", selection=("phase1.base",), scope="lab 77 1.0")
+    runs.add(step("install", chain="setup", outcome="planned"), verb="plan", dry_run=True)
+    runs.add(step(outcome=None), outcome=None, selection=("all",))
+    runs.add(step(), outcome=None, selection=("phase2",), pid=os.getpid())
+    return runs
+
+
+def _runs(cli: Cli, *asked: str) -> list[int]:
+    ended = cli("history", *asked)
+    assert ended.code == 0, ended.err
+    return [int(line.split()[0]) for line in ended.lines[1:]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ((), [6, 5, 4, 3, 2, 1]),
+        (("-n", "2"), [6, 5]),
+        (("--verb", "verify", "--verb", "plan"), [4, 3]),
+        (("--outcome", "failed"), [2]),
+        (("--outcome", "killed", "--outcome", "running"), [6, 5]),
+        (("--outcome", "pending"), [4]),
+        (("--selection", "phase1"), [5, 3]),
+        (("-s", "phase5.coredns"), [5, 4, 2, 1]),
+        (("-l", "tkw1"), [2, 1]),
+        (("--host", "tkw2"), [2]),
+        (("-l", "workers,!tkw2"), [2, 1]),
+        (("--target", "lab"), [3]),
+        (("--since", "2023-11-15T02:00"), []),
+    ],
+)
+def test_history_finds_what_is_asked_for(cli: Cli, past: PastRuns, asked: tuple[str, ...], found: list[int]) -> None:
+    """Each filter alone; several values of one are alternatives."""
+    if "--since" in asked:
+        assert cli("history", "--since", "2h").lines == ["no run is like that"]
+        assert len(_runs(cli, "--since", "2023-11-01")) == 6
+    else:
+        assert _runs(cli, *asked) == found
+
+
+def test_history_in_a_pipe_is_columns_of_words(cli: Cli, past: PastRuns) -> None:
+    """Every field but the last is one word; nothing is cut; the summary is no line of the table."""
+    past.add(step(), selection=tuple(f"phase5.component_{n}" for n in range(20)), limit="bcn1,tkc", dry_run=True)
+
+    ended = cli("history", "-n", "2")
+
+    assert ended.lines[0].split() == [
+        "run",
+        "when",
+        "target",
+        "verb",
+        "outcome",
+        "time",
+        "changed",
+        "failed",
+        "selection",
+    ]
+    fields = ended.lines[1].split()
+    assert fields[2:8] == ["ssh", "run", "green", "0.1s", "0", "0"]
+    assert fields[-4:] == ["phase5.component_19", "-l", "bcn1,tkc", "--dry-run"]
+    assert ended.lines[2].split()[4:6] == ["running", "-"]
+    assert ended.err == "the latest 2 of 7 runs: 1 green, 1 running (-n 7 lists all)\n"
+
+
+def test_history_on_a_terminal_fits(cli: Cli, past: PastRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last column is cut, and the summary stands below."""
+    past.add(step(), selection=tuple(f"phase5.component_{n}" for n in range(20)))
+    _on_terminal(monkeypatch)
+
+    ended = cli("history")
+
+    assert max(map(len, ended.lines)) == 100
+    assert ended.lines[-1] == "7 runs: 3 green, 1 pending, 1 failed, 1 killed, 1 running"
+
+
+def _on_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thinkube_nornir.cli.past._is_terminal", lambda _: True)
+    monkeypatch.setattr(Terminal, "width", 100)
+
+
+def test_looking_makes_no_file(cli: Cli, project: Path) -> None:
+    """Before the first run there is nothing to see, and nothing is made by it."""
+    assert cli("history").lines == ["no runs yet"]
+    assert json.loads(cli("history", "--json").out)["runs"] == []
+    assert (cli("show").code, cli("show").err) == (2, "error: show: there are no runs yet\n")
+    assert not (project / ".thinkube").exists()
+
+
+def test_a_journal_that_cannot_be_written_is_read(
+    cli: Cli, past: PastRuns, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a read-only folder, also what SQLite has not moved into the file yet; the folder stays as it is."""
+    with closing(Database(past.path)) as database:
+        Journal(database, "ssh").start_run("verify", ("phase5",), "")
+        monkeypatch.setattr("os.access", lambda _, mode: mode != os.W_OK)
+        before = sorted(project.joinpath(".thinkube").iterdir())
+
+        assert _runs(cli) == [7, 6, 5, 4, 3, 2, 1]
+        assert cli("show", "2").code == 0
+        assert sorted(project.joinpath(".thinkube").iterdir()) == before
+
+
+def test_show_begins_with_a_summary_and_ends_with_failures(cli: Cli, past: PastRuns) -> None:
+    """What and when, how it ended, hosts, slowest; steps, one a line; what failed, and what to type."""
+    ended = cli("show", "2")
+
+    assert ended.lines[:6] == [
+        "run      2: run phase5 -l workers",
+        "when     " + ended.lines[1].split()[1] + " 0.2 s",
+        "target   ssh: real hosts",
+        "verdict  failed",
+        "steps    2: 1 unchanged, 1 failed",
+        "hosts    host  unchanged  failed",
+    ]
+    assert [line.split()[0] for line in ended.lines if "phase5.coredns/" in line] == ["unchanged", "failed"]
+    assert ended.lines[-6:] == [
+        "FAILED  phase5.coredns  verify: coredns_answers  on tkw2",
+        "  what  0 of 2 pods are ready",
+        "  why   no forward line",
+        "  fix   run it again",
+        "",
+        "next   thinkube-nornir run phase5 -l workers",
+    ]
+
+
+def test_show_names_the_slowest_steps(cli: Cli, past: PastRuns) -> None:
+    """What took long is seen before the list; what took no time is not named."""
+    slow = [line for line in cli("show", "1").lines if line.startswith("slowest")]
+
+    assert slow == ["slowest  3.0 s  phase5.coredns/setup/install@tkc"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "steps"),
+    [
+        ((), 2),
+        (("--failed",), 1),
+        (("--changed",), 0),
+        (("--failed", "--outcome", "unchanged"), 2),
+        (("--component", "phase5"), 2),
+        (("--component", "phase5.coredns", "-l", "tkw1"), 1),
+        (("-l", "!tkw1"), 1),
+        (("-l", "workers"), 2),
+        (("--chain", "setup"), 0),
+    ],
+)
+def test_show_finds_the_steps_asked_for(cli: Cli, past: PastRuns, asked: tuple[str, ...], steps: int) -> None:
+    """In text and in JSON alike."""
+    shown, told = cli("show", "2", *asked), cli("show", "2", "--json", *asked)
+
+    assert len([line for line in shown.lines if "phase5.coredns/verify" in line]) == steps
+    assert len(json.loads(told.out)["nodes"]) == steps
+    assert (f"shown    {steps} of 2 steps" in shown.lines) == bool(asked)
+
+
+def test_show_in_a_pipe_has_a_line_for_each_step(cli: Cli, past: PastRuns) -> None:
+    """A message of several lines stays on its step's line, and none is cut."""
+    past.add(step(message="first\nsecond " + "x" * 300, outcome="changed"))
+
+    lines = [line for line in cli("show").lines if line.startswith("changed")]
+
+    assert len(lines) == 1
+    assert lines[0].split(maxsplit=3)[3] == "first\\nsecond " + "x" * 300
+
+
+def test_show_on_a_terminal_leaves_out_what_is_as_wanted(
+    cli: Cli, past: PastRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says how many, -v shows them, and a filter that asks for them too."""
+    _on_terminal(monkeypatch)
+
+    assert "1 more was as wanted: -v shows it" in cli("show", "1").lines
+    for asked in (["-v"], ["--outcome", "unchanged"]):
+        assert any(line.startswith("unchanged") for line in cli("show", "1", *asked).lines)
+
+
+@pytest.mark.parametrize(("name", "run"), [("last", 6), ("last-1", 5), ("last-5", 1), ("3", 3)])
+def test_runs_have_names(cli: Cli, past: PastRuns, name: str, run: int) -> None:
+    """Numbers, and counted from the last."""
+    assert cli("show", name).lines[0].startswith(f"run      {run}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("0", "there is no run 0 (the last one is 6)"),
+        ("-1", "there is no run -1 (counted from the end they are last, last-1, last-2)"),
+        ("99999999999999999999", "there is no run 99999999999999999999 (the last one is 6)"),
+        ("last-6", "there is no run last-6 (the last one is 6)"),
+        ("last-99999999999", "last-99999999999 is no run (a run is a number, last, or last-1)"),
+        ("lst", "lst is no run (did you mean last?)"),
+        ("1.5", "1.5 is no run (a run is a number, last, or last-1)"),
+        ("²", "² is no run (a run is a number, last, or last-1)"),
+    ],
+)
+def test_a_run_that_is_not_there_is_an_error(cli: Cli, past: PastRuns, name: str, error: str) -> None:
+    """Whatever is typed: one line that says what there is, and exit code 2."""
+    ended = cli("show", name)
+
+    assert ended.code == 2
+    assert error in ended.err
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        (("history", "--verb", "verfy"), "did you mean verify?"),
+        (("history", "--outcome", "fialed"), "did you mean failed?"),
+        (("history", "-s", "phase1.bse"), "did you mean phase1.base?"),
+        (("history", "-l", "tkx"), "did you mean tkc?"),
+        (("history", "-l", "wrkers"), "did you mean workers?"),
+        (("history", "--target", "labs"), "did you mean lab?"),
+        (("history", "--since", "tuesday"), "'tuesday' is no moment: write a date"),
+        (("show", "2", "--outcome", "chnged"), "did you mean changed?"),
+        (("show", "2", "--component", "phase5.cordns"), "did you mean phase5.coredns?"),
+        (("show", "2", "--chain", "setp"), "did you mean setup?"),
+        (("show", "2", "-l", "tkv1"), "did you mean tkw1?"),
+        (("show", "2", "-l", "!workers"), "!workers selects no host"),
+        (("show", "2", "-l", " "), "is empty"),
+    ],
+)
+def test_unknown_values_get_the_near_one(cli: Cli, past: PastRuns, asked: tuple[str, ...], error: str) -> None:
+    """Exit code 2, and nothing that looks like an answer."""
+    ended = cli(*asked)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert error in ended.err
+
+
+def test_a_killed_run_is_resumed(cli: Cli, past: PastRuns) -> None:
+    """What was at work when it ended is unfinished, and the next command goes on."""
+    ended = cli("show", "5")
+
+    assert "verdict  killed" in ended.lines
+    assert any(line.startswith("unfinished  -") for line in ended.lines)
+    assert ended.lines[-1] == "next   thinkube-nornir resume"

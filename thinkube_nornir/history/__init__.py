@@ -1,0 +1,1 @@
+"""Past runs, as the journal has them: found, filtered, compared. Reads only."""
