@@ -87,7 +87,7 @@ def test_list_names_components_in_order(cli: Cli) -> None:
         ([], "Usage: thinkube-nornir [OPTIONS] COMMAND"),
         (["list", "-c", "nowhere.yaml"], "error: nowhere.yaml: cannot be read: No such file or directory (run this in"),
         (["verify", "phase1", "-l", "dns1"], "error: selection: none of dns1 is in a group that gets it: cluster"),
-        (["show", "9"], "error: show: there is no run 9 (there are none yet)"),
+        (["show", "9"], "error: show: there are no runs yet"),
         (["resume"], "error: resume: no run on these hosts was left unfinished"),
         (["trust", "--fingerprint", "tkc"], "error: --fingerprint: tkc is not of the form HOST=SHA256:..."),
     ],
