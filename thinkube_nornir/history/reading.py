@@ -22,6 +22,8 @@ def past_journal(config: Config) -> Iterator[Journal]:
     that is impossible, a copy is read.
     """
     path = config.state / "journal.sqlite"
+    if config.state.exists():
+        os.listdir(config.state)  # noqa: PTH208  "no runs yet" would be wrong of a folder that cannot be looked into
     if path.exists() and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         with closing(Database(path)) as database:
             yield Journal(database, "")

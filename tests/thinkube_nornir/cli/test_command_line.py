@@ -167,7 +167,7 @@ def test_a_state_folder_that_cannot_be_is_no_fault_of_ours(cli: Cli, project: Pa
     ended = cli("history")
 
     assert ended.code == 1
-    assert ended.err.startswith(f"error: {project / '.thinkube'}: File exists (")
+    assert ended.err.startswith(f"error: {project / '.thinkube'}: Not a directory (")
     assert "`state` in config.yaml" in ended.err
     assert "fault of this program" not in ended.err
 
