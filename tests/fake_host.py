@@ -155,7 +155,9 @@ class FakeHost:
         task = StepTask(
             function, nornir, run.dry_run, Processors([]), context=run, component=self.component, deadline=deadline
         )
-        return task.start(inventory.hosts[self.name])[0]
+        result = task.start(inventory.hosts[self.name])[0]
+        result.retries = task.retries  # type: ignore[attr-defined]  # as the runner does
+        return result
 
     def execute(
         self, commands: Sequence[Command], *, timeout: float, cancelled: Callable[[], bool] = lambda: False

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from nornir.core.inventory import Host, Inventory
-from nornir.core.task import Task
+from nornir.core.task import MultiResult, Result, Task
 
 from thinkube_nornir.command import Fact
 from thinkube_nornir.config import Config
 from thinkube_nornir.errors import ConfigError, DeadlinePassed, Problem
 from thinkube_nornir.ledger import Ledger
-from thinkube_nornir.secret import Secret
+from thinkube_nornir.secret import Secret, redact
 
 if TYPE_CHECKING:
     from thinkube_nornir.evidence.recorder import Recorder
@@ -47,6 +47,15 @@ class Context:
     """What hosts and clusters answer is recorded here, when the operator wants an archive of it."""
 
 
+@dataclass
+class Retries:
+    """What a step tried again because it was refused or failed."""
+
+    count: int = 0
+    reason: str = ""
+    """Of the last one."""
+
+
 class StepTask(Task):
     """Nornir's Task, with the run it belongs to and the node of the plan it carries out."""
 
@@ -57,6 +66,7 @@ class StepTask(Task):
         component: str,
         deadline: float | None = None,
         read_only: bool = False,
+        retries: Retries | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -66,6 +76,7 @@ class StepTask(Task):
         """On time.monotonic()'s clock; None for no limit of the step as a whole."""
         self.read_only = read_only
         """Whether the step is a check, which changes nothing, whatever the verb."""
+        self.retries = retries or Retries()
 
     def copy(self) -> StepTask:
         clone = StepTask(
@@ -80,6 +91,7 @@ class StepTask(Task):
             component=self.component,
             deadline=self.deadline,
             read_only=self.read_only,
+            retries=self.retries,
             **self.params,
         )
         if hasattr(self, "host"):
@@ -114,6 +126,26 @@ def time_left(task: Task, timeout: float) -> float:
             f"{task.name} ran out of its time", fix="raise timeouts.step in config.yaml if this host is slow"
         )
     return left
+
+
+def note_retry(task: Task, reason: str) -> None:
+    """Something inside of the step was refused or failed, and is tried again: journal and reports say how often.
+
+    A wait that looks again is none.
+    """
+    retries = _step(task).retries
+    retries.count += 1
+    retries.reason = redact(reason)
+
+
+def retries_of(task: Task) -> Retries:
+    return _step(task).retries
+
+
+def retries_in(result: Result | MultiResult) -> Retries:
+    """What the runner wrote into a step's result."""
+    found = getattr(result[0] if isinstance(result, MultiResult) and result else result, "retries", None)
+    return found if isinstance(found, Retries) else Retries()
 
 
 def cancelled(task: Task) -> Callable[[], bool]:

@@ -9,11 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from nornir.core.inventory import Host
 from nornir.core.task import AggregatedResult, MultiResult, Task
 
+from thinkube_nornir.context import retries_in
 from thinkube_nornir.database import Database
+from thinkube_nornir.inputs import Inputs, as_text, digest_of
 from thinkube_nornir.outcome import error_of, outcome_of
 from thinkube_nornir.secret import redact
 
@@ -36,6 +39,14 @@ class Run:
     """None while it runs, and for ever when it was killed."""
     outcome: str | None
     """`done`, `failed` or `interrupted`."""
+    settings: str = ""
+    """Digest of the settings it was given; empty when they are not known, as in runs of earlier versions."""
+    files: str = ""
+    """Digest of the list of files that decided what it did."""
+    revision: str = ""
+    """The git commit of these files."""
+    modified: bool | None = None
+    """Whether they differed from it; None when there was no git."""
 
     @property
     def target(self) -> str:
@@ -55,6 +66,10 @@ class NodeRecord:
     message: str
     error: Mapping[str, str] | None
     """kind (older journals have none), what, why, fix."""
+    retries: int = 0
+    """How often something inside of it was refused or failed, and was tried again."""
+    retried: str = ""
+    """Why, the last time."""
 
     @property
     def component(self) -> str:
@@ -89,6 +104,28 @@ class Journal:
 
     def finish_run(self, run: int, outcome: str) -> None:
         self._db.write("UPDATE runs SET finished = ?, outcome = ? WHERE id = ?", time.time(), outcome, run)
+
+    def keep_inputs(self, run: int, inputs: Inputs) -> None:
+        """What a run was given; what an earlier run was given as well is not stored a second time."""
+        settings, files = self._stored(as_text(inputs.settings)), self._stored(as_text(inputs.files))
+        self._db.write(
+            "UPDATE runs SET settings = ?, files = ?, revision = ?, modified = ? WHERE id = ?",
+            *(settings, files, inputs.revision, inputs.modified, run),
+        )
+
+    def _stored(self, content: str) -> str:
+        digest = digest_of(content.encode(errors="backslashreplace"))
+        if not self._db.query("SELECT 1 FROM contents WHERE digest = ?", digest):
+            self._db.write("INSERT OR IGNORE INTO contents VALUES (?, ?)", digest, content)
+        return digest
+
+    def inputs(self, run: Run) -> Inputs:
+        return Inputs(self._content(run.settings), self._content(run.files), run.revision, run.modified)
+
+    def _content(self, digest: str) -> Mapping[str, Any]:
+        rows = self._db.query("SELECT content FROM contents WHERE digest = ?", digest)
+        content: Mapping[str, Any] = json.loads(rows[0]["content"]) if rows else {}
+        return content
 
     def runs(self, limit: int = 50) -> list[Run]:
         """The latest runs on any hosts, newest first; all of them for -1."""
@@ -139,9 +176,12 @@ class Journal:
         kind = type(result.exception).__name__
         told = {"kind": kind, "what": error.what, "why": error.why, "fix": error.fix} if error else None
         message = "" if error else str(result.result)
+        retries = retries_in(result)
         self._db.write(
-            "UPDATE nodes SET finished = ?, outcome = ?, message = ?, error = ? WHERE run = ? AND node = ?",
-            *(time.time(), outcome_of(result).value, redact(message), redact(json.dumps(told)), run, node),
+            "UPDATE nodes SET finished = ?, outcome = ?, message = ?, error = ?, retries = ?, retried = ?"
+            " WHERE run = ? AND node = ?",
+            *(time.time(), outcome_of(result).value, redact(message), redact(json.dumps(told))),
+            *(retries.count, redact(retries.reason), run, node),
         )
 
 
@@ -157,6 +197,10 @@ def _run(row: sqlite3.Row) -> Run:
         started=row["started"],
         finished=row["finished"],
         outcome=row["outcome"],
+        settings=row["settings"] or "",
+        files=row["files"] or "",
+        revision=row["revision"] or "",
+        modified=None if row["modified"] is None else bool(row["modified"]),
     )
 
 
@@ -169,6 +213,8 @@ def _node(row: sqlite3.Row) -> NodeRecord:
         outcome=row["outcome"],
         message=row["message"],
         error=json.loads(row["error"]),
+        retries=row["retries"],
+        retried=row["retried"],
     )
 
 

@@ -20,7 +20,7 @@ from nornir.core.processor import Processor
 from nornir.core.task import AggregatedResult, MultiResult, Result, Task
 
 from thinkube_nornir.component import StepFunction
-from thinkube_nornir.context import Context, StepTask
+from thinkube_nornir.context import Context, StepTask, retries_of
 from thinkube_nornir.errors import Cancelled, ConfigError, NotRehearsed, ThinkubeError, Unreachable
 from thinkube_nornir.obstacle import INTERRUPTED, Obstacle
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped
@@ -171,7 +171,7 @@ class GraphRunner:
         reason = obstacle or self._not_rehearsed(node)
         if not reason:
             return lambda task: self._timed(node, task)
-        return lambda task: _lasting(skipped(task, reason), 0.0)
+        return lambda task: _lasting(task, skipped(task, reason), 0.0)
 
     def _obstacle(self, node: Node) -> str:
         """Why a node is not started; empty when nothing stands in its way."""
@@ -216,7 +216,7 @@ class GraphRunner:
         except Exception as error:
             log.exception("%s", node.id)
             result = _failure(task, error)
-        return _lasting(result, time.monotonic() - started)
+        return _lasting(task, result, time.monotonic() - started)
 
     def _run_step(self, node: Node, task: Task) -> Result:
         if node.chain == "verify" and node.facts:
@@ -263,8 +263,9 @@ def _failure(task: Task, error: Exception) -> Result:
     return Result(task.host, failed=True, exception=error, result=str(error), outcome=Outcome.FAILED)
 
 
-def _lasting(result: Result, seconds: float) -> Result:
+def _lasting(task: Task, result: Result, seconds: float) -> Result:
     result.duration = seconds  # type: ignore[attr-defined]  # Nornir's Result takes any attribute, its type says none
+    result.retries = retries_of(task)  # type: ignore[attr-defined]  # likewise
     return result
 
 

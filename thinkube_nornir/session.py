@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from thinkube_nornir.context import Context
 from thinkube_nornir.database import Database
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.evidence.recorder import Recorder
+from thinkube_nornir.inputs import Settings, collecting, settings_of
 from thinkube_nornir.journal import Journal, JournalProcessor, Run
 from thinkube_nornir.ledger import StoredLedger
 from thinkube_nornir.plan import Plan, make
@@ -88,6 +90,7 @@ class Session:
     context: Context
     journal: Journal
     emulated: tuple[str, ...]
+    settings: Settings
     topology: Topology | None = None
 
     def refuse_while_needed(self) -> None:
@@ -117,7 +120,9 @@ class Session:
         run_id = self.journal.start_run(request.verb, request.selection, request.limit, dry_run=request.dry_run)
         self.context.run_id = run_id
         watching: list[Processor] = [JournalProcessor(self.journal, run_id), NodeLog(), collector, *processors]
-        result = carry_out(self.plan, self.nornir, self.context, watching, say)
+        keep = partial(self.journal.keep_inputs, run_id)
+        with collecting(self.project.config, request.config, self.settings, keep):
+            result = carry_out(self.plan, self.nornir, self.context, watching, say)
         record = Record(
             verb=request.verb,
             selection=request.selection,
@@ -155,6 +160,7 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
         if request.alters:
             stack.enter_context(lock.hold(config.state, f"{request.verb} {' '.join(request.selection)}"))
         topology = topology_of(project.catalog.package, project.inventory)
+        settings = settings_of(project.inventory)
         project, scope, emulated = _at_target(project, say)
         prepare_connections(project.inventory, project.config, project.secrets)
         database = stack.enter_context(closing(_database(config)))
@@ -169,7 +175,8 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
         )
         nornir = Nornir(inventory=project.inventory, data=GlobalState(dry_run=request.dry_run))
         stack.callback(_close_connections, nornir, context)
-        session = Session(request, project, plan, nornir, context, Journal(database, scope), emulated, topology)
+        journal = Journal(database, scope)
+        session = Session(request, project, plan, nornir, context, journal, emulated, settings, topology)
         if request.verb == "rollback":
             session.refuse_while_needed()
         yield session

@@ -35,7 +35,7 @@ from tasks.snapd import await_idle
 from thinkube_nornir.cluster import condition_true, current_pods, node_ready, wait_all
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, step
-from thinkube_nornir.context import context, ours, setting
+from thinkube_nornir.context import context, note_retry, ours, setting
 from thinkube_nornir.errors import ClusterError, CommandFailed, Refused
 from thinkube_nornir.outcome import all_of, changed, skipped, unchanged
 from thinkube_nornir.remote import change, read, undo
@@ -96,6 +96,7 @@ def _joined(task: Task, invitation: Secret) -> Result:
         if _STRANGER in error.stdout:
             raise
         log.warning("%s: the join failed and is tried once more: %s", task.host.name, error.why)
+        note_retry(task, error.why or error.what)
     what = "the API to answer again after a failed join"
     wait_all(kube(task), "v1", "Node", condition=lambda _: True, what=what, timeout=_API_BACK)
     return DISTRIBUTION.join(task, invitation)

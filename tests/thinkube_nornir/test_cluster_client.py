@@ -21,6 +21,7 @@ from tests.certificates import Authority, kubeconfig
 from tests.cluster_door import Door
 from tests.scripted_api import TOKEN, Reply, ScriptedApi, failure
 from thinkube_nornir.cluster import Cluster, apply, probe_pod, run_pod, wait
+from thinkube_nornir.context import retries_of
 from thinkube_nornir.errors import Cancelled, ClusterError, DeadlinePassed, NotRehearsed, Unreachable
 
 NODE = "GET /api/v1/nodes/n1"
@@ -49,8 +50,11 @@ def test_reads_are_repeated_while_the_server_restarts(open_door: Any) -> None:
     """A read outlives 503s, a lost connection and a 429, within its deadline."""
     replies = [failure(503, "starting"), DROP, failure(429, "busy"), Reply(200, {"kind": "Node"})]
     with ScriptedApi({NODE: replies}) as api:
-        assert open_door(api.kubeconfig()).use(node) == {"kind": "Node"}
+        found, retries = open_door(api.kubeconfig()).use(lambda kube: (node(kube), retries_of(kube.task)))
+        assert found == {"kind": "Node"}
         assert api.asked.count(NODE) == 4
+    assert retries.count == 3
+    assert "busy" in retries.reason
 
 
 def test_a_server_that_stays_ill_is_an_error_that_says_so(open_door: Any) -> None:

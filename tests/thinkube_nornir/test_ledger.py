@@ -14,6 +14,7 @@ from nornir.core.inventory import Host
 from nornir.core.task import MultiResult, Result
 
 from thinkube_nornir import lock
+from thinkube_nornir.context import Retries
 from thinkube_nornir.database import Database
 from thinkube_nornir.errors import CheckFailed, ConfigError, ThinkubeError
 from thinkube_nornir.journal import Journal
@@ -117,13 +118,15 @@ def test_the_journal_holds_runs_and_nodes(database: Database) -> None:
     result = MultiResult("x")
     secret = Secret("hunter2 hunter2")
     error = CheckFailed(f"saw {secret.reveal()}", why="because", fix="do")
-    result.append(Result(Host("h1"), failed=True, exception=error))
+    retries = Retries(3, "busy with hunter2 hunter2")
+    result.append(Result(Host("h1"), failed=True, exception=error, retries=retries))
 
     journal.node_finished(run, "p.a/verify/x@h1", result)
 
     node = journal.nodes(run)[0]
     assert node.outcome == "failed"
     assert node.error == {"kind": "CheckFailed", "what": "saw ********", "why": "because", "fix": "do"}
+    assert (node.retries, node.retried) == (3, "busy with ********")
 
 
 def test_resume_finds_what_did_not_end_well(database: Database) -> None:

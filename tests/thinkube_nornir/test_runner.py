@@ -18,12 +18,13 @@ from tests.engine import altering, catalog, entry, failing, inventory, quiet
 from thinkube_nornir import plan, runner
 from thinkube_nornir.catalog import Entry
 from thinkube_nornir.component import StepFunction, chain, step
-from thinkube_nornir.context import Context, is_read_only, on
+from thinkube_nornir.context import Context, Retries, is_read_only, note_retry, on, retries_in
 from thinkube_nornir.context import context as context_of
 from thinkube_nornir.errors import Cancelled, CheckFailed, CommandFailed, NotRehearsed, ThinkubeError, Unreachable
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped, unchanged
 from thinkube_nornir.runner import RunResult
 from thinkube_nornir.schedule import Schedule
+from thinkube_nornir.secret import Secret
 
 TWO = {"all": ["h1", "h2"]}
 
@@ -418,3 +419,22 @@ def test_a_count_of_planned_changes_is_of_what_a_check_stands_on() -> None:
 
     assert "1 change is only planned" in str(result.results["p.a/verify/holds@h2"].result)
     assert outcomes(result)["holds@h1"] is not Outcome.SKIPPED
+
+
+def test_a_result_says_what_its_step_tried_again() -> None:
+    """Also when the step failed in the end; each node has its own count, and what it does elsewhere counts as well."""
+
+    def struggles(task: Task) -> Result:
+        note_retry(task, "busy")
+        note_retry(on(task, "h2"), "busy with rosebud-77")
+        if task.host.name == "h1":
+            raise CheckFailed("no")
+        return unchanged(task, "at last")
+
+    Secret("rosebud-77")
+    result, _ = carry_out(entry("p.a", setup=chain(struggles), verify=chain(quiet("looks"))))
+
+    counted = {node: retries_in(found) for node, found in result.results.items()}
+    assert counted["p.a/setup/struggles@h1"] == Retries(2, "busy with ********")
+    assert counted["p.a/setup/struggles@h2"] == Retries(2, "busy with ********")
+    assert counted["p.a/verify/looks@h2"] == Retries()

@@ -14,7 +14,7 @@ from thinkube_nornir.cluster.objects import Reference, cleaned, diff, reference,
 from thinkube_nornir.cluster.ownership import MANAGER, OURS, entries_put_back, is_ours, managers, put_back
 from thinkube_nornir.cluster.patience import patience
 from thinkube_nornir.cluster.waits import wait
-from thinkube_nornir.context import component_of, context, is_read_only
+from thinkube_nornir.context import component_of, context, is_read_only, note_retry
 from thinkube_nornir.errors import ClusterError, Refused
 from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import changed, unchanged
@@ -246,6 +246,7 @@ def _replaced(kube: Cluster, ref: Reference, before: Object) -> None:
         answer = kube.client.request(Call("PUT", path, query, put_back(live, before), doing=doing), patience(kube.task))
         if answer.status != 409:
             break
+        note_retry(kube.task, f"{doing}: it changed meanwhile")
     if not answer.good:
         raise refusal(answer, doing, kube.host)
     owners = {"metadata": {"managedFields": entries_put_back(answer.json(), before)}}

@@ -91,10 +91,12 @@ class Client:
                 if self._given_up or wait >= patience.left:
                     self._given_up = again.error.status != 429  # a busy server is no dead one
                     raise again.error from again.__cause__
+                reason = again.error.why or again.error.what
             else:
                 self._given_up = False
                 return answer
             patience.pause(wait)
+            patience.note(reason)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def ask(self, call: Call, patience: Patience) -> Object:

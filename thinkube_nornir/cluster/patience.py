@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from nornir.core.task import Task
 
-from thinkube_nornir.context import context, time_left
+from thinkube_nornir.context import context, note_retry, time_left
 from thinkube_nornir.errors import Cancelled
 
 
@@ -17,6 +19,8 @@ class Patience:
     until: float
     """On time.monotonic()'s clock."""
     cancelled: threading.Event
+    note: Callable[[str], None] = lambda _reason: None
+    """Is told why a call is sent again."""
 
     @property
     def left(self) -> float:
@@ -36,7 +40,7 @@ def patience(task: Task, timeout: float | None = None) -> Patience:
     """Seconds from now, None for config.yaml's `timeouts.command`, and never more than the step has left."""
     run = context(task)
     seconds = time_left(task, run.config.timeouts.command if timeout is None else timeout)
-    return Patience(time.monotonic() + seconds, run.cancelled)
+    return Patience(time.monotonic() + seconds, run.cancelled, partial(note_retry, task))
 
 
 def patience_for_cleanup(seconds: float) -> Patience:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from nornir.core.task import Result, Task
 
 from thinkube_nornir.command import Fact
-from thinkube_nornir.context import context, time_left
+from thinkube_nornir.context import context, note_retry, time_left
 from thinkube_nornir.errors import Cancelled, CommandFailed, Refused
 from thinkube_nornir.helm.releases import (
     Helm,
@@ -217,8 +217,10 @@ def _retried(task: Task, release: Release, attempt: Callable[[], T]) -> T:
             if not _PASSING.search(error.why) or time.monotonic() + pause >= end:
                 error.fix = _fix(error.why, release) or error.fix
                 raise
+            reason = error.why
         if context(task).cancelled.wait(pause):
             raise Cancelled(f"the run was ended while asking for chart {release.chart} again")
+        note_retry(task, reason)
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from nornir.core.task import Task
 
-from thinkube_nornir.context import context, time_left
+from thinkube_nornir.context import context, note_retry, time_left
 from thinkube_nornir.errors import Cancelled, CommandFailed, DeadlinePassed
 from thinkube_nornir.secret import redact
 
@@ -42,5 +42,7 @@ def retry(
                 raise
             if end - time.monotonic() <= every:
                 raise DeadlinePassed(redact(f"waited {timeout:g} s for {what}"), why=error.why) from error
+            reason = error.why or error.what
         if context(task).cancelled.wait(every):
             raise Cancelled(f"the run was ended while waiting for {what}")
+        note_retry(task, reason)

@@ -12,6 +12,7 @@ from functools import cached_property
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Literal
 
+from thinkube_nornir.context import retries_in
 from thinkube_nornir.outcome import Outcome, error_of, outcome_of
 from thinkube_nornir.reporting.terminal import clean
 
@@ -65,6 +66,10 @@ class Row:
     """The concurrency limit that it shares with other steps: `join`."""
     about: str = ""
     """What the step's docstring says first; empty without one."""
+    retries: int = 0
+    """How often something inside of the step was refused or failed, and was tried again."""
+    retried: str = ""
+    """Why, the last time."""
 
     @property
     def word(self) -> str:
@@ -189,7 +194,7 @@ def row(node: Node, result: Result | None, started: float | None = None) -> Row:
     }
     if result is None:
         return Row(**where, outcome=None, message="planned, and never reported")
-    failure = _failure(result)
+    failure, retries = _failure(result), retries_in(result)
     return Row(
         **where,
         outcome=outcome_of(result),
@@ -197,6 +202,8 @@ def row(node: Node, result: Result | None, started: float | None = None) -> Row:
         diff=clean(result.diff or ""),
         duration=float(getattr(result, "duration", 0.0) or 0.0),
         failure=failure,
+        retries=retries.count,
+        retried=clean(retries.reason),
     )
 
 

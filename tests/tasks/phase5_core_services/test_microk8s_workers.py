@@ -10,6 +10,7 @@ from tasks.microk8s import MEMBERSHIP_KEY
 from tasks.phase5_core_services import microk8s_control, microk8s_workers
 from tests.fake_host import FakeFile
 from tests.microk8s_machine import FakeCluster, node
+from thinkube_nornir.context import retries_in
 from thinkube_nornir.errors import CheckFailed, ClusterError, CommandFailed, Refused, ThinkubeError
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.secret import redact
@@ -201,6 +202,7 @@ def test_a_failed_join_is_tried_once_more_with_the_same_token(control: FakeClust
 
     assert outcome_of(results["join_cluster"]) is Outcome.CHANGED
     assert [c for c in control.altering if "join" in c] == ["xargs /snap/bin/microk8s join --worker"] * 2
+    assert retries_in(results["join_cluster"]).count == 1
     assert control.invitations == 1
 
 

@@ -11,6 +11,7 @@ from nornir.core.task import Result, Task
 
 from tests.fake_host import FakeHost, Reply
 from thinkube_nornir.command import Command
+from thinkube_nornir.context import Retries, retries_in
 from thinkube_nornir.errors import CommandFailed, DeadlinePassed, Refused
 from thinkube_nornir.helm import Release, changes, definitions, deviations, install_or_upgrade, key, recorded, uninstall
 from thinkube_nornir.outcome import Outcome, outcome_of, unchanged
@@ -202,7 +203,10 @@ def test_a_repository_that_fails_now_and_then_is_asked_again() -> None:
         "Error: failed to download: read: connection reset by peer",
     ]
 
-    assert outcome_of(install(host)) is Outcome.CHANGED
+    installed = install(host)
+
+    assert outcome_of(installed) is Outcome.CHANGED
+    assert retries_in(installed) == Retries(2, "Error: failed to download: read: connection reset by peer")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nornir.core.task import Result, Task
 
 from tests.fake_host import FakeHost, Reply
+from thinkube_nornir.context import Retries, retries_in
 from thinkube_nornir.errors import CommandFailed, DeadlinePassed
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.remote import change
@@ -33,6 +34,15 @@ def test_a_refused_change_is_made_again() -> None:
     assert outcome_of(result) is Outcome.CHANGED
     assert host.altering == ["gate open"] * 3
     assert [change.state for change in host.ledger.changes()] == ["done"]
+
+
+def test_retries_are_counted_with_the_last_reason() -> None:
+    """What is made again is told apart from what was done at once; a refusal that ended the step is no retry."""
+    again = FakeHost(answers={"gate open": [BUSY, Reply(10, stderr="still busy\n"), ""]}).apply(_step)
+    at_once = FakeHost(answers={"gate open": ""}).apply(_step)
+
+    assert retries_in(again) == Retries(2, "still busy")
+    assert retries_in(at_once) == Retries()
 
 
 def test_another_failure_is_not_repeated() -> None:

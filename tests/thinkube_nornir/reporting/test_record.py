@@ -11,6 +11,7 @@ from nornir.core.task import Result, Task
 
 from tests.fake_run import complete, failed, plan, record, row
 from thinkube_nornir.component import Step
+from thinkube_nornir.context import Retries
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.plan import Node
@@ -58,12 +59,13 @@ def test_interrupted_is_not_green() -> None:
 def test_collector_has_a_row_for_every_planned_node() -> None:
     """A node that never reported is a row too, and is missing."""
     collector, graph = Collector(), plan("install", "join", hosts=("tkc", "tkw1"))
-    complete(collector, graph.nodes[0], result="installed", changed=True, duration=2.5)
+    retries = Retries(2, "busy\x07")
+    complete(collector, graph.nodes[0], result="installed", changed=True, duration=2.5, retries=retries)
 
     rows = collector.rows(graph)
 
     assert [r.word for r in rows] == ["changed", "missing", "missing", "missing"]
-    assert rows[0].duration == 2.5
+    assert (rows[0].duration, rows[0].retries, rows[0].retried) == (2.5, 2, "busy\\x07")
 
 
 def test_rows_hold_no_secret_and_no_traceback() -> None:
