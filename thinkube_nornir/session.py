@@ -214,7 +214,7 @@ def unfinished_run(path: Path) -> Run:
     """
     config = load_config(path)
     with closing(_database(config)) as database:
-        run = Journal(database, _scope(config)).unfinished()
+        run = Journal(database, scope_of(config)).unfinished()
     if run is None:
         raise ConfigError([Problem("resume", "no run on these hosts was left unfinished", "see: history")])
     return run
@@ -224,7 +224,8 @@ def _database(config: Config) -> Database:
     return Database(config.state / "journal.sqlite")
 
 
-def _scope(config: Config) -> str:
+def scope_of(config: Config) -> str:
+    """The journal's scope for the hosts of this target, as they are now."""
     if config.target == "ssh":
         return _SSH
     from thinkube_nornir.lab.client import lab_status  # not for real hosts

@@ -1,0 +1,41 @@
+"""Identifiers of tasks that the journal can prove: `phase5.coredns/verify`, `phase5/second-run`.
+
+Standard library only, because the status script runs with any Python.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+COMPONENT_KINDS = ("red", "setup", "verify", "rollback")
+PHASE_KINDS = (*COMPONENT_KINDS, "second-run")
+
+
+def is_provable(identifier: str | None, subjects: frozenset[str]) -> bool:
+    """Whether the journal can prove it, given the names of all components and phases."""
+    if identifier is None:
+        return False
+    subject, _, kind = identifier.partition("/")
+    return subject in subjects and kind in (COMPONENT_KINDS if "." in subject else PHASE_KINDS)
+
+
+def names_in(tasks: Path) -> frozenset[str]:
+    """The components and phases of a tasks folder, found without importing it; none where there is no such folder."""
+    subjects: set[str] = set()
+    for phase in _phases(tasks / "__init__.py"):
+        short = phase.partition("_")[0]
+        subjects |= {short, *(f"{short}.{module.stem}" for module in (tasks / phase).glob("[!_]*.py"))}
+    return frozenset(subjects)
+
+
+def _phases(module: Path) -> tuple[str, ...]:
+    """The value of PHASES in a tasks folder's `__init__.py`."""
+    try:
+        tree = ast.parse(module.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ()
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and any(getattr(t, "id", "") == "PHASES" for t in statement.targets):
+            return tuple(str(phase) for phase in ast.literal_eval(statement.value))
+    return ()

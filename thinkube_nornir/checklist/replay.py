@@ -1,0 +1,218 @@
+"""Plays the journal's runs in their order, and keeps what each step on each host still stands for.
+
+A run whose end is unknown (killed, or still at work) proves nothing; what it may have changed counts all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from nornir.core.inventory import Inventory
+
+    from thinkube_nornir.catalog import Catalog, Entry
+    from thinkube_nornir.checklist.history import History, PastRun
+
+CHAINS = ("setup", "verify", "rollback")
+_GOOD = ("unchanged", "passed", "changed")
+
+LossKind = Literal["failed", "set-up failed", "rolled back", "half undone", "changed", "not run"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Why a cell stands for nothing any more."""
+
+    kind: LossKind
+    run: int
+
+    @property
+    def refutes(self) -> bool:
+        """Whether it says no; the other kinds leave it open."""
+        return self.kind not in ("changed", "not run")
+
+
+@dataclass
+class Cell:
+    """One step of a component on one host."""
+
+    component: ComponentState
+    chain: str
+    step: str
+    host: str
+    since: int | None = None
+    """The first run since which it has gone well."""
+    loss: Loss | None = None
+
+    def holds(self, run: int) -> None:
+        if self.since is None:
+            self.since, self.loss = run, None
+
+    def lose(self, kind: LossKind, run: int) -> None:
+        self.since, self.loss = None, Loss(kind, run)
+
+
+@dataclass
+class ComponentState:
+    name: str
+    phase: str
+    group: str
+    hosts: tuple[str, ...]
+    cells: dict[str, list[Cell]] = field(default_factory=dict)
+    """By chain."""
+    set_up: set[str] = field(default_factory=set)
+    """Hosts on which set-up made changes that no rollback has undone."""
+    red: int | None = None
+    """The first run in which a check of its own failed while it was set up nowhere."""
+    altered: int | None = None
+    """The last run in which set-up altered something, or may have."""
+    busy_until: float = 0.0
+    """When that run ended: what was checked before may be of the time before."""
+    undone: dict[str, Loss] = field(default_factory=dict)
+    """Host to its last rollback."""
+
+
+@dataclass
+class PhaseState:
+    name: str
+    components: tuple[ComponentState, ...]
+    second_run: int | None = None
+    """The first run of all its components on all their hosts that changed nothing."""
+    quiet: int = 0
+    """Steps of set-up that changed nothing, of the run that is played."""
+
+    @property
+    def steps(self) -> int:
+        return sum(len(c.cells["setup"]) for c in self.components)
+
+
+def replay(
+    history: History, catalog: Catalog, inventory: Inventory
+) -> tuple[tuple[ComponentState, ...], tuple[PhaseState, ...]]:
+    """The states of all components and phases after all runs."""
+    components = tuple(_component(entry, inventory) for entry in catalog.entries)
+    names = dict.fromkeys(c.phase for c in components)
+    phases = {name: PhaseState(name, tuple(c for c in components if c.phase == name)) for name in names}
+    cells = {
+        f"{c.name}/{cell.chain}/{cell.step}@{cell.host}": cell
+        for c in components
+        for chain in c.cells.values()
+        for cell in chain
+    }
+    run: PastRun | None = None
+    for number, node, outcome, kind in history.rows:
+        if run is None or run.id != number:
+            _end_run(run, phases)
+            run = history.runs[number]
+        cell = cells.get(node)
+        if cell is None:
+            continue
+        if cell.chain == "verify":
+            _play_check(cell, run, outcome, kind)
+        elif cell.chain == "setup":
+            _play_setup(cell, run, outcome, phases[cell.component.phase])
+        else:
+            _play_rollback(cell, run, outcome, kind)
+    _end_run(run, phases)
+    return components, tuple(phases.values())
+
+
+def _component(entry: Entry, inventory: Inventory) -> ComponentState:
+    group = entry.component.group
+    hosts = tuple(name for name, host in inventory.hosts.items() if host.has_parent_group(group))
+    state = ComponentState(entry.name, entry.phase, group, hosts)
+    for chain in CHAINS:
+        steps = [step.name for step in getattr(entry.component, chain).steps]
+        state.cells[chain] = [Cell(state, chain, step, host) for step in steps for host in hosts]
+    return state
+
+
+def _play_check(cell: Cell, run: PastRun, outcome: str | None, kind: str | None) -> None:
+    component = cell.component
+    if run.outcome is None:
+        return
+    if outcome in _GOOD:
+        # A verify needs no lock, and may have looked while another run was changing things.
+        if cell.since is None and (component.altered == run.id or run.started >= component.busy_until):
+            cell.holds(run.id)
+    elif outcome == "failed":
+        cell.lose("failed", run.id)
+        if kind == "CheckFailed" and component.red is None and not component.set_up:
+            component.red = run.id
+    elif cell.since is not None:
+        cell.lose("not run", run.id)
+
+
+def _play_setup(cell: Cell, run: PastRun, outcome: str | None, phase: PhaseState) -> None:
+    component = cell.component
+    if outcome in ("changed", "failed", None):
+        component.set_up.add(cell.host)
+        _alter(component, run)
+    if outcome == "failed":
+        for check in component.cells["verify"]:
+            if check.host == cell.host:
+                check.lose("set-up failed", run.id)
+    if run.outcome is None:
+        return
+    if outcome in _GOOD or _passed_over(run, outcome):
+        cell.holds(run.id)
+        phase.quiet += outcome != "changed"
+    elif outcome == "failed":
+        cell.lose("failed", run.id)
+
+
+def _alter(component: ComponentState, run: PastRun) -> None:
+    """Checks on any of its hosts are worth nothing now; those of the same run come after the changes."""
+    if component.altered == run.id:
+        return
+    component.altered = run.id
+    component.busy_until = max(component.busy_until, run.finished or run.started)
+    for check in component.cells["verify"]:
+        if check.since is not None or check.loss:
+            check.lose("changed", run.id)
+
+
+def _play_rollback(cell: Cell, run: PastRun, outcome: str | None, kind: str | None) -> None:
+    if kind == "Refused" or outcome == "skipped":  # nothing was undone
+        if _passed_over(run, outcome):
+            cell.holds(run.id)
+        return
+    _undo(cell.component, cell.host, run, whole=outcome in _GOOD)
+    if run.outcome is None:
+        return
+    if outcome in _GOOD:
+        cell.holds(run.id)
+    else:
+        cell.lose("failed", run.id)
+
+
+def _undo(component: ComponentState, host: str, run: PastRun, *, whole: bool) -> None:
+    """One step of a rollback ran on this host; one that failed leaves the host in between."""
+    loss = Loss("rolled back" if whole else "half undone", run.id)
+    if component.undone.get(host) in (loss, Loss("half undone", run.id)):
+        return
+    component.undone[host] = loss
+    component.busy_until = max(component.busy_until, run.finished or run.started)
+    if whole:
+        component.set_up.discard(host)
+    else:
+        component.set_up.add(host)
+    for other in (*component.cells["setup"], *component.cells["verify"]):
+        if other.host == host:
+            other.lose(loss.kind, run.id)
+
+
+def _passed_over(run: PastRun, outcome: str | None) -> bool:
+    """Whether a step itself found that it has nothing to do: in a run that went well nothing stood in its way."""
+    return outcome == "skipped" and run.outcome == "done"
+
+
+def _end_run(run: PastRun | None, phases: Mapping[str, PhaseState]) -> None:
+    """A run of a whole phase that changed nothing is noted, the first one only."""
+    for phase in phases.values():
+        complete = phase.steps and phase.quiet == phase.steps
+        if run and complete and run.outcome == "done" and phase.second_run is None:
+            phase.second_run = run.id
+        phase.quiet = 0
