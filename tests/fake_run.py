@@ -17,7 +17,7 @@ from thinkube_nornir.reporting.record import Failure, NodeEvents, Record, Row
 def row(
     step: str = "coredns_answers",
     host: str = "tkc",
-    outcome: Outcome | None = Outcome.UNCHANGED,
+    outcome: Outcome | None = Outcome.PASSED,
     *,
     component: str = "phase5.coredns",
     chain: str = "verify",

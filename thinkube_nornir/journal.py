@@ -17,7 +17,8 @@ from nornir.core.task import AggregatedResult, MultiResult, Task
 from thinkube_nornir.context import retries_in
 from thinkube_nornir.database import Database
 from thinkube_nornir.inputs import Inputs, as_text, digest_of
-from thinkube_nornir.outcome import error_of, outcome_of
+from thinkube_nornir.outcome import Outcome, error_of, outcome_of
+from thinkube_nornir.plan import CHECKS
 from thinkube_nornir.secret import redact
 
 
@@ -210,12 +211,18 @@ def _node(row: sqlite3.Row) -> NodeRecord:
         host=row["host"],
         started=row["started"],
         finished=row["finished"],
-        outcome=row["outcome"],
+        outcome=_outcome(row["node"], row["outcome"]),
         message=row["message"],
         error=json.loads(row["error"]),
         retries=row["retries"],
         retried=row["retried"],
     )
+
+
+def _outcome(node: str, written: str | None) -> str | None:
+    """Journals of former versions call a check that holds unchanged."""
+    chain = node.partition("/")[2].partition("/")[0]
+    return Outcome(written).of_check() if written and chain in CHECKS else written
 
 
 @dataclass

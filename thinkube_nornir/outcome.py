@@ -1,4 +1,4 @@
-"""What became of a step: the five outcomes, and the results that steps return."""
+"""What became of a step: the six outcomes, and the results that steps return."""
 
 from __future__ import annotations
 
@@ -14,13 +14,24 @@ class Outcome(StrEnum):
     PLANNED = "planned"
     """A dry run promises this change and has not made it."""
     UNCHANGED = "unchanged"
+    PASSED = "passed"
+    """A check, of preconditions or verify, holds. Steps return `unchanged`; the runner knows which are checks."""
     SKIPPED = "skipped"
     FAILED = "failed"
 
     @property
     def good(self) -> bool:
         """Whether steps that need this one may start."""
-        return self in (Outcome.CHANGED, Outcome.PLANNED, Outcome.UNCHANGED)
+        return self in (Outcome.CHANGED, Outcome.PLANNED, Outcome.UNCHANGED, Outcome.PASSED)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether counts tell it well enough: nothing was done, and nothing is wrong with this step itself."""
+        return self in (Outcome.UNCHANGED, Outcome.PASSED, Outcome.SKIPPED)
+
+    def of_check(self) -> Outcome:
+        """The outcome of a check that answered this: where there is nothing to change, it has passed."""
+        return Outcome.PASSED if self is Outcome.UNCHANGED else self
 
 
 def unchanged(task: Task, message: str) -> Result:

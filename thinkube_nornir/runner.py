@@ -228,6 +228,8 @@ class GraphRunner:
         result = node.step.function(task)
         if not isinstance(result, Result):
             raise _no_result(node, result)
+        if node.chain in CHECKS:
+            result.outcome = outcome_of(result).of_check()  # type: ignore[attr-defined]  # as in _lasting
         return result
 
     def _unforeseeable(self, node: Node, task: Task, error: ThinkubeError) -> Result | None:

@@ -30,7 +30,7 @@ from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.evidence.archive import Archive
 from thinkube_nornir.evidence.recorder import Recorder
 from thinkube_nornir.evidence.scrub import REMOVED
-from thinkube_nornir.outcome import outcome_of
+from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.plan import make
 from thinkube_nornir.remote.exchange import CONNECTION
 from thinkube_nornir.runner import carry_out
@@ -221,6 +221,7 @@ def _compared(recorded: str, result: Any, incomplete: bool) -> Replayed:
     error = result.exception
     missing = isinstance(error, NotRecorded) or isinstance(getattr(error, "__cause__", None), NotRecorded)
     why = "; ".join(text for text in (str(error or ""), getattr(error, "why", "")) if text)
+    recorded = Outcome(recorded).of_check().value  # archives of former versions call a check that holds unchanged
     return Replayed(recorded, outcome_of(result).value, why, missing or incomplete)
 
 

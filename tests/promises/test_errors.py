@@ -30,7 +30,7 @@ def test_a_dead_host_turns_the_result_red_and_stops_nobody(standing: LabProject)
     assert ended.code == 1
     assert _errors(ended, "tkw1")[0]["kind"] == "Unreachable"
     assert _errors(ended, "tkw1")[0]["fix"]
-    hosts = {host for _, _, host in ended.places("unchanged")}
+    hosts = {host for _, _, host in ended.places("passed")}
     assert hosts == {"bcn1", "tkc"}
     assert ended.places("failed") <= {p for p in ended.places("failed") if p[2] == "tkw1"}
     assert "✗" in ended.out  # the matrix has a column for it
@@ -140,7 +140,7 @@ def test_a_limit_is_kept(standing: LabProject, limit: str, hosts: set[str]) -> N
     ended = standing("verify", "phase5", "-l", limit)
 
     assert ended.code == 0, ended.told
-    assert {host for _, _, host in ended.places("unchanged", "verify")} == hosts
+    assert {host for _, _, host in ended.places("passed", "verify")} == hosts
     assert f"hosts  {', '.join(sorted(hosts))}" in ended.out
 
 

@@ -129,6 +129,20 @@ def test_the_journal_holds_runs_and_nodes(database: Database) -> None:
     assert (node.retries, node.retried) == (3, "busy with ********")
 
 
+def test_former_journals_say_passed_of_checks(database: Database) -> None:
+    """They were written as unchanged, like set-up steps with nothing to do."""
+    journal = Journal(database, "ssh")
+    run = journal.start_run("run", ("phase5",), "")
+    for chain in ("preconditions", "setup", "verify"):
+        node = f"p.a/{chain}/x@h1"
+        journal.node_started(run, node, "h1")
+        result = MultiResult("x")
+        result.append(Result(Host("h1"), result="as it should be"))
+        journal.node_finished(run, node, result)
+
+    assert [node.outcome for node in journal.nodes(run)] == ["passed", "unchanged", "passed"]
+
+
 def test_resume_finds_what_did_not_end_well(database: Database) -> None:
     """A killed run has no outcome; a later good one of the same hosts leaves nothing to resume."""
     journal = Journal(database, "ssh")

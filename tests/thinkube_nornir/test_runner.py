@@ -81,8 +81,8 @@ def test_every_node_of_the_plan_has_a_result() -> None:
     assert outcomes(result) == {
         "install@h1": Outcome.CHANGED,
         "install@h2": Outcome.CHANGED,
-        "runs@h1": Outcome.UNCHANGED,
-        "runs@h2": Outcome.UNCHANGED,
+        "runs@h1": Outcome.PASSED,
+        "runs@h2": Outcome.PASSED,
     }
     assert all(r.duration >= 0 for r in result.results.values())  # type: ignore[attr-defined]
 
@@ -97,7 +97,7 @@ def test_a_failure_stops_its_host_and_no_other() -> None:
 
     assert outcomes(result)["start@h1"] is Outcome.SKIPPED
     assert outcomes(result)["start@h2"] is Outcome.CHANGED
-    assert outcomes(result)["runs@h2"] is Outcome.UNCHANGED
+    assert outcomes(result)["runs@h2"] is Outcome.PASSED
     assert result.results["p.a/verify/runs@h1"].result == "needs p.a/setup/install@h1, which failed"
 
 
@@ -108,8 +108,8 @@ def test_a_failed_check_hides_no_other_check() -> None:
     assert outcomes(result) == {
         "one@h1": Outcome.FAILED,
         "one@h2": Outcome.FAILED,
-        "two@h1": Outcome.UNCHANGED,
-        "two@h2": Outcome.UNCHANGED,
+        "two@h1": Outcome.PASSED,
+        "two@h2": Outcome.PASSED,
     }
 
 
@@ -128,7 +128,7 @@ def test_an_unreachable_host_is_asked_once() -> None:
     assert asked.count("h1") == 1
     assert outcomes(result)["two@h1"] is Outcome.SKIPPED
     assert result.results["p.a/verify/two@h1"].result == "h1 is unreachable"
-    assert outcomes(result)["two@h2"] is Outcome.UNCHANGED
+    assert outcomes(result)["two@h2"] is Outcome.PASSED
 
 
 def test_a_step_that_skips_itself_stops_nobody() -> None:
@@ -367,10 +367,10 @@ def test_a_host_that_lacks_something_is_not_changed_and_others_are() -> None:
 
     assert outcomes(result) == {
         **{f"has_cards@{host}": Outcome.FAILED for host in ("h1", "h2")},
-        "has_cards@h3": Outcome.UNCHANGED,
+        "has_cards@h3": Outcome.PASSED,
         **{f"{step}@{host}": Outcome.SKIPPED for step in ("install", "runs", "label") for host in ("h1", "h2")},
         "install@h3": Outcome.CHANGED,
-        "runs@h3": Outcome.UNCHANGED,
+        "runs@h3": Outcome.PASSED,
         "label@h3": Outcome.SKIPPED,
     }
     assert "needs p.cards/preconditions/has_cards@h1, which failed" in str(result.results["p.base/setup/install@h1"])

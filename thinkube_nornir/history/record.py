@@ -31,7 +31,7 @@ def record_of(past: PastRun, nodes: Iterable[NodeRecord]) -> Record:
 
 def _row(node: NodeRecord) -> Row:
     error = node.error
-    failure = Failure("", *(clean(error.get(name, "")) for name in ("what", "why", "fix"))) if error else None
+    failure = Failure(*(clean(error.get(name, "")) for name in ("kind", "what", "why", "fix"))) if error else None
     return Row(
         id=node.node,
         component=node.component,

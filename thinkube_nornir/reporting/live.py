@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from thinkube_nornir.plan import Plan
 
 _STYLES = {Outcome.FAILED: "red", Outcome.CHANGED: "yellow", Outcome.PLANNED: "yellow"}
-_QUIET = (Outcome.UNCHANGED, Outcome.SKIPPED)
-"""Outcomes that the counts tell well enough."""
 
 
 class LiveProgress(Progress):
@@ -42,7 +40,7 @@ class LiveProgress(Progress):
         self._live.stop()
 
     def tell(self, outcome: Outcome, line: str) -> None:
-        if outcome not in _QUIET or self.terminal.verbose:
+        if not outcome.quiet or self.terminal.verbose:
             self.console.print(Text(line, style=_STYLES.get(outcome, "")), soft_wrap=True)
 
     def note(self, text: str) -> None:

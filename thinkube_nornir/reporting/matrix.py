@@ -9,7 +9,7 @@ from functools import cached_property
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.record import Row, by_host
 
-COUNTED = ("changed", "planned", "unchanged", "skipped", "failed", "missing")
+COUNTED = ("changed", "planned", "unchanged", "passed", "skipped", "failed", "missing")
 
 
 @dataclass(frozen=True)

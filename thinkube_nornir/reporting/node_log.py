@@ -25,7 +25,7 @@ class NodeLog(NodeEvents):
     def node_completed(self, node: str, host: str, result: Result) -> None:  # noqa: ARG002 likewise
         outcome = outcome_of(result)
         if outcome is not Outcome.FAILED:
-            level = logging.DEBUG if outcome is Outcome.UNCHANGED else logging.INFO
+            level = logging.DEBUG if outcome in (Outcome.UNCHANGED, Outcome.PASSED) else logging.INFO
             log.log(level, "%s: %s: %s", node, outcome, result.result)
             return
         log.error("%s: failed: %s%s", node, result.exception or result.result, _output(result.exception))

@@ -99,7 +99,7 @@ class PlainProgress(Progress):
 
     def tell(self, outcome: Outcome, line: str) -> None:
         """What is as it should be is counted in the summary, and so is what was not started, with the reasons."""
-        if outcome not in (Outcome.UNCHANGED, Outcome.SKIPPED) or self.terminal.verbose:
+        if not outcome.quiet or self.terminal.verbose:
             self.terminal.say(line)
 
     def tell_waits(self) -> None:

@@ -133,10 +133,10 @@ def test_show_begins_with_a_summary_and_ends_with_failures(cli: Cli, past: PastR
         "when     " + ended.lines[1].split()[1] + " 0.2 s",
         "target   ssh: real hosts",
         "verdict  failed",
-        "steps    2: 1 unchanged, 1 failed",
-        "hosts    host  unchanged  failed",
+        "steps    2: 1 passed, 1 failed",
+        "hosts    host  passed  failed",
     ]
-    assert [line.split()[0] for line in ended.lines if "phase5.coredns/" in line] == ["unchanged", "failed"]
+    assert [line.split()[0] for line in ended.lines if "phase5.coredns/" in line] == ["passed", "failed"]
     assert ended.lines[-6:] == [
         "FAILED  phase5.coredns  verify: coredns_answers  on tkw2",
         "  what  0 of 2 pods are ready",
@@ -160,7 +160,7 @@ def test_show_names_the_slowest_steps(cli: Cli, past: PastRuns) -> None:
         ((), 2),
         (("--failed",), 1),
         (("--changed",), 0),
-        (("--failed", "--outcome", "unchanged"), 2),
+        (("--failed", "--outcome", "passed"), 2),
         (("--component", "phase5"), 2),
         (("--component", "phase5.coredns", "-l", "tkw1"), 1),
         (("-l", "!tkw1"), 1),
@@ -194,8 +194,8 @@ def test_show_on_a_terminal_leaves_out_what_is_as_wanted(
     _on_terminal(monkeypatch)
 
     assert "1 more was as wanted: -v shows it" in cli("show", "1").lines
-    for asked in (["-v"], ["--outcome", "unchanged"]):
-        assert any(line.startswith("unchanged") for line in cli("show", "1", *asked).lines)
+    for asked in (["-v"], ["--outcome", "passed"]):
+        assert any(line.startswith("passed") for line in cli("show", "1", *asked).lines)
 
 
 @pytest.mark.parametrize(("name", "run"), [("last", 6), ("last-1", 5), ("last-5", 1), ("3", 3)])

@@ -55,10 +55,10 @@ def test_run_ends_with_tables_and_the_next_phase(cli: Cli) -> None:
 
     assert ended.code == 0
     assert ended.lines[-10:-2] == [
-        "host  changed  unchanged",
-        "tkc         1          1",
-        "tkw1        1          1",
-        "tkw2        1          1",
+        "host  changed  passed",
+        "tkc         1       1",
+        "tkw1        1       1",
+        "tkw2        1       1",
         "",
         "             tkc  tkw1  tkw2",
         "phase1.base  ✓ 1  ✓ 1   ✓ 1",

@@ -82,6 +82,14 @@ def test_what_has_a_fix_of_its_own_is_a_cause_of_its_own() -> None:
     assert len({cause.failure.fix for cause in found}) == 5
 
 
+def test_two_independent_causes_stay_two() -> None:
+    """A dead host and a snap that is not held: each with its own rows, and only the host has any that were not run."""
+    held, dead = causes(recorded("host_dead_and_snap_not_held_verify_phase5"))
+
+    assert (held.failure.kind, len(held.rows), len(held.not_run)) == ("CheckFailed", 1, 0)
+    assert (dead.failure.kind, len(dead.rows), len(dead.not_run)) == ("Unreachable", 2, 24)
+
+
 def test_every_red_row_has_exactly_one_cause() -> None:
     """Nothing that failed is lost in folding, and nothing is counted twice."""
     for path in RECORDED.glob("*.json"):

@@ -78,9 +78,9 @@ def test_host_table_leaves_out_what_nobody_had() -> None:
     rows = [row("a", outcome=Outcome.CHANGED), row("b"), failed("c", "tkw1")]
 
     assert host_table(rows) == [
-        "host  changed  unchanged  failed",
-        "tkc         1          1       0",
-        "tkw1        0          0       1",
+        "host  changed  passed  failed",
+        "tkc         1       1       0",
+        "tkw1        0       0       1",
     ]
 
 

@@ -80,9 +80,9 @@ def test_run_ends_with_hosts_and_components() -> None:
     made = record(row("install", chain="setup", outcome=Outcome.CHANGED), row(), failed(host="tkw1"))
 
     assert summary.hosts(made, width=80, unicode=True) == [
-        "host  changed  unchanged  failed",
-        "tkc         1          1       0",
-        "tkw1        0          0       1",
+        "host  changed  passed  failed",
+        "tkc         1       1       0",
+        "tkw1        0       0       1",
         "",
         "                tkc  tkw1",
         "phase5.coredns  ✓ 1  ✗ 0/1",
@@ -103,7 +103,7 @@ def test_planned_changes_are_listed_with_their_diffs() -> None:
 
 def test_the_verdict_counts() -> None:
     """How it ended, steps, hosts, time and outcomes, in one line."""
-    assert summary.verdict(record(row(), failed("b"))) == "failed: 2 steps on 1 host in 1.5 s (1 failed, 1 unchanged)"
+    assert summary.verdict(record(row(), failed("b"))) == "failed: 2 steps on 1 host in 1.5 s (1 failed, 1 passed)"
 
 
 def test_tables_have_hosts_in_the_inventorys_order() -> None:
