@@ -148,8 +148,9 @@ def test_a_run_goes_on_when_its_inputs_cannot_be_kept(config: Config) -> None:
 
 
 def test_ctrl_c_is_left_to_the_main_thread(config: Config) -> None:
-    """The thread that collects starts git, and would take the signal while the main thread, which answers it, sleeps."""
+    """The thread that collects starts git, and would take the signal while the main thread sleeps, which answers it."""
     before, seen = _blocked(), list[set[signal.Signals]]()
+    assert signal.SIGINT not in before
 
     with collecting(config, config.root / "config.yaml", {}, lambda _: seen.append(_blocked())):
         assert _blocked() == before
