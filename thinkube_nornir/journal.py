@@ -16,6 +16,7 @@ from nornir.core.task import AggregatedResult, MultiResult, Task
 
 from thinkube_nornir.context import retries_in
 from thinkube_nornir.database import Database
+from thinkube_nornir.durations import PastStep
 from thinkube_nornir.inputs import Inputs, as_text, digest_of
 from thinkube_nornir.outcome import Outcome, error_of, outcome_of
 from thinkube_nornir.plan import CHECKS
@@ -90,6 +91,29 @@ class NodeRecord:
         return max(0.0, self.finished - self.started) if self.finished else 0.0
 
 
+_PAST_STEPS = """
+WITH asked AS MATERIALIZED (
+    SELECT id, verb, EXISTS (
+        SELECT 1 FROM nodes WHERE run = id AND outcome IN ('changed', 'planned')
+    ) AS altered
+    FROM runs
+    WHERE (verb = ?1 OR verb = 'plan' AND ?1 = 'run' OR verb = 'verify' AND ?2 != 'rollback')
+    AND scope LIKE ?3 AND dry_run = ?4
+    AND EXISTS (SELECT 1 FROM json_each(selection) WHERE value IN (SELECT value FROM json_each(?5)))
+),
+chosen AS (
+    SELECT id FROM (
+        SELECT id, row_number() OVER (PARTITION BY verb = 'verify', altered ORDER BY id DESC) AS place FROM asked
+    ) WHERE place <= 10
+)
+SELECT run, node, host, outcome, finished - started AS seconds FROM nodes
+WHERE run IN (SELECT id FROM chosen) AND finished IS NOT NULL
+AND (outcome IN ('changed', 'planned', 'passed', 'unchanged') OR outcome = 'skipped' AND ?4)
+ORDER BY run DESC LIMIT 200000
+"""
+"""One statement, because each question about a plan's steps would be asked a hundred thousand times on large ones."""
+
+
 class Journal:
     """`scope` says whose hosts a run is on: `ssh`, or one lab's id, because a new lab has new hosts."""
 
@@ -150,8 +174,8 @@ class Journal:
 
     def counts(self, run: int) -> Counter[str]:
         """How many nodes of a run had each outcome; those without one are `unfinished`."""
-        rows = self._db.query("SELECT outcome, count(*) AS number FROM nodes WHERE run = ? GROUP BY outcome", run)
-        return Counter({row["outcome"] or "unfinished": row["number"] for row in rows})
+        rows = self._db.query("SELECT node, outcome FROM nodes WHERE run = ?", run)
+        return Counter(_outcome(row["node"], row["outcome"]) or "unfinished" for row in rows)
 
     def hosts(self) -> list[str]:
         """Every host that any run was on."""
@@ -168,6 +192,21 @@ class Journal:
             "SELECT DISTINCT run FROM nodes WHERE host IN (SELECT value FROM json_each(?))", json.dumps([*hosts])
         )
         return {row["run"] for row in rows}
+
+    def past_steps(self, verb: str, target: str, words: Collection[str], *, dry_run: bool) -> list[PastStep]:
+        """What steps took in the last runs that had to do with a selection, newest first.
+
+        Ten runs that altered something, ten that found nothing to do, and ten verifications.
+
+        Args:
+            verb: `run`, `verify` or `rollback`.
+            words: what their selections had, one of it at least.
+        """
+        rows = self._db.query(
+            _PAST_STEPS,
+            *("rollback" if verb == "rollback" else "run", verb, f"{target}%", dry_run, json.dumps([*words])),
+        )
+        return [_past_step(row) for row in rows]
 
     def node_started(self, run: int, node: str, host: str) -> None:
         self._db.write("INSERT INTO nodes (run, node, host, started) VALUES (?, ?, ?, ?)", run, node, host, time.time())
@@ -203,6 +242,12 @@ def _run(row: sqlite3.Row) -> Run:
         revision=row["revision"] or "",
         modified=None if row["modified"] is None else bool(row["modified"]),
     )
+
+
+def _past_step(row: sqlite3.Row) -> PastStep:
+    component, chain, step = row["node"].split("/")
+    seconds = max(0.0, row["seconds"])
+    return PastStep(row["run"], component, chain, step.partition("@")[0], row["host"], row["outcome"], seconds)
 
 
 def _node(row: sqlite3.Row) -> NodeRecord:

@@ -17,7 +17,9 @@ from thinkube_nornir import lock
 from thinkube_nornir.config import Config, load_config
 from thinkube_nornir.context import Context
 from thinkube_nornir.database import Database
+from thinkube_nornir.durations import expected_seconds
 from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.estimate import Countdown, Estimate
 from thinkube_nornir.evidence.recorder import Recorder
 from thinkube_nornir.inputs import Settings, collecting, settings_of
 from thinkube_nornir.journal import Journal, JournalProcessor, Run
@@ -112,6 +114,20 @@ class Session:
     def _in_order(self, hosts: Iterable[str]) -> tuple[str, ...]:
         wanted = set(hosts)
         return tuple(name for name in self.project.inventory.hosts if name in wanted)
+
+    def countdown(self) -> Countdown | None:
+        """How long the plan will take, as past runs on this kind of target did; None when there were none."""
+        request, config = self.request, self.project.config
+        names = {node.component for node in self.plan.nodes}
+        words = {"all", *names, *(name.partition(".")[0] for name in names)}
+        past = self.journal.past_steps(request.chains, config.target, words, dry_run=request.dry_run)
+        if not past:
+            return None
+        # What an unfinished run left half done may need all of its time; what it did not is over in a moment.
+        half_done = request.chains == "run" and self.journal.unfinished() is not None
+        ours = () if half_done else {(change.host, change.component) for change in self.context.ledger.changes()}
+        seconds = expected_seconds(self.plan, past, ours)
+        return Countdown(Estimate(self.plan, seconds, config.workers, config.tokens))
 
     def carry_out(self, collector: Collector, processors: Sequence[Processor], say: Say) -> Record:
         """Carry the plan out once, journalled, and return what happened; `say` is told what Ctrl-C does."""

@@ -86,7 +86,7 @@ def history_verb(
     from thinkube_nornir.history import as_json as json_form
     from thinkube_nornir.history.hosts import past_hosts
     from thinkube_nornir.history.reading import past_journal
-    from thinkube_nornir.history.runs import Wanted, matching
+    from thinkube_nornir.history.runs import Wanted, listed, matching
 
     terminal = Terminal(verbose, False if no_color else None)
     with past_journal(load_config(config)) as journal:
@@ -94,10 +94,11 @@ def history_verb(
         hosts = past_hosts(limit, journal.hosts(), config) if limit else ()
         asked = Wanted(**{**wanted, "target": wanted["target"] or ""}, hosts=hosts)
         found = matching(journal, asked)
+        latest = [listed(journal, run) for run in found[:number]]
     if as_json:
-        terminal.say(json_form.text(json_form.history(found[:number], len(found))))
+        terminal.say(json_form.text(json_form.history(latest, len(found))))
     else:
-        _list(found[:number], len(found), asked != Wanted(), terminal)
+        _list(latest, len(found), asked != Wanted(), terminal)
     return 0
 
 

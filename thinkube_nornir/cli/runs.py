@@ -182,7 +182,7 @@ def _record(session: Session, terminal: Terminal) -> Record:
     from thinkube_nornir.reporting.record import Collector
 
     collector = Collector()
-    with progress(terminal, session.plan) as shown:
+    with progress(terminal, session.plan, session.countdown()) as shown:
         return session.carry_out(collector, [shown], shown.note)
 
 

@@ -117,18 +117,26 @@ class Listed:
     verdict: str
 
 
-def matching(journal: Journal, wanted: Wanted) -> list[Listed]:
+def matching(journal: Journal, wanted: Wanted) -> list[Run]:
     """All runs that are wanted, newest first."""
     on = journal.runs_on(wanted.hosts) if wanted.hosts else None
-    found: list[Listed] = []
-    for run in journal.runs(-1):
-        if run.started < wanted.since or (on is not None and run.id not in on) or not _asked(run, wanted):
-            continue
-        counts = journal.counts(run.id)
-        listed = Listed(run, counts, verdict(run, counts))
-        if not wanted.verdicts or listed.verdict in wanted.verdicts:
-            found.append(listed)
-    return found
+    return [
+        run
+        for run in journal.runs(-1)
+        if run.started >= wanted.since
+        and (on is None or run.id in on)
+        and _asked(run, wanted)
+        and (not wanted.verdicts or _verdict(journal, run) in wanted.verdicts)
+    ]
+
+
+def _verdict(journal: Journal, run: Run) -> str:
+    return verdict(run, journal.counts(run.id) if run.dry_run else Counter())
+
+
+def listed(journal: Journal, run: Run) -> Listed:
+    counts = journal.counts(run.id)
+    return Listed(run, counts, verdict(run, counts))
 
 
 def _asked(run: Run, wanted: Wanted) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
@@ -17,6 +18,7 @@ from thinkube_nornir.reporting.terminal import Terminal
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from thinkube_nornir.estimate import Countdown
     from thinkube_nornir.plan import Plan
 
 _STYLES = {Outcome.FAILED: "red", Outcome.CHANGED: "yellow", Outcome.PLANNED: "yellow"}
@@ -24,9 +26,14 @@ _STYLES = {Outcome.FAILED: "red", Outcome.CHANGED: "yellow", Outcome.PLANNED: "y
 
 class LiveProgress(Progress):
     def __init__(
-        self, terminal: Terminal, plan: Plan, console: Console | None = None, clock: Callable[[], float] | None = None
+        self,
+        terminal: Terminal,
+        plan: Plan,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        countdown: Countdown | None = None,
     ) -> None:
-        super().__init__(terminal, plan, **({"clock": clock} if clock else {}))
+        super().__init__(terminal, plan, clock, countdown)
         self.console = console or Console(file=terminal.out, no_color=not terminal.color, highlight=False)
         self._live = Live(console=self.console, get_renderable=lambda: self, refresh_per_second=4, transient=True)
 
@@ -58,7 +65,8 @@ class LiveProgress(Progress):
     def head(self) -> str:
         counts: Counter[Outcome] = sum(self.outcomes.values(), Counter())
         told = "  ".join(f"{count} {word}" for word in Outcome if (count := counts[word]))
-        return f"{counts.total()}/{self.totals.total()} steps  {age(self.clock() - self.begun)}  {told}"
+        times = [age(self.clock() - self.begun), *filter(None, (self.left(),))]
+        return "  ".join((f"{counts.total()}/{self.totals.total()} steps", ", ".join(times), told))
 
     def _line(self, host: str) -> Text:
         width = max(len(name) for name in self.outcomes)

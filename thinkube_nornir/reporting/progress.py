@@ -18,27 +18,35 @@ if TYPE_CHECKING:
 
     from nornir.core.task import Result
 
+    from thinkube_nornir.estimate import Countdown
     from thinkube_nornir.plan import Plan
 
 STILL_RUNNING = 30.0
 """Seconds between two words about a step that is still at work."""
 
 
-def progress(terminal: Terminal, plan: Plan) -> Progress:
+def progress(terminal: Terminal, plan: Plan, countdown: Countdown | None = None) -> Progress:
     """Drawn in place on a terminal, a line for each event elsewhere."""
     if not terminal.live:
-        return PlainProgress(terminal, plan)
+        return PlainProgress(terminal, plan, countdown=countdown)
     from thinkube_nornir.reporting.live import LiveProgress  # costs 60 ms, for terminals only
 
-    return LiveProgress(terminal, plan)
+    return LiveProgress(terminal, plan, countdown=countdown)
 
 
 class Progress(NodeEvents, AbstractContextManager["Progress"]):
-    """What is running, since when, and what is done, per host."""
+    """What is running, since when, what is done, per host, and how long it will go on."""
 
-    def __init__(self, terminal: Terminal, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        terminal: Terminal,
+        plan: Plan,
+        clock: Callable[[], float] = time.monotonic,
+        countdown: Countdown | None = None,
+    ) -> None:
         self.terminal = terminal
         self.clock = clock
+        self.countdown = countdown
         self.begun = clock()
         self.titles = {node.id: f"{node.component} {node.chain}: {node.step.name}" for node in plan.nodes}
         self.totals = Counter(node.host for node in plan.nodes)
@@ -53,17 +61,26 @@ class Progress(NodeEvents, AbstractContextManager["Progress"]):
     def node_started(self, node: str, host: str) -> None:
         with self.lock:
             self.running[host][node] = self.clock()
+            if self.countdown:
+                self.countdown.estimate.started(node, self.clock())
 
     def node_completed(self, node: str, host: str, result: Result) -> None:
         outcome = outcome_of(result)
         with self.lock:
             since = self.running[host].pop(node, self.clock())
             self.outcomes[host][outcome] += 1
+            if self.countdown:
+                self.countdown.estimate.finished(node)
             self.tell(outcome, self.line(node, host, outcome, _message(result), self.clock() - since))
 
     def tell(self, outcome: Outcome, line: str) -> None:
         """Called with the lock held, once for each node that ended."""
         raise NotImplementedError
+
+    def left(self) -> str:
+        """The time that remains; empty when too little is known."""
+        with self.lock:
+            return self.countdown.text(self.clock()) if self.countdown else ""
 
     def note(self, text: str) -> None:
         """A line about the run as a whole."""
@@ -77,7 +94,7 @@ class Progress(NodeEvents, AbstractContextManager["Progress"]):
 
 
 class PlainProgress(Progress):
-    """One line for each change and failure, and one every half minute for each step that is still at work."""
+    """One line for each change and failure; every half minute one for each step that is still at work, and the rest."""
 
     def __enter__(self) -> Self:
         self._over = threading.Event()
@@ -109,6 +126,9 @@ class PlainProgress(Progress):
                 for node, since in nodes.items():
                     if now - since >= STILL_RUNNING:
                         self.terminal.say(self.line(node, host, "running", "", now - since))
+            if left := self.left():
+                done = sum(counts.total() for counts in self.outcomes.values())
+                self.terminal.say(f"time   {left} ({done} of {self.totals.total()} steps are done)")
 
     def _tick(self) -> None:
         while not self._over.wait(STILL_RUNNING):

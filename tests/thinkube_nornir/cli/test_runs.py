@@ -11,8 +11,10 @@ import pytest
 from tests.small_project import break_join
 from tests.thinkube_nornir.cli.conftest import Cli
 from thinkube_nornir import lock, runner
+from thinkube_nornir.estimate import Countdown
 from thinkube_nornir.evidence.archive import read
 from thinkube_nornir.reporting.terminal import Terminal
+from thinkube_nornir.session import Session
 
 
 def test_plan_promises_and_ends_with_three(cli: Cli, project: Path) -> None:
@@ -174,6 +176,27 @@ def test_resume_carries_out_the_last_unfinished_run(cli: Cli, project: Path) -> 
     assert ended.code == 0
     assert "(-l workers)" in ended.lines[0]
     assert cli("resume").code == 2
+
+
+def test_a_run_foresees_what_past_ones_took(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing at first; then what altering took for what is not ours, and what looking took for what is."""
+    expected: list[dict[str, float | None] | None] = []
+    countdown = Session.countdown
+
+    def spy(self: Session) -> Countdown | None:
+        found = countdown(self)
+        expected.append(found and dict(found.estimate._seconds))
+        return found
+
+    monkeypatch.setattr(Session, "countdown", spy)
+    for arguments in (["run", "phase1"], ["rollback", "phase1", "-y"], ["run", "phase1"], ["verify", "phase1"]):
+        cli(*arguments)
+
+    assert expected[:2] == [None, None]
+    assert expected[2] is not None
+    assert expected[2].keys() == {f"phase1.base/{s}@{h}" for s in ("setup/install", "verify/it_is_there")
+                                  for h in ("tkc", "tkw1", "tkw2")}  # fmt: skip
+    assert expected[3] is not None
 
 
 def test_history_and_show_tell_of_past_runs(cli: Cli, project: Path) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from tests.fake_run import complete, plan
 from thinkube_nornir.errors import Unreachable
+from thinkube_nornir.estimate import Countdown, Estimate
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.live import LiveProgress
 from thinkube_nornir.reporting.progress import PlainProgress, age, progress
@@ -86,6 +87,47 @@ def test_a_long_wait_is_visible_in_a_pipe() -> None:
     shown.tell_waits()
 
     assert out.getvalue() == "tkc   running    phase5.coredns setup: install (40 s)\n"
+
+
+def _foreseen(seconds: float) -> Countdown:
+    made = plan("install", "join", hosts=("tkc", "tkw1"))
+    return Countdown(Estimate(made, {node.id: seconds for node in made.nodes}, 64, {}))
+
+
+def test_the_rest_is_told_in_a_pipe() -> None:
+    """Every half minute, below what runs, with how much of the plan is done."""
+    shown, out, clock = _plain()
+    shown.countdown = _foreseen(100.0)
+    first, second = plan("install", "join").nodes
+    shown.node_started(first.id, first.host)
+    clock.now = 5.0
+    complete(shown, first)
+    shown.node_started(second.id, second.host)
+    clock.now = 40.0
+
+    shown.tell_waits()
+
+    assert out.getvalue().splitlines() == [
+        "tkc   running    phase5.coredns setup: join (35 s)",
+        "time   about 1 min 40 s left (1 of 4 steps are done)",
+    ]
+
+
+def test_the_rest_is_in_the_first_line_of_a_terminal() -> None:
+    """Beside the time that has passed; nothing in its place when nothing is known, or nothing is left."""
+    shown, _, clock = _live(("tkc", "tkw1"))
+    assert shown.head() == "0/4 steps  0 s  "
+
+    shown.countdown = _foreseen(10.0)
+    nodes = plan("install", "join", hosts=("tkc", "tkw1")).nodes
+    for node in nodes:
+        shown.node_started(node.id, node.host)
+    clock.now = 4.0
+    assert shown.head() == "0/4 steps  4 s, about 6 s left  "
+
+    for node in nodes:
+        complete(shown, node)
+    assert shown.head() == "4/4 steps  4 s  4 unchanged"
 
 
 def test_the_ticker_ends_with_the_run() -> None:
