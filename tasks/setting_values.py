@@ -55,7 +55,9 @@ def address_range(text: str) -> str:
 
 
 def domain(text: str) -> str:
-    return _matching(rf"({_LABEL}\.)+{_LABEL}", text, "must be a domain name in lower case such as home.example")
+    """No domain ends in a number (RFC 3696, section 2): what does is meant as an address."""
+    wanted = "must be a domain name in lower case such as home.example"
+    return _matching(rf"(?=.{{1,253}}$)({_LABEL}\.)+(?![0-9]+$){_LABEL}", text, wanted)
 
 
 def label(text: str) -> str:

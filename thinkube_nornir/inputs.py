@@ -19,7 +19,7 @@ from nornir.core.inventory import Inventory
 
 from thinkube_nornir.config import Config
 from thinkube_nornir.git import GitMissing, GitTooSlow, git
-from thinkube_nornir.secret import redact
+from thinkube_nornir.secret import MASK, is_secret_name, redact
 
 Settings = Mapping[str, Mapping[str, Any]]
 """Host to the names and values of its settings, JSON."""
@@ -57,7 +57,7 @@ def as_text(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): MASK if is_secret_name(str(key)) else _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         items = [_plain(item) for item in value]
         return items if isinstance(value, list | tuple) else sorted(items, key=str)

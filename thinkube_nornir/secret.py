@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 MASK = "********"
@@ -9,6 +10,18 @@ _SHORTEST = 4  # masking shorter values would riddle every text with asterisks
 
 _known: set[str] = set()
 _lock = threading.Lock()
+
+
+_SECRET_NAME = re.compile(r"(^|_)(password|passphrase|secret|token|api_?key|private_key)s?$", re.IGNORECASE)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a setting of this name holds a secret: its value is not shown.
+
+    >>> is_secret_name("lab_sudo_password"), is_secret_name("token_ttl")
+    (True, False)
+    """
+    return bool(_SECRET_NAME.search(name))
 
 
 class Secret:

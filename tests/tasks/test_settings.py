@@ -282,6 +282,7 @@ CASES = [
     # shapes
     ("defaults.yaml", "data", "8056c2e21c000001", "8056c2e2", "must be the network's 16 hexadecimal digits"),
     ("defaults.yaml", "data", "domain_name: home.example", "domain_name: home", "must be a domain name"),
+    ("defaults.yaml", "data", "domain_name: home.example", "domain_name: 999.999.999.999", "must be a domain name"),
     ("groups.yaml", "microk8s", "1.35/stable", "latest", "must be a track and risk such as 1.35/stable"),
     ("groups.yaml", "microk8s", "1.35/stable", "1.32", "should be a valid string, not 1.32 (put it in quotes)"),
     ("groups.yaml", "microk8s", "token_ttl", "token_tll", "is not a known name (did you mean token_ttl?)"),

@@ -10,6 +10,7 @@ import click
 
 from thinkube_nornir.cli import options
 from thinkube_nornir.reporting.terminal import Terminal
+from thinkube_nornir.secret import MASK, is_secret_name
 
 if TYPE_CHECKING:
     from nornir.core.inventory import Host
@@ -75,7 +76,8 @@ def _say_host(host: Host, built_in: frozenset[str], terminal: Terminal) -> None:
         if value is not None:
             terminal.say(f"  {name} = {value}")
     for name in sorted(host.keys()):
-        terminal.say(f"  {name} = {host[name]}    ({_origin(host, name, built_in)})")
+        value = MASK if is_secret_name(name) else host[name]
+        terminal.say(f"  {name} = {value}    ({_origin(host, name, built_in)})")
 
 
 def _origin(host: Host, name: str, built_in: frozenset[str]) -> str:

@@ -36,6 +36,11 @@ class _Files:
     groups: InventoryFile
     defaults: InventoryFile
 
+    @property
+    def readable(self) -> bool:
+        """Whether each is YAML: of one that is not, nothing can be said to be missing."""
+        return not any(file.source.problems for file in (self.hosts, self.groups, self.defaults))
+
 
 def load_inventory(config: Config, schema: Schema | None = None) -> Inventory:
     """Read and check the inventory.
@@ -87,10 +92,11 @@ def read_inventory(config: Config, schema: Schema | None) -> tuple[Inventory, li
         read_defaults(folder / config.defaults_file, schema),
     )
     problems = [*files.hosts.problems, *files.groups.problems, *files.defaults.problems]
+    problems += (no_groups := _no_groups(files))
     problems += [*_unknown_groups(files), *_break_cycles(files), *_clashing_names(files)]
     inventory = _build(files, schema.defaults if schema else {})
     problems += _shared_addresses(files, inventory)
-    if schema:
+    if schema and files.readable and not no_groups:
         problems += _mistakes(files, inventory, schema)
     return inventory, list(dict.fromkeys(problems))  # a wrong default is seen from every host
 
@@ -101,10 +107,19 @@ def _unknown_groups(files: _Files) -> Iterator[Problem]:
     for file in (files.hosts, files.groups):
         for name, entry in file.entries.items():
             for i, group in enumerate(entry.get("groups", ())):
-                if group not in known:
-                    fix = nearest(group, known) if known else f"there is no {files.groups.source.shown}"
+                if group not in known and known:
+                    fix = nearest(group, known)
                     yield file.source.problem((name, "groups", i), f"{name}: there is no group {group}", fix)
             entry["groups"] = [group for group in entry.get("groups", ()) if group in known]
+
+
+def _no_groups(files: _Files) -> list[Problem]:
+    """One problem for a file that is missing or empty, in place of one for each host."""
+    named = dict.fromkeys(group for entry in files.hosts.entries.values() for group in entry.get("groups", ()))
+    if not named or files.groups.entries or files.groups.problems:
+        return []
+    what = f"is missing or empty, and hosts are in {', '.join(named)}"
+    return [Problem(files.groups.source.shown, what, "write into it what the hosts of each group have in common")]
 
 
 def _break_cycles(files: _Files) -> Iterator[Problem]:

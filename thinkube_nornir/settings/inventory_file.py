@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le
-from pydantic import ConfigDict, with_config
+from pydantic import AfterValidator, ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from thinkube_nornir.errors import Problem
+from thinkube_nornir.settings import login
 from thinkube_nornir.settings.schema import Schema
 from thinkube_nornir.settings.validation import check
-from thinkube_nornir.settings.yaml_source import Location, Source, read_yaml
+from thinkube_nornir.settings.yaml_source import Location, Source, read_yaml, shown
 
 _FIXES = {
     "password": "never in a file of the inventory: give it as THINKUBE_SSH_PASSWORD, see `secrets` in config.yaml",
@@ -26,23 +27,25 @@ _FIXES = {
 _HOST = re.compile(r"(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _GROUP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _CLOSED = ConfigDict(extra="forbid")
+Hostname = Annotated[str, AfterValidator(login.hostname)]
 Port = Annotated[int, Ge(1), Le(65535)]
+Username = Annotated[str, AfterValidator(login.username)]
 
 
 @with_config(_CLOSED)
 class ConnectionEntry(TypedDict, total=False):
-    hostname: str
+    hostname: Hostname
     port: Port
-    username: str
+    username: Username
     platform: str
     extras: dict[str, Any]
 
 
 @with_config(_CLOSED)
 class DefaultsEntry(TypedDict, total=False):
-    hostname: str
+    hostname: Hostname
     port: Port
-    username: str
+    username: Username
     platform: str
     data: dict[str, Any]
     connection_options: dict[str, ConnectionEntry]
@@ -52,9 +55,9 @@ class DefaultsEntry(TypedDict, total=False):
 class Entry(TypedDict, total=False):
     """A host or a group."""
 
-    hostname: str
+    hostname: Hostname
     port: Port
-    username: str
+    username: Username
     platform: str
     data: dict[str, Any]
     connection_options: dict[str, ConnectionEntry]
@@ -80,7 +83,7 @@ def read_hosts(path: Path, schema: Schema | None) -> InventoryFile:
 
 def read_groups(path: Path, schema: Schema | None) -> InventoryFile:
     if not path.exists():
-        return InventoryFile(Source(path.name))
+        return InventoryFile(Source(shown(path)))
     return _read_named(path, schema, _GROUP, "letters, digits, hyphens and underscores")
 
 

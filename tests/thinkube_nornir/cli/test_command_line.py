@@ -211,6 +211,17 @@ def test_inventory_says_where_a_setting_comes_from(cli: Cli) -> None:
     ]
 
 
+def test_inventory_shows_no_secret(cli: Cli, project: Path) -> None:
+    """A setting that is a secret by its name is masked."""
+    (project / "inventory" / "defaults.yaml").write_text("data: {sudo_password: correct horse, token_ttl: 60}\n")
+
+    ended = cli("inventory", "-l", "dns1")
+
+    assert "correct horse" not in ended.out
+    assert "  sudo_password = ********    (defaults)" in ended.lines
+    assert "  token_ttl = 60    (defaults)" in ended.lines
+
+
 def test_render_shows_templates_for_hosts(cli: Cli, project: Path) -> None:
     """To stdout, or to files per host and component; nothing else is written."""
     shown = cli("render", "phase1", "-l", "tkc")

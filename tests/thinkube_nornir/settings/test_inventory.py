@@ -163,6 +163,44 @@ def test_a_name_is_a_host_or_a_group(config: Config) -> None:
     ]
 
 
+@pytest.mark.parametrize("hostname", ["10.0.0.1", "fe80::1%eth0", "web-1.example.org", "bastion_host", "WEB1", "x"])
+def test_a_hostname_is_an_address_or_a_name(config: Config, hostname: str) -> None:
+    """Also a Host of the ssh_config, which is no DNS name."""
+    write(f"web1: {{hostname: '{hostname}', username: 'ops-1'}}\n", "", "")
+
+    assert load_inventory(config).hosts["web1"].hostname == hostname
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("hostname", v) for v in ("", " ", "../../../etc/passwd", "10.91.0.300", "10.1", "a b", "-x", "fe80::g", "a..b")]
+    + [("username", v) for v in ("", "root:x", "-oProxyCommand=x", "a b", "1st")],
+)
+def test_what_cannot_be_reached_or_logged_in_as_is_a_mistake(config: Config, key: str, value: str) -> None:
+    """Found in the file, and not when a connection fails, or a command takes it for an option."""
+    write(f"web1:\n  {key}: '{value}'\n", "", "")
+
+    assert [p.partition(": should be")[0] for p in problems(config)] == [f"inventory/hosts.yaml:2: web1.{key}"]
+
+
+def test_a_file_that_is_no_yaml_brings_no_false_problems(config: Config) -> None:
+    """Of what stands in it nobody can say that it is missing."""
+    write(HOSTS, "web: {data: {weight: 5}\nx: [", "")
+
+    assert len(problems(config, SCHEMA)) == 1
+
+
+def test_a_missing_groups_file_is_one_problem(config: Config) -> None:
+    """And not one for each host, and one for each setting that stood there."""
+    write(HOSTS, GROUPS, "")
+    Path("inventory/groups.yaml").unlink()
+
+    assert problems(config, SCHEMA) == [
+        "inventory/groups.yaml: is missing or empty, and hosts are in web, spare "
+        "(write into it what the hosts of each group have in common)"
+    ]
+
+
 def test_two_hosts_do_not_share_an_address(config: Config) -> None:
     """One machine under two names would be changed by two steps at once; another port is another machine."""
     write("a: {hostname: 10.0.0.1}\nb: {hostname: 10.0.0.1, port: 2222}\nc: {hostname: 10.0.0.1}\n")
