@@ -185,7 +185,7 @@ def test_a_run_foresees_what_past_ones_took(cli: Cli, monkeypatch: pytest.Monkey
 
     def spy(self: Session) -> Countdown | None:
         found = countdown(self)
-        expected.append(found and dict(found.estimate._seconds))
+        expected.append(dict(found.estimate._seconds) if found else None)
         return found
 
     monkeypatch.setattr(Session, "countdown", spy)
