@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,7 +153,7 @@ def _carry_out(
             _write_evidence(opened, record, evidence, terminal)
     for path in reports:
         report.write(record, path)
-    _conclude(record, opened, terminal, diff)
+    _conclude(record, terminal, diff)
     return record.exit_code
 
 
@@ -183,10 +184,19 @@ def _record(session: Session, terminal: Terminal) -> Record:
 
     collector = Collector()
     with progress(terminal, session.plan, session.countdown()) as shown:
-        return session.carry_out(collector, [shown], shown.note)
+        record = session.carry_out(collector, [shown], shown.note)
+    return replace(record, next_command=_next_command(record, session))
 
 
-def _conclude(record: Record, session: Session, terminal: Terminal, diff: bool) -> None:
+def _next_command(record: Record, session: Session) -> str:
+    from thinkube_nornir.reporting import summary
+
+    following = summary.next_arguments(record, session.project.later_phase)
+    config = session.request.config
+    return command(following, config if config != options.DEFAULT_CONFIG else None) if following else ""
+
+
+def _conclude(record: Record, terminal: Terminal, diff: bool) -> None:
     """Failures, tables, one line of counts, and the next command."""
     from thinkube_nornir.reporting import summary
 
@@ -199,10 +209,8 @@ def _conclude(record: Record, session: Session, terminal: Terminal, diff: bool) 
     table = summary.checks if record.verb == "verify" else summary.hosts
     parts.append(["", *table(record, width=terminal.width, unicode=terminal.unicode)])
     parts.append(["", summary.verdict(record)])
-    following = summary.next_arguments(record, session.project.later_phase)
-    if following:
-        config = session.request.config
-        parts.append([f"next   {command(following, config if config != options.DEFAULT_CONFIG else None)}"])
+    if record.next_command:
+        parts.append([f"next   {record.next_command}"])
     for line in (line for part in parts for line in part):
         terminal.say(line)
 

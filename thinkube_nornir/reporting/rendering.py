@@ -2,19 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from thinkube_nornir.reporting.terminal import clean
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from thinkube_nornir.reporting.record import Record
+    from thinkube_nornir.reporting.record import Record, Row
 
 WIDE = 10_000
 """A file has no right margin: the matrix stays in one piece."""
+
+
+def seconds(length: float) -> str:
+    """
+    >>> seconds(0.4321), seconds(25.08), seconds(605)
+    ('0.43 s', '25.1 s', '10 min 5 s')
+    """
+    if length < 60:
+        return f"{length:.2f} s" if length < 10 else f"{length:.1f} s"
+    minutes, rest = divmod(round(length), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def clock(at: float) -> str:
+    """
+    >>> clock(0), clock(0.5), clock(15), clock(90)
+    ('0', '0.5 s', '15 s', '1:30')
+    """
+    if at < 60:
+        return f"{at:g} s" if at else "0"
+    return f"{int(at) // 60}:{int(at) % 60:02d}"
+
+
+def day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%-d %b %Y, %H:%M UTC")
+
+
+def words(name: str) -> str:
+    """
+    >>> words("node_is_ready")
+    'node is ready'
+    """
+    return name.replace("_", " ")
+
+
+def _diff_lines(text: str, sign: str) -> int:
+    return sum(line.startswith(sign) and not line.startswith(3 * sign) for line in text.split("\n"))
+
+
+def added(diff: str) -> int:
+    return _diff_lines(diff, "+")
+
+
+def removed(diff: str) -> int:
+    return _diff_lines(diff, "-")
+
+
+def groupby_in_order(items: Iterable[Any], attribute: str) -> list[tuple[Any, list[Any]]]:
+    """jinja2's own filter sorts."""
+    groups: dict[Any, list[Any]] = {}
+    for item in items:
+        groups.setdefault(getattr(item, attribute), []).append(item)
+    return list(groups.items())
+
+
+def by_step(rows: Iterable[Row]) -> list[tuple[tuple[str, str, str], list[Row]]]:
+    """Rows of one step on several hosts together."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.component, row.chain, row.step), []).append(row)
+    return list(groups.items())
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    made.__name__: made for made in (seconds, clock, day, words, added, removed, groupby_in_order, by_step)
+}
 
 
 @cache
@@ -22,7 +90,7 @@ def environment() -> Environment:
     """Renders `reporting/templates`: an undefined name is an error, HTML is escaped by itself."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape  # a run without report needs none
 
-    return Environment(
+    made = Environment(
         loader=PackageLoader(__package__),
         undefined=StrictUndefined,
         autoescape=select_autoescape(("html", "html.j2"), default_for_string=True),
@@ -30,6 +98,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.filters |= FILTERS
+    return made
 
 
 def render(template: str, **values: object) -> str:

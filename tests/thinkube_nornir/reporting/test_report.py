@@ -99,7 +99,7 @@ def test_junit_says_what_failed_and_what_is_missing() -> None:
 
 
 @given(st.text())
-def test_junit_and_html_can_carry_anything_a_host_says(said: str) -> None:
+def test_junit_can_carry_anything_a_host_says(said: str) -> None:
     """No byte from a host makes a report that cannot be read back."""
     made = record(failed(what=clean(said)), row(message=clean(said)))
 
@@ -107,13 +107,7 @@ def test_junit_and_html_can_carry_anything_a_host_says(said: str) -> None:
 
     case = root.find(".//failure")
     assert case is not None
-    assert "<script" not in as_html(record(row(message=clean(said))))
     as_markdown(made).encode()
-
-
-def test_html_does_not_run_what_a_host_says() -> None:
-    """Text from hosts is text."""
-    assert "<script>" not in as_html(record(row(message="<script>alert(1)</script>")))
 
 
 def test_markdown_has_matrix_and_failures() -> None:
