@@ -20,6 +20,7 @@ VERBS = {
     "trust": "trust",
     "history": "past",
     "show": "past",
+    "diff": "difference",
     "lab": "lab",
 }
 """Verb to the module of this package that has it, in the order of --help."""

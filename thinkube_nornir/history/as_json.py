@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from thinkube_nornir.history.difference import KINDS, Difference, Fact, Pair
 from thinkube_nornir.history.runs import Listed, PastRun, duration
 from thinkube_nornir.journal import NodeRecord, Run
 from thinkube_nornir.reporting.rendering import iso_time
@@ -25,6 +26,25 @@ def history(listed: Iterable[Listed], total: int) -> dict[str, Any]:
 
 def shown(past: PastRun, nodes: Iterable[NodeRecord]) -> dict[str, Any]:
     return {"run": run(past.run, past.verdict, past.counts), "nodes": [node(each) for each in nodes]}
+
+
+def difference(found: Difference) -> dict[str, Any]:
+    return {
+        "old": run(found.old.run, found.old.verdict, found.old.counts),
+        "new": run(found.new.run, found.new.verdict, found.new.counts),
+        "differs": [_fact(fact) for fact in found.facts],
+        "steps": {kind: [_pair(pair) for pair in found.steps.get(kind, ())] for kind in KINDS},
+    }
+
+
+def _fact(fact: Fact) -> dict[str, Any]:
+    told = {"kind": fact.kind, "name": clean(fact.name), "old": clean(fact.old), "new": clean(fact.new)}
+    return {**told, "hosts": list(fact.hosts)}
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    each = {"old": pair.old and node(pair.old), "new": pair.new and node(pair.new)}
+    return {"id": pair.node.node, **each}
 
 
 def run(run: Run, verdict: str, counts: Mapping[str, int]) -> dict[str, Any]:
@@ -55,5 +75,7 @@ def node(node: NodeRecord) -> dict[str, Any]:
         "message": clean(node.message),
         "started": iso_time(node.started),
         "duration": round(node.duration, 3) if node.finished else None,
-        "error": {name: clean(error.get(name, "")) for name in ("what", "why", "fix")} if error else None,
+        "error": {name: clean(error.get(name, "")) for name in ("kind", "what", "why", "fix")} if error else None,
+        "retries": node.retries,
+        "retried": clean(node.retried),
     }
