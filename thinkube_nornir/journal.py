@@ -172,6 +172,22 @@ class Journal:
     def nodes(self, run: int) -> list[NodeRecord]:
         return [_node(row) for row in self._db.query("SELECT * FROM nodes WHERE run = ? ORDER BY started, node", run)]
 
+    def nodes_of_phase(self, phase: str) -> dict[int, list[NodeRecord]]:
+        """Run to its nodes of a phase's components, in the order in which they started."""
+        # As a range, because LIKE would not use the index; / comes right after the dot.
+        return self._by_run("node > ? AND node < ?", f"{phase}.", f"{phase}/")
+
+    def changed_nodes(self) -> dict[int, list[NodeRecord]]:
+        """Run to the nodes in which it changed something, in the order in which they started."""
+        return self._by_run("outcome = 'changed'")
+
+    def _by_run(self, condition: str, *values: str) -> dict[int, list[NodeRecord]]:
+        found: dict[int, list[NodeRecord]] = {}
+        sql = f"SELECT * FROM nodes WHERE {condition} ORDER BY run, started, node"  # noqa: S608  the callers' own text
+        for row in self._db.query(sql, *values):
+            found.setdefault(row["run"], []).append(_node(row))
+        return found
+
     def counts(self, run: int) -> Counter[str]:
         """How many nodes of a run had each outcome; those without one are `unfinished`."""
         rows = self._db.query("SELECT node, outcome FROM nodes WHERE run = ?", run)

@@ -21,6 +21,7 @@ VERBS = {
     "history": "past",
     "show": "past",
     "diff": "difference",
+    "lessons": "lessons",
     "lab": "lab",
 }
 """Verb to the module of this package that has it, in the order of --help."""
