@@ -12,19 +12,37 @@ from nornir.core.task import Result, Task
 StepFunction = Callable[[Task], Result]
 ChainName = Literal["preconditions", "setup", "verify", "rollback"]
 
+CHECKS: tuple[ChainName, ...] = ("preconditions", "verify")
+"""Chains that change nothing."""
+
+
+class Here(str):
+    """The name of something that is needed on the same host only; a plain name stands for all hosts that get it."""
+
+    __slots__ = ()
+
+
+def here(name: str) -> str:
+    """
+    >>> Component.needs = ("phase5.microk8s_control", here("phase5.microk8s_workers"))  # doctest: +SKIP
+    """
+    return Here(name)
+
 
 @dataclass(frozen=True)
 class Step:
     """One function that changes at most one thing, or one check.
 
-    `needs` None means the default edge: the components that this one needs are verified on all of their hosts.
+    `needs` None means the default edge: what this component needs is verified (Component.needs says on which hosts).
     A tuple replaces that edge: names of steps that must be done first, `phase5.microk8s_control.enable_addons` on all
-    of its hosts, or nothing at all for `()`. A check may name a step of its own component's set-up, too. Steps of one
-    chain follow each other on a host in any case.
+    of its hosts or `here(...)` on the same one, or nothing at all for `()`. Steps of one chain follow each other in any
+    case: on a host one by one, and around those that run `on` a group as plan.py says.
     """
 
     function: StepFunction
     needs: tuple[str, ...] | None = None
+    on: str | None = None
+    """Where it runs. None: on each host that gets the component. A group: once, on the first host of that group."""
     token: str | None = None
     """Name of a token (config.yaml `tokens`) that is held while the step runs: `join`."""
     timeout: float | None = None
@@ -64,11 +82,12 @@ def step(
     function: StepFunction,
     *,
     needs: tuple[str, ...] | None = None,
+    on: str | None = None,
     token: str | None = None,
     timeout: float | None = None,
     early: bool = False,
 ) -> Step:
-    return Step(function, needs, token, timeout, early)
+    return Step(function, needs, on, token, timeout, early)
 
 
 def chain(*steps: StepFunction | Step, facts: Callable[[Task], tuple[Any, ...]] | None = None) -> Chain:
@@ -88,7 +107,8 @@ class Component:
     verify: Chain
     rollback: Chain
     needs: tuple[str, ...] = ()
-    """Full names of components, `phase5.microk8s_control`."""
+    """Full names of components, `phase5.microk8s_control`: verified on all of their hosts, or, as `here(...)`, on the
+    same host, if it gets them."""
     settings: tuple[str, ...] = ()
     """Settings each of its hosts must have; checked for all hosts before anything starts."""
     secrets: tuple[str, ...] = ()

@@ -43,8 +43,20 @@ class Context:
     """Per host, what was read since the last change there."""
     clusters: dict[str, Any] = field(default_factory=dict)
     """The cluster door's open clients, by the host through which they are reached."""
+    roster: Roster = field(default_factory=lambda: Roster())
     evidence: Recorder | None = None
     """What hosts and clusters answer is recorded here, when the operator wants an archive of it."""
+
+
+@dataclass
+class Roster:
+    """Which hosts a run is for, and which of them it has lost."""
+
+    selected: frozenset[str] | None = None
+    """None for all."""
+    unreachable: set[str] = field(default_factory=set)
+    stopped: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Component and host to the step of it that failed there, or could not start."""
 
 
 @dataclass
@@ -163,6 +175,27 @@ def hosts_in(task: Task, group: str) -> list[Host]:
     """All hosts of an inventory group, selected or not, by name."""
     hosts = context(task).inventory.hosts.values()
     return sorted((h for h in hosts if h.has_parent_group(group)), key=lambda h: h.name)
+
+
+def active(task: Task, group: str) -> list[Host]:
+    """The hosts of a group that the run is for, and that nothing of this component has failed on, by name."""
+    gone = absent(task, group)
+    return [host for host in hosts_in(task, group) if host.name not in gone]
+
+
+def absent(task: Task, group: str) -> dict[str, str]:
+    """The other hosts of the group, with the reason: what acts or judges for all hosts names them, and goes on."""
+    reasons = ((host.name, _absence(task, host.name)) for host in hosts_in(task, group))
+    return {host: reason for host, reason in reasons if reason}
+
+
+def _absence(task: Task, host: str) -> str:
+    roster = context(task).roster
+    if roster.selected is not None and host not in roster.selected:
+        return "left out by -l"
+    if host in roster.unreachable:
+        return "unreachable"
+    return roster.stopped.get((component_of(task), host), "")
 
 
 def known(task: Task, fact: Fact[T]) -> Mapping[str, T]:

@@ -45,7 +45,7 @@ class Estimate:
         self._workers = workers
         self._seconds = _filled(plan, seconds)
         self._known = frozenset(node for node, known in seconds.items() if known is not None)
-        self._after = _after(plan, self._seconds)
+        self._after = plan.longest_after(self._seconds)
         self._longest = sorted(self._seconds, key=lambda node: -self._chain(node))
         self._next = 0
         """Place of the first in `_longest` that was not started."""
@@ -151,10 +151,9 @@ class _Limit:
 def _limits(
     plan: Plan, seconds: Mapping[str, float], after: Mapping[str, float], tokens: Mapping[str, int]
 ) -> dict[str, _Limit]:
-    before: dict[str, float] = {}
+    before = plan.longest_before(seconds)
     members: dict[str, list[str]] = defaultdict(list)
     for node in plan.nodes:
-        before[node.id] = max((before[need] + seconds[need] for need in node.needs | node.after), default=0.0)
         if node.step.token:
             members[node.step.token].append(node.id)
     return {
@@ -182,14 +181,6 @@ def _filled(plan: Plan, seconds: Mapping[str, float | None]) -> dict[str, float]
         return usual[is_altering(node)] if found is None else found
 
     return {node.id: of(node) for node in plan.nodes}
-
-
-def _after(plan: Plan, seconds: Mapping[str, float]) -> dict[str, float]:
-    """Node to the duration of the longest chain of steps that wait for it."""
-    after: dict[str, float] = {}
-    for node in reversed(plan.nodes):
-        after[node.id] = max((seconds[name] + after[name] for name in plan.followers[node.id]), default=0.0)
-    return after
 
 
 class Countdown:

@@ -14,12 +14,12 @@ from typing import Any
 from nornir.core.inventory import Host
 from nornir.core.task import AggregatedResult, MultiResult, Task
 
+from thinkube_nornir.component import CHECKS
 from thinkube_nornir.context import retries_in
 from thinkube_nornir.database import Database
 from thinkube_nornir.durations import PastStep
 from thinkube_nornir.inputs import Inputs, as_text, digest_of
 from thinkube_nornir.outcome import Outcome, error_of, outcome_of
-from thinkube_nornir.plan import CHECKS
 from thinkube_nornir.secret import redact
 
 

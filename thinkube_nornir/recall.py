@@ -9,7 +9,7 @@ from nornir.core.inventory import Inventory
 from nornir.core.task import Result, Task
 
 from thinkube_nornir.catalog import Catalog, Entry
-from thinkube_nornir.component import Step
+from thinkube_nornir.component import Here, Step
 from thinkube_nornir.context import Context
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.ledger import Ledger
@@ -53,20 +53,25 @@ def refuse_while_needed(
     Raises:
         ConfigError: with each such component and its hosts.
     """
-    left = [(e, host) for e in catalog.dependents(entries) for host in inventory.hosts]
-    left += [(e, host) for e in entries for host in inventory.hosts if host not in selected and _is_needed(e, entries)]
-    found: dict[str, list[str]] = {}
-    for entry, host in left:
-        if ledger.changes(host=host, component=entry.name):
-            found.setdefault(entry.name, []).append(host)
+    going = {(e.name, host) for e in entries for host in selected if _gets(inventory, e, host)}
+    shaken = set(going)
+    for entry in catalog.entries:  # sorted by need: one pass finds the indirect ones too
+        somewhere = {name for name, _ in shaken}
+        for host in (h for h in inventory.hosts if _gets(inventory, entry, h)):
+            needs = entry.component.needs
+            if any((need, host) in shaken if isinstance(need, Here) else need in somewhere for need in needs):
+                shaken.add((entry.name, host))
+    left, found = shaken - going, dict[str, list[str]]()
+    for name, host in ((e.name, h) for e in catalog.entries for h in inventory.hosts):
+        if (name, host) in left and ledger.changes(host=host, component=name):
+            found.setdefault(name, []).append(host)
     if found:
         problems = [_problem(name, hosts, entries) for name, hosts in found.items()]
         raise ConfigError(problems)
 
 
-def _is_needed(dependent: Entry, entries: Sequence[Entry]) -> bool:
-    """Whether a selected component stands on another selected one, so that all of its hosts have to go first."""
-    return bool(set(dependent.component.needs) & {e.name for e in entries})
+def _gets(inventory: Inventory, entry: Entry, host: str) -> bool:
+    return bool(inventory.hosts[host].has_parent_group(entry.component.group))
 
 
 def _problem(name: str, hosts: Sequence[str], entries: Sequence[Entry]) -> Problem:

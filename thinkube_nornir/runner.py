@@ -19,12 +19,12 @@ from nornir.core.inventory import Host
 from nornir.core.processor import Processor
 from nornir.core.task import AggregatedResult, MultiResult, Result, Task
 
-from thinkube_nornir.component import StepFunction
-from thinkube_nornir.context import Context, StepTask, retries_of
+from thinkube_nornir.component import CHECKS, StepFunction
+from thinkube_nornir.context import Context, Roster, StepTask, retries_of
 from thinkube_nornir.errors import Cancelled, ConfigError, NotRehearsed, ThinkubeError, Unreachable
 from thinkube_nornir.obstacle import INTERRUPTED, Obstacle
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped
-from thinkube_nornir.plan import CHECKS, Node, Plan
+from thinkube_nornir.plan import Node, Plan
 from thinkube_nornir.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ def carry_out(
     Args:
         say: is told what an interruption does; called in a signal handler.
     """
+    context.roster = Roster(plan.selected)
     runner = GraphRunner(plan, context, say)
     hosts = set(plan.hosts)
     nornir = nornir.filter(filter_func=lambda host: host.name in hosts)
@@ -95,7 +96,8 @@ class GraphRunner:
     stopping: bool = False
     _blocked: set[str] = field(default_factory=set)
     """Nodes that were not started; what needs them is not started either."""
-    _unreachable: set[str] = field(default_factory=set)
+    _causes: dict[str, str] = field(default_factory=dict)
+    """Of gates: a node that failed or was not started; empty when there is none."""
 
     def run(self, task: Task, hosts: list[Host]) -> AggregatedResult:
         by_name = {host.name: host for host in hosts}
@@ -143,7 +145,10 @@ class GraphRunner:
     def _finished(self, node: Node, result: Result) -> None:
         self.results[node.id] = result
         if isinstance(result.exception, Unreachable):
-            self._unreachable.add(node.host)
+            self.context.roster.unreachable.add(node.host)
+        if node.chain != "verify" and self._bad(node.id):
+            told = f"{node.step.name} {'was not started' if node.id in self._blocked else 'failed'}"
+            self.context.roster.stopped.setdefault((node.component, node.host), told)
 
     def _carry_out(self, node: Node, task: Task, host: Host) -> MultiResult:
         step = StepTask(
@@ -177,12 +182,23 @@ class GraphRunner:
         """Why a node is not started; empty when nothing stands in its way."""
         if self.stopping:
             return INTERRUPTED
-        if node.host in self._unreachable:
+        if node.host in self.context.roster.unreachable:
             return str(Obstacle(unreachable=node.host))
         for need in sorted(node.needs):
-            if need in self._blocked or outcome_of(self.results[need]) is Outcome.FAILED:
-                return str(self._behind(self._root(need)))
+            if cause := self._cause(need):
+                return str(self._behind(self._root(cause)))
         return ""
+
+    def _cause(self, need: str) -> str:
+        """The node that failed or was not started, of a gate the first by name; empty when all is well."""
+        if need not in self.plan.gates:
+            return need if self._bad(need) else ""
+        if need not in self._causes:
+            self._causes[need] = min(filter(self._bad, self.plan.gates[need]), default="")
+        return self._causes[need]
+
+    def _bad(self, node: str) -> bool:
+        return node in self._blocked or (node in self.results and outcome_of(self.results[node]) is Outcome.FAILED)
 
     def _not_rehearsed(self, node: Node) -> str:
         """Why a check is left out in a dry run, which stands in nobody's way; empty when it is not."""
@@ -193,7 +209,7 @@ class GraphRunner:
         """The failed node behind a chain of nodes that were not started because of it."""
         seen = need
         while seen in self._blocked:
-            causes = [n for n in sorted(self.plan.by_id[seen].needs) if n in self._blocked or self._failed(n)]
+            causes = [cause for need in sorted(self.plan.by_id[seen].needs) if (cause := self._cause(need))]
             if not causes:
                 break
             seen = causes[0]
@@ -201,10 +217,7 @@ class GraphRunner:
 
     def _behind(self, root: str) -> Obstacle:
         host = self.plan.by_id[root].host
-        return Obstacle(root, host if host in self._unreachable else "")
-
-    def _failed(self, node: str) -> bool:
-        return node in self.results and outcome_of(self.results[node]) is Outcome.FAILED
+        return Obstacle(root, host if host in self.context.roster.unreachable else "")
 
     def _timed(self, node: Node, task: Task) -> Result:
         started, evidence = time.monotonic(), self.context.evidence
@@ -246,7 +259,9 @@ class GraphRunner:
         seen, stack = {node.id}, [node.id]
         while stack:
             before = self.plan.by_id[stack.pop()]
-            new = (before.needs | before.after) - seen
+            if before.step.early:
+                continue  # these come before all changes
+            new = set(self.plan.opened(before.needs | before.after)) - seen
             seen |= new
             stack += new
         return sum(outcome_of(self.results[each]) is Outcome.PLANNED for each in seen - {node.id})

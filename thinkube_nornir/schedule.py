@@ -24,6 +24,7 @@ class Schedule:
         self._held: Counter[str] = Counter()
         self._unfinished = len(plan.nodes)
         self._waiting = {node.id: len(node.needs | node.after) for node in plan.nodes}
+        self._waiting |= {gate: len(nodes) for gate, nodes in plan.gates.items()}
         self._ready = [self._ranked(node) for node in plan.nodes if not self._waiting[node.id]]
         heapq.heapify(self._ready)
 
@@ -35,7 +36,7 @@ class Schedule:
     def start(self) -> list[Node]:
         """Take the nodes that may start now; what lacks a token stays."""
         chosen: list[Node] = []
-        lacking: list[tuple[int, str]] = []
+        lacking: list[tuple[float, str]] = []
         while self._ready and self._free:
             ranked = heapq.heappop(self._ready)
             node = self._plan.by_id[ranked[1]]
@@ -56,11 +57,17 @@ class Schedule:
         self._free += 1
         if node.step.token:
             self._held[node.step.token] -= 1
-        for name in self._plan.followers[node.id]:
-            self._waiting[name] -= 1
-            if not self._waiting[name]:
-                heapq.heappush(self._ready, self._ranked(self._plan.by_id[name]))
+        ended = [node.id]
+        while ended:
+            for name in self._plan.followers[ended.pop()]:
+                self._waiting[name] -= 1
+                if self._waiting[name]:
+                    continue
+                if name in self._plan.gates:
+                    ended.append(name)
+                else:
+                    heapq.heappush(self._ready, self._ranked(self._plan.by_id[name]))
 
-    def _ranked(self, node: Node) -> tuple[int, str]:
+    def _ranked(self, node: Node) -> tuple[float, str]:
         """Longest chain of dependent steps first: it decides how long the whole takes."""
         return -self._plan.remaining[node.id], node.id

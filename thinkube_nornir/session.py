@@ -154,6 +154,7 @@ class Session:
             interrupted=result.interrupted,
             log=shown(self.project.config.logging.log_file),
             topology=self.topology,
+            left_out=self.plan.left_out,
         )
         self.journal.finish_run(run_id, _IN_JOURNAL.get(record.verdict, record.verdict))
         return record

@@ -6,6 +6,7 @@ import pytest
 
 from tests.engine import catalog, entry, inventory
 from tests.fake_host import MemoryLedger
+from thinkube_nornir.component import here
 from thinkube_nornir.errors import ConfigError
 from thinkube_nornir.recall import concerned, refuse_while_needed
 
@@ -47,6 +48,21 @@ def test_a_dependent_outside_the_filter_is_an_obstacle() -> None:
 def test_one_worker_may_go_alone() -> None:
     """Nothing needs a worker."""
     refuse_while_needed(CATALOG, (WORKERS,), STOCK, ["w1"], ledger(("w2", "p5.workers"), ("c1", "p5.control")))
+
+
+DNS = entry("p5.dns", "all", needs=("p5.control", here("p5.workers")))
+NODES = inventory({"control": ["c1"], "workers": ["w1", "w2"], "all": ["c1", "w1", "w2"]})
+
+
+def test_what_is_needed_on_the_same_host_may_go_from_another() -> None:
+    """A worker leaves with its own share of the names; those of the other nodes do not stand on it."""
+    owned = ledger(("c1", "p5.dns"), ("w1", "p5.dns"), ("w2", "p5.dns"))
+    whole = catalog(CONTROL, WORKERS, DNS)
+
+    refuse_while_needed(whole, (WORKERS, DNS), NODES, ["w1"], owned)
+    refuse_while_needed(whole, (CONTROL, WORKERS, DNS), NODES, ["w1"], owned)
+    with pytest.raises(ConfigError, match=r"p5\.dns on w1 still needs p5\.workers"):
+        refuse_while_needed(whole, (WORKERS,), NODES, ["w1"], owned)
 
 
 def test_hosts_of_dependents_are_asked_too() -> None:

@@ -18,7 +18,7 @@ from tests.engine import altering, catalog, entry, failing, inventory, quiet
 from thinkube_nornir import plan, runner
 from thinkube_nornir.catalog import Entry
 from thinkube_nornir.component import StepFunction, chain, step
-from thinkube_nornir.context import Context, Retries, is_read_only, note_retry, on, retries_in
+from thinkube_nornir.context import Context, Retries, absent, active, is_read_only, note_retry, on, retries_in
 from thinkube_nornir.context import context as context_of
 from thinkube_nornir.errors import Cancelled, CheckFailed, CommandFailed, NotRehearsed, ThinkubeError, Unreachable
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped, unchanged
@@ -438,3 +438,66 @@ def test_a_result_says_what_its_step_tried_again() -> None:
     assert counted["p.a/setup/struggles@h1"] == Retries(2, "busy with ********")
     assert counted["p.a/setup/struggles@h2"] == Retries(2, "busy with ********")
     assert counted["p.a/verify/looks@h2"] == Retries()
+
+
+def judging(name: str) -> StepFunction:
+    def step(task: Task) -> Result:
+        gone = ", ".join(f"{host}: {why}" for host, why in absent(task, "all").items())
+        return unchanged(task, f"{' '.join(host.name for host in active(task, 'all'))}; {gone}")
+
+    step.__name__ = name
+    return step
+
+
+def test_what_runs_once_goes_on_with_the_hosts_that_are_well() -> None:
+    """It comes after all of them, leaves out whom its component has lost, and says why."""
+    dead = on_host("h2", failing("install", Unreachable("h2 is down")), altering("install"))
+    broken = on_host("h3", failing("start", CheckFailed("no")), dead)
+    broken.__name__ = "install"
+    counted = entry(
+        "p.a", setup=chain(broken, step(judging("tell_all"), on="first"), quiet("go_on")), verify=chain(quiet("runs"))
+    )
+    other = entry("p.b", setup=chain(step(judging("tell_others"), on="first")))
+
+    result, _ = carry_out(counted, other, hosts={"first": ["h1"], "all": ["h1", "h2", "h3", "h4"]})
+
+    found = outcomes(result)
+    assert found["tell_all@h1"] is Outcome.UNCHANGED
+    assert result.results["p.a/setup/tell_all@h1"].result == "h1 h4; h2: unreachable, h3: install failed"
+    assert "h3" in result.results["p.b/setup/tell_others@h1"].result
+    assert [found[f"go_on@{h}"] for h in ("h1", "h2", "h3", "h4")] == [
+        *(Outcome.UNCHANGED, Outcome.SKIPPED, Outcome.SKIPPED, Outcome.UNCHANGED),
+    ]
+
+
+def test_what_failed_once_stops_what_follows_on_all_hosts() -> None:
+    """Each says what it needs."""
+    broken = step(failing("write", CheckFailed("no")), on="first")
+
+    result, _ = carry_out(
+        entry("p.a", setup=chain(broken, quiet("restart"))), hosts={"first": ["h1"], "all": ["h1", "h2"]}
+    )
+
+    assert {r.result for n, r in result.results.items() if "restart" in n} == {"needs p.a/setup/write@h1, which failed"}
+
+
+def test_of_all_that_failed_on_other_hosts_one_is_named() -> None:
+    """The first by name, when something needs all of them."""
+    broken = entry("p.a", verify=chain(on_host("h1", quiet("runs"), failing("runs", CheckFailed("no")))))
+    result, _ = carry_out(broken, entry("p.b", needs=("p.a",), setup=chain(altering("use"))), hosts={"all": list(FOUR)})
+
+    told = {r.result for n, r in result.results.items() if n.startswith("p.b")}
+    assert told == {"needs p.a/verify/runs@h2, which failed"}
+
+
+FOUR = ("h1", "h2", "h3", "h4")
+
+
+def test_hosts_that_a_filter_leaves_out_are_no_active_ones() -> None:
+    stock = inventory({"first": ["h1"], "all": ["h1", "h2"]})
+    one = entry("p.a", verify=chain(step(judging("tell"), on="first")))
+    made = plan.make(catalog(one), (one,), stock, ["h2"], "verify")
+
+    result = runner.carry_out(made, engine.nornir(stock), engine.context(stock))
+
+    assert result.results["p.a/verify/tell@h1"].result == "h2; h1: left out by -l"

@@ -208,7 +208,7 @@ def _conclude(record: Record, terminal: Terminal, diff: bool) -> None:
         parts.append(["", *summary.made(record)])
     table = summary.checks if record.verb == "verify" else summary.hosts
     parts.append(["", *table(record, width=terminal.width, unicode=terminal.unicode)])
-    parts.append(["", summary.verdict(record)])
+    parts.append(["", *summary.left_out(record), summary.verdict(record)])
     if record.next_command:
         parts.append([f"next   {record.next_command}"])
     for line in (line for part in parts for line in part):
@@ -220,7 +220,10 @@ def _print_graph(given: dict[str, Any]) -> int:
 
     request = session.Request("plan", given["selection"], given["limit"], given["config"], dry_run=True)
     terminal = Terminal(given["verbose"], False if given["no_color"] else None)
-    for node in request.plan(request.project()).nodes:
+    plan = request.plan(request.project())
+    for gate, nodes in plan.gates.items():
+        terminal.say(f"{gate}: {len(nodes)} nodes")
+    for node in plan.nodes:
         terminal.say(node.id)
         for before in sorted(node.needs):
             terminal.say(f"    needs {before}")

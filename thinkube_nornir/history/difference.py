@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from thinkube_nornir.component import CHECKS
 from thinkube_nornir.history.moments import local
 from thinkube_nornir.history.runs import PastRun, duration, words
 from thinkube_nornir.inputs import Inputs, Settings
 from thinkube_nornir.journal import NodeRecord
-from thinkube_nornir.plan import CHECKS
 
 NOTABLE_SECONDS = 1.0
 NOTABLE_RATIO = 1.5

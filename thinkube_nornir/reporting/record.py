@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Literal
@@ -61,7 +61,7 @@ class Row:
     failure: Failure | None = None
     prerequisite: bool = False
     needs: tuple[str, ...] = ()
-    """Ids of the rows that had to end before this one could start."""
+    """Ids of the rows that had to end before this one could start; of many hosts' rows the one that ended last."""
     limited_by: str = ""
     """The concurrency limit that it shares with other steps: `join`."""
     about: str = ""
@@ -104,6 +104,8 @@ class Record:
     interrupted: bool = False
     log: str = ""
     topology: Topology | None = None
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Component to the hosts that would get something of it, and that `limit` leaves out."""
     next_command: str = ""
     """What the operator would type now; empty when there is nothing."""
 
@@ -176,10 +178,18 @@ class Collector(NodeEvents):
         """
         with self._lock:
             known = dict(results or {}) | self._results
-            return tuple(row(node, known.get(node.id), self._started.get(node.id)) for node in plan.nodes)
+            last = {gate: max(nodes, key=lambda node: self._ended(known, node)) for gate, nodes in plan.gates.items()}
+            return tuple(row(node, known.get(node.id), self._started.get(node.id), last) for node in plan.nodes)
+
+    def _ended(self, known: Mapping[str, Result], node: str) -> float:
+        return self._started.get(node, 0.0) + float(getattr(known.get(node), "duration", 0.0) or 0.0)
 
 
-def row(node: Node, result: Result | None, started: float | None = None) -> Row:
+def row(node: Node, result: Result | None, started: float | None = None, last: Mapping[str, str] | None = None) -> Row:
+    """
+    Args:
+        last: gate of the plan to the node of it that ended last.
+    """
     where: dict[str, Any] = {
         "id": node.id,
         "component": node.component,
@@ -188,7 +198,7 @@ def row(node: Node, result: Result | None, started: float | None = None) -> Row:
         "host": node.host,
         "prerequisite": node.prerequisite,
         "started": started,
-        "needs": tuple(sorted(node.needs | node.after)),
+        "needs": tuple(sorted({(last or {}).get(name, name) for name in node.needs | node.after})),
         "limited_by": node.step.token or "",
         "about": _first_sentence(node.step.function.__doc__),
     }

@@ -61,6 +61,14 @@ def skips(record: Record) -> list[str]:
     return lines + ([f"skipped  {rest:>4}  for other reasons: see `show {record.run_id}`"] if rest else [])
 
 
+def left_out(record: Record) -> list[str]:
+    """What a filter kept from being done, components with the same hosts together."""
+    components: dict[tuple[str, ...], list[str]] = {}
+    for component, hosts in record.left_out.items():
+        components.setdefault(hosts, []).append(component)
+    return [f"left out by -l: {', '.join(names)} on {', '.join(hosts)}" for hosts, names in components.items()]
+
+
 def checks(record: Record, *, width: int, unicode: bool) -> list[str]:
     """verify's answer: every check on every host."""
     return check_matrix(record.rows, width=width, unicode=unicode, first=record.hosts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 from nornir.core.inventory import Host
@@ -146,6 +147,20 @@ def test_a_row_knows_what_it_waited_for_and_what_its_step_is_about() -> None:
     assert made.needs == ("0", "a")
     assert made.limited_by == "join"
     assert made.about == "Join with one token per attempt."
+
+
+def test_of_all_hosts_a_row_waited_for_the_one_that_ended_last() -> None:
+    """A gate of the plan is no row; a list of all its nodes on every host would be the square of them."""
+    graph = plan("install", "join", hosts=("tkc", "tkw1"))
+    ids = [node.id for node in graph.nodes]
+    waiting = Node("last", "phase5.w", "setup", graph.nodes[0].step, "tkc", needs=frozenset(["all@*"]))
+    collector = Collector()
+    for name in (ids[2], ids[0]):
+        collector.node_started(name, "tkc")
+
+    made = collector.rows(replace(graph, nodes=(*graph.nodes, waiting), gates={"all@*": frozenset(ids)}))
+
+    assert made[-1].needs == (ids[0],)
 
 
 def test_a_step_without_docstring_is_about_nothing() -> None:

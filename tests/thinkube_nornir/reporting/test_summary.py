@@ -145,3 +145,11 @@ PENDING = (row("a", chain="setup", outcome=Outcome.PLANNED),)
 def test_the_next_command(rows: tuple[Row, ...], given: dict[str, Any], later: str | None, expected: str) -> None:
     """The last line is what an operator would type now."""
     assert " ".join(summary.next_arguments(record(*rows, **given), later)) == expected
+
+
+def test_what_a_filter_leaves_out_is_named_once() -> None:
+    """Components that miss the same hosts share a line."""
+    made = record(row(), left_out={"phase5.a": ("w1", "w2"), "phase5.b": ("w1", "w2"), "phase5.c": ("w2",)})
+
+    assert summary.left_out(made) == ["left out by -l: phase5.a, phase5.b on w1, w2", "left out by -l: phase5.c on w2"]
+    assert summary.left_out(record(row())) == []
