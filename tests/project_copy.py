@@ -20,6 +20,7 @@ def copied_project(folder: Path) -> Iterator[Path]:
     assert "  speed: 20 " in shipped
     (folder / "config.yaml").write_text(shipped.replace("  speed: 20 ", "  speed: 10000 "))
     shutil.copytree(ROOT / "inventory", folder / "inventory")
+    shutil.copy(ROOT / "START_HERE.md", folder)
     for name in ("tasks", "templates"):
         (folder / name).symlink_to(ROOT / name)
     try:

@@ -57,10 +57,19 @@ class Project:
 
 
 def load_catalog(path: Path) -> Catalog:
-    """For listing: of config.yaml only where the tasks are is read, as checking all of it costs a third of the answer.
+    """For listing.
 
     Raises:
         ConfigError: config.yaml is missing or no YAML, or the tasks folder is wrong.
+    """
+    return catalog.load(tasks_folder(path))
+
+
+def tasks_folder(path: Path) -> Path:
+    """Of config.yaml only where the tasks are is read, as checking all of it costs a third of what `list` takes.
+
+    Raises:
+        ConfigError: config.yaml is missing or no YAML.
     """
     from thinkube_nornir.settings.yaml_source import read_config_yaml
 
@@ -68,7 +77,7 @@ def load_catalog(path: Path) -> Catalog:
     if source.problems:
         raise ConfigError(source.problems)
     given = source.value.get("tasks", "tasks") if isinstance(source.value, dict) else "tasks"
-    return catalog.load(Path(os.path.abspath(path)).parent / str(given))  # noqa: PTH100  as config_file.py has it
+    return Path(os.path.abspath(path)).parent / str(given)  # noqa: PTH100  as config_file.py has it
 
 
 def load_hosts(path: Path, limit: str = "") -> tuple[Config, Inventory, list[Host]]:

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 Row = tuple[int, str, str | None, str | None]
 """Run, node, outcome (None: the run was killed meanwhile), and of a failure the name of its error's class."""
 
+_REAL = "ssh"
+"""The scope of real hosts; every other one is a lab's."""
+
+# CROSS JOIN keeps SQLite from looking at the nodes of all other scopes first.
 _NODES = """
     SELECT n.run, n.node, n.outcome, CASE n.outcome WHEN 'failed' THEN json_extract(n.error, '$.kind') END
-    FROM runs r JOIN nodes n ON n.run = r.id WHERE r.scope = ? AND NOT r.dry_run ORDER BY n.run, n.node
+    FROM runs r CROSS JOIN nodes n ON n.run = r.id WHERE r.scope = ? AND NOT r.dry_run ORDER BY r.id, n.node
 """
 
 
@@ -30,6 +34,10 @@ class PastRun:
     finished: float | None
     outcome: str | None
     """None: it was killed, or is still at work."""
+
+    @property
+    def on_lab(self) -> bool:
+        return self.scope != _REAL
 
     @cached_property
     def date(self) -> str:
@@ -48,7 +56,7 @@ class History:
 
     @property
     def on_lab(self) -> bool:
-        return self.scope != "ssh"
+        return self.scope != _REAL
 
 
 def read_history(config: Config) -> History:

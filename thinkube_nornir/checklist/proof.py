@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from thinkube_nornir.checklist.names import COMPONENT_KINDS
 from thinkube_nornir.checklist.replay import Cell, ComponentState, PhaseState, replay
+from thinkube_nornir.checklist.task_line import Evidence
 
 if TYPE_CHECKING:
     from nornir.core.inventory import Inventory
@@ -54,8 +55,18 @@ class Proofs:
     history: History
     by_identifier: Mapping[str, Proof]
 
-    def run(self, number: int) -> PastRun | None:
-        return self.history.runs.get(number)
+    @property
+    def on_lab(self) -> bool:
+        return self.history.on_lab
+
+    def evidence(self, proof: Proof) -> Evidence:
+        """What is written down for what is proven."""
+        return Evidence(proof.date, proof.run, on_lab=self.on_lab)
+
+    def run(self, evidence: Evidence) -> PastRun | None:
+        """The run that evidence cites; None when that is in another journal, which has its own numbers."""
+        run = self.history.runs.get(evidence.run or 0)
+        return run if run and run.date == evidence.date and run.on_lab == evidence.on_lab else None
 
 
 def read_proofs(config: Path) -> Proofs:

@@ -18,6 +18,7 @@ VERBS = {
     "render": "look",
     "inventory": "look",
     "trust": "trust",
+    "checklist": "checklist",
     "history": "past",
     "show": "past",
     "diff": "difference",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tests import engine
 from thinkube_nornir.catalog import Catalog, Entry
 from thinkube_nornir.checklist.history import History, PastRun, Row
-from thinkube_nornir.checklist.proof import Proof, prove
+from thinkube_nornir.checklist.proof import Proof, Proofs, prove
 from thinkube_nornir.component import chain
 
 MIDNIGHT = 1_795_780_800.0  # 2026-11-27 12:00 UTC
@@ -39,6 +39,8 @@ STEPS = {"setup": ("install", "start"), "verify": ("answers", "is_ready"), "roll
 class Story:
     """Each run takes a minute, and begins an hour after the one before."""
 
+    scope: str = "ssh"
+    """Whose hosts the next runs are on."""
     runs: dict[int, PastRun] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
 
@@ -57,7 +59,7 @@ class Story:
         number = len(self.runs) + 1
         started = started or MIDNIGHT + 3600 * number
         finished = None if outcome is None else started + lasting
-        self.runs[number] = PastRun(number, "ssh", verb, started, finished, outcome)
+        self.runs[number] = PastRun(number, self.scope, verb, started, finished, outcome)
         chains = {"run": ("setup", "verify")}.get(verb, (verb,))
         for name in names or ("phase5.dns", "phase5.api"):
             members = [host for host in GROUPS[_group(name)] if host in hosts]
@@ -69,9 +71,13 @@ class Story:
                 self.rows.append((number, node, word or None, kind or None))
         return number
 
+    def proofs(self) -> Proofs:
+        rows = [row for row in self.rows if self.runs[row[0]].scope == self.scope]
+        history = History(self.scope, self.runs, rows)
+        return Proofs(history, prove(history, CATALOG, engine.inventory(GROUPS)))
+
     def proof(self, identifier: str) -> Proof:
-        history = History("ssh", self.runs, self.rows)
-        return prove(history, CATALOG, engine.inventory(GROUPS))[identifier]
+        return self.proofs().by_identifier[identifier]
 
 
 def _group(name: str) -> str:

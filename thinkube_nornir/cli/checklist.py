@@ -1,0 +1,238 @@
+"""The master task list: show, next, complete, pending, sync."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from thinkube_nornir.cli import options
+from thinkube_nornir.cli.program import command
+from thinkube_nornir.reporting.terminal import Terminal
+
+if TYPE_CHECKING:
+    from thinkube_nornir.checklist.document import Document, Task
+    from thinkube_nornir.checklist.marking import Marked
+    from thinkube_nornir.checklist.sync import Sync
+
+_LIST = "START_HERE.md"
+
+_FILE = click.option(
+    "-f",
+    "--file",
+    "path",
+    type=click.Path(path_type=Path),
+    help=f"The list; {_LIST} beside config.yaml when not given.",
+)
+_PHASE = click.option("--phase", default="", metavar="PHASE", help="Of this phase only: phase5.")
+_TASKS = click.argument("tasks", nargs=-1, required=True, metavar="LINE|IDENTIFIER...")
+
+
+def _with_list(function: options.F) -> options.F:
+    return reduce(lambda decorated, decorator: decorator(decorated), (_FILE, options.common), function)
+
+
+@click.group("checklist")
+def checklist_verb() -> None:
+    """The master task list: what is done, next, and proven.
+
+    A task is named by its line number or by its identifier (`checklist show -v`).
+    """
+
+
+@checklist_verb.command("show")
+@click.option("--open", "only_open", is_flag=True, help="Only what is open.")
+@_PHASE
+@_with_list
+def show(only_open: bool, phase: str, path: Path | None, config: Path, verbose: int, no_color: bool) -> int:
+    """Print the list by phase, with what is done of each; -v adds identifiers."""
+    from thinkube_nornir.checklist import store, tree
+
+    terminal = Terminal(verbose, False if no_color else None)
+    place = path or _beside(config)
+    document = store.read(place)
+    width = terminal.width if terminal.out.isatty() else None
+    for line in tree.show(document, tree.View(phase, only_open, bool(verbose), width)):
+        terminal.say(line)
+    terminal.say()
+    _say_progress(document, place, terminal, tree.in_phase(document, phase))
+    return 0
+
+
+@checklist_verb.command("next")
+@_PHASE
+@_with_list
+def next_(phase: str, path: Path | None, config: Path, verbose: int, no_color: bool) -> int:
+    """Print the next open task."""
+    from thinkube_nornir.checklist import store, tree
+
+    terminal = Terminal(verbose, False if no_color else None)
+    document = store.read(path or _beside(config))
+    task = tree.next_open(document, tree.in_phase(document, phase))
+    if task is None:
+        terminal.say("nothing is open")
+        return 0
+    identifier = f"  ({task.identifier})" if task.identifier else ""
+    terminal.say(f"line {task.line}  {tree.place(task)}{identifier}")
+    for line in _wrapped(task.text, "  ", terminal):
+        terminal.say(line)
+    terminal.say(f"then   {_how_to_mark(task, path, config)}")
+    return 0
+
+
+@checklist_verb.command("complete")
+@_TASKS
+@click.option("--by-hand", is_flag=True, help="On your word, where the journal does not prove it.")
+@_with_list
+def complete(tasks: tuple[str, ...], by_hand: bool, **given: Any) -> int:
+    """Mark tasks as done, all or none; those that the journal can prove must be proven."""
+    from thinkube_nornir.checklist import marking
+    from thinkube_nornir.checklist.provable import evidences
+
+    config = given["config"]
+    needed = evidences(config, by_hand=by_hand, command=lambda arguments: command(arguments, _other(config)))
+    return _mark(tasks, lambda document, chosen: marking.complete(document, chosen, needed), "marked", "done", **given)
+
+
+@checklist_verb.command("pending")
+@_TASKS
+@_with_list
+def pending(tasks: tuple[str, ...], **given: Any) -> int:
+    """Open tasks again, and the tasks above them."""
+    from thinkube_nornir.checklist import marking
+
+    return _mark(tasks, marking.reopen, "opened", "open", **given)
+
+
+@checklist_verb.command("sync")
+@click.option("--dry-run", is_flag=True, help="Only say what would change; exit code 3 when something would.")
+@_with_list
+def sync(dry_run: bool, path: Path | None, config: Path, verbose: int, no_color: bool) -> int:
+    """Mark what the journal proves, and open what turned red or was rolled back."""
+    from thinkube_nornir.checklist import store
+    from thinkube_nornir.checklist import sync as syncing
+    from thinkube_nornir.checklist.proof import read_proofs
+
+    terminal = Terminal(verbose, False if no_color else None)
+    place = path or _beside(config)
+    proofs = read_proofs(config)
+    done: list[Sync] = []
+
+    def change(document: Document) -> Document:
+        done[:] = [syncing.sync(document, proofs)]
+        return done[0].document
+
+    if dry_run:
+        change(store.read(place))
+    else:
+        store.edit(place, change)
+    _say_sync(done[0], place, config, terminal, dry_run)
+    return 3 if dry_run and done[0].changes else 0
+
+
+_Marking = Callable[["Document", Sequence["Task"]], "tuple[Document, list[Marked]]"]
+
+
+def _mark(
+    names: tuple[str, ...],
+    marking: _Marking,
+    word: str,
+    state: str,
+    *,
+    path: Path | None,
+    config: Path,
+    verbose: int,
+    no_color: bool,
+) -> int:
+    from thinkube_nornir.checklist import store
+    from thinkube_nornir.checklist.marking import Selection
+
+    terminal = Terminal(verbose, False if no_color else None)
+    selection = Selection(names)
+    told: list[Marked] = []
+
+    def change(document: Document) -> Document:
+        after, told[:] = marking(document, selection.of(document))
+        return after
+
+    place = path or _beside(config)
+    after = store.edit(place, change)
+    for marked in told:
+        why = f": line {marked.because.line} below it is open" if marked.because else ""
+        end = why if marked.changed else f": is {state} already"
+        _say_task(word if marked.changed else "same", marked.task, end, terminal)
+    _say_progress(after, place, terminal)
+    return 0
+
+
+def _say_sync(sync: Sync, place: Path, config: Path, terminal: Terminal, dry_run: bool) -> None:
+    for note in sync.notes:
+        fix = f"; prove it: {command(note.command, _other(config))}" if note.command else ""
+        _say_task("note", note.task, f": {note.why}{fix}", terminal)
+    for change in sync.changes:
+        word = "opened" if not change.mark.done else "proven" if change.task.done else "marked"
+        _say_task(word, change.task, f": {change.why}", terminal)
+    counts = [
+        (sum(c.mark.done for c in sync.changes), "marked"),
+        (sum(not c.mark.done for c in sync.changes), "opened"),
+    ]
+    told = ", ".join(f"{count} {word}" for count, word in counts if count)
+    if not told:
+        terminal.say(f"{place} is in step with the journal")
+    elif dry_run:
+        terminal.say(f"{place} would change: {told}")
+        terminal.say(f"next   {_checklist(['sync'], place, config)}")
+    else:
+        terminal.say(f"{place}: {told}")
+        _say_progress(sync.document, place, terminal)
+
+
+def _say_progress(document: Document, place: Path, terminal: Terminal, tasks: Sequence[Task] | None = None) -> None:
+    from thinkube_nornir.checklist import tree
+
+    shown = document.tasks if tasks is None else tasks
+    terminal.say(f"{place}: {tree.progress(document.tasks)}")
+    following = tree.next_open(document, shown)
+    if following:
+        _say_task("next", following, "", terminal)
+    else:
+        terminal.say("nothing is open")
+
+
+def _say_task(word: str, task: Task, end: str, terminal: Terminal) -> None:
+    for number, line in enumerate(_wrapped(f"{task.line}  {task.text}{end}", " " * 8, terminal)):
+        terminal.say(f"{word:<8}{line[8:]}" if not number else line)
+
+
+def _wrapped(text: str, indent: str, terminal: Terminal) -> list[str]:
+    """Broken at blanks only, where somebody reads along; a command stays as it is typed."""
+    width = terminal.width if terminal.out.isatty() else max(len(text) + len(indent), 1)
+    return textwrap.wrap(
+        text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+    )
+
+
+def _how_to_mark(task: Task, path: Path | None, config: Path) -> str:
+    from thinkube_nornir.checklist.provable import provable
+
+    if provable([task], config):
+        return f"{_checklist(['sync'], path, config)}    (the journal proves it)"
+    return _checklist(["complete", task.identifier or str(task.line)], path, config)
+
+
+def _checklist(arguments: Sequence[str], path: Path | None, config: Path) -> str:
+    file = ["--file", str(path)] if path and path != _beside(config) else []
+    return command(["checklist", *arguments, *file], _other(config))
+
+
+def _beside(config: Path) -> Path:
+    return config.parent / _LIST
+
+
+def _other(config: Path) -> Path | None:
+    """A configuration that commands have to name."""
+    return config if config != options.DEFAULT_CONFIG else None
