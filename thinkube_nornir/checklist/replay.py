@@ -5,15 +5,19 @@ A run whose end is unknown (killed, or still at work) proves nothing; what it ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from thinkube_nornir.errors import ConfigError
+from thinkube_nornir.plan import make
 
 if TYPE_CHECKING:
     from nornir.core.inventory import Inventory
 
     from thinkube_nornir.catalog import Catalog, Entry
     from thinkube_nornir.checklist.history import History, PastRun
+    from thinkube_nornir.plan import Node
 
 CHAINS = ("setup", "verify", "rollback")
 _GOOD = ("unchanged", "passed", "changed")
@@ -39,7 +43,7 @@ class Cell:
     """One step of a component on one host."""
 
     component: ComponentState
-    chain: str
+    node: str
     step: str
     host: str
     since: int | None = None
@@ -92,15 +96,11 @@ def replay(
     history: History, catalog: Catalog, inventory: Inventory
 ) -> tuple[tuple[ComponentState, ...], tuple[PhaseState, ...]]:
     """The states of all components and phases after all runs."""
-    components = tuple(_component(entry, inventory) for entry in catalog.entries)
+    nodes = [node for verb in ("run", "rollback") for node in _planned(catalog, inventory, verb)]
+    components = tuple(_component(entry, nodes) for entry in catalog.entries)
     names = dict.fromkeys(c.phase for c in components)
     phases = {name: PhaseState(name, tuple(c for c in components if c.phase == name)) for name in names}
-    cells = {
-        f"{c.name}/{cell.chain}/{cell.step}@{cell.host}": cell
-        for c in components
-        for chain in c.cells.values()
-        for cell in chain
-    }
+    cells = {cell.node: cell for c in components for chain in c.cells.values() for cell in chain}
     run: PastRun | None = None
     for number, node, outcome, kind in history.rows:
         if run is None or run.id != number:
@@ -109,9 +109,9 @@ def replay(
         cell = cells.get(node)
         if cell is None:
             continue
-        if cell.chain == "verify":
+        if "/verify/" in node:
             _play_check(cell, run, outcome, kind)
-        elif cell.chain == "setup":
+        elif "/setup/" in node:
             _play_setup(cell, run, outcome, phases[cell.component.phase])
         else:
             _play_rollback(cell, run, outcome, kind)
@@ -119,13 +119,18 @@ def replay(
     return components, tuple(phases.values())
 
 
-def _component(entry: Entry, inventory: Inventory) -> ComponentState:
-    group = entry.component.group
-    hosts = tuple(name for name, host in inventory.hosts.items() if host.has_parent_group(group))
-    state = ComponentState(entry.name, entry.phase, group, hosts)
-    for chain in CHAINS:
-        steps = [step.name for step in getattr(entry.component, chain).steps]
-        state.cells[chain] = [Cell(state, chain, step, host) for step in steps for host in hosts]
+def _planned(catalog: Catalog, inventory: Inventory, verb: str) -> Sequence[Node]:
+    """What a run of everything on all hosts consists of; nothing where no host gets anything."""
+    try:
+        return make(catalog, catalog.entries, inventory, tuple(inventory.hosts), verb).nodes
+    except ConfigError:
+        return ()
+
+
+def _component(entry: Entry, nodes: Sequence[Node]) -> ComponentState:
+    own = [node for node in nodes if node.component == entry.name]
+    state = ComponentState(entry.name, entry.phase, entry.component.group, tuple(dict.fromkeys(n.host for n in own)))
+    state.cells = {chain: [Cell(state, n.id, n.step.name, n.host) for n in own if n.chain == chain] for chain in CHAINS}
     return state
 
 

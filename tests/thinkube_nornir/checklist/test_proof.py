@@ -10,8 +10,9 @@ import pytest
 
 from tests import engine
 from tests.thinkube_nornir.checklist.story import CATALOG, GROUPS, MIDNIGHT, Story
-from thinkube_nornir.checklist.history import read_history
+from thinkube_nornir.checklist.history import History, PastRun, read_history
 from thinkube_nornir.checklist.proof import prove
+from thinkube_nornir.component import chain, step
 from thinkube_nornir.database import Database
 
 
@@ -307,6 +308,22 @@ def test_a_component_without_hosts_is_not_proven() -> None:
     assert story.proof("phase6/second-run").state == "unknown"
 
 
+def test_a_step_that_runs_once_is_looked_for_on_its_host_alone() -> None:
+    """What a component consists of, the plan says."""
+    once = engine.entry(
+        "phase5.once", "nodes", setup=chain(step(engine.quiet("publish"), on="one"), engine.quiet("install"))
+    )
+    runs = {1: PastRun(1, "ssh", "run", 1.0, 2.0, "done")}
+    nodes = ["phase5.once/setup/install@a", "phase5.once/setup/install@b", "phase5.once/setup/publish@a"]
+
+    def state(*seen: str) -> str:
+        history = History("ssh", runs, [(1, node, "changed", None) for node in seen])
+        return prove(history, engine.catalog(once), engine.inventory(GROUPS))["phase5.once/setup"].state
+
+    assert state(*nodes) == "proven"
+    assert state(*nodes[:2]) == "unknown"
+
+
 def _removals() -> list[str]:
     return [f"phase5.dns/rollback/remove@{host}" for host in ("a", "b")]
 
@@ -322,12 +339,12 @@ def _record(database: Database, scope: str, *, dry_run: bool = False) -> None:
         " VALUES (?, 'run', '[]', '', ?, 1, 1.0, 2.0, 'done')",
         *(scope, dry_run),
     )
-    for chain in ("setup", "verify"):
-        for step in ("install", "start", "answers", "is_ready"):
+    for part in ("setup", "verify"):
+        for name in ("install", "start", "answers", "is_ready"):
             database.write(
                 "INSERT INTO nodes (run, node, host, started, finished, outcome, error)"
                 " VALUES (?, ?, 'a', 1, 2, 'unchanged', ?)",
-                *(run, f"phase5.api/{chain}/{step}@a", json.dumps(None)),
+                *(run, f"phase5.api/{part}/{name}@a", json.dumps(None)),
             )
 
 
