@@ -152,7 +152,7 @@ def sliced(task: Task) -> bool:
         len(whole) in (0, len(cards)),
         f"{task.host.name} has cards with and without MIG",
         why=f"without: {', '.join(whole)}; the device plugin's strategy `single` wants all alike, and offers none now",
-        fix="switch MIG on or off on all of them: nvidia-smi -i NUMBER -mig 1",
+        fix="switch MIG on or off on all of them: `nvidia-smi -i NUMBER -mig 1`",
     )
     return len(whole) < len(cards)
 

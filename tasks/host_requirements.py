@@ -61,7 +61,7 @@ def snapd_is_up(task: Task) -> Result:
         state == "active",
         "snapd does not run",
         why=f"snapd.socket is {state}, expected active",
-        fix="install snapd, or start it: systemctl enable --now snapd.socket",
+        fix="install snapd, or start it: `systemctl enable --now snapd.socket`",
     )
     return unchanged(task, "snapd.socket is active")
 
@@ -72,7 +72,7 @@ def snapd_is_recent(task: Task) -> Result:
         version_of(version) >= SNAPD,
         f"snapd is older than {needed}",
         why=f"it is {version}, and cannot hold refreshes" if version else "it does not say its version",
-        fix="apt-get update && apt-get install --only-upgrade snapd; or: snap refresh snapd",
+        fix="`apt-get update && apt-get install --only-upgrade snapd`; or: `snap refresh snapd`",
     )
     return unchanged(task, f"snapd {version}")
 
@@ -84,7 +84,7 @@ def sudo_suits_the_channel(task: Task) -> Result:
         not sudo.startswith("sudo-rs") or version_of(channel) >= FIRST_WITH_SUDO_RS,
         f"MicroK8s {channel} does not work with sudo-rs",
         why=f"{sudo} ignores `sudo -E`, on which MicroK8s before {first} relies: joins would fail half-way",
-        fix=f"set microk8s_channel: {first}/stable; or: update-alternatives --set sudo /usr/bin/sudo.ws",
+        fix=f"set microk8s_channel: {first}/stable; or: `update-alternatives --set sudo /usr/bin/sudo.ws`",
     )
     return unchanged(task, sudo or "there is no sudo, and root needs none")
 
@@ -95,7 +95,7 @@ def node_name_is_valid(task: Task) -> Result:
         _NAME.fullmatch(name) and len(name) <= _LONGEST_NAME,
         f"the host name {name} cannot be a node's name",
         why=f"small letters, digits, dashes and dots, {_LONGEST_NAME} at most: the kubelet would never be registered",
-        fix="give the host another name: hostnamectl set-hostname NAME, and correct /etc/hosts",
+        fix="give the host another name: `hostnamectl set-hostname NAME`, and correct /etc/hosts",
     )
     return unchanged(task, f"the node will be called {name}")
 
@@ -107,14 +107,14 @@ def node_is_no_copy(task: Task) -> Result:
         not copies,
         f"{', '.join(copies)} and {task.host.name} have the same host name",
         why=f"all are called {read(task, HOSTNAME)}, and one would take the other's place in the cluster",
-        fix="give each host a name of its own: hostnamectl set-hostname NAME",
+        fix="give each host a name of its own: `hostnamectl set-hostname NAME`",
     )
     copies = _same(task, MACHINE_ID)
     expect(
         not copies,
         f"{', '.join(copies)} and {task.host.name} have the same /etc/machine-id",
         why="one was copied from the other; they may get the same address from DHCP, and look alike in the cluster",
-        fix=f"on {task.host.name}: rm /etc/machine-id && systemd-machine-id-setup && reboot",
+        fix=f"on {task.host.name}: `rm /etc/machine-id && systemd-machine-id-setup && reboot`",
     )
     return unchanged(task, "no other node has its name or machine id")
 
@@ -157,7 +157,7 @@ def clock_is_right(task: Task) -> Result:
         abs(error) < _CLOCK_ERROR,
         f"the clock is {error:+.0f} s away from the controller's",
         why=f"certificates and join tokens are refused when clocks differ; at most {_CLOCK_ERROR:.0f} s are accepted",
-        fix="enable time synchronisation: timedatectl set-ntp true",
+        fix="enable time synchronisation: `timedatectl set-ntp true`",
     )
     return unchanged(task, f"the clock is within {_CLOCK_ERROR:.0f} s of the controller's")
 

@@ -57,7 +57,7 @@ def await_applied(task: Task) -> Result:
         with facts_forgotten(task):
             wait_until(task, LAUNCHER, lambda names: PENDING not in names, what=what, timeout=_APPLIED)
     except DeadlinePassed as error:
-        fix = "see why: journalctl -u snap.microk8s.daemon-cluster-agent"
+        fix = "see why: `journalctl -u snap.microk8s.daemon-cluster-agent`"
         raise DeadlinePassed(error.what, why=error.why, fix=fix) from error
     return unchanged(task, "the launch configuration is applied")
 

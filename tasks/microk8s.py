@@ -16,6 +16,7 @@ from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.context import context, ours, setting
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
+from thinkube_nornir.program import command
 from thinkube_nornir.remote import change, obtain, read, run, undo
 from thinkube_nornir.secret import Secret
 
@@ -223,7 +224,7 @@ def kubeconfig(task: Task) -> str:
         raise CheckFailed(
             f"there is no cluster: MicroK8s is not installed on {task.host.name}",
             why="snap list does not name microk8s",
-            fix="set it up: python -m thinkube_nornir run phase5.microk8s_control",
+            fix=f"set it up: `{command('run', 'phase5.microk8s_control')}`",
         )
     text = run(task, COMMAND, "config", root=True).text + "\n"
     parse(text, task.host.name)  # refuses what cannot be used, and makes its keys known as secrets
@@ -252,7 +253,7 @@ def _without_storage(task: Task, key: str, summary: str) -> Result:
     argv = (COMMAND, "disable", _KEEPS_VOLUMES)
     disabled = _ordered(task, summary, *argv, stdin=b"N\n", accept=(0, 1), timeout=_ADDON)
     if not context(task).dry_run and addon_is_on(task, _KEEPS_VOLUMES):
-        fix = f"see why on the host: microk8s disable {_KEEPS_VOLUMES}"
+        fix = f"see why on the host: `microk8s disable {_KEEPS_VOLUMES}`"
         raise CheckFailed(f"addon {_KEEPS_VOLUMES} is still on", why="microk8s status lists it as enabled", fix=fix)
     return all_of(task, disabled, _undone(task, key, f"forget addon {_KEEPS_VOLUMES}"))
 

@@ -44,7 +44,7 @@ def snap_follows_its_channel(task: Task) -> Result:
         snap is not None and snap.channel == channel and "disabled" not in snap.notes,
         f"microk8s does not follow {channel}",
         why="it is not installed" if snap is None else f"it follows {snap.channel}, notes: {', '.join(snap.notes)}",
-        fix="run the set-up again; a disabled snap is enabled with: snap enable microk8s",
+        fix="run the set-up again; a disabled snap is enabled with: `snap enable microk8s`",
     )
     return unchanged(task, f"microk8s follows {channel}")
 
@@ -75,7 +75,7 @@ def user_is_admitted(task: Task) -> Result:
 
 def services_run(task: Task) -> Result:
     faults = DISTRIBUTION.health(task)
-    fix = "see why: journalctl -u snap.microk8s.daemon-kubelite"
+    fix = "see why: `journalctl -u snap.microk8s.daemon-kubelite`"
     expect(not faults, f"{len(faults)} of MicroK8s' services do not run", why="\n".join(faults), fix=fix)
     return unchanged(task, "all services are active")
 

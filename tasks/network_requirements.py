@@ -127,7 +127,7 @@ def proxy_spares_the_cluster(task: Task) -> Result:
         not missing,
         "the proxy is used inside the cluster",
         why=f"no_proxy in /etc/environment lacks {', '.join(missing)}",
-        fix=f"snap set system proxy.no-proxy={spared}",
+        fix=f"`snap set system proxy.no-proxy={spared}`",
     )
     return unchanged(task, "the proxy is used for what is outside")
 
@@ -207,7 +207,7 @@ def _silence(task: Task, host: str) -> str:
     lines = [f'url = "https://{host}/v2/"', *_by_proxy(read(task, PROXIES))]
     done = run(task, *argv, stdin="\n".join(lines).encode(), accept=tuple(range(256)))
     if done.status == 127:
-        return "curl is not installed: apt-get install curl"
+        return "curl is not installed: `apt-get install curl`"
     told = done.stderr.decode(errors="backslashreplace").strip() or f"curl ended with {done.status}"
     return told if done.status else ""
 
@@ -220,8 +220,8 @@ def _by_proxy(proxies: Proxies) -> list[str]:
 
 
 _BEHIND_A_PROXY = (
-    "Behind a proxy: snap set system proxy.https=URL proxy.http=URL "
-    f"proxy.no-proxy={POD_NETWORK},{SERVICE_NETWORK},.{_SERVICE_NAMES},LAN"
+    "Behind a proxy: `snap set system proxy.https=URL proxy.http=URL "
+    f"proxy.no-proxy={POD_NETWORK},{SERVICE_NETWORK},.{_SERVICE_NAMES},LAN`"
 )
 """snapd writes them to /etc/environment, which MicroK8s' services read, too."""
 

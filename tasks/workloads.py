@@ -38,5 +38,5 @@ def expect_rolled_out(task: Task, workloads: Iterable[Workload], namespace: str,
     found = {name: api.get("apps/v1", kind, name, namespace) for kind, name in workloads}
     wrong = {name: seen(obj) for name, obj in found.items() if not is_rolled_out(obj)}
     why = "\n".join(f"{name}: {told}" for name, told in wrong.items())
-    fix = f"see why: kubectl -n {namespace} get pods,events"
+    fix = f"see why: `kubectl -n {namespace} get pods,events`"
     expect(not wrong, f"{what}: {', '.join(wrong)}", why=why, fix=fix)

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 
 INTERRUPTED = "interrupted"
+NOT_FORESEEN = "cannot be foreseen"
+"""How a dry run begins what it says of a step that would have to look at what is only promised."""
 
 _UNREACHABLE = re.compile(r"(?P<host>\S+) is unreachable")
 _NEEDS = re.compile(r"needs (?P<node>\S+), (?:which failed|and (?P<host>\S+) is unreachable)")

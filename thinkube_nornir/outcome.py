@@ -26,8 +26,8 @@ class Outcome(StrEnum):
 
     @property
     def quiet(self) -> bool:
-        """Whether counts tell it well enough: nothing was done, and nothing is wrong with this step itself."""
-        return self in (Outcome.UNCHANGED, Outcome.PASSED, Outcome.SKIPPED)
+        """Whether the end of a run tells it well enough: nothing was done, and nothing is wrong with this step."""
+        return self not in (Outcome.CHANGED, Outcome.FAILED)
 
     def of_check(self) -> Outcome:
         """The outcome of a check that answered this: where there is nothing to change, it has passed."""

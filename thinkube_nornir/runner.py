@@ -22,7 +22,7 @@ from nornir.core.task import AggregatedResult, MultiResult, Result, Task
 from thinkube_nornir.component import CHECKS, StepFunction
 from thinkube_nornir.context import Context, Roster, StepTask, retries_of
 from thinkube_nornir.errors import Cancelled, ConfigError, NotRehearsed, ThinkubeError, Unreachable
-from thinkube_nornir.obstacle import INTERRUPTED, Obstacle
+from thinkube_nornir.obstacle import INTERRUPTED, NOT_FORESEEN, Obstacle
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped
 from thinkube_nornir.plan import Node, Plan
 from thinkube_nornir.schedule import Schedule
@@ -252,7 +252,7 @@ class GraphRunner:
         planned = self._promised(node)
         if not self.context.dry_run or not planned or isinstance(error, Unreachable | ConfigError | Cancelled):
             return None
-        return skipped(task, f"cannot be foreseen: {_changes(planned)} only planned ({error.what})")
+        return skipped(task, f"{NOT_FORESEEN}: {_changes(planned)} only planned ({error.what})")
 
     def _promised(self, node: Node) -> int:
         """Promised changes among the nodes that this one stands on, directly or not: all of these have ended."""

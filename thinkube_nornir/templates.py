@@ -11,6 +11,7 @@ from nornir.core.task import Task
 
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import ThinkubeError
+from thinkube_nornir.program import command
 
 if TYPE_CHECKING:
     from jinja2 import Environment, UndefinedError
@@ -58,7 +59,8 @@ def render_yaml(task: Task, template: str, **values: Any) -> list[Any]:
     try:
         return list(yaml.safe_load_all(text))
     except yaml.YAMLError as error:
-        fix = f"see what it renders to: thinkube-nornir render, and correct it below {context(task).config.templates}"
+        shown = command("render", "all")
+        fix = f"see what it renders to: `{shown}`, and correct it below {context(task).config.templates}"
         raise ThinkubeError(f"template {template} does not render to YAML", why=str(error), fix=fix) from None
 
 

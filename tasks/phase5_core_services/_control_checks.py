@@ -54,7 +54,7 @@ def kubeconfig_path(task: Task) -> str:
 
 def microk8s_runs(task: Task) -> Result:
     running = read(task, STATUS).running
-    fix = "see why: microk8s inspect"
+    fix = "see why: `microk8s inspect`"
     expect(running, "MicroK8s does not run", why="`microk8s status` does not say running: true", fix=fix)
     return unchanged(task, "microk8s status: running")
 
@@ -167,7 +167,7 @@ def kubeconfig_is_private(task: Task) -> Result:
 
 def datastore_listens(task: Task) -> Result:
     there = read(task, DATASTORE_SOCKET)
-    fix = "see why: journalctl -u snap.microk8s.daemon-k8s-dqlite"
+    fix = "see why: `journalctl -u snap.microk8s.daemon-k8s-dqlite`"
     why = f"{SOCKET_FILE} is not there, and the API server has nowhere to store"
     expect(there, "dqlite has no socket", why=why, fix=fix)
     return unchanged(task, "the socket of dqlite is there")
@@ -179,7 +179,7 @@ def certificate_covers_the_lan_address(task: Task) -> Result:
         ip_address(lan_ip) in found,
         f"the API's certificate does not cover {lan_ip}",
         why=f"it covers: {', '.join(sorted(map(str, found))) or 'nothing'}",
-        fix="add it to certs/csr.conf.template, then: microk8s refresh-certs --cert server.crt",
+        fix="add it to certs/csr.conf.template, then: `microk8s refresh-certs --cert server.crt`",
     )
     return unchanged(task, f"the certificate covers {lan_ip}")
 

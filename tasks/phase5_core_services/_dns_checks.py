@@ -110,7 +110,7 @@ def _differences(lines: list[str], wanted: list[str]) -> Iterable[tuple[str, str
 
 def coredns_is_available(task: Task) -> Result:
     found = kube(task).get("apps/v1", "Deployment", "coredns", "kube-system")
-    fix = "see why: kubectl -n kube-system logs deployment/coredns"
+    fix = "see why: `kubectl -n kube-system logs deployment/coredns`"
     expect(is_rolled_out(found), "CoreDNS is not available", why=seen(found), fix=fix)
     return unchanged(task, "Deployment coredns is rolled out")
 
@@ -119,7 +119,7 @@ def coredns_does_not_restart(task: Task) -> Result:
     pods = current_pods(kube(task).list("v1", "Pod", "kube-system", label_selector=DNS_LABEL))
     restless = {name_of(pod): told for pod in pods if (told := _unrest(pod))}
     why = "\n".join(f"{name}: {told}" for name, told in restless.items()) or "there is no pod of CoreDNS"
-    fix = "see why: kubectl -n kube-system logs deployment/coredns --previous"
+    fix = "see why: `kubectl -n kube-system logs deployment/coredns --previous`"
     expect(pods and not restless, "pods of CoreDNS do not stay up", why=why, fix=fix)
     return unchanged(task, f"{len(pods)} pods stay up")
 
@@ -221,7 +221,7 @@ def node_resolves_public_names(task: Task) -> Result:
     return _public(task, "the node", lambda: _read_all(task, facts), *facts.values())
 
 
-_COREDNS_LOG = "see why: kubectl -n kube-system logs deployment/coredns"
+_COREDNS_LOG = "see why: `kubectl -n kube-system logs deployment/coredns`"
 
 
 def _read_all(task: Task, facts: dict[str, Fact[tuple[str, ...]]]) -> Addresses:

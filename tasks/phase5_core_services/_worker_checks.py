@@ -95,7 +95,7 @@ def pods_reach_pods_on_other_nodes(task: Task) -> Result:
     name = name_of(registered_node(task))
     pods = kube(task).list("v1", "Pod", "kube-system", label_selector=DNS_LABEL)
     placed = [(p["spec"].get("nodeName"), p["status"]["podIP"]) for p in current_pods(pods) if p["status"].get("podIP")]
-    fix = "see why CoreDNS has no pod: kubectl -n kube-system describe deployment/coredns"
+    fix = "see why CoreDNS has no pod: `kubectl -n kube-system describe deployment/coredns`"
     expect(placed, "there is no pod to reach", why="no pod of CoreDNS has an address", fix=fix)
     elsewhere = [address for node, address in placed if node != name]
     target = elsewhere[0] if elsewhere else placed[0][1]
@@ -113,6 +113,6 @@ def every_member_is_a_node(task: Task) -> Result:
     members = sorted({h.name for group in (CONTROL_PLANE, WORKERS) for h in hosts_in(task, group)})
     what = f"{len(nodes)} nodes are registered for {len(members)} hosts of the inventory"
     why = f"nodes: {', '.join(nodes)}; hosts: {', '.join(members)}"
-    fix = "set up the hosts that are missing; remove nodes that are no more: microk8s remove-node NAME --force"
+    fix = "set up the hosts that are missing; remove nodes that are no more: `microk8s remove-node NAME --force`"
     expect(len(nodes) == len(members), what, why=why, fix=fix)
     return unchanged(task, f"{len(nodes)} nodes, as in the inventory")

@@ -69,7 +69,7 @@ def roll_out_corefile(task: Task) -> Result:
     except DeadlinePassed as error:
         _put_back(task)
         why = f"{error.what}: {error.why}\nThe former Corefile was put back."
-        fix = "see why: kubectl -n kube-system logs deployment/coredns --previous"
+        fix = "see why: `kubectl -n kube-system logs deployment/coredns --previous`"
         raise ThinkubeError("CoreDNS does not start with our Corefile", why=why, fix=fix) from error
     return result
 

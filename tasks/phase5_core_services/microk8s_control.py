@@ -28,6 +28,7 @@ from thinkube_nornir.component import Component, chain
 from thinkube_nornir.context import context, hosts_in, setting
 from thinkube_nornir.errors import Refused, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
+from thinkube_nornir.program import command
 from thinkube_nornir.remote import put, read, restore
 from thinkube_nornir.templates import render
 
@@ -80,7 +81,7 @@ def refuse_while_workers_are_registered(task: Task) -> Result:
         raise Refused(
             f"workers are still in the cluster: {', '.join(workers)}",
             why="without the control plane they could not be drained, and their pods would run on unmanaged",
-            fix="roll the workers back first: thinkube-nornir rollback phase5.microk8s_workers",
+            fix=f"roll the workers back first: `{command('rollback', 'phase5.microk8s_workers')}`",
         )
     return unchanged(task, told)
 

@@ -128,7 +128,7 @@ def _forget_registration(task: Task, registered: Object) -> Result:
         raise Refused(
             f"node {name_of(registered)} is registered already, and this host is not the one that joined",
             why=f"the API has it with {internal_ip(registered)}; this host has no clustered.lock",
-            fix="remove it if it is stale (microk8s remove-node NAME --force), or set microk8s_force_join: true",
+            fix="remove it if it is stale (`microk8s remove-node NAME --force`), or set microk8s_force_join: true",
         )
     return _remove_node(task, registered, "--force")
 
@@ -142,7 +142,7 @@ def _leave_old_cluster(task: Task, *, clustered: bool) -> Result:
         raise Refused(
             "this host is a worker of another cluster",
             why=f"its API proxy does not name {address}, and our API does not know its node",
-            fix="take it out of that cluster first: microk8s leave",
+            fix="take it out of that cluster first: `microk8s leave`",
         )
     return microk8s.leave_cluster(task, "leave a cluster that no longer knows this node")
 

@@ -40,7 +40,7 @@ from thinkube_nornir.outcome import unchanged
 _AGAIN = "run the set-up again"
 _RENEWED = timedelta(days=29)  # renewal begins thirty days before the end, and may take its time
 _ORGANIZATIONS = {"letsencrypt-prod": "Let's Encrypt", "letsencrypt-staging": "(STAGING) Let's Encrypt"}
-LOG = f"see why: kubectl -n {NAMESPACE} logs deployment/cert-manager"
+LOG = f"see why: `kubectl -n {NAMESPACE} logs deployment/cert-manager`"
 
 
 def is_current(obj: Object | None) -> bool:

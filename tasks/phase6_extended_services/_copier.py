@@ -133,7 +133,7 @@ def _await(task: Task, name: str) -> None:
 
 
 def _fix() -> str:
-    return f"remove the cause, then run again; see also: kubectl -n {NAMESPACE} get jobs,pods,events"
+    return f"remove the cause, then run again; see also: `kubectl -n {NAMESPACE} get jobs,pods,events`"
 
 
 def _evidence(task: Task, job: Object | None) -> str:

@@ -103,7 +103,7 @@ def _must_be_ours(task: Task, others: list[str], lacking: list[str]) -> None:
         raise Refused(
             "Gateway API is there in a release that Traefik cannot use",
             why="\n".join(lacking),
-            fix=f"bring it up to date: kubectl apply --server-side -f {_manifest(task)}",
+            fix=f"bring it up to date: `kubectl apply --server-side -f {_manifest(task)}`",
         )
 
 
@@ -133,7 +133,7 @@ def definitions_are_there(task: Task) -> Result:
     api = kube(task)
     wrong = gateway_api_faults(api)
     wrong += [f"{plural}.traefik.io is not there" for plural in _OWN if not _is_there(api, f"{plural}.traefik.io")]
-    fix = "run the set-up again; Traefik's own: helm show crds, and kubectl apply --server-side --force-conflicts"
+    fix = "run the set-up again; Traefik's own: `helm show crds`, and `kubectl apply --server-side --force-conflicts`"
     expect(not wrong, "not every definition that Traefik needs is there", why="\n".join(wrong), fix=fix)
     return unchanged(task, "Gateway API and Traefik's kinds are served")
 

@@ -63,7 +63,7 @@ def former_controllers_may_go(task: Task) -> Result:
             raise Refused(
                 f"release {there.namespace}/{there.name} is not ours",
                 why=f"it is {there.chart}, and has the name of our ingress controller",
-                fix=f"uninstall it (helm uninstall {there.name} -n {there.namespace}), then run again",
+                fix=f"uninstall it (`helm uninstall {there.name} -n {there.namespace}`), then run again",
             )
     served = {name for c in controllers(task) for name in c.classes}
     lost = [told for there in found for told in usage.users(kube(task), there.name, there.namespace, keeping=served)]

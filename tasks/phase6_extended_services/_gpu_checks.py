@@ -116,7 +116,7 @@ def runtime_class_exists(task: Task) -> Result:
 def policy_is_ready(task: Task) -> Result:
     found = kube(task).get(*POLICY)
     state = ((found or {}).get("status") or {}).get("state")
-    fix = f"see which of its pods are not ready: kubectl -n {namespace(task)} get pods"
+    fix = f"see which of its pods are not ready: `kubectl -n {namespace(task)} get pods`"
     expect(state == "ready", f"ClusterPolicy {POLICY[2]} is not ready", why=seen(found), fix=fix)
     return unchanged(task, "the ClusterPolicy is ready")
 

@@ -23,6 +23,7 @@ from thinkube_nornir.context import component_of, context
 from thinkube_nornir.errors import Refused
 from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, unchanged
+from thinkube_nornir.program import command
 from thinkube_nornir.remote import change, read, undo
 from thinkube_nornir.remote import restore as restore_file
 
@@ -235,7 +236,7 @@ def _must_have_gone(task: Task) -> None:
         raise Refused(
             "the GPU operator is still in the cluster",
             why=f"its toolkit would write into containerd's template of {task.host.name} again",
-            fix=f"roll it back on {there.host.name} as well: thinkube-nornir rollback phase6.gpu_operator",
+            fix=f"roll it back on {there.host.name} as well: `{command('rollback', 'phase6.gpu_operator')}`",
         )
 
 

@@ -121,7 +121,7 @@ def classes_are_right(task: Task) -> Result:
     wrong = [told for c in controllers(task) for told in class_faults(task, c)]
     wrong += [f"{ADDON_CLASS} is there, the class of addon {ADDON}" for c in listed if name_of(c) == ADDON_CLASS]
     wrong += [f"{name_of(c)} is a default, too" for c in listed if _is_default(c) and name_of(c) not in ours]
-    fix = f"{_AGAIN}; take the mark off others: kubectl annotate ingressclass <name> {_DEFAULT_CLASS}-"
+    fix = f"{_AGAIN}; take the mark off others: `kubectl annotate ingressclass <name> {_DEFAULT_CLASS}-`"
     expect(not wrong, "the ingress classes are not as wanted", why="\n".join(wrong), fix=fix)
     return unchanged(task, f"{', '.join(ours)}; {ours[0]} is the default")
 

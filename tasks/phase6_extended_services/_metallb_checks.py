@@ -57,7 +57,7 @@ def control_plane_may_announce(task: Task) -> Result:
     pods = [p for p in api.list("v1", "Pod", NAMESPACE, label_selector=_SPEAKERS) if p["spec"].get("nodeName") in names]
     ready = [p for p in current_pods(pods) if condition_true(p, "Ready")]
     why = "\n".join(f"{name_of(p)}: {seen(p)}" for p in pods) or "there is no pod of the speaker"
-    fix = f"see why: kubectl -n {NAMESPACE} get pods,events"
+    fix = f"see why: `kubectl -n {NAMESPACE} get pods,events`"
     expect(ready, f"no speaker is ready on {node}", why=why, fix=fix)
     excluded = [n for n in found if EXCLUDED in (n["metadata"].get("labels") or {})]
     heeded = excluded and not all(_ignores_exclusion(p) for p in ready)

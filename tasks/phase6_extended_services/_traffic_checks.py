@@ -50,7 +50,7 @@ def addresses_answer(task: Task) -> Result:
     found = {c: answered(there, get(f"http://{c.address}/", c.address), 404, until) for c in controllers(task)}
     wrong = {c: response for c, response in found.items() if not _is_traefiks(response)}
     why = "\n".join(f"{c}: http://{c.address}/ from {there.host.name}: {r}" for c, r in wrong.items())
-    fix = "the address must be free, and lead here; who announces it: kubectl -n metallb-system logs daemonset/speaker"
+    fix = "the address must be free, and lead here; who does: `kubectl -n metallb-system logs daemonset/speaker`"
     expect(not wrong, "not every controller answers at its address", why=why, fix=fix)
     return unchanged(task, f"{' and '.join(c.address for c in found)} answer {there.host.name}")
 

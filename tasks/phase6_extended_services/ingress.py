@@ -69,7 +69,7 @@ def _addon_takes_nothing_along(task: Task) -> None:
         raise Refused(
             "disabling addon ingress would delete what others made",
             why="\n".join(f"{o['kind']} {o['metadata'].get('namespace', '')}/{name_of(o)}" for o in lost),
-            fix="save them (kubectl get ... -o yaml), delete them, run again, then apply them anew",
+            fix="save them (`kubectl get ... -o yaml`), delete them, run again, then apply them anew",
         )
 
 

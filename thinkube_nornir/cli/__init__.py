@@ -13,8 +13,8 @@ import click
 
 from thinkube_nornir.cli.group import VERBS, VerbGroup
 from thinkube_nornir.cli.options import Place
-from thinkube_nornir.cli.program import program
 from thinkube_nornir.errors import ConfigError, ThinkubeError
+from thinkube_nornir.program import program
 from thinkube_nornir.reporting.terminal import Terminal
 
 __all__ = ["VERBS", "cli", "run_command_line"]

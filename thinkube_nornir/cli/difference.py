@@ -9,7 +9,7 @@ import click
 
 from thinkube_nornir.cli import options
 from thinkube_nornir.cli.past import PastRunCommand
-from thinkube_nornir.cli.program import command
+from thinkube_nornir.program import command
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.reporting.terminal import Terminal
 
@@ -47,7 +47,7 @@ def diff_verb(first: str | None, second: str | None, as_json: bool, config: Path
     if as_json:
         terminal.say(json_form.text(json_form.difference(found)))
     else:
-        terminal.say(_text(found, config).rstrip("\n"))
+        terminal.say(_text(found).rstrip("\n"))
     return 0
 
 
@@ -68,7 +68,7 @@ def _pair(journal: Journal, first: str | None, second: str | None) -> tuple[Run,
     return old, new
 
 
-def _text(found: Difference, config: Path) -> str:
+def _text(found: Difference) -> str:
     from thinkube_nornir.history.difference import KINDS, told
     from thinkube_nornir.reporting.rendering import render
 
@@ -85,7 +85,7 @@ def _text(found: Difference, config: Path) -> str:
         nothing=found.nothing,
         facts=found.facts,
         kinds=kinds,
-        next=command(following, config if config != options.DEFAULT_CONFIG else None) if following else "",
+        next=command(*following) if following else "",
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from thinkube_nornir.program import called_with
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_CONFIG = Path("config.yaml")
@@ -24,6 +26,7 @@ class Place:
 
 def _remember(ctx: click.Context, _: click.Parameter, path: Path) -> Path:
     ctx.ensure_object(Place).config = path
+    called_with(path if path != DEFAULT_CONFIG else None)
     return path
 
 

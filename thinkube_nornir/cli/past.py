@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from thinkube_nornir.cli import options
-from thinkube_nornir.cli.program import command
+from thinkube_nornir.program import command
 from thinkube_nornir.reporting.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -198,11 +198,11 @@ def show_verb(
     if as_json:
         terminal.say(json_form.text(json_form.shown(past, steps.of(past))))
     else:
-        _show(past, steps, terminal, config)
+        _show(past, steps, terminal)
     return 0
 
 
-def _show(past: PastRun, steps: Steps, terminal: Terminal, config: Path) -> None:
+def _show(past: PastRun, steps: Steps, terminal: Terminal) -> None:
     from thinkube_nornir.history.moments import local
     from thinkube_nornir.history.record import record_of
     from thinkube_nornir.history.runs import counted, duration, words
@@ -232,7 +232,7 @@ def _show(past: PastRun, steps: Steps, terminal: Terminal, config: Path) -> None
         lines=lines[1:],
         hidden=len(nodes) - len(listed),
         failures=summary.failures(record),
-        next=command(following, config if config != options.DEFAULT_CONFIG else None) if following else "",
+        next=command(*following) if following else "",
     )
     terminal.say(text.rstrip("\n"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thinkube_nornir.cli import options
-from thinkube_nornir.cli.program import command
 from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.place import must_take
+from thinkube_nornir.program import command
 from thinkube_nornir.reporting.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -137,8 +138,10 @@ def _carry_out(
 
     for path in reports:
         report.writer(path)
+        must_take(path, "--report")
     if evidence:
         archive.must_be_archive(evidence)
+        must_take(evidence, "--evidence")
     terminal = Terminal(verbose, False if no_color else None)
     request = session.Request(
         verb, selection, limit, config, dry_run, workers, debug=verbose > 1, evidence=evidence is not None
@@ -168,8 +171,6 @@ def _write_evidence(session: Session, record: Record, path: Path, terminal: Term
 
 
 def _announce(session: Session, terminal: Terminal) -> None:
-    if session.emulated:
-        terminal.say(f"       emulated, not real: {', '.join(session.emulated)}")
     told = f"  (-l {session.request.limit})" if session.request.limit else ""
     terminal.say(f"hosts  {', '.join(session.hosts)}{told}")
     if session.read_hosts:
@@ -179,40 +180,38 @@ def _announce(session: Session, terminal: Terminal) -> None:
 
 
 def _record(session: Session, terminal: Terminal) -> Record:
+    from thinkube_nornir.reporting import summary
     from thinkube_nornir.reporting.progress import progress
     from thinkube_nornir.reporting.record import Collector
 
     collector = Collector()
     with progress(terminal, session.plan, session.countdown()) as shown:
         record = session.carry_out(collector, [shown], shown.note)
-    return replace(record, next_command=_next_command(record, session))
-
-
-def _next_command(record: Record, session: Session) -> str:
-    from thinkube_nornir.reporting import summary
-
-    following = summary.next_arguments(record, session.project.later_phase)
-    config = session.request.config
-    return command(following, config if config != options.DEFAULT_CONFIG else None) if following else ""
+    following = summary.next_arguments(record, session.project.later_phase, session.request.workers)
+    return replace(record, next_command=command(*following) if following else "")
 
 
 def _conclude(record: Record, terminal: Terminal, diff: bool) -> None:
-    """Failures, tables, one line of counts, and the next command."""
+    """What scrolls away first comes first: skipped steps, changes, tables, counts; then failures, and what to type."""
     from thinkube_nornir.reporting import summary
 
-    skips = summary.skips(record)
-    parts = [summary.failures(record), ["", *skips] if skips else []]
-    if record.dry_run:
-        parts.append(["", *summary.planned(record, diffs=diff)])
-    elif diff:
-        parts.append(["", *summary.made(record)])
+    _part(terminal, summary.skips(record))
+    _part(terminal, summary.planned(record, diffs=diff) if record.dry_run else summary.made(record) if diff else [])
     table = summary.checks if record.verb == "verify" else summary.hosts
-    parts.append(["", *table(record, width=terminal.width, unicode=terminal.unicode)])
-    parts.append(["", *summary.left_out(record), summary.verdict(record)])
+    terminal.say("\n".join(["", *table(record, width=terminal.width, unicode=terminal.unicode)]), wrap=False)
+    _part(terminal, [*summary.left_out(record), summary.verdict(record)])
+    if failures := summary.failures(record, command("show", str(record.run_id), "--failed")):
+        for line in [*failures, "", f"log    {record.log}"]:
+            terminal.say(line)
     if record.next_command:
-        parts.append([f"next   {record.next_command}"])
-    for line in (line for part in parts for line in part):
-        terminal.say(line)
+        terminal.say(f"next   {record.next_command}", wrap=False)
+
+
+def _part(terminal: Terminal, lines: Sequence[str]) -> None:
+    from thinkube_nornir.reporting.summary import DIFF_MARGIN
+
+    for line in ["", *lines] if lines else []:
+        terminal.say(line, wrap=not line.startswith(DIFF_MARGIN))
 
 
 def _print_graph(given: dict[str, Any]) -> int:

@@ -44,7 +44,7 @@ _PASSING = re.compile(
 _FIXES = (
     (r"not found in .*(repository|index)|no chart version found", "correct the version in the inventory"),
     (r"Additional property|values don't meet", "correct the values: the chart does not know them"),
-    (r"timed out|deadline exceeded", "see why its pods do not become ready: kubectl -n {namespace} get pods,events"),
+    (r"timed out|deadline exceeded", "see why its pods do not become ready: `kubectl -n {namespace} get pods,events`"),
     (_PASSING.pattern, "see that the host reaches the chart repository, or name a mirror or a folder"),
 )
 

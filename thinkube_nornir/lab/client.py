@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import thinkube_nornir
 from thinkube_nornir.config import Config, SSHSettings
 from thinkube_nornir.errors import DeadlinePassed, ThinkubeError
 from thinkube_nornir.lab.request import LOCK, LabRequest, request_for
+from thinkube_nornir.program import command
 
 _START = 30.0
 _ANSWER = 10.0
@@ -76,7 +77,17 @@ def ensure_lab(config: Config, inventory: Inventory, say: Callable[[str], None])
         started = time.monotonic()
         info = _start(config, request)
         say(f"lab: started {len(info.hosts)} hosts in {time.monotonic() - started:.1f} s: {', '.join(info.hosts)}")
+        if info.emulated:
+            say(f"       {_some(info.emulated)} are emulated: `{command('lab', 'status')}` lists it all")
         return info
+
+
+def _some(names: Sequence[str]) -> str:
+    """
+    >>> _some(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    return f"{', '.join(names[:3])} and {len(names) - 3} more" if len(names) > 4 else ", ".join(names)
 
 
 def _changed_since(config: Config, since: float) -> str:
@@ -212,7 +223,7 @@ def _end(config: Config, info: LabInfo) -> None:
 def _demand(config: Config, request: dict[str, Any]) -> dict[str, Any]:
     answered = _ask(config, request)
     if answered is None:
-        raise ThinkubeError("no lab is running", fix="start one: thinkube-nornir lab up")
+        raise ThinkubeError("no lab is running", fix=f"start one: `{command('lab', 'up')}`")
     answer = answered[0]
     if "error" in answer:
         raise ThinkubeError(answer["error"]["what"], why=answer["error"]["why"], fix=answer["error"]["fix"])
@@ -232,7 +243,9 @@ def _ask(config: Config, request: dict[str, Any]) -> tuple[dict[str, Any], int] 
             return json.loads(control.makefile("rb").readline()), pid
     except TimeoutError:
         raise DeadlinePassed(
-            f"the lab does not answer after {_ANSWER:g} s", why=f"its log: {_log(config)}", fix=f"end it: kill -9 {pid}"
+            f"the lab does not answer after {_ANSWER:g} s",
+            why=f"its log: {_log(config)}",
+            fix=f"end it: `kill -9 {pid}`",
         ) from None
     except (FileNotFoundError, ConnectionError, json.JSONDecodeError):
         return None

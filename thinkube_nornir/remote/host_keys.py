@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from thinkube_nornir.errors import ConfigError, Problem, ThinkubeError, Unreachable
+from thinkube_nornir.program import command
 from thinkube_nornir.remote.ssh_route import Login
 
 _SCANS_AT_ONCE = 32
@@ -77,7 +78,7 @@ def _load(path: Path, _changed: int) -> KnownHosts:
         try:
             names, key = _parse(line)
         except ValueError as error:
-            problems.append(Problem(f"{path}:{number}", str(error), "remove the line and run: thinkube-nornir trust"))
+            problems.append(Problem(f"{path}:{number}", str(error), f"remove the line and run: `{command('trust')}`"))
             continue
         for name in names:
             known[name] = (*known.get(name, ()), key)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import paramiko
 
 from thinkube_nornir.errors import ThinkubeError, Unreachable
+from thinkube_nornir.program import command
 
 if TYPE_CHECKING:
     from thinkube_nornir.remote.host_keys import HostKey
@@ -31,14 +32,14 @@ def unreachable(login: Login, error: Exception) -> ThinkubeError:
         return Unreachable(
             f"the host key of {route.known_name} is unknown",
             why=f"it showed {error.key}, and {known_hosts} has no key for it; nothing was sent to it",
-            fix=f"compare that with the host's own console, then: thinkube-nornir trust -l {route.name}",
+            fix=f"compare that with the host's own console, then: `{command('trust', '-l', route.name)}`",
         )
     if isinstance(error, paramiko.BadHostKeyException):
         return Unreachable(
             f"the host key of {route.known_name} is not the one we know",
             why=f"expected {_named(error.expected_key)}, it showed {_named(error.key)}; nothing was sent to it",
             fix="find out why: a reinstalled host, or another in its place; "
-            f"then: thinkube-nornir trust -l {route.name}",
+            f"then: `{command('trust', '-l', route.name)}`",
         )
     if isinstance(error, paramiko.AuthenticationException):
         return Unreachable(

@@ -37,10 +37,18 @@ class Cause:
     """Failed because of it, in the plan's order."""
     not_run: tuple[Row, ...] = ()
     """Not started because of it, in the plan's order."""
+    quoting: tuple[Row, ...] = ()
+    """Those of `rows` that failed elsewhere because of it, and quote it as their why."""
+
+    @property
+    def own(self) -> tuple[Row, ...]:
+        """Those of `rows` that say it themselves: their hosts are where it is to be mended."""
+        quoting = {row.id for row in self.quoting}
+        return tuple(row for row in self.rows if row.id not in quoting)
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Where something failed."""
+        """Where something failed because of it."""
         return tuple(dict.fromkeys(row.host for row in self.rows))
 
     @property
@@ -62,10 +70,11 @@ def causes(record: Record) -> tuple[Cause, ...]:
 
 
 def _cause(rows: Sequence[Row], blocked: Mapping[str, Sequence[Row]]) -> Cause:
-    quoting = _quotes(rows)
-    own = next((row for row in rows if row.id not in quoting), rows[0])
-    not_run = [blocked_row for row in rows for blocked_row in blocked.get(row.id, ())]
-    return Cause(own.failure or _NONE, tuple(rows), tuple(not_run))
+    quotes = _quotes(rows)
+    own = next((row for row in rows if row.id not in quotes), rows[0])
+    quoting = tuple(row for row in rows if row.id in quotes and row is not own)
+    not_run = tuple(held_up for row in rows for held_up in blocked.get(row.id, ()))
+    return Cause(own.failure or _NONE, tuple(rows), not_run, quoting)
 
 
 def _folded(failed: Sequence[Row]) -> list[list[Row]]:

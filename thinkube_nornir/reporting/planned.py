@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from thinkube_nornir.obstacle import INTERRUPTED, NOT_FORESEEN, obstacle_in
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.record import Record, Row
 
@@ -18,6 +19,16 @@ class PlannedChange:
     hosts: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Unknown:
+    """Steps of one component of which a dry run cannot say what they would change, for one reason."""
+
+    component: str
+    steps: tuple[str, ...]
+    hosts: tuple[str, ...]
+    reason: str
+
+
 def planned(record: Record) -> tuple[PlannedChange, ...]:
     """What a dry run promises; those of one component stand together, components and steps in the plan's order."""
     return _once(row for row in record.rows if row.outcome is Outcome.PLANNED)
@@ -26,6 +37,43 @@ def planned(record: Record) -> tuple[PlannedChange, ...]:
 def made(record: Record) -> tuple[PlannedChange, ...]:
     """The same of what a run has done."""
     return _once(row for row in record.rows if row.outcome is Outcome.CHANGED)
+
+
+def unknown(record: Record) -> tuple[Unknown, ...]:
+    """What a dry run did not look at, or could not foresee. Checks are none of it: they change nothing."""
+    parts: dict[tuple[str, str], list[Row]] = {}
+    for row in record.rows:
+        if reason := _reason(row):
+            parts.setdefault((row.component, reason), []).append(row)
+    return tuple(
+        Unknown(component, _names(row.step for row in rows), _names(row.host for row in rows), reason)
+        for (component, reason), rows in parts.items()
+    )
+
+
+def is_unknown(row: Row) -> bool:
+    return bool(_reason(row))
+
+
+def _reason(row: Row) -> str:
+    """Empty when what the step would do is known: something, or nothing."""
+    if row.is_check:
+        return ""
+    if row.outcome is Outcome.FAILED:
+        return "it failed"
+    if row.outcome is None:
+        return "no result came"
+    if row.outcome is not Outcome.SKIPPED:
+        return ""
+    obstacle = obstacle_in(row.message)
+    if obstacle is None:
+        foreseen = row.message != INTERRUPTED and not row.message.startswith(NOT_FORESEEN)
+        return "" if foreseen else row.message.removeprefix(f"{NOT_FORESEEN}: ")
+    return f"{obstacle.unreachable} is unreachable" if obstacle.unreachable else "what it needs failed"
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 def _once(rows: Iterable[Row]) -> tuple[PlannedChange, ...]:

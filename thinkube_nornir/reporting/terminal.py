@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from dataclasses import dataclass, field
 from typing import TextIO
 
 import click
 
+from thinkube_nornir.reporting.wrapping import wrapped
 from thinkube_nornir.secret import redact
 
-PIPE_WIDTH = 80
+UNLIMITED = 1_000_000
+"""A pipe has no right margin: who reads it breaks lines, or counts them."""
+
+_WIDTH = 80
+"""Of a terminal that does not tell."""
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 """Control characters, changes of writing direction, and what neither UTF-8 nor XML can carry."""
@@ -66,14 +70,18 @@ class Terminal:
 
     @property
     def width(self) -> int:
-        return shutil.get_terminal_size((PIPE_WIDTH, 24)).columns if self.out.isatty() else PIPE_WIDTH
+        return _width(self.out)
 
     @property
     def unicode(self) -> bool:
         return _encodable("✓✗–", self.out)  # noqa: RUF001 the marks of matrix.py
 
-    def say(self, text: object = "") -> None:
-        self._write(clean(text), self.out)
+    def say(self, text: object = "", *, wrap: bool = True) -> None:
+        """
+        Args:
+            wrap: False for what is to be copied, or compared, as it stands.
+        """
+        self._write(clean(text), self.out, wrap=wrap)
 
     def complain(self, text: object) -> None:
         self._write(clean(text), self.err)
@@ -83,12 +91,25 @@ class Terminal:
         self.out.write(_in_encoding(redact(text), self.out))
         self.out.flush()
 
-    def _write(self, text: str, stream: TextIO) -> None:
-        text = _in_encoding(text, stream)
+    def _write(self, text: str, stream: TextIO, *, wrap: bool = True) -> None:
+        text = _in_encoding(wrapped(text, _width(stream)) if wrap else text, stream)
         if self.color and stream.isatty():
             text = _PAINTED.sub(lambda match: click.style(match.group(), fg=_PAINT[match.group()]), text)
         stream.write(text + "\n")
         stream.flush()
+
+
+def _width(stream: TextIO) -> int:
+    if not stream.isatty():
+        return UNLIMITED
+    try:
+        return int(os.environ.get("COLUMNS", "")) or _WIDTH
+    except ValueError:
+        pass
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _WIDTH
+    except OSError:
+        return _WIDTH
 
 
 def _in_encoding(text: str, stream: TextIO) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nornir.core.inventory import Inventory
 
 from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.program import command
 from thinkube_nornir.settings.names import nearest
 
 _WHERE = "-l/--limit"
@@ -33,7 +34,7 @@ def select_hosts(inventory: Inventory, limit: str | None) -> list[str]:
     selected = [h for h in inventory.hosts if (only_exclusions or h in chosen) and h not in excluded]
     if not selected:
         raise ConfigError(
-            [Problem(_WHERE, f"{limit or 'the inventory'} selects no host", "see: thinkube-nornir inventory")]
+            [Problem(_WHERE, f"{limit or 'the inventory'} selects no host", f"see: `{command('inventory')}`")]
         )
     return selected
 

@@ -11,7 +11,6 @@ import pytest
 
 from tests.thinkube_nornir.cli.conftest import Cli
 from thinkube_nornir.cli import VERBS, group, run_command_line
-from thinkube_nornir.cli.program import command
 from thinkube_nornir.secret import Secret
 
 ROOT = Path(__file__).parents[3]
@@ -244,12 +243,3 @@ def test_render_leaves_out_what_only_a_run_knows(cli: Cli, project: Path) -> Non
         "left out: base/run.conf.j2: 'port_of_the_run' is undefined in the inventory; the component gives it in a run",
         "`plan --diff` shows files as a run would write them",
     ]
-
-
-def test_commands_to_type_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What we print can be pasted: program as it was called, arguments quoted, -c kept."""
-    monkeypatch.setattr("sys.argv", ["/x/thinkube_nornir/__main__.py"])
-
-    assert command(["run", "all", "-l", "a,!b"], Path("my conf.yaml")) == (
-        "python -m thinkube_nornir run all -l 'a,!b' -c 'my conf.yaml'"
-    )

@@ -9,10 +9,10 @@ import pytest
 from tests.fake_run import failed, record, row
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting import summary
-from thinkube_nornir.reporting.record import Row
+from thinkube_nornir.reporting.record import Failure, Row
 
 
-def test_a_failure_says_where_what_why_fix_and_log() -> None:
+def test_a_failure_says_where_what_why_and_fix() -> None:
     """One block, as an operator can act on it."""
     made = record(failed(host="tkw1"))
 
@@ -21,8 +21,7 @@ def test_a_failure_says_where_what_why_fix_and_log() -> None:
         "FAILED  phase5.coredns  verify: coredns_answers  on tkw1\n"
         "  what  0 of 2 pods are ready\n"
         "  why   the Corefile has no forward line\n"
-        "  fix   run: thinkube-nornir run phase5.coredns\n"
-        "  log   .thinkube/logs/run.log"
+        "  fix   run: thinkube-nornir run phase5.coredns"
     )
 
 
@@ -42,24 +41,48 @@ def test_the_same_failure_on_many_hosts_is_told_once() -> None:
     ]
 
 
-def test_a_flood_of_failures_is_counted() -> None:
-    """After ten different failures the rest is a number, and where to find them."""
-    told = summary.failures(record(*(failed(what=f"fault {n}") for n in range(25))))
+def _fault(number: int, host: str = "tkc", **more: Any) -> Row:
+    return row(f"s{number}", host, Outcome.FAILED, failure=Failure("CheckFailed", "w", "y", f"fix {number}"), **more)
+
+
+def test_a_flood_of_causes_is_counted() -> None:
+    """After ten different causes the rest is a number, and the command that shows them; that one shows them all."""
+    made = record(*map(_fault, range(25)))
+    told = summary.failures(made, "thinkube-nornir show 7 --failed")
 
     assert sum(line.startswith("FAILED") for line in told) == 10
-    assert told[-1] == "\nand 15 more failures: see `show 7`"
+    assert told[-1] == "and 15 more: thinkube-nornir show 7 --failed"
+    assert sum(line.startswith("FAILED") for line in summary.failures(made)) == 25
 
 
-def test_steps_that_fail_alike_on_the_same_hosts_are_told_once() -> None:
-    """A cluster that is not there fails every check; one block says so, and others keep theirs."""
-    alike = [failed(step, host) for step in ("a", "b", "c") for host in ("tkc", "tkw1")]
-    told = summary.failures(record(*alike, failed("d", "tkc"), failed("a", "dns1", what="another")))
+def test_what_has_one_cause_is_told_once() -> None:
+    """A cluster that is not there fails every check, in all components; one block says so, and others keep theirs."""
+    alike = [failed(step, host, f"{step} is not there") for step in ("a", "b", "c") for host in ("tkc", "tkw1")]
+    further = [failed("a", component=f"phase6.{name}") for name in ("ingress", "gpu")]
+    told = summary.failures(record(*alike, *further, _fault(1)))
 
-    assert [line for line in told if line.startswith("FAILED")] == [
-        "FAILED  phase5.coredns  verify: a and 2 steps more  on tkc, tkw1",
-        "FAILED  phase5.coredns  verify: d  on tkc",
-        "FAILED  phase5.coredns  verify: a  on dns1",
+    assert told[1:4] == [
+        "FAILED  phase5.coredns and 2 components more  verify: a and 2 steps more  on tkc, tkw1",
+        "  what  a is not there",
+        "        and 3 statements more like it",
     ]
+    assert told[7] == "FAILED  phase5.coredns  verify: s1  on tkc"
+
+
+def test_what_came_of_a_cause_is_said() -> None:
+    """The host that is down is named; what failed elsewhere because of it, and what did not run, is counted."""
+    down = Failure("Unreachable", "no connection", "refused", "see that it is up")
+    asks = Failure("ClusterError", "tkc is silent", "no connection\nrefused\nsee that it is up", "make it so")
+    told = summary.failures(
+        record(
+            row("a", "tkc", Outcome.FAILED, failure=down),
+            row("b", "tkc", Outcome.SKIPPED, message="tkc is unreachable"),
+            *(row("c", host, Outcome.FAILED, failure=asks) for host in ("bcn1", "tkw1")),
+        )
+    )
+
+    assert told[1] == "FAILED  phase5.coredns  verify: a  on tkc"
+    assert told[-1] == "  also  2 steps on bcn1, tkw1 failed because of it; 1 step did not run because of it"
 
 
 def test_reasons_for_skipping_are_counted() -> None:
@@ -89,16 +112,66 @@ def test_run_ends_with_hosts_and_components() -> None:
     ]
 
 
-def test_planned_changes_are_listed_with_their_diffs() -> None:
-    """Only promises are listed; nothing to change is said."""
-    promise = row("put", chain="setup", outcome=Outcome.PLANNED, message="write /etc/x", diff="-a\n+b\n")
+def _skipped(step: str, message: str, *, chain: str = "setup") -> Row:
+    return row(step, outcome=Outcome.SKIPPED, chain=chain, message=message)
 
-    assert summary.planned(record(promise, row()), diffs=True) == [
-        "tkc  phase5.coredns put: write /etc/x",
-        "    -a\n    +b",
+
+def test_planned_changes_are_listed_with_their_diffs() -> None:
+    """Each once, with its hosts, below its component; nothing to change is said."""
+    promises = [
+        row("put", host, Outcome.PLANNED, chain="setup", message="write /etc/x", diff="-a\n+b\n") for host in ("a", "b")
     ]
-    assert summary.planned(record(promise), diffs=False) == ["tkc  phase5.coredns put: write /etc/x"]
+    told = ["phase5.coredns", "  put: write /etc/x  on a, b"]
+
+    assert summary.planned(record(*promises, row()), diffs=True) == [*told, "      -a", "      +b"]
+    assert summary.planned(record(*promises), diffs=False) == told
     assert summary.planned(record(row()), diffs=True) == ["nothing to change"]
+
+
+def test_a_plan_says_what_it_cannot_know() -> None:
+    """By component, with the reason; a plan that failed never says that there is nothing to change."""
+    unknown = [
+        _skipped("join", "needs phase5.x/setup/y@a, which failed"),
+        _skipped("label", "needs phase5.x/setup/y@a, which failed"),
+        _skipped("token", "cannot be foreseen: 2 changes are only planned (no API)"),
+        _skipped("is_there", "not run: 2 changes are only planned", chain="verify"),
+    ]
+    lines = [
+        "  phase5.coredns  join and 1 step more on tkc: what it needs failed",
+        "  phase5.coredns  token on tkc: 2 changes are only planned (no API)",
+    ]
+    promise = row("put", chain="setup", outcome=Outcome.PLANNED, message="write /etc/x")
+
+    nothing = summary.planned(record(failed(), *unknown), diffs=False)
+    something = summary.planned(record(failed(), promise, *unknown), diffs=False)
+
+    assert nothing == ["what would change is not known:", *lines]
+    assert something[2:] == ["not known yet, and so not in this list:", *lines]
+
+
+def test_a_failed_step_of_a_plan_is_one_of_which_nothing_is_known() -> None:
+    """Though all others have nothing to change."""
+    assert summary.planned(record(failed("put", chain="setup")), diffs=False) == [
+        "what would change is not known:",
+        "  phase5.coredns  put on tkc: it failed",
+    ]
+
+
+def test_a_plan_has_one_line_for_all_checks_of_what_is_planned() -> None:
+    """However many changes each of them waits for; what cannot be foreseen is in the plan itself."""
+    checks = [_skipped(f"s{n}", f"not run: {n} changes are only planned", chain="verify") for n in range(2, 9)]
+    step = _skipped("x", "cannot be foreseen: 1 change is only planned (y)")
+
+    told = summary.skips(record(*checks, step, dry_run=True))
+
+    assert told == ["skipped     7  not run: what they need is only planned"]
+
+
+def test_what_failed_says_itself_what_it_held_up() -> None:
+    """It is not among the reasons for skipping as well."""
+    waiting = _skipped("b", "needs phase5.coredns/verify/coredns_answers@tkc, which failed")
+
+    assert summary.skips(record(failed(), waiting)) == []
 
 
 def test_the_verdict_counts() -> None:
@@ -116,6 +189,7 @@ def test_tables_have_hosts_in_the_inventorys_order() -> None:
 
 GREEN, RED = (row(),), (failed(),)
 LACKING = (failed(prerequisite=True), row("install", component="phase6.ingress", outcome=Outcome.SKIPPED))
+DEAD = (row(outcome=Outcome.FAILED, failure=Failure("Unreachable", "x", "y", "z"), prerequisite=True),)
 PENDING = (row("a", chain="setup", outcome=Outcome.PLANNED),)
 
 
@@ -126,7 +200,13 @@ PENDING = (row("a", chain="setup", outcome=Outcome.PLANNED),)
         (GREEN, {"verb": "run"}, None, "verify phase5"),
         (GREEN, {"verb": "run", "limit": "tkc"}, "phase6", "verify phase5 -l tkc"),
         (RED, {"verb": "run", "limit": "tkc"}, "phase6", "run phase5 -l tkc"),
-        (RED, {"verb": "verify"}, None, "verify phase5"),
+        (RED, {"verb": "verify"}, None, "run phase5"),
+        (RED, {"verb": "verify", "limit": "tkc"}, None, "run phase5 -l tkc"),
+        (DEAD, {"verb": "verify"}, None, "verify phase5"),
+        (DEAD, {"verb": "run", "selection": ("phase6",)}, None, "run phase6"),
+        (RED, {"verb": "rollback"}, None, "rollback phase5"),
+        (GREEN, {"verb": "verify", "interrupted": True}, None, "verify phase5"),
+        (GREEN, {"verb": "plan", "dry_run": True, "interrupted": True}, None, "plan phase5"),
         (GREEN, {"verb": "verify"}, "phase6", "run phase6"),
         (GREEN, {"verb": "verify"}, None, ""),
         (GREEN, {"verb": "rollback"}, "phase6", "plan phase5"),
@@ -153,3 +233,10 @@ def test_what_a_filter_leaves_out_is_named_once() -> None:
 
     assert summary.left_out(made) == ["left out by -l: phase5.a, phase5.b on w1, w2", "left out by -l: phase5.c on w2"]
     assert summary.left_out(record(row())) == []
+
+
+def test_the_next_command_keeps_the_number_of_workers() -> None:
+    """Who limited them once has a reason; and where nothing is next, nothing is."""
+    assert summary.next_arguments(record(*RED, verb="run"), None, 2) == ["run", "phase5", "--workers", "2"]
+    assert summary.next_arguments(record(*GREEN, verb="run", interrupted=True), None, 2) == ["resume", "--workers", "2"]
+    assert summary.next_arguments(record(*GREEN, verb="verify"), None, 2) == []

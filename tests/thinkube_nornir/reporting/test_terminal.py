@@ -75,6 +75,22 @@ def test_colour_only_on_a_terminal_that_wants_it(monkeypatch: pytest.MonkeyPatch
     assert shown() == "FAILED  x\n"
 
 
-def test_a_pipe_is_eighty_wide() -> None:
-    """Tables in a pipe do not depend on whose terminal is behind it."""
-    assert Terminal(out=io.StringIO()).width == 80
+def test_a_pipe_has_no_right_margin() -> None:
+    """Nothing is broken or cut: who reads it greps, counts lines, or has a window of his own."""
+    out = io.StringIO()
+    Terminal(out=out).say("word " * 100)
+
+    assert out.getvalue() == "word " * 100 + "\n"
+    assert Terminal(out=out).width > 1000
+
+
+def test_a_terminal_gets_lines_broken_at_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its width, unless what is said is to be copied as it stands."""
+    monkeypatch.setenv("COLUMNS", "20")
+    screen = Screen()
+    terminal = Terminal(out=screen, color=False)
+
+    terminal.say("fix  restart what has stopped")
+    terminal.say("next  a command of many words", wrap=False)
+
+    assert screen.text() == "fix  restart what\n     has stopped\nnext  a command of many words\n"

@@ -48,8 +48,8 @@ def test_a_limit_is_hosts_groups_and_exclusions(limit: str | None, hosts: list[s
         ("tkc,!worker", "-l/--limit: there is no host or group worker (did you mean workers?)"),
         ("tkc,", "-l/--limit: an empty name (separate names with one comma)"),
         ("", "-l/--limit: an empty name (separate names with one comma)"),
-        ("empty", "-l/--limit: empty selects no host (see: thinkube-nornir inventory)"),
-        ("tkc,!nodes", "-l/--limit: tkc,!nodes selects no host (see: thinkube-nornir inventory)"),
+        ("empty", "-l/--limit: empty selects no host (see: `thinkube-nornir inventory`)"),
+        ("tkc,!nodes", "-l/--limit: tkc,!nodes selects no host (see: `thinkube-nornir inventory`)"),
     ],
 )
 def test_a_limit_that_selects_nothing_is_an_error(limit: str, expected: str) -> None:

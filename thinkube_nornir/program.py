@@ -1,0 +1,46 @@
+"""How this program was called, so that every command it prints can be typed as it stands."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+NAME = "thinkube-nornir"
+MODULE = "thinkube_nornir"
+
+_config: Path | None = None
+
+
+def called_with(config: Path | None) -> None:
+    """Keep the -c of this call for the commands that are printed; None when there was none."""
+    global _config  # errors are worded far below, by who knows nothing of the command line
+    _config = config
+
+
+def program() -> str:
+    """What the operator typed before the arguments: a console script, or Python with -m.
+
+    The shell hands over what was typed, except that it looks names without a slash up: what PATH finds by its plain
+    name is printed by that. In a process that was started otherwise it is the console script's name.
+    """
+    typed = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
+    if Path(sys.argv[0]).name == NAME:
+        return _typed([sys.argv[0]])
+    if typed and typed[-1].removeprefix("-m") == MODULE:
+        return _typed(typed)
+    return NAME
+
+
+def _typed(words: Sequence[str]) -> str:
+    first = Path(words[0])
+    found = shutil.which(first.name)
+    plain = first.is_absolute() and found is not None and Path(found) == first
+    return shlex.join([first.name if plain else words[0], *words[1:]])
+
+
+def command(*arguments: str) -> str:
+    """A command line to type, with the -c that this one had."""
+    return f"{program()} {shlex.join([*arguments, *(['-c', str(_config)] if _config else [])])}"
