@@ -9,8 +9,8 @@ import click
 
 from thinkube_nornir.cli import options
 from thinkube_nornir.cli.past import PastRunCommand
-from thinkube_nornir.program import command
 from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.program import command
 from thinkube_nornir.reporting.terminal import Terminal
 
 if TYPE_CHECKING:
