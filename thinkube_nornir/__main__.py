@@ -9,7 +9,15 @@ import sys
 # tenth of the time that `list` takes.
 gc.set_threshold(50_000)
 
-from thinkube_nornir.cli import run_command_line  # noqa: E402  # after the line above
+from thinkube_nornir.program import missing  # noqa: E402  # after the line above
+
+try:
+    from thinkube_nornir.cli import run_command_line
+except ModuleNotFoundError as error:
+    if not (lacking := missing(error)):
+        raise
+    print(f"error: {lacking}", file=sys.stderr)  # noqa: T201  # what prints for us may be what is missing
+    sys.exit(2)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ class Command:
         root: run it through sudo.
         env: variables set for this program alone.
         alters: it changes the host: never sent twice, and as root only while this controller holds the host's lock.
+        shown: what messages say in place of the arguments: `write /etc/x` for a script of ours that does.
     """
 
     argv: tuple[str, ...]
@@ -32,9 +33,12 @@ class Command:
     root: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     alters: bool = False
+    shown: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         """For messages. A script of ours goes by its name, `sh -c SCRIPT NAME ...`: its text would bury the message."""
+        if self.shown:
+            return self.shown
         script = self.argv[:2] == ("sh", "-c") and len(self.argv) > 3
         return shlex.join(self.argv[3:] if script else self.argv)
 

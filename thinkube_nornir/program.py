@@ -44,3 +44,13 @@ def _typed(words: Sequence[str]) -> str:
 def command(*arguments: str) -> str:
     """A command line to type, with the -c that this one had."""
     return f"{program()} {shlex.join([*arguments, *(['-c', str(_config)] if _config else [])])}"
+
+
+def missing(error: ModuleNotFoundError) -> str:
+    """What to install when it is another's package that is not there; empty when it is a module of our own."""
+    package = (error.name or "").partition(".")[0]
+    if package in ("", MODULE, "tasks"):
+        return ""
+    folder = Path(__file__).parents[1]
+    source = ["-e", str(folder)] if (folder / "pyproject.toml").exists() else [NAME]
+    return f"Python has no package {package} (`{shlex.join([sys.executable, '-m', 'pip', 'install', *source])}`)"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.small_project import write_project
 from thinkube_nornir import program
 
 ROOT = Path(__file__).parents[2]
@@ -82,3 +83,20 @@ def test_what_is_printed_is_what_was_typed(tmp_path: Path) -> None:
         helped = subprocess.run([*typed.split(), "-h"], cwd=tmp_path, env=env, capture_output=True, text=True)
         assert usage.returncode == 2, usage.stderr
         assert helped.stdout.startswith(f"Usage: {typed} "), helped
+
+
+@pytest.mark.parametrize("lacking", ["click", "yaml"])
+def test_a_missing_package_is_named_with_the_way_to_get_it(tmp_path: Path, lacking: str) -> None:
+    """Whether it is needed to print at all, or only where hosts are spoken to: 2, one line, no traceback."""
+    write_project(tmp_path)
+    hidden = f"import sys; sys.modules[{lacking!r}] = None; sys.argv = ['thinkube-nornir', 'verify', 'all']"
+    main = "import runpy; runpy.run_module('thinkube_nornir', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", f"{hidden}; {main}"], cwd=tmp_path, capture_output=True, text=True)
+
+    assert done.returncode == 2, done
+    assert done.stderr == (f"error: Python has no package {lacking} (`{sys.executable} -m pip install -e {ROOT}`)\n")
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_fault() -> None:
+    """No pip installs it."""
+    assert program.missing(ModuleNotFoundError("x", name="thinkube_nornir.x")) == ""

@@ -14,7 +14,7 @@ import click
 from thinkube_nornir.cli.group import VERBS, VerbGroup
 from thinkube_nornir.cli.options import Place
 from thinkube_nornir.errors import ConfigError, ThinkubeError
-from thinkube_nornir.program import program
+from thinkube_nornir.program import missing, program
 from thinkube_nornir.reporting.terminal import Terminal
 
 __all__ = ["VERBS", "cli", "run_command_line"]
@@ -34,7 +34,10 @@ def cli() -> None:
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
-    """Run a command; every error becomes a line for people and an exit code. Closed pipes click ends with 1."""
+    """Run a command; every error becomes a line for people and an exit code.
+
+    A reader that goes away (`| head`) is no error: 0 to 3 say how the work went, and the work is done whoever reads.
+    """
     terminal = Terminal()
     place = Place()
     try:
@@ -42,19 +45,15 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         terminal.complain("interrupted")
         return 130
+    except SystemExit:  # click's word for a reader of --help that went away
+        return 0
     except Exception as error:
         return _explain(error, terminal, place)
 
 
 def _explain(error: Exception, terminal: Terminal, place: Place) -> int:
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        terminal.complain(error.format_message())
-        return 2
-    if isinstance(error, click.MissingParameter) and error.param and error.param.name == "selection":
-        terminal.complain("error: nothing is selected (name phases, components, or all: `list` shows what there is)")
-        return 2
     if isinstance(error, click.ClickException):
-        terminal.complain(f"error: {error.format_message()}")
+        terminal.complain(_usage(error))
         return 2
     if isinstance(error, ConfigError):
         for problem in error.problems:
@@ -66,11 +65,22 @@ def _explain(error: Exception, terminal: Terminal, place: Place) -> int:
             if text:
                 terminal.complain(f"  {name}  {text}")
         return 1
+    if isinstance(error, ModuleNotFoundError) and (lacking := missing(error)):
+        terminal.complain(f"error: {lacking}")
+        return 2
     if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
         fix = "see its owner, its mode and its disk; `state` in config.yaml names the folder for what is kept"
         terminal.complain(f"error: {error.filename}: {error.strerror} ({fix})")
         return 1
     return _explain_fault(error, terminal, place)
+
+
+def _usage(error: click.ClickException) -> str:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error.format_message()
+    if isinstance(error, click.MissingParameter) and error.param and error.param.name == "selection":
+        return "error: nothing is selected (name phases, components, or all: `list` shows what there is)"
+    return f"error: {error.format_message()}"
 
 
 def _explain_fault(error: Exception, terminal: Terminal, place: Place) -> int:

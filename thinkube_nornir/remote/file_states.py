@@ -74,7 +74,7 @@ def _look(files: Sequence[File]) -> Command:
     owners = _owners(files)
     words = [word or "" for owner in owners for word in owner]
     argv = ("sh", "-c", STATE, "thinkube:states", known, str(len(owners)), *words, *(file.path for file in files))
-    return Command(argv, root=files[0].owner is not None)
+    return Command(argv, root=files[0].owner is not None, shown=f"look at {', '.join(file.path for file in files)}")
 
 
 def _owners(files: Iterable[File]) -> list[_Owner]:

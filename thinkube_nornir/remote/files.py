@@ -106,7 +106,8 @@ def _write_command(files: Sequence[File], states: Mapping[File, FileState], reco
     options = "-xpmPf" if root else "-oxpmPf"
     argv = with_part(root, WRITE, "write", suffix, options, *(word for words in fields for word in words))
     lines = b"".join(records[file].line for file in files)
-    return Command(argv, lines + _archive(files, states, suffix), root=root, alters=True)
+    shown = f"write {', '.join(file.path for file in files)}"
+    return Command(argv, lines + _archive(files, states, suffix), root=root, alters=True, shown=shown)
 
 
 def _archive(files: Sequence[File], states: Mapping[File, FileState], suffix: str) -> bytes:
@@ -174,7 +175,7 @@ def _restore_command(path: str, before: Mapping[str, Any]) -> Command:
     owner = f"{before['uid']}:{before['gid']}"
     fields = (record_name(f"file:{path}"), path, before["kind"], before["mode"], owner, str(len(before["parents"])))
     argv = with_part(before["root"], RESTORE, "restore", *fields, before["target"], original, before["wrote"])
-    return Command(argv, content, root=before["root"], alters=True)
+    return Command(argv, content, root=before["root"], alters=True, shown=f"put back {path}")
 
 
 def _must_have_restored(path: str, done: Completed) -> None:

@@ -80,14 +80,14 @@ def with_part(root: bool, script: str, name: str, *arguments: str) -> tuple[str,
 def changing(command: Command, record: Record) -> Command:
     """The command, recorded on the host before it runs."""
     argv = with_part(command.root, _CHANGE, "change", record_name(record.key), *command.argv)
-    return Command(argv, record.line + command.stdin, command.root, command.env, alters=True)
+    return Command(argv, record.line + command.stdin, command.root, command.env, alters=True, shown=str(command))
 
 
 def undoing(command: Command, key: str, accept: Sequence[int]) -> Command:
     """The command, and the record removed after it when its status is accepted."""
     statuses = " ".join(map(str, accept))
     argv = with_part(command.root, _UNDO, "undo", record_name(key), statuses, *command.argv)
-    return Command(argv, command.stdin, command.root, command.env, alters=True)
+    return Command(argv, command.stdin, command.root, command.env, alters=True, shown=str(command))
 
 
 def _parse(done: Completed) -> tuple[Record, ...]:

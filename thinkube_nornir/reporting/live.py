@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from rich.text import Text
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.progress import Progress, age
 from thinkube_nornir.reporting.terminal import Terminal
+from thinkube_nornir.reporting.wrapping import wrapped
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from thinkube_nornir.plan import Plan
 
 _STYLES = {Outcome.FAILED: "red", Outcome.CHANGED: "yellow", Outcome.PLANNED: "yellow"}
+
+
+def _natural(host: str) -> list[tuple[str, int]]:
+    """Names in the order in which people count: gpu2 before gpu10."""
+    return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", host)]
 
 
 class LiveProgress(Progress):
@@ -48,15 +55,20 @@ class LiveProgress(Progress):
 
     def tell(self, outcome: Outcome, line: str) -> None:
         if not outcome.quiet or self.terminal.verbose:
-            self.console.print(Text(line, style=_STYLES.get(outcome, "")), soft_wrap=True)
+            self._above(line, _STYLES.get(outcome, ""))
 
     def note(self, text: str) -> None:
-        self.console.print(Text(text), soft_wrap=True)
+        self._above(text)
+
+    def _above(self, text: str, style: str = "") -> None:
+        self.console.print(Text(wrapped(text, self.console.width), style=style), soft_wrap=True)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with self.lock:
             room = max(3, (options.height or console.size.height) - 3)
-            hosts = sorted(self.outcomes, key=lambda host: not self.running[host])  # stable: the busy ones first
+            hosts = sorted(self.outcomes, key=_natural)  # each keeps its place
+            if len(hosts) > room:
+                hosts.sort(key=lambda host: not self.running[host])  # stable: the busy ones first
             yield Text(self.head(), no_wrap=True, overflow="ellipsis")
             yield from map(self._line, hosts[:room])
             if len(hosts) > room:
@@ -80,7 +92,7 @@ class LiveProgress(Progress):
     def _doing(self, host: str) -> str:
         """The age comes first, where a narrow terminal does not cut it off."""
         now = self.clock()
-        steps = [f"{age(now - since)}  {self.titles[node]}" for node, since in self.running[host].items()]
+        steps = [f"{age(now - since):>4}  {self.titles[node]}" for node, since in self.running[host].items()]
         if steps:
             return ", ".join(steps)
         return "waiting" if self.outcomes[host].total() < self.totals[host] else "done"

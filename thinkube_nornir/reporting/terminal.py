@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -88,15 +89,22 @@ class Terminal:
 
     def raw(self, text: str) -> None:
         """Redacted and otherwise as it is: file contents for another program."""
-        self.out.write(_in_encoding(redact(text), self.out))
-        self.out.flush()
+        self._put(_in_encoding(redact(text), self.out), self.out)
 
     def _write(self, text: str, stream: TextIO, *, wrap: bool = True) -> None:
         text = _in_encoding(wrapped(text, _width(stream)) if wrap else text, stream)
         if self.color and stream.isatty():
             text = _PAINTED.sub(lambda match: click.style(match.group(), fg=_PAINT[match.group()]), text)
-        stream.write(text + "\n")
-        stream.flush()
+        self._put(text + "\n", stream)
+
+    def _put(self, text: str, stream: TextIO) -> None:
+        """A reader that went away, as `head` does, ends no run: the rest is unsaid, the exit code stays the run's."""
+        try:
+            stream.write(text)
+            stream.flush()
+        except BrokenPipeError:
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _width(stream: TextIO) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -243,3 +244,33 @@ def test_render_leaves_out_what_only_a_run_knows(cli: Cli, project: Path) -> Non
         "left out: base/run.conf.j2: 'port_of_the_run' is undefined in the inventory; the component gives it in a run",
         "`plan --diff` shows files as a run would write them",
     ]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "phase1"]])
+def test_a_reader_that_goes_away_is_no_error(project: Path, arguments: list[str]) -> None:
+    """`| head` gets its line; the work is done, the exit code is its own, and nobody complains."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "thinkube_nornir", *arguments]
+    with os.fdopen(writer, "wb") as gone:
+        done = subprocess.run(command, cwd=project, env=_env(), stdout=gone, stderr=subprocess.PIPE, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (project / "hosts" / "tkc.base").exists() == (arguments[0] == "run")
+
+
+def _env() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def test_a_place_for_a_report_is_looked_at_first(cli: Cli, project: Path) -> None:
+    """No folder, a folder in place of a file: 2, and nothing was done."""
+    (project / "reports.md").mkdir()
+
+    ended = [cli("run", "phase1", "--report", place) for place in ("no/such/r.md", "reports.md")]
+    recorded = cli("run", "phase1", "--evidence", "no/such/e.tar.gz")
+
+    assert [end.code for end in (*ended, recorded)] == [2, 2, 2]
+    assert "error: --report: there is no folder no/such (make it, or name another)" in ended[0].err
+    assert "error: --evidence: there is no folder no/such" in recorded.err
+    assert not (project / "hosts").exists()

@@ -210,6 +210,37 @@ def test_live_fits_the_screen() -> None:
     assert lines[-1] == "and 93 more hosts"
 
 
+def test_live_hosts_keep_their_places() -> None:
+    """While all fit the screen, in the order in which people count; ages of some width do not move what follows."""
+    hosts = ("gpu10", "gpu9", "tkc")
+    shown, console, clock = _live(hosts)
+    slow, quick = (node for node in plan("install", hosts=hosts).nodes if node.host != "tkc")
+    shown.node_started(slow.id, slow.host)
+    clock.now = 95.0
+    before = [line.split()[0] for line in _drawn(shown, console)[1:]]
+    clock.now = 4.0
+    shown.node_started(quick.id, quick.host)
+    clock.now = 50.0
+
+    lines = _drawn(shown, console)[1:]
+
+    assert before == [line.split()[0] for line in lines] == ["gpu9", "gpu10", "tkc"]
+    assert lines[0].index("phase5") == lines[1].index("phase5")
+
+
+def test_live_lines_above_break_at_spaces() -> None:
+    """A long message hangs below its first word, and no word is cut in two."""
+    shown, console, _ = _live(("tkc",))
+    with console.capture() as captured:
+        complete(shown, plan("join").nodes[0], result="many words " * 9, changed=True)
+
+    first, *others = captured.get().splitlines()
+    assert len(first) <= 80
+    assert others
+    assert {len(line) - len(line.lstrip()) for line in others} == {first.index("phase5")}
+    assert captured.get().split()[4:] == ["join:", *(["many", "words"] * 9)]
+
+
 def test_live_prints_changes_and_failures_above() -> None:
     """What changed or failed stays on the screen; what was as it should be does not scroll it away."""
     shown, console, _ = _live(("tkc",))
