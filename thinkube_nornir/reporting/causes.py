@@ -113,6 +113,8 @@ def _keys(row: Row) -> Iterator[Key]:
     if failure.why and failure.fix:
         why, fix = _without(row.host, failure.why), _without(row.host, failure.fix)
         yield ("step", row.component, row.chain, row.step, failure.kind, _NUMBER.sub("N", why), fix)
+    if failure.kind == "Cancelled":  # one operator ended them all
+        yield ("cancelled",)
     if failure.kind == "Unreachable":  # an address is the host's name in other words
         yield ("unreachable", *(_NUMBER.sub("N", _without(row.host, text)) for text in (failure.why, failure.fix)))
 

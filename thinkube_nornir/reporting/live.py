@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from thinkube_nornir.estimate import Countdown
     from thinkube_nornir.plan import Plan
 
+_PROMINENCE = ("at work", "waiting", "done")
+"""What a host is, in the order in which it is shown where not all have room."""
+
 _STYLES = {Outcome.FAILED: "red", Outcome.CHANGED: "yellow", Outcome.PLANNED: "yellow"}
 
 
@@ -65,14 +68,20 @@ class LiveProgress(Progress):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with self.lock:
-            room = max(3, (options.height or console.size.height) - 3)
+            room = max(3, (options.height or console.size.height) // 2)  # the rest is for what scrolls by above
             hosts = sorted(self.outcomes, key=_natural)  # each keeps its place
             if len(hosts) > room:
-                hosts.sort(key=lambda host: not self.running[host])  # stable: the busy ones first
+                hosts.sort(key=lambda host: _PROMINENCE.index(self._state(host)))  # stable
             yield Text(self.head(), no_wrap=True, overflow="ellipsis")
             yield from map(self._line, hosts[:room])
-            if len(hosts) > room:
-                yield Text(f"and {len(hosts) - room} more hosts")
+            if others := Counter(map(self._state, hosts[room:])):
+                told = ", ".join(f"{others[state]} {state}" for state in _PROMINENCE if others[state])
+                yield Text(f"and {others.total()} more hosts: {told}", no_wrap=True, overflow="ellipsis")
+
+    def _state(self, host: str) -> str:
+        if self.running[host]:
+            return "at work"
+        return "waiting" if self.outcomes[host].total() < self.totals[host] else "done"
 
     def head(self) -> str:
         counts: Counter[Outcome] = sum(self.outcomes.values(), Counter())
@@ -93,6 +102,4 @@ class LiveProgress(Progress):
         """The age comes first, where a narrow terminal does not cut it off."""
         now = self.clock()
         steps = [f"{age(now - since):>4}  {self.titles[node]}" for node, since in self.running[host].items()]
-        if steps:
-            return ", ".join(steps)
-        return "waiting" if self.outcomes[host].total() < self.totals[host] else "done"
+        return ", ".join(steps) or self._state(host)

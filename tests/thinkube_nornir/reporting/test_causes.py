@@ -107,9 +107,10 @@ def test_every_red_row_has_exactly_one_cause() -> None:
         (red(why="/var has 3 GB free"), red(host="tkw1", why="/var has 11 GB free")),
         (red(why="", fix=""), red("b", why="", fix="")),
         (red(kind="Unreachable", fix="try ssh 10.0.0.1"), red(host="tkw1", kind="Unreachable", fix="try ssh 10.0.0.2")),
+        (red(kind="Cancelled", what="ended at x", why="", fix=""), red("b", kind="Cancelled", why="", fix="")),
         (red(), red("b", kind="ClusterError", why="it is wrong\nbecause\nmend it", fix="first mend it")),
     ],
-    ids=["statement", "host in the fix", "time", "number in one step", "nothing said", "address", "quoted"],
+    ids=["statement", "host in the fix", "time", "number in one step", "nothing said", "address", "operator", "quoted"],
 )
 def test_one_cause(one: Row, other: Row) -> None:
     """What differs here is no difference; the order in which they failed is none either."""
