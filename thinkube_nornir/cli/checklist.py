@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thinkube_nornir.cli import options
-from thinkube_nornir.cli.program import command
+from thinkube_nornir.program import command
 from thinkube_nornir.reporting.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def complete(tasks: tuple[str, ...], by_hand: bool, **given: Any) -> int:
     from thinkube_nornir.checklist.provable import evidences
 
     config = given["config"]
-    needed = evidences(config, by_hand=by_hand, command=lambda arguments: command(arguments, _other(config)))
+    needed = evidences(config, by_hand=by_hand, command=lambda arguments: command(*arguments))
     return _mark(tasks, lambda document, chosen: marking.complete(document, chosen, needed), "marked", "done", **given)
 
 
@@ -171,7 +171,7 @@ def _mark(
 
 def _say_sync(sync: Sync, place: Path, config: Path, terminal: Terminal, dry_run: bool) -> None:
     for note in sync.notes:
-        fix = f"; prove it: {command(note.command, _other(config))}" if note.command else ""
+        fix = f"; prove it: {command(*note.command)}" if note.command else ""
         _say_task("note", note.task, f": {note.why}{fix}", terminal)
     for change in sync.changes:
         word = "opened" if not change.mark.done else "proven" if change.task.done else "marked"
@@ -226,13 +226,8 @@ def _how_to_mark(task: Task, path: Path | None, config: Path) -> str:
 
 def _checklist(arguments: Sequence[str], path: Path | None, config: Path) -> str:
     file = ["--file", str(path)] if path and path != _beside(config) else []
-    return command(["checklist", *arguments, *file], _other(config))
+    return command("checklist", *arguments, *file)
 
 
 def _beside(config: Path) -> Path:
     return config.parent / _LIST
-
-
-def _other(config: Path) -> Path | None:
-    """A configuration that commands have to name."""
-    return config if config != options.DEFAULT_CONFIG else None
