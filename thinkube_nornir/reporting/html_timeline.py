@@ -15,6 +15,8 @@ PADDING = 6
 """Pixels above and below a host's tracks."""
 BORDER = 1
 """Pixels between hosts."""
+_TOUCHING = 0.002
+"""Seconds: clocks of steps that follow each other are not that exact."""
 _MOST_MARKS = 8
 _SIZES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 """Seconds from one mark of the axis to the next."""
@@ -93,7 +95,7 @@ def _line(host: str, rows: Sequence[ShownRow], top: int, whole: float, path: Col
     tracks = 0
     for shown in sorted(rows, key=lambda each: (each.at or 0.0, each.number)):
         begin = shown.at or 0.0
-        while busy and busy[0][0] <= begin:
+        while busy and busy[0][0] <= begin + _TOUCHING:
             heapq.heappush(free, heapq.heappop(busy)[1])
         if not free:
             heapq.heappush(free, tracks)
