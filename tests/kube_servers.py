@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from tests.certificates import Authority, kubeconfig
 from thinkube_nornir.lab.kube import KubeApi, PodRuntime, PodStop
@@ -85,6 +86,7 @@ def real_server(assets: Path, folder: Path) -> Iterator[str]:
     authority, token = Authority(), "test-admin"
     certificate, key = authority.issue("kube-apiserver", "127.0.0.1")
     files = {"ca": authority.pem, "crt": certificate, "key": key, "token": f"{token},admin,1,system:masters\n".encode()}
+    files["pub"] = _public(key)
     for name, content in files.items():
         (folder / name).write_bytes(content)
     client, peer, port = (_free_port() for _ in range(3))
@@ -100,6 +102,12 @@ def real_server(assets: Path, folder: Path) -> Iterator[str]:
         _stopped(etcd)
 
 
+def _public(key: bytes) -> bytes:
+    """Newer kube-apiservers take no private key where a public one is meant."""
+    public = serialization.load_pem_private_key(key, None).public_key()
+    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 def _etcd(client: int, peer: int) -> list[str]:
     here, there = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
     return [
@@ -113,7 +121,7 @@ def _apiserver(folder: Path, etcd: int, port: int) -> list[str]:
         *(f"--etcd-servers=http://127.0.0.1:{etcd}", "--bind-address=127.0.0.1", f"--secure-port={port}"),
         *(f"--tls-cert-file={folder}/crt", f"--tls-private-key-file={folder}/key", f"--cert-dir={folder}"),
         *(f"--token-auth-file={folder}/token", "--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24"),
-        *("--service-account-issuer=https://test", f"--service-account-key-file={folder}/key"),
+        *("--service-account-issuer=https://test", f"--service-account-key-file={folder}/pub"),
         *(f"--service-account-signing-key-file={folder}/key", "--disable-admission-plugins=ServiceAccount"),
     ]
 
