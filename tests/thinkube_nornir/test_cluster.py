@@ -406,6 +406,15 @@ def test_a_secret_is_created_without_being_shown(door: Door, name: str) -> None:
     assert outcome_of(applied(door, secret(name, token="other-value"))) is Outcome.UNCHANGED
 
 
+def test_a_key_that_a_secret_of_ours_no_longer_has_goes(door: Door, name: str) -> None:
+    """Though a manifest writes plain texts, whose ownership the API loses."""
+    applied(door, secret(name, old="1", kept="2"))
+
+    applied(door, secret(name, kept="2"))
+
+    assert list(live(door, secret(name))["data"]) == ["kept"]
+
+
 def test_a_secret_stays_out_of_a_journal_that_was_lost(door: Door, name: str) -> None:
     """Our manager's name on a Secret shows that we made it: it may change, and rollback deletes it."""
     applied(door, secret(name, token="first-value"))

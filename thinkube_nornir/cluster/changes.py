@@ -10,7 +10,7 @@ from nornir.core.task import Result
 
 from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.messages import Answer, Call, Object, refusal
-from thinkube_nornir.cluster.objects import Reference, cleaned, diff, reference, same
+from thinkube_nornir.cluster.objects import Reference, as_kept, cleaned, diff, reference, same
 from thinkube_nornir.cluster.ownership import MANAGER, OURS, entries_put_back, is_ours, managers, put_back
 from thinkube_nornir.cluster.patience import patience
 from thinkube_nornir.cluster.waits import wait
@@ -34,7 +34,7 @@ def apply(kube: Cluster, manifest: Object, *, summary: str = "", force: bool = F
         Refused: others manage these fields, or a Secret that is not ours has another content.
         ClusterError: the API does not accept the manifest.
     """
-    ref = reference(manifest)
+    ref, manifest = reference(manifest), as_kept(manifest)
     live = kube.get(ref.api_version, ref.kind, ref.name, ref.namespace)
     summary = redact(summary or f"{'change' if live else 'create'} {ref}")
     wanted = _promised(kube, ref, manifest, force)

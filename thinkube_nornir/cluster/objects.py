@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import difflib
 from collections.abc import Iterable
@@ -47,6 +48,19 @@ def reference(manifest: Object) -> Reference:
         return Reference(manifest["apiVersion"], manifest["kind"], metadata["name"], metadata.get("namespace", ""))
     except (KeyError, TypeError) as error:
         raise ClusterError(f"a manifest has no {error}", fix="give it apiVersion, kind and metadata.name") from None
+
+
+def as_kept(manifest: Object) -> Object:
+    """The manifest with a Secret's stringData as data.
+
+    The API keeps it so, but goes on to say that stringData is owned: a key that the manifest no longer has would stay
+    for ever, and a key with the very same value be a conflict with whoever else applied it.
+    """
+    if manifest.get("kind") != "Secret" or "stringData" not in manifest:
+        return manifest
+    plain = {name: base64.b64encode(str(text).encode()).decode() for name, text in manifest["stringData"].items()}
+    rest = {name: value for name, value in manifest.items() if name != "stringData"}
+    return rest | {"data": {**(manifest.get("data") or {}), **plain}}
 
 
 def cleaned(obj: Object) -> Object:

@@ -24,6 +24,8 @@ from thinkube_nornir.lab.kube.objects import Object, clone, name_of, namespace_o
 from thinkube_nornir.lab.kube.schema import UNKNOWN, Schema, item_key, mistakes
 from thinkube_nornir.lab.kube.status import ApiError, Cause
 
+_ABSENT: Any = object()
+
 
 def server_side_apply(schema: Schema, live: Object | None, applied: Object, who: Manager, *, force: bool) -> Object:
     """The object as it is after `who` applied its intent, managedFields included.
@@ -39,7 +41,7 @@ def server_side_apply(schema: Schema, live: Object | None, applied: Object, who:
     if live and not managers:
         managers = [Manager("before-first-apply", "Update", "", who.api_version, now(), set(before))]
     others = [manager for manager in managers if manager.id != who.id]
-    _settle(others, {path for path, value in wanted.items() if path in before and before[path] != value}, force=force)
+    _settle(others, {path for path, value in wanted.items() if before.get(path, _ABSENT) != value}, force=force)
 
     given_up = _given_up(managers, who, set(wanted))
     base = _without(clone(live), given_up) if live else {"metadata": {}}
