@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from nornir.core.task import Result, Task
 
 from tasks.control_plane import expect, kube
-from thinkube_nornir.cluster import is_rolled_out, rolled_out, seen
+from thinkube_nornir.cluster import is_rolled_out, rolled_out, seen, workload_troubles
 from thinkube_nornir.context import context
 from thinkube_nornir.outcome import skipped, unchanged
 
@@ -34,9 +34,12 @@ def expect_rolled_out(task: Task, workloads: Iterable[Workload], namespace: str,
     Raises:
         CheckFailed: `what`, with the names of those that are not.
     """
-    api = kube(task)
+    api, workloads = kube(task), tuple(workloads)
     found = {name: api.get("apps/v1", kind, name, namespace) for kind, name in workloads}
-    wrong = {name: seen(obj) for name, obj in found.items() if not is_rolled_out(obj)}
-    why = "\n".join(f"{name}: {told}" for name, told in wrong.items())
+    wrong = [(kind, name) for kind, name in workloads if not is_rolled_out(found[name])]
+    why = "\n".join(
+        f"{name}: {seen(found[name])}\n{workload_troubles(api, 'apps/v1', kind, name, namespace)}".rstrip()
+        for kind, name in wrong
+    )
     fix = f"see why: `kubectl -n {namespace} get pods,events`"
-    expect(not wrong, f"{what}: {', '.join(wrong)}", why=why, fix=fix)
+    expect(not wrong, f"{what}: {', '.join(name for _, name in wrong)}", why=why, fix=fix)

@@ -85,6 +85,8 @@ class ClusterError(ThinkubeError):
     def __init__(self, what: str, *, status: int | None = None, why: str = "", fix: str = "") -> None:
         super().__init__(what, why=why, fix=fix)
         self.status = status
+        self.answered = "" if status is None else why
+        """What it said when it last answered, though that may have been before the attempt that failed."""
 
 
 class Cancelled(ThinkubeError):

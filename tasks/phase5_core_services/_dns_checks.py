@@ -28,7 +28,7 @@ from tasks.probes import (
     run_here,
 )
 from tasks.settling import settled
-from thinkube_nornir.cluster import condition_true, current_pods, is_rolled_out, seen
+from thinkube_nornir.cluster import condition_true, current_pods, is_rolled_out, seen, troubles
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import StepFunction
 from thinkube_nornir.context import setting
@@ -127,9 +127,8 @@ def coredns_does_not_restart(task: Task) -> Result:
 def _unrest(pod: Object) -> str:
     """Why a pod is not at rest; empty when it is."""
     for container in pod.get("status", {}).get("containerStatuses") or ():
-        waiting = (container.get("state") or {}).get("waiting")
-        if waiting:
-            return f"{waiting.get('reason')}: {waiting.get('message', '')}"
+        if (container.get("state") or {}).get("waiting"):
+            return "; ".join(troubles(pod)) or seen(pod)
         ended = (container.get("lastState") or {}).get("terminated") or {}
         if ended.get("finishedAt") and datetime.now(UTC) - datetime.fromisoformat(ended["finishedAt"]) < _LATELY:
             return f"restarted {container.get('restartCount')} times, last at {ended['finishedAt']}"

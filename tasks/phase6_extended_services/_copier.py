@@ -26,9 +26,9 @@ from tasks.phase6_extended_services._issuing import (
     copies,
     manifests,
 )
-from thinkube_nornir.cluster import apply, condition_true, delete, pod_log, seen, wait
+from thinkube_nornir.cluster import apply, condition_true, delete, wait, workload_troubles
 from thinkube_nornir.context import context, setting
-from thinkube_nornir.errors import CheckFailed, ClusterError, DeadlinePassed
+from thinkube_nornir.errors import CheckFailed, DeadlinePassed
 from thinkube_nornir.outcome import all_of, changed, unchanged
 from thinkube_nornir.templates import render
 
@@ -37,7 +37,6 @@ RUN = 540.0  # seconds; shorter than the Job's own deadline, which takes away th
 _CRON, _JOB = ("batch/v1", "CronJob"), ("batch/v1", "Job")
 _CHECKSUM = "thinkube-nornir/checksum"
 _AGE = timedelta(hours=26)  # it is scheduled once a day
-_LINES = 20
 _AGAIN = "run the set-up again"
 _WAKE = f'kubectl -n {NAMESPACE} patch cronjob {COPIER} --patch \'{{"spec": {{"suspend": false}}}}\''
 
@@ -125,34 +124,19 @@ def _await(task: Task, name: str) -> None:
             timeout=RUN,
         )
     except DeadlinePassed as error:
-        found = kube(task).get(*_JOB, name, NAMESPACE)
-        raise DeadlinePassed(error.what, why=f"{error.why}\n{_evidence(task, found)}".rstrip(), fix=_fix()) from error
+        why = f"{error.why}\n{_evidence(task, name)}".rstrip()
+        raise DeadlinePassed(error.what, why=why, fix=_fix()) from error
     if not condition_true(job, "Complete"):
         what = f"Job {NAMESPACE}/{name}, which copies the certificate, failed"
-        raise CheckFailed(what, why=f"{told(job)}\n{_evidence(task, job)}".rstrip(), fix=_fix())
+        raise CheckFailed(what, why=f"{told(job)}\n{_evidence(task, name)}".rstrip(), fix=_fix())
 
 
 def _fix() -> str:
     return f"remove the cause, then run again; see also: `kubectl -n {NAMESPACE} get jobs,pods,events`"
 
 
-def _evidence(task: Task, job: Object | None) -> str:
-    """What the Job's pods say, the newest first."""
-    uid = job["metadata"]["uid"] if job else ""
-    pods = [pod for pod in kube(task).list("v1", "Pod", NAMESPACE) if uid in _owners(pod)]
-    pods.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True)
-    return "\n".join(f"pod {name_of(pod)}: {seen(pod)}\n{_words(task, pod)}".rstrip() for pod in pods[:2])
-
-
-def _words(task: Task, pod: Object) -> str:
-    statuses = (pod.get("status") or {}).get("containerStatuses") or [{}]
-    waiting = (statuses[0].get("state") or {}).get("waiting")
-    if waiting:
-        return f"{waiting.get('reason')}: {waiting.get('message', '')}"
-    try:
-        return "\n".join(pod_log(kube(task), pod).splitlines()[-_LINES:])
-    except ClusterError as error:
-        return f"its log cannot be read: {error.why or error.what}"
+def _evidence(task: Task, name: str) -> str:
+    return workload_troubles(kube(task), *_JOB, name, NAMESPACE)
 
 
 def _owners(obj: Object) -> list[str]:
@@ -225,7 +209,7 @@ def copier_has_run(task: Task) -> Result:
     what, fix = f"CronJob {NAMESPACE}/{COPIER} has not copied the certificate", f"{_AGAIN}: it starts one at once"
     expect(last, what, why="no Job of it has ended", fix=fix)
     why = _fault(task, last or {})
-    if why and _failed(last or {}):
-        why = f"{why}\n{_evidence(task, last)}".rstrip()
+    if last and why and _failed(last):
+        why = f"{why}\n{_evidence(task, name_of(last))}".rstrip()
     expect(not why, what, why=why, fix=fix)
     return unchanged(task, f"Job {name_of(last or {})} has copied the certificate")

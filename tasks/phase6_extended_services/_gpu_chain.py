@@ -16,7 +16,7 @@ from tasks.control_plane import expect, is_ready, kube, name_of, registered_node
 from tasks.gpu_facts import RUNTIME
 from tasks.gpu_nodes import MODULE, count, hardware, left_out, replicas, sliced, slots, units
 from tasks.phase6_extended_services._gpu_release import GPU, PLUGIN, TOOLKIT, labels, namespace
-from thinkube_nornir.cluster import condition_true, current_pods, seen
+from thinkube_nornir.cluster import condition_true, current_pods, seen, troubles
 from thinkube_nornir.errors import CheckFailed
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import read, run
@@ -187,15 +187,9 @@ def pod_trouble(task: Task, app: str) -> str:
     if not pods:
         return f"no pod of {app} is on {node}"
     unready = [pod for pod in pods if not condition_true(pod, "Ready")]
-    return f"{app} on {node}: {waiting(unready[0]) or seen(unready[0])}" if len(unready) == len(pods) else ""
-
-
-def waiting(pod: Object) -> str:
-    """Why its containers do not run."""
-    status = pod.get("status") or {}
-    states = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    told = [(state.get("state") or {}).get("waiting") or {} for state in states]
-    return "; ".join(f"{w.get('reason')}: {w.get('message', '')}" for w in told if w)
+    return (
+        f"{app} on {node}: {'; '.join(troubles(unready[0])) or seen(unready[0])}" if len(unready) == len(pods) else ""
+    )
 
 
 def allocatable(node: Object) -> int:

@@ -21,6 +21,8 @@ from tests.certificates import Authority, kubeconfig
 from tests.cluster_door import Door
 from tests.scripted_api import TOKEN, Reply, ScriptedApi, failure
 from thinkube_nornir.cluster import Cluster, apply, probe_pod, run_pod, wait
+from thinkube_nornir.cluster.client import Client
+from thinkube_nornir.cluster.messages import Call
 from thinkube_nornir.context import retries_of
 from thinkube_nornir.errors import Cancelled, ClusterError, DeadlinePassed, NotRehearsed, Unreachable
 
@@ -65,6 +67,32 @@ def test_a_server_that_stays_ill_is_an_error_that_says_so(open_door: Any) -> Non
     assert "etcd is not there" in caught.value.why
     assert "tkc" in caught.value.what
     assert "tkc" in caught.value.fix
+
+
+def test_the_last_real_answer_is_told_when_later_attempts_get_none(open_door: Any) -> None:
+    """That the connection was lost in the end says less than what the server said before."""
+    with ScriptedApi({NODE: [failure(503, "etcd is not there"), DROP]}) as api, pytest.raises(ClusterError) as caught:
+        open_door(api.kubeconfig(), command=0.5).use(node)
+    assert caught.value.status is None
+    assert "no answer" in caught.value.what
+    assert "its last answer before that: the API failed (HTTP 503): etcd is not there" in caught.value.why
+
+
+def test_a_write_may_take_as_long_as_an_admission_webhook(open_door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """30 s; the API server ends it after 34. A read that is silent for 15 s is asked again."""
+    manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
+    allowed: dict[str, set[float]] = {}
+    send = Client._send
+
+    def recorded(client: Client, call: Call, *, connect: float, read: float, preload: bool = True) -> Any:
+        allowed.setdefault(call.method, set()).add(round(read))
+        return send(client, call, connect=connect, read=read, preload=preload)
+
+    monkeypatch.setattr(Client, "_send", recorded)
+    with ScriptedApi({NODE: failure(404, "no"), APPLY: Reply(201, manifest)}) as api:
+        open_door(api.kubeconfig(), command=60).use(lambda kube: apply(kube, manifest))
+    assert allowed["GET"] == {15}
+    assert min(allowed["PATCH"]) > 34
 
 
 def test_the_server_names_how_long_to_wait(open_door: Any) -> None:
@@ -114,6 +142,66 @@ def test_refusals_are_explained_and_not_repeated(open_door: Any, reply: Reply, t
     assert told in caught.value.why
     assert caught.value.status == reply.status
     assert api.asked.count(NODE) == 1
+
+
+RIGHT = 'secrets is forbidden: User "system:serviceaccount:a:b" cannot create resource "secrets" in API group ""'
+GOING = {"reason": "NamespaceTerminating", "message": "namespace n is being terminated", "field": "metadata.namespace"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "why", "fix"),
+    [
+        (
+            failure(403, f'{RIGHT} in the namespace "default"'),
+            "system:serviceaccount:a:b may not create secrets in namespace default",
+            "give system:serviceaccount:a:b a Role there with the verb create on secrets",
+        ),
+        (
+            failure(403, 'User "me" cannot get resource "deployments/scale" in API group "apps" at the cluster scope'),
+            "me may not get deployments/scale.apps in the whole cluster",
+            "give me a ClusterRole with the verb get on deployments/scale.apps",
+        ),
+        (
+            failure(403, 'forbidden: User "me" cannot get path "/metrics"'),
+            "me may not get /metrics",
+            "use the kubeconfig of an administrator on tkc",
+        ),
+        (
+            failure(403, "unable to create new content in namespace n because it is being terminated", GOING),
+            "the namespace is being deleted",
+            "run again once it is gone",
+        ),
+        (
+            failure(403, 'pods "p" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true'),
+            "the namespace admits pods of the security level restricted only",
+            "pod-security.kubernetes.io/enforce",
+        ),
+        (
+            failure(403, "forbidden: exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2"),
+            "quota few of the namespace is used up: requested: pods=1, used: pods=2, limited: pods=2",
+            "raise the ResourceQuota few",
+        ),
+        (
+            failure(403, "forbidden: failed quota: few: must specify limits.cpu for: c"),
+            "quota few of the namespace wants every pod to say its limits.cpu for: c",
+            "LimitRange",
+        ),
+        (
+            failure(403, 'admission webhook "policy.example.org" denied the request: no'),
+            "the cluster's admission webhook policy.example.org does not let it pass",
+            "policy.example.org",
+        ),
+        (failure(403, "forbidden"), "our user may not do that", "kubeconfig on tkc"),
+    ],
+    ids=["a right", "in the cluster", "a path", "namespace goes", "security", "quota", "limits", "webhook", "unknown"],
+)
+def test_each_kind_of_forbidden_has_its_own_remedy(open_door: Any, reply: Reply, why: str, fix: str) -> None:
+    with ScriptedApi({NODE: reply}) as api, pytest.raises(ClusterError) as caught:
+        open_door(api.kubeconfig()).use(node)
+    assert caught.value.why.startswith(why)
+    assert "(HTTP 403)" in caught.value.why
+    assert fix in caught.value.fix
+    assert "{" not in caught.value.fix
 
 
 APPLY = "PATCH /api/v1/nodes/n1"
@@ -417,6 +505,14 @@ def test_a_wait_through_failures_tells_of_them(open_door: Any) -> None:
     assert "etcd is not there" in caught.value.why
 
 
+def test_a_wait_tells_the_last_real_answer(open_door: Any) -> None:
+    """Though no later attempt got one."""
+    script = {NODES: [failure(503, "etcd is not there"), DROP]}
+    with ScriptedApi(script) as api, pytest.raises(DeadlinePassed) as caught:
+        open_door(api.kubeconfig()).use(lambda kube: ready(kube, 1.0))
+    assert "etcd is not there" in caught.value.why
+
+
 def test_a_refused_wait_ends_at_once(open_door: Any) -> None:
     """Waiting does not help against a lack of rights."""
     with ScriptedApi({NODES: failure(403, "forbidden")}) as api, pytest.raises(ClusterError) as caught:
@@ -444,6 +540,7 @@ def pod_script(**more: Any) -> dict[str, Any]:
         f"POST {PODS}": Reply(201, POD),
         "GET /api/v1/pods": listing("1"),
         f"GET {PODS}": [listing("1", POD | {"status": status}), Reply(200, [])],
+        f"GET {PODS}/p-x": Reply(200, POD | {"status": status}),
         "GET /api/v1/namespaces/default/events": listing("1", {"reason": "Failed", "message": "pull refused"}),
         f"DELETE {PODS}/p-x": Reply(200, {}),
     } | more

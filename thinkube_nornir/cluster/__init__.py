@@ -16,17 +16,11 @@ from thinkube_nornir.cluster.changes import apply, delete, drop_finalizer, resto
 from thinkube_nornir.cluster.handle import Cluster, cluster
 from thinkube_nornir.cluster.messages import Object
 from thinkube_nornir.cluster.objects import current_pods
-from thinkube_nornir.cluster.pods import LABELS, PodRun, pod_log, probe_pod, run_pod
+from thinkube_nornir.cluster.pods import LABELS, PodRun, probe_pod, run_pod
 from thinkube_nornir.cluster.probe_servers import probe_server
-from thinkube_nornir.cluster.waits import (
-    condition_true,
-    is_rolled_out,
-    node_ready,
-    rolled_out,
-    seen,
-    wait,
-    wait_all,
-)
+from thinkube_nornir.cluster.rollouts import is_rolled_out, rolled_out
+from thinkube_nornir.cluster.troubles import troubles, workload_troubles
+from thinkube_nornir.cluster.waits import condition_true, node_ready, seen, wait, wait_all
 
 __all__ = [
     "LABELS",
@@ -41,13 +35,14 @@ __all__ = [
     "drop_finalizer",
     "is_rolled_out",
     "node_ready",
-    "pod_log",
     "probe_pod",
     "probe_server",
     "restore",
     "rolled_out",
     "run_pod",
     "seen",
+    "troubles",
     "wait",
     "wait_all",
+    "workload_troubles",
 ]

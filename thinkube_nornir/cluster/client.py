@@ -37,6 +37,7 @@ Dial = Callable[[], socket.socket]
 """Opens a stream to the API server, through the SSH connection to a host."""
 
 _ATTEMPT = 15.0  # seconds one attempt may be silent: a dropped link is noticed, a busy API is not
+_WRITE = 40.0  # a write may wait for admission webhooks, 30 s each; the API server itself ends any write after 34 s
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
@@ -74,6 +75,8 @@ class Client:
     def request(self, call: Call, patience: Patience) -> Answer:
         """Send until there is an answer that another attempt would not better; any status is returned.
 
+        When the last attempt got no answer, the error tells the last real one as well.
+
         After one call that waited in vain for a server the next ones make one attempt each, until it answers again:
         a dozen checks of a dead API must not take a dozen times the deadline.
 
@@ -81,17 +84,20 @@ class Client:
             ClusterError: no answer within the deadline, or a server that is not the one we know.
             Cancelled: the operator ended the run.
         """
-        pause = _FIRST_PAUSE
+        pause, answered = _FIRST_PAUSE, ""
         while True:
             patience.pause(0)
             try:
                 answer = self._attempt(call, patience)
             except _Again as again:
-                wait = max(pause, again.after)
+                error, wait = again.error, max(pause, again.after)
+                answered = error.answered or answered
                 if self._given_up or wait >= patience.left:
-                    self._given_up = again.error.status != 429  # a busy server is no dead one
-                    raise again.error from again.__cause__
-                reason = again.error.why or again.error.what
+                    self._given_up = error.status != 429  # a busy server is no dead one
+                    if error.status is None and answered:
+                        error.why, error.answered = f"{error.why}\nits last answer before that: {answered}", answered
+                    raise error from again.__cause__
+                reason = error.why or error.what
             else:
                 self._given_up = False
                 return answer
@@ -138,9 +144,9 @@ class Client:
         self._pool.clear()
 
     def _attempt(self, call: Call, patience: Patience) -> Answer:
-        timeout = max(0.001, min(_ATTEMPT, patience.left))
+        timeout = max(0.001, min(_ATTEMPT if call.method == "GET" else _WRITE, patience.left))
         try:
-            response = self._recorded(call, timeout)
+            response = self._recorded(call, min(timeout, _ATTEMPT), timeout)
         except NewConnectionError as error:
             raise _Again(self._unanswered(call, error)) from error
         except (HTTPError, OSError) as error:
@@ -152,12 +158,12 @@ class Client:
             raise _Again(refusal(answer, call.doing, self.host), answer.retry_after)
         return answer
 
-    def _recorded(self, call: Call, timeout: float) -> urllib3.BaseHTTPResponse:
+    def _recorded(self, call: Call, connect: float, read: float) -> urllib3.BaseHTTPResponse:
         """One attempt, recorded whatever becomes of it."""
         began = time.monotonic()
         answer: dict[str, Any] = {}
         try:
-            response = self._send(call, connect=timeout, read=timeout)
+            response = self._send(call, connect=connect, read=read)
             answer = {"status": response.status, "body": response.data}
         except (HTTPError, OSError) as error:
             answer = {"error": f"{type(error).__name__}: {error}"}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from thinkube_nornir.cluster import forbidden
 from thinkube_nornir.errors import ClusterError
 from thinkube_nornir.secret import redact
 
@@ -74,7 +75,6 @@ class Answer:
 _MEANING = {
     400: ("the API does not understand the request", ""),
     401: ("the API does not accept our credentials", "see whether the kubeconfig on {host} is current"),
-    403: ("our user may not do that", "give the user of the kubeconfig on {host} the right named above"),
     404: ("there is no such thing in the cluster", ""),
     409: ("something else changed or owns it", "run again; if it stays, find out who else manages this object"),
     410: ("what we knew was too old", "run again"),
@@ -92,9 +92,10 @@ def refusal(answer: Answer, doing: str, host: str) -> ClusterError:
     """The error for an answer that is not 2xx."""
     default = ("the API failed", "look at the API server's log on {host}, then run again")
     status = 422 if _UNTYPED in answer.message else answer.status
-    meaning, fix = _MEANING.get(status, default)
-    lines = [f"{meaning} (HTTP {answer.status}): {answer.message}"]
+    meant, fix = _MEANING.get(status, default)
+    if status == 403:
+        meant, fix = forbidden.meaning(answer.message, answer.causes)
+    lines = [f"{meant} (HTTP {answer.status}): {answer.message}"]
     lines += [redact(f"  {cause.get('field', '')}: {cause.get('message', '')}") for cause in answer.causes]
-    return ClusterError(
-        f"{doing} failed (cluster of {host})", status=answer.status, why="\n".join(lines), fix=fix.format(host=host)
-    )
+    what, fix = f"{doing} failed (cluster of {host})", fix.replace("{host}", host)
+    return ClusterError(what, status=answer.status, why="\n".join(lines), fix=fix)

@@ -17,6 +17,7 @@ from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.messages import Call, Object, refusal
 from thinkube_nornir.cluster.ownership import MANAGER, OURS
 from thinkube_nornir.cluster.patience import patience, patience_for_cleanup
+from thinkube_nornir.cluster.troubles import pod_troubles
 from thinkube_nornir.cluster.waits import seen, wait
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import ClusterError, DeadlinePassed, NotRehearsed, ThinkubeError
@@ -105,11 +106,12 @@ def _ended(kube: Cluster, pod: Object, timeout: float) -> PodRun:
             show=_why,
         )
     except DeadlinePassed as error:
-        raise DeadlinePassed(error.what, why=f"{error.why}\n{_events(kube, pod)}".rstrip(), fix=error.fix) from None
+        error.why = f"{error.why}\n{pod_troubles(kube, pod)}".rstrip()
+        raise
     if last is None or (end := _end_of(last)) is None:
         raise ClusterError(
             f"probe pod {namespace}/{name} could not run (cluster of {kube.host})",
-            why=redact(f"{_why(last)}\n{_events(kube, pod)}".rstrip()),
+            why=redact(f"{_why(last)}\n{pod_troubles(kube, pod)}".rstrip()),
             fix="see the reason above; the pod itself is deleted",
         )
     return PodRun(end["exitCode"], pod_log(kube, pod))
@@ -136,10 +138,7 @@ def _end_of(pod: Object) -> Any:
 
 
 def _why(pod: Object | None) -> str:
-    if pod is None:
-        return "someone else deleted it"
-    told = [f"{reason}: {_waiting(pod).get('message', '')}" for reason in [_waiting(pod).get("reason")] if reason]
-    return "\n".join([seen(pod), *told])
+    return "someone else deleted it" if pod is None else seen(pod)
 
 
 def pod_log(kube: Cluster, pod: Object) -> str:
@@ -154,17 +153,6 @@ def pod_log(kube: Cluster, pod: Object) -> str:
     if not answer.good:
         raise refusal(answer, call.doing, kube.host)
     return redact(answer.body.decode(errors="backslashreplace"))
-
-
-def _events(kube: Cluster, pod: Object) -> str:
-    """What the cluster says about the pod. That this fails must not hide the pod's own error."""
-    query = {"fieldSelector": f"involvedObject.uid={pod['metadata']['uid']}"}
-    try:
-        path = kube.must_serve("v1", "Event").path(pod["metadata"]["namespace"])
-        listed = kube.client.ask(Call("GET", path, query, doing="reading events"), patience_for_cleanup(_CLEANUP))
-    except ThinkubeError as error:
-        return f"its events could not be read: {error.what}"
-    return "\n".join(f"event {e.get('reason')}: {e.get('message')}" for e in (listed.get("items") or [])[-5:])
 
 
 def _sweep(kube: Cluster, newest: Object) -> None:

@@ -18,9 +18,10 @@ from thinkube_nornir.cluster.messages import Call, Object, refusal
 from thinkube_nornir.cluster.ownership import OURS
 from thinkube_nornir.cluster.patience import patience, patience_for_cleanup
 from thinkube_nornir.cluster.pods import LABELS
+from thinkube_nornir.cluster.troubles import workload_troubles
 from thinkube_nornir.cluster.waits import condition_true, wait_all
 from thinkube_nornir.context import context
-from thinkube_nornir.errors import Refused, ThinkubeError
+from thinkube_nornir.errors import DeadlinePassed, Refused, ThinkubeError
 
 log = logging.getLogger(__name__)
 
@@ -107,14 +108,18 @@ def _created(kube: Cluster, manifest: Object) -> Object:
 
 
 def _ready(kube: Cluster, unique: str, namespace: str, lifetime: float) -> None:
-    wait_all(
-        kube,
-        *("v1", "Pod", namespace),
-        label_selector=f"job-name={unique}",
-        condition=lambda pods: any(condition_true(pod, "Ready") for pod in pods),
-        what=f"the probe server {namespace}/{unique} to be ready",
-        timeout=lifetime / 2,
-    )
+    try:
+        wait_all(
+            kube,
+            *("v1", "Pod", namespace),
+            label_selector=f"job-name={unique}",
+            condition=lambda pods: any(condition_true(pod, "Ready") for pod in pods),
+            what=f"the probe server {namespace}/{unique} to be ready",
+            timeout=lifetime / 2,
+        )
+    except DeadlinePassed as error:
+        error.why = f"{error.why}\n{workload_troubles(kube, *_JOB, unique, namespace)}".rstrip()
+        raise
 
 
 def _sweep(kube: Cluster, newest: Object) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 from thinkube_nornir.cluster.handle import Cluster, Kind, selectors, spoken
 from thinkube_nornir.cluster.messages import Call, Object
 from thinkube_nornir.cluster.patience import Patience, patience
+from thinkube_nornir.cluster.troubles import troubles
 from thinkube_nornir.errors import ClusterError, DeadlinePassed
 from thinkube_nornir.secret import redact
 
 _WATCH = 3.0  # seconds of one watch request: how long a cancelled run or a silently dropped link may go unnoticed
 _PAUSE = 0.25  # seconds between attempts when there is nothing to watch: no CRD yet, or no connection
+_BAD = ("ReplicaFailure", "Failed", "FailureTarget", "Stalled")  # conditions whose reason counts when they are true
 _GONE = 410  # the API forgot the resourceVersion, list again
 
 
@@ -68,12 +70,15 @@ def wait_all(
     """Like `wait`, for all objects that the selectors choose; the condition gets them sorted by namespace and name."""
     limit = patience(kube.task, timeout)
     found: list[Object] = []
-    trouble = ""
+    trouble = answered = ""
     for state in _states(kube, api_version, kind, namespace, selectors(label_selector, field_selector), limit):
         if isinstance(state, ClusterError):
             trouble = f"\nthe API failed in the meantime: {state.what}: {state.why}"
+            if answered and not state.answered:
+                trouble += f"\nits last answer before that: {answered}"
+            answered = state.answered or answered
             continue
-        found, trouble = state, ""
+        found, trouble, answered = state, "", ""
         if condition(found):
             return found
     raise DeadlinePassed(
@@ -164,12 +169,14 @@ def seen(obj: Object | None) -> str:
     conditions = [f"{c.get('type')}={c.get('status')}{_reason(c)}" for c in status.get("conditions") or []]
     plain = [f"{name}={value}" for name, value in status.items() if isinstance(value, (str, int, bool))]
     deleting = ["it is being deleted"] if obj.get("metadata", {}).get("deletionTimestamp") else []
-    return ", ".join(deleting + conditions + plain) or "it exists, without a status"
+    state = ", ".join(deleting + conditions + plain) or "it exists, without a status"
+    return "; ".join([state, *(troubles(obj) if "containerStatuses" in status else ())])
 
 
 def _reason(condition: Object) -> str:
+    """Of what is not so, or should not be so."""
     told = ": ".join(part for part in (condition.get("reason"), condition.get("message")) if part)
-    return f" ({told})" if told and condition.get("status") != "True" else ""
+    return f" ({told})" if told and (condition.get("status") != "True" or condition.get("type") in _BAD) else ""
 
 
 def condition_true(obj: Object | None, type: str) -> bool:  # noqa: A002  # the API's word
@@ -186,56 +193,4 @@ def node_ready(kube: Cluster, name: str, *, timeout: float = 300.0) -> Object | 
         condition=lambda node: condition_true(node, "Ready"),
         what=f"Node {name} to be Ready",
         timeout=timeout,
-    )
-
-
-def is_rolled_out(obj: Object | None) -> bool:
-    """Whether all wanted pods of a Deployment, DaemonSet or StatefulSet run its present template and are available."""
-    if obj is None:
-        return False
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
-        return False
-    if obj.get("kind") == "DaemonSet":
-        wanted = status.get("desiredNumberScheduled", 0)
-        return bool(status.get("updatedNumberScheduled", 0) == wanted == status.get("numberAvailable", 0))
-    wanted = spec.get("replicas", 1)
-    counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
-    return bool(counts == [wanted] * 3)
-
-
-def rolled_out(kube: Cluster, kind: str, name: str, namespace: str, *, timeout: float = 300.0) -> Object | None:
-    """Wait until a Deployment, DaemonSet or StatefulSet is rolled out and its old pods are gone.
-
-    `kubectl rollout status` stops before the second part: while an old pod ends, kube-proxy of another node may still
-    send to it, and it answers as it did before.
-    """
-    end = time.monotonic() + timeout
-    found = wait(
-        kube,
-        *("apps/v1", kind, name, namespace),
-        condition=is_rolled_out,
-        what=f"{spoken(kind, name, namespace)} to be rolled out",
-        timeout=timeout,
-    )
-    labels = ((found or {}).get("spec", {}).get("selector") or {}).get("matchLabels") or {}
-    if labels:
-        _ending_pods_gone(kube, namespace, labels, spoken(kind, name, namespace), end - time.monotonic())
-    return found
-
-
-def _ending_pods_gone(kube: Cluster, namespace: str, labels: dict[str, str], whose: str, timeout: float) -> None:
-    """A pod on a node that is not Ready stays listed until the node comes back: it is not waited for."""
-    lost = {node["metadata"]["name"] for node in kube.list("v1", "Node") if not condition_true(node, "Ready")}
-
-    def ending(pod: Object) -> bool:
-        return bool(pod["metadata"].get("deletionTimestamp")) and pod["spec"].get("nodeName") not in lost
-
-    wait_all(
-        kube,
-        *("v1", "Pod", namespace),
-        label_selector=",".join(f"{key}={value}" for key, value in labels.items()),
-        condition=lambda pods: not any(map(ending, pods)),
-        what=f"old pods of {whose} to be gone",
-        timeout=max(timeout, 1.0),
     )

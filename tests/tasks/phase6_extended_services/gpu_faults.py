@@ -98,7 +98,11 @@ FAULTS = (
         "snap start microk8s.daemon-kubelite; lab-gpu mend",
     ),
     _command(
-        "toolkit crashes", "tkw1", TOOLKIT, "CrashLoopBackOff: it was broken on purpose", f"lab-gpu crash {_TOOLKIT}"
+        "toolkit crashes",
+        "tkw1",
+        TOOLKIT,
+        "StartError, exit code 128: it was broken on purpose",
+        f"lab-gpu crash {_TOOLKIT}",
     ),
     _file(
         "template overwritten",
@@ -144,7 +148,11 @@ FAULTS = (
         _RESTART,
     ),
     _command(
-        "device plugin crashes", "tkw1", OFFER, f"{_PLUGIN} on tkw1.home.example: CrashLoop", f"lab-gpu crash {_PLUGIN}"
+        "device plugin crashes",
+        "tkw1",
+        OFFER,
+        f"{_PLUGIN} on tkw1.home.example: container main: CrashLoop",
+        f"lab-gpu crash {_PLUGIN}",
     ),
     _hardware("nothing allocatable", "tkw1", OFFER, "has 0 nvidia.com/gpu allocatable, not 1", offered=0),
     _hardware("fewer allocatable than cards", "bcn1", OFFER, "has 1 nvidia.com/gpu allocatable, not 2", offered=1),

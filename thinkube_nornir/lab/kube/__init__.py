@@ -20,6 +20,7 @@ from aiohttp import web
 from thinkube_nornir.lab.kube.certificates import Authority, ServerContext, kubeconfig
 from thinkube_nornir.lab.kube.cleanup import ClaimsAndVolumes, Definitions, Garbage, Namespaces
 from thinkube_nornir.lab.kube.cluster import Cluster
+from thinkube_nornir.lab.kube.containers import PodExit
 from thinkube_nornir.lab.kube.controllers import Controller
 from thinkube_nornir.lab.kube.cronjobs import CronJobs
 from thinkube_nornir.lab.kube.daemonsets import DaemonSets
@@ -28,7 +29,7 @@ from thinkube_nornir.lab.kube.deployments import Deployments
 from thinkube_nornir.lab.kube.endpoints import Endpoints, Slices
 from thinkube_nornir.lab.kube.http import Fault, Server, end
 from thinkube_nornir.lab.kube.jobs import Jobs
-from thinkube_nornir.lab.kube.kubelet import ImagePullError, Kubelet, PodExit, PodRuntime, PodStop
+from thinkube_nornir.lab.kube.kubelet import ImagePullError, Kubelet, PodRuntime, PodStop
 from thinkube_nornir.lab.kube.logs import Logs
 from thinkube_nornir.lab.kube.nodes import NodeLifecycle, ready_conditions, register
 from thinkube_nornir.lab.kube.objects import Object

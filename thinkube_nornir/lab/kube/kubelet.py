@@ -9,9 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 
+from thinkube_nornir.lab.kube.containers import (
+    CREATING,
+    PodExit,
+    back_off,
+    conditions,
+    lacks,
+    starts_again,
+    status_of,
+    waiting,
+)
 from thinkube_nornir.lab.kube.controllers import Controller
 from thinkube_nornir.lab.kube.deletion import Deletion
 from thinkube_nornir.lab.kube.logs import Logs
@@ -26,28 +35,18 @@ from thinkube_nornir.lab.kube.objects import (
     now,
     terminating,
     uid_of,
-    with_condition,
 )
-from thinkube_nornir.lab.kube.scheduler import ENDED
-
-
-@dataclass(frozen=True)
-class PodExit:
-    """How a pod's only container ended."""
-
-    code: int
-    log: bytes
 
 
 class ImagePullError(Exception):
-    """Raised by a PodRuntime: the pod waits with reason ImagePullBackOff and this message."""
+    """Raised by a PodRuntime: the pod waits with reason ImagePullBackOff, and this message is why."""
 
 
 PodRuntime = Callable[[Object, str], Awaitable[PodExit | None]]
 """Runs (pod, node name); None for a pod that keeps running. Controllers call it once a pod is bound to a Ready node.
 
-Raises ImagePullError for an image that cannot be had; any other exception is a container that cannot start
-(CrashLoopBackOff). Both stay as they are until the pod is deleted.
+Raises ImagePullError for an image that cannot be had; any other exception is a container that cannot start. One that
+ends although its restartPolicy wants it to run is in CrashLoopBackOff, too. All stay so until the pod is deleted.
 """
 
 
@@ -57,7 +56,7 @@ PodStop = Callable[[Object, str], Awaitable[None]]
 
 class Kubelet(Controller):
     kind = ("v1", "Pod")
-    watches = (("v1", "Node"), ("v1", "PersistentVolumeClaim"))
+    watches = (("v1", "Node"), ("v1", "PersistentVolumeClaim"), ("v1", "ConfigMap"), ("v1", "Secret"))
 
     def __init__(self, runtime: PodRuntime | None, logs: Logs, stop: PodStop | None = None) -> None:
         """
@@ -95,9 +94,8 @@ class Kubelet(Controller):
         pods = self.cluster.store.list("pods")
         if changed["kind"] == "Node":
             return [key_of(pod) for pod in pods if pod["spec"].get("nodeName") == name_of(changed)]
-        return [
-            key_of(pod) for pod in pods if namespace_of(pod) == namespace_of(changed) and pod["spec"].get("volumes")
-        ]
+        near = [pod for pod in pods if namespace_of(pod) == namespace_of(changed)]
+        return [key_of(pod) for pod in near if pod["status"].get("phase") == "Pending"]
 
     def reconcile(self, obj: Object) -> None:
         node = self.cluster.get("v1", "Node", obj["spec"].get("nodeName") or "")
@@ -107,7 +105,7 @@ class Kubelet(Controller):
             self._end(obj, node)
         elif uid_of(obj) in self._running:
             self._recover(obj)
-        elif obj["status"].get("phase") == "Pending" and self._volumes_bound(obj):
+        elif obj["status"].get("phase") == "Pending" and self._volumes_bound(obj) and self._has_all(obj, node):
             self._start(obj, node)
 
     def gone(self, obj: Object) -> None:
@@ -121,9 +119,11 @@ class Kubelet(Controller):
         """What ran is ended; the pod itself is kept, as evidence."""
         self.gone(pod)
         node = self.cluster.get("v1", "Node", pod["spec"]["nodeName"]) or {}
-        self._tell(pod, node, "Failed", {"terminated": _terminated(PodExit(137, b""))}, ready=False)
+        self._tell(pod, node, "Failed", PodExit(137, b"").state, ready=False)
         message = "The node was low on resource: memory."
         self.cluster.set_status(pod, reason=reason, message=message, manager="kubelet")
+        self.cluster.set_condition(pod, "DisruptionTarget", True, "TerminationByKubelet", message)
+        self.cluster.event(pod, reason, message, warning=True)
 
     def _end(self, pod: Object, node: Object) -> None:
         """The pod is removed when its containers have ended; one whose containers never ran, at once."""
@@ -136,7 +136,7 @@ class Kubelet(Controller):
 
     async def _stopped(self, pod: Object, node: Object, stop: PodStop) -> None:
         await stop(pod, name_of(node))
-        self._tell(pod, node, "Succeeded", {"terminated": _terminated(PodExit(0, b""))}, ready=False)
+        self._tell(pod, node, "Succeeded", PodExit(0, b"").state, ready=False)
         present = self.cluster.get("v1", "Pod", name_of(pod), namespace_of(pod))
         if present is not None and uid_of(present) == uid_of(pod):
             self.cluster.remove(pod, how=Deletion(grace=0))
@@ -167,26 +167,50 @@ class Kubelet(Controller):
         if not task.cancelled() and (error := task.exception()) is not None:
             self.cluster.queue.failed(error)
 
+    def _has_all(self, pod: Object, node: Object) -> bool:
+        """Whether the ConfigMaps and Secrets are there without which its containers cannot be made."""
+        missing = lacks(pod, lambda kind, name: self.cluster.get("v1", kind, name, namespace_of(pod)))
+        if missing is None:
+            return True
+        state, reason, message = missing
+        if dig(pod, "status", "containerStatuses", default=[{}])[0].get("state") != state:
+            self._tell(pod, node, "Pending", state, ready=False)
+            self.cluster.event(pod, reason, message, warning=True)
+        return False
+
     async def _run(self, pod: Object, node: Object) -> None:
-        self._tell(pod, node, "Pending", {"waiting": {"reason": "ContainerCreating"}}, ready=False)
+        self._tell(pod, node, "Pending", CREATING, ready=False)
         try:
             ended = await self._runtime(pod, name_of(node)) if self._runtime else None
         except ImagePullError as error:
-            self._tell(pod, node, "Pending", _waiting("ImagePullBackOff", str(error)), ready=False)
+            image = pod["spec"]["containers"][0]["image"]
+            told = f'Back-off pulling image "{image}": ErrImagePull: {error}'
+            self._tell(pod, node, "Pending", waiting("ImagePullBackOff", told), ready=False)
+            self._warn(pod, "Failed", f'Failed to pull image "{image}": {error}')
             return
         except Exception as error:
-            self._tell(pod, node, "Running", _waiting("CrashLoopBackOff", str(error)), ready=False)
-            return
+            ended = PodExit(128, b"", "StartError", str(error))
+            self._warn(pod, "Failed", f"Error: {error}")
         if ended is None:
             self._logs.begin(pod)
             self._tell(pod, node, "Running", {"running": {"startedAt": now()}}, ready=True)
+            return
+        self._logs.end(pod, ended.log)
+        if starts_again(pod, ended.code):
+            self._tell(pod, node, "Running", back_off(pod), ready=False, last=ended.state)
+            name = pod["spec"]["containers"][0]["name"]
+            self._warn(pod, "BackOff", f"Back-off restarting failed container {name} in pod {name_of(pod)}")
         else:
-            self._logs.end(pod, ended.log)
-            phase = "Failed" if ended.code else "Succeeded"
-            self._tell(pod, node, phase, {"terminated": _terminated(ended)}, ready=False)
+            self._tell(pod, node, "Failed" if ended.code else "Succeeded", ended.state, ready=False)
 
-    def _tell(self, pod: Object, node: Object, phase: str, state: Object, *, ready: bool) -> None:
-        """Write the pod's status, unless it is gone."""
+    def _warn(self, pod: Object, reason: str, message: str) -> None:
+        if self.cluster.get("v1", "Pod", name_of(pod), namespace_of(pod)):
+            self.cluster.event(pod, reason, message, warning=True)
+
+    def _tell(
+        self, pod: Object, node: Object, phase: str, state: Object, *, ready: bool, last: Object | None = None
+    ) -> None:
+        """Write the pod's status, unless it is gone; `last` is the containers' lastState, if they have one."""
         present = self.cluster.get("v1", "Pod", name_of(pod), namespace_of(pod))
         if present is None or uid_of(present) != uid_of(pod):
             return
@@ -200,8 +224,10 @@ class Kubelet(Controller):
             podIP=address,
             podIPs=[{"ip": address}],
             startTime=started,
-            containerStatuses=[_container(container, state, ready) for container in pod["spec"]["containers"]],
-            conditions=_conditions(present, phase, ready),
+            containerStatuses=[
+                status_of(container, state, last or {}, ready) for container in pod["spec"]["containers"]
+            ],
+            conditions=conditions(present, phase, ready),
         )
 
     def _free_address(self, pod: Object, node: Object) -> str:
@@ -220,33 +246,3 @@ def _internal_ip(node: Object) -> str:
 def _runs(pod: Object) -> bool:
     statuses = dig(pod, "status", "containerStatuses", default=[])
     return any("running" in (status.get("state") or {}) for status in statuses)
-
-
-def _waiting(reason: str, message: str) -> Object:
-    return {"waiting": {"reason": reason, "message": message}}
-
-
-def _terminated(ended: PodExit) -> Object:
-    reason = "Error" if ended.code else "Completed"
-    return {"exitCode": ended.code, "reason": reason, "startedAt": now(), "finishedAt": now()}
-
-
-def _container(container: Object, state: Object, ready: bool) -> Object:
-    return {
-        "name": container["name"],
-        "image": container["image"],
-        "imageID": "",
-        "ready": ready,
-        "started": "running" in state,
-        "restartCount": 0,
-        "state": state,
-    }
-
-
-def _conditions(pod: Object, phase: str, ready: bool) -> list[Object]:
-    conditions = dig(pod, "status", "conditions", default=[])
-    why = "" if ready else "PodCompleted" if phase in ENDED else "ContainersNotReady"
-    conditions = with_condition(conditions, "PodScheduled", True)
-    conditions = with_condition(conditions, "Initialized", True, "PodCompleted" if phase in ENDED else "")
-    conditions = with_condition(conditions, "ContainersReady", ready, why)
-    return with_condition(conditions, "Ready", ready, why)

@@ -1,8 +1,9 @@
 """Pod logs: what a runtime hands back, and who waits for it.
 
 Source: kubernetes/kubernetes@008b3652959c pkg/registry/core/pod/strategy.go (validateContainer)
-Unproven: the log of each container of a pod is the pod's here, and that a kubelet refuses one that has not started
-    with these words.
+Source: kubernetes/kubernetes@v1.36.2 pkg/kubelet/kubelet_pods.go (validateContainerLogStatus)
+Source: kubernetes/kubernetes@v1.36.2 pkg/registry/core/pod/strategy.go (LogLocation)
+Unproven: the log of each container of a pod is the pod's here.
 """
 
 from __future__ import annotations
@@ -54,12 +55,26 @@ class Logs:
             raise ApiError(400, why)
         if container not in names:
             raise ApiError(400, f"container {container} is not valid for pod {name_of(pod)}")
-        log = self._logs.get(uid_of(pod))
-        if log is None:
-            statuses = dig(pod, "status", "containerStatuses", default=[{}])
-            reason = dig(statuses[0], "state", "waiting", "reason", default="ContainerCreating")
-            raise ApiError(400, f'container "{container}" in pod "{name_of(pod)}" is waiting to start: {reason}')
+        if not spec.get("nodeName"):
+            raise ApiError(400, f"pod {name_of(pod)} does not have a host assigned")
+        _check(pod, container, previous=query.get("previous") == "true")
+        log = self._logs.get(uid_of(pod)) or _Log()
         return _chunks(log, query)
+
+
+def _check(pod: Object, name: str, *, previous: bool) -> None:
+    """The kubelet's refusals, which the API server passes on."""
+    statuses = dig(pod, "status", "containerStatuses", default=[])
+    found: Object = next((status for status in statuses if status["name"] == name), {})
+    state, last = found.get("state") or {}, dig(found, "lastState", "terminated", default={})
+    what = f'container "{name}" in pod "{name_of(pod)}"'
+    if not found:
+        raise ApiError(400, f"{what} is not available")
+    if previous and not last:
+        raise ApiError(400, f"previous terminated {what} not found")
+    if (waiting := state.get("waiting")) and not last:
+        told = "trying and failing to pull image" if waiting["reason"] == "ImagePullBackOff" else waiting["reason"]
+        raise ApiError(400, f"{what} is waiting to start: {told}")
 
 
 async def _chunks(log: _Log, query: Mapping[str, str]) -> AsyncIterator[bytes]:

@@ -94,7 +94,8 @@ def test_a_deployment_that_cannot_pull_is_not_available(lab: Lab, api: client.Ap
     waiting = (
         use(client.CoreV1Api, api).list_namespaced_pod("default").items[0].status.container_statuses[0].state.waiting
     )
-    assert (waiting.reason, waiting.message) == ("ImagePullBackOff", "no such host")
+    told = 'Back-off pulling image "registry/app:1": ErrImagePull: no such host'
+    assert (waiting.reason, waiting.message) == ("ImagePullBackOff", told)
     assert (is_true(found, "Available"), rolled_out(found)) == (False, False)
 
 
@@ -133,11 +134,14 @@ def test_a_followed_log_ends_with_the_pod(lab: Lab, api: client.ApiClient) -> No
 def test_a_log_before_the_start_is_refused(lab: Lab, api: client.ApiClient) -> None:
     """A pod that has not started says what it waits for."""
     core = use(client.CoreV1Api, api)
-    core.create_namespaced_pod("default", pod("job", nodeSelector={"no": "where"}))
+    core.create_namespaced_pod("default", pod("nowhere", nodeSelector={"no": "where"}))
+    core.create_namespaced_pod("default", pod("lacking", volumes=[{"name": "v", "configMap": {"name": "absent"}}]))
     lab.settle()
 
+    with pytest.raises(ApiException, match="pod nowhere does not have a host assigned"):
+        core.read_namespaced_pod_log("nowhere", "default")
     with pytest.raises(ApiException, match="is waiting to start: ContainerCreating"):
-        core.read_namespaced_pod_log("job", "default")
+        core.read_namespaced_pod_log("lacking", "default")
 
 
 def test_a_job_succeeds_and_retries(lab: Lab, api: client.ApiClient) -> None:
