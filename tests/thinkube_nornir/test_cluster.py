@@ -365,6 +365,91 @@ def test_delete_waits_and_restore_creates_again(door: Door, name: str) -> None:
     assert live(door, config_map(name))["data"] == {"a": "theirs"}
 
 
+def managers_of(obj: dict[str, Any]) -> list[tuple[str, str, Any]]:
+    return [(e["manager"], e["operation"], e["fieldsV1"]) for e in obj["metadata"]["managedFields"]]
+
+
+def test_what_is_created_again_belongs_to_whom_it_belonged(door: Door, name: str) -> None:
+    """Each field to its manager, so that nobody meets a conflict with us afterwards."""
+    others_apply(door, config_map(name, a="theirs"))
+    others_apply(door, config_map(name, b="another's"), "editor")
+    before = managers_of(live(door, config_map(name)))
+    deleted(door, config_map(name))
+
+    restored(door, config_map(name))
+
+    assert managers_of(live(door, config_map(name))) == before
+
+
+def held(name: str, **data: str) -> dict[str, Any]:
+    manifest = config_map(name, **data)
+    manifest["metadata"]["finalizers"] = ["example.com/hold"]
+    return manifest
+
+
+def mark_deleted(door: Door, manifest: dict[str, Any]) -> None:
+    """A deletion that a finalizer holds up."""
+    path = f"/api/v1/namespaces/default/configmaps/{manifest['metadata']['name']}"
+    door.use(lambda kube: kube.client.ask(Call("DELETE", path, doing="their deletion"), patience(kube.task)))
+
+
+def let_go(door: Door, manifest: dict[str, Any]) -> None:
+    path = f"/api/v1/namespaces/default/configmaps/{manifest['metadata']['name']}"
+    change = {"metadata": {"finalizers": None}}
+    call = Call("PATCH", path, {}, change, "application/merge-patch+json", "their controller")
+    door.use(lambda kube: kube.client.ask(call, patience(kube.task)))
+
+
+def test_an_object_that_is_being_deleted_is_made_anew(door: Door, name: str) -> None:
+    """It looks as wanted, and will be gone in a moment."""
+    others_apply(door, held(name, a="1"))
+    before = live(door, config_map(name))["metadata"]["uid"]
+    mark_deleted(door, config_map(name))
+    threading.Timer(0.2, let_go, (door, config_map(name))).start()
+
+    result = applied(door, config_map(name, a="1"))
+
+    now = live(door, config_map(name))
+    assert outcome_of(result) is Outcome.CHANGED
+    assert (now["data"], now["metadata"]["uid"] != before) == ({"a": "1"}, True)
+    assert [change.before for change in door.ledger.changes()] == [{"object": None}]
+
+
+def test_a_deletion_that_does_not_end_is_waited_for_in_vain(door: Door, name: str) -> None:
+    others_apply(door, held(name, a="1"))
+    mark_deleted(door, config_map(name))
+
+    with pytest.raises(DeadlinePassed) as caught:
+        applied(door, config_map(name, a="1"), timeout=0.5)
+
+    assert "example.com/hold" in caught.value.why
+    assert door.ledger.changes() == []
+
+
+def test_a_plan_says_that_a_deletion_comes_first(door: Door, name: str) -> None:
+    others_apply(door, held(name, a="1"))
+    mark_deleted(door, config_map(name))
+    door.context.dry_run = True
+
+    result = applied(door, config_map(name, a="1"))
+
+    assert "when its deletion is over" in result.result
+    assert outcome_of(result) is Outcome.PLANNED
+
+
+def test_what_is_being_deleted_is_restored_when_it_has_gone(door: Door, name: str) -> None:
+    others_apply(door, held(name, a="theirs"))
+    applied(door, config_map(name, a="ours"), force=True)
+    mark_deleted(door, config_map(name))
+    threading.Timer(0.2, let_go, (door, config_map(name))).start()
+
+    restored(door, config_map(name))
+
+    now = live(door, config_map(name))
+    assert now["data"] == {"a": "theirs"}
+    assert "deletionTimestamp" not in now["metadata"]
+
+
 def test_deleting_our_own_object_leaves_nothing_to_restore(door: Door, name: str) -> None:
     applied(door, config_map(name))
 

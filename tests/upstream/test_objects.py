@@ -49,7 +49,7 @@ def test_every_manifest_asks_for_strict_validation(recording: Recording) -> None
 
     Not what is put back: that is the API server's own, and to have most of it is better than nothing.
     """
-    ours = (write for write in recording.writes if "thinkube_nornir/cluster/changes.py:restore" not in write.sites)
+    ours = (write for write in recording.writes if "thinkube_nornir/cluster/restoring.py:restore" not in write.sites)
     queries = {write.name: parse_qs(urlsplit(write.url).query) for write in ours}
 
     assert [name for name, query in queries.items() if query.get("fieldValidation") != ["Strict"]] == []

@@ -12,12 +12,13 @@
 Objects are plain dicts, as the API speaks them. Every error is a ThinkubeError that names the host.
 """
 
-from thinkube_nornir.cluster.changes import apply, delete, drop_finalizer, restore
+from thinkube_nornir.cluster.changes import apply, delete, drop_finalizer
 from thinkube_nornir.cluster.handle import Cluster, cluster
 from thinkube_nornir.cluster.messages import Object
 from thinkube_nornir.cluster.objects import current_pods
 from thinkube_nornir.cluster.pods import LABELS, PodRun, probe_pod, run_pod
 from thinkube_nornir.cluster.probe_servers import probe_server
+from thinkube_nornir.cluster.restoring import restore
 from thinkube_nornir.cluster.rollouts import is_rolled_out, rolled_out
 from thinkube_nornir.cluster.troubles import troubles, workload_troubles
 from thinkube_nornir.cluster.waits import condition_true, node_ready, seen, wait, wait_all

@@ -47,8 +47,11 @@ def put_back(live: Object, before: Object) -> Object:
 
 
 def entries_put_back(live: Object, before: Object) -> list[Object]:
-    """managedFields after `put_back`: we own nothing, and those we took a field from own it again."""
-    former = {_identity(entry): entry for entry in _entries(before)}
+    """managedFields after `put_back`: we own nothing, and those we took a field from own it again.
+
+    Who owns the status is left to those who write it.
+    """
+    former = {_identity(entry): entry for entry in _entries(before) if not entry.get("subresource")}
     now = {_identity(entry): entry for entry in _entries(live) if entry["manager"] != MANAGER}
     return list((now | former).values())
 
