@@ -13,6 +13,7 @@ Objects are plain dicts, as the API speaks them. Every error is a ThinkubeError 
 """
 
 from thinkube_nornir.cluster.changes import apply, delete, drop_finalizer
+from thinkube_nornir.cluster.diagnosis import troubles, workload_troubles
 from thinkube_nornir.cluster.handle import Cluster, cluster
 from thinkube_nornir.cluster.messages import Object
 from thinkube_nornir.cluster.objects import current_pods
@@ -20,7 +21,6 @@ from thinkube_nornir.cluster.pods import LABELS, PodRun, probe_pod, run_pod
 from thinkube_nornir.cluster.probe_servers import probe_server
 from thinkube_nornir.cluster.restoring import restore
 from thinkube_nornir.cluster.rollouts import is_rolled_out, rolled_out
-from thinkube_nornir.cluster.troubles import troubles, workload_troubles
 from thinkube_nornir.cluster.waits import condition_true, node_ready, seen, wait, wait_all
 
 __all__ = [

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from thinkube_nornir.cluster.diagnosis import pod_troubles
 from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.messages import Call, Object, refusal
 from thinkube_nornir.cluster.ownership import MANAGER, OURS
 from thinkube_nornir.cluster.patience import patience, patience_for_cleanup
-from thinkube_nornir.cluster.troubles import pod_troubles
 from thinkube_nornir.cluster.waits import seen, wait
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import ClusterError, DeadlinePassed, NotRehearsed, ThinkubeError

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+from thinkube_nornir.cluster.diagnosis import workload_troubles
 from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.messages import Call, Object, refusal
 from thinkube_nornir.cluster.ownership import OURS
 from thinkube_nornir.cluster.patience import patience, patience_for_cleanup
 from thinkube_nornir.cluster.pods import LABELS
-from thinkube_nornir.cluster.troubles import workload_troubles
 from thinkube_nornir.cluster.waits import condition_true, wait_all
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import DeadlinePassed, Refused, ThinkubeError

@@ -91,7 +91,7 @@ def _given_back(kube: Cluster, ref: Reference, live: Object, before: Object) -> 
         staging/src/k8s.io/apimachinery/pkg/util/managedfields/internal/fieldmanager.go (decodeLiveOrNew)
     """
     path = kube.must_serve(ref.api_version, ref.kind).path(ref.namespace, ref.name)
-    owners = {"metadata": {"managedFields": entries_put_back(live, before), "uid": live["metadata"]["uid"]}}
+    owners = {"metadata": {"managedFields": entries_put_back(live, before)}}
     doing = f"giving {ref} back to its owners"
     call = Call("PATCH", path, {"fieldManager": MANAGER}, owners, "application/merge-patch+json", doing)
     kube.client.ask(call, patience(kube.task))

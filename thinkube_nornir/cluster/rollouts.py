@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
+from thinkube_nornir.cluster.diagnosis import workload_troubles
 from thinkube_nornir.cluster.handle import Cluster, spoken
 from thinkube_nornir.cluster.messages import Object
-from thinkube_nornir.cluster.troubles import workload_troubles
 from thinkube_nornir.cluster.waits import condition_true, wait, wait_all
 from thinkube_nornir.errors import DeadlinePassed
 

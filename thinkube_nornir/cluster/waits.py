@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from thinkube_nornir.cluster.diagnosis import troubles
 from thinkube_nornir.cluster.handle import Cluster, Kind, selectors, spoken
 from thinkube_nornir.cluster.messages import Call, Object
 from thinkube_nornir.cluster.patience import Patience, patience
-from thinkube_nornir.cluster.troubles import troubles
 from thinkube_nornir.errors import ClusterError, DeadlinePassed
 from thinkube_nornir.secret import redact
 

@@ -11,7 +11,7 @@ import pytest
 from tests.cluster_door import Door
 from tests.kube_servers import LabServer
 from thinkube_nornir.cluster import apply, probe_pod, rolled_out, run_pod, seen
-from thinkube_nornir.cluster.troubles import troubles
+from thinkube_nornir.cluster.diagnosis import troubles
 from thinkube_nornir.errors import DeadlinePassed
 from thinkube_nornir.lab.kube import ImagePullError, PodExit
 from thinkube_nornir.secret import Secret
@@ -152,7 +152,7 @@ def test_a_roll_out_without_rights_to_look_keeps_its_own_error(
 
     door.use(lambda kube: apply(kube, workload(containers=image("absent"))))
     lab.settle()
-    monkeypatch.setattr("thinkube_nornir.cluster.troubles._Look.objects", refuse)
+    monkeypatch.setattr("thinkube_nornir.cluster.diagnosis._Look.objects", refuse)
     with pytest.raises(DeadlinePassed, match="to be rolled out") as caught:
         door.use(lambda kube: rolled_out(kube, "Deployment", "web", "default", timeout=0.3))
 
