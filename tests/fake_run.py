@@ -57,6 +57,16 @@ def record(*rows: Row, verb: str = "run", **more: Any) -> Record:
     return Record(**(given | more))
 
 
+MIXED = record(
+    row("install", chain="setup", outcome=Outcome.CHANGED, message="install microk8s", started=1_700_000_000.5),
+    row(),
+    failed(host="tkw1"),
+    row(host="tkw2", outcome=Outcome.SKIPPED, message="tkw2 is unreachable"),
+    row(host="tkw3", outcome=None),
+)
+"""A change, a check that holds, one that does not, one that was not run, and one that nothing was heard of."""
+
+
 def plan(*steps: str, hosts: Sequence[str] = ("tkc",), chain: ChainName = "setup") -> Plan:
     """Every step on every host, as component phase5.coredns."""
     nodes = [

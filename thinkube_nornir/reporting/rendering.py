@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from thinkube_nornir.reporting.markdown_text import cell, code, fenced, on_hosts
 from thinkube_nornir.reporting.terminal import clean
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters |= FILTERS
+    made.filters |= {"code": code, "cell": cell, "fenced": fenced, "on_hosts": on_hosts}
     return made
 
 
