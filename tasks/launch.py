@@ -10,16 +10,18 @@ Source: canonical/microk8s-cluster-agent@1.34 pkg/k8sinit/apply.go
 
 from __future__ import annotations
 
+from typing import Any
+
 from nornir.core.task import Result, Task
 
 from tasks.microk8s import SNAP
-from thinkube_nornir.command import Completed, Fact, File
+from thinkube_nornir.command import Completed, Fact
 from thinkube_nornir.context import context, ours
 from thinkube_nornir.errors import DeadlinePassed
 from thinkube_nornir.outcome import skipped, unchanged
-from thinkube_nornir.remote import put, read, restore, wait_until
+from thinkube_nornir.remote import read, wait_until
 from thinkube_nornir.remote.exchange import facts_forgotten
-from thinkube_nornir.templates import render
+from thinkube_nornir.resources import File, resolve
 
 PATH = "/etc/microk8s.yaml"
 FOLDER = "/var/snap/microk8s/common/etc/launcher"
@@ -35,11 +37,20 @@ LAUNCHER = Fact("launch configurations", ("ls", "-A", FOLDER), _parse_names, roo
 """`install.yaml` while it is being applied, then `install.yaml.applied`; a snap of long ago has neither."""
 
 
-def write(task: Task, template: str, **values: object) -> Result:
-    """Before the snap is installed; later nobody reads it."""
-    if read(task, SNAP) is not None and not ours(task, f"file:{PATH}"):
-        return unchanged(task, "microk8s is installed, and reads no launch configuration any more")
-    return put(task, File(PATH, render(task, template, **values).encode()))
+def configuration(template: str, **values: Any) -> File:
+    """The file, to be written before the snap is installed.
+
+    Later nobody reads it, and it is kept all the same: a snap that is installed again starts as this one did.
+    """
+    return File(
+        PATH, template=template, values=lambda t: {k: resolve(t, v) for k, v in values.items()}, unless=_too_late
+    )
+
+
+def _too_late(task: Task) -> str:
+    if read(task, SNAP) is None or ours(task, f"file:{PATH}"):
+        return ""
+    return "microk8s was installed before us, and reads no launch configuration any more"
 
 
 def await_applied(task: Task) -> Result:
@@ -60,8 +71,3 @@ def await_applied(task: Task) -> Result:
         fix = "see why: `journalctl -u snap.microk8s.daemon-cluster-agent`"
         raise DeadlinePassed(error.what, why=error.why, fix=fix) from error
     return unchanged(task, "the launch configuration is applied")
-
-
-def restore_launch_configuration(task: Task) -> Result:
-    """What was there before is put back."""
-    return restore(task, PATH)

@@ -10,7 +10,7 @@ from nornir.core.task import Result, Task
 from tasks.defaults import DEFAULTS
 from tasks.leftover_facts import noted
 from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS, STATUS_TIMEOUT
-from tasks.node_facts import group, snap, units
+from tasks.node_facts import snap, units
 from tasks.snapd import await_idle, order
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.context import context, ours, setting
@@ -18,6 +18,7 @@ from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.program import command
 from thinkube_nornir.remote import change, obtain, read, run, undo
+from thinkube_nornir.resources.accounts import group
 from thinkube_nornir.secret import Secret
 
 HELM: tuple[str, ...] = ("/snap/bin/microk8s.helm3",)

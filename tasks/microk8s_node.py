@@ -16,8 +16,12 @@ from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, ours, setting
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, undo
+from thinkube_nornir.resources import GroupMember, from_setting
 
 SETTINGS = ("lan_ip", "system_username", "microk8s_channel")
+USER = from_setting("system_username")
+MEMBER = GroupMember("microk8s", USER)
+"""The operator uses it without root."""
 _STAYS = "kernel modules, a loaded AppArmor profile, sets of addresses and raised limits stay until the next boot"
 
 
@@ -27,15 +31,6 @@ def install_snap(task: Task) -> Result:
 
 def hold_refreshes(task: Task) -> Result:
     return microk8s.hold(task)
-
-
-def admit_user(task: Task) -> Result:
-    user = setting(task, "system_username")
-    admitted = read(task, GROUP)
-    if admitted is not None and user in admitted.members:
-        return unchanged(task, f"{user} is in group microk8s")
-    argv = ("usermod", "-aG", "microk8s", user)
-    return change(task, f"add {user} to group microk8s", *argv, root=True, key=_member_key(user))
 
 
 def snap_follows_its_channel(task: Task) -> Result:
@@ -58,19 +53,6 @@ def refreshes_are_held(task: Task) -> Result:
         fix="run the set-up again",
     )
     return unchanged(task, "refreshes are held")
-
-
-def user_is_admitted(task: Task) -> Result:
-    user, admitted = setting(task, "system_username"), read(task, GROUP)
-    expect(
-        admitted is not None and user in admitted.members,
-        f"{user} is not in group microk8s",
-        why="there is no such group"
-        if admitted is None
-        else f"members: {', '.join(sorted(admitted.members)) or 'none'}",
-        fix="run the set-up again",
-    )
-    return unchanged(task, f"{user} is in group microk8s")
 
 
 def services_run(task: Task) -> Result:
@@ -112,14 +94,6 @@ def unmount_volumes(task: Task) -> Result:
     return change(task, f"unmount {len(points)} volumes of pods", "umount", *points, root=True)
 
 
-def expel_user(task: Task) -> Result:
-    """From this one group; and without a word to gpasswd when the group has gone."""
-    user, admitted = setting(task, "system_username"), read(task, GROUP)
-    argv = ("gpasswd", "--delete", user, "microk8s")
-    present = admitted is not None and user in admitted.members
-    return undo(task, _member_key(user), f"remove {user} from group microk8s", *(argv if present else ()), root=True)
-
-
 def remove_snap(task: Task) -> Result:
     return DISTRIBUTION.remove(task)
 
@@ -153,7 +127,7 @@ def clear_leftovers(task: Task) -> Result:
 REMOVAL = (
     stop_services,
     unmount_volumes,
-    expel_user,
+    MEMBER,
     remove_snap,
     restore_snap_settings,
     *microk8s_leftovers.REMOVAL,
@@ -165,7 +139,3 @@ REMOVAL = (
 
 def removal_facts(_: Task) -> tuple[Fact[Any], ...]:
     return SNAP, GROUP, HOSTNAME
-
-
-def _member_key(user: str) -> str:
-    return f"group-member:microk8s:{user}"

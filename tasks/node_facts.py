@@ -28,32 +28,6 @@ def parse_snap(done: Completed) -> Snap | None:
     return Snap(version, channel, frozenset(notes.split(",")) - {"-"})
 
 
-@dataclass(frozen=True)
-class Group:
-    members: frozenset[str]
-
-
-def parse_group(done: Completed) -> Group | None:
-    """Read a line of group(5); None when there is no such group."""
-    if done.status != 0:
-        return None
-    return Group(frozenset(done.text.rpartition(":")[2].split(",")) - {""})
-
-
-@dataclass(frozen=True)
-class Account:
-    uid: str
-    home: str
-
-
-def parse_account(done: Completed) -> Account | None:
-    """A line of passwd(5); None when there is no such user."""
-    if done.status != 0:
-        return None
-    _, _, uid, _, _, home, *_ = done.text.split(":")
-    return Account(uid, home)
-
-
 def parse_addresses(done: Completed) -> Mapping[str, tuple[str, ...]]:
     """Read `ip -json address show`: interface to its addresses, primary ones first."""
     return {
@@ -124,14 +98,6 @@ def snap(name: str) -> Fact[Snap | None]:
     return Fact(f"snap {name}", ("snap", "list", name), parse_snap, accept=None)
 
 
-def group(name: str) -> Fact[Group | None]:
-    return Fact(f"group {name}", ("getent", "group", name), parse_group, accept=(0, 2))
-
-
-def account(user: str) -> Fact[Account | None]:
-    return Fact(f"account {user}", ("getent", "passwd", user), parse_account, accept=(0, 2))
-
-
 def units(*names: str) -> Fact[Mapping[str, str]]:
     """Unit to `active`, `inactive`, `failed`, `unknown` ..."""
 
@@ -160,11 +126,6 @@ def parse_global(done: Completed) -> tuple[str, ...]:
     """
     found = re.search(r"^Global:(.*(?:\n\s.*)*)", done.text, re.MULTILINE)
     return tuple(found[1].split()) if found else ()
-
-
-def permissions(path: str) -> Fact[str]:
-    """Mode and owner by number, because several names may share one: `600 1000`; empty when there is no such file."""
-    return Fact(f"permissions of {path}", ("stat", "--format=%a %u", path), lambda d: d.text, root=True, accept=(0, 1))
 
 
 HOSTNAME: Fact[str] = Fact("host name", ("hostname",), lambda done: done.text.strip().lower())

@@ -41,6 +41,10 @@ class FakeFiles(dict[str, FakeFile]):
         self.written: list[str] = []
         self.host_part: dict[str, bytes] = {}
         """Records by name, as JSON."""
+        self.clock = 1.0
+        """Moves on with every write."""
+        self.changed: dict[str, float] = {}
+        """When a path, or something in a folder, was changed last."""
         self._ours: dict[str, set[str]] = {}
         self._made: set[str] = set()
 
@@ -58,6 +62,17 @@ class FakeFiles(dict[str, FakeFile]):
             records = self.host_part.values() if command.root else ()
             return 0, b"".join(record + b"\n\0" for record in records), b""
         return self._restore(command.stdin, *arguments)
+
+    def touch(self, path: str) -> None:
+        """Note that it was changed now, as stat shows it."""
+        self.clock += 1
+        self.changed[path] = self.changed[path.rpartition("/")[0]] = self.clock
+
+    def stat_changes(self, command: Command) -> tuple[int, str]:
+        """Status and output of `stat --format=%.9Z %n PATH ...`."""
+        paths = [p for p in command.argv[2:] if p in self or any(f.startswith(f"{p}/") for f in self)]
+        lines = [f"{self.changed.get(path, 0.0):.9f} {path}\n" for path in paths]
+        return int(len(paths) < len(command.argv[2:])), "".join(lines)
 
     def recorded(self, kind: str, command: Command) -> Command:
         """Keep or forget the record of a change; return the command inside the wrapping script."""
@@ -99,6 +114,7 @@ class FakeFiles(dict[str, FakeFile]):
                 self._made.update(self._parents(path)[: self._missing(path)])
                 uid, gid = (1000, 1000) if "o" in options else (entry.uid, entry.gid)
                 self[path] = FakeFile(content.read(), entry.mode, uid, gid)
+                self.touch(path)
                 self.written.append(path)
         return 0, b"placed\n" * len(files), b""
 
@@ -113,6 +129,7 @@ class FakeFiles(dict[str, FakeFile]):
             uid, gid = owner.split(":")
             self[path] = FakeFile(stdin, int(mode, 8), int(uid), int(gid), target)
         self._made.difference_update(self._parents(path)[: int(made)])
+        self.touch(path)
         self.written.append(path)
         self.host_part.pop(name, None)
         self._ours.pop(name, None)

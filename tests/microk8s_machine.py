@@ -124,10 +124,9 @@ class Machine:
     launch: str = ""
     """The launch configuration that the snap was installed with."""
     kubectl: Reply = field(default_factory=lambda: Reply(0, json.dumps({"clientVersion": {}, "serverVersion": {}})))
-    permissions: str = ""
-    """Of the kubeconfig, when they are not as written."""
     resolver: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
     """resolved's global servers and domains, as loaded."""
+    resolver_started: float = 1.0
     captures: set[str] = field(default_factory=set)
     """Drop-ins with Domains=~. ."""
     names: dict[str, str] = field(default_factory=dict)
@@ -188,7 +187,11 @@ class Machine:
             "usermod -aG microk8s": lambda c: self._member(c.argv[-1], on=True),
             "gpasswd --delete": lambda c: self._member(c.argv[2], on=False),
             "systemctl is-active": self._is_active,
-            "systemctl restart systemd-resolved": self._load_resolver,
+            "systemctl show": lambda _: (
+                "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no\n"
+                f"ExecMainStartTimestamp=Thu 1970-01-01 00:00:{self.resolver_started:09.6f} UTC\n"
+            ),
+            "systemctl restart systemd-resolved.service": self._load_resolver,
             "resolvectl dns": lambda _: f"Global: {' '.join(self.resolver[0])}\nLink 2 (eth0): 8.8.8.8\n",
             "resolvectl domain": lambda _: f"Global: {' '.join(self.resolver[1])}\nLink 2 (eth0):\n",
             "grep -rlsE": lambda _: "".join(f"{path}\n" for path in sorted(self.captures)) or Reply(1),
@@ -212,9 +215,7 @@ class Machine:
             f"cat {DATA}/certs/server.crt": lambda _: self.certificate if self.channel else Reply(1),
             f"test -e {DATA}/var/lock/clustered.lock": lambda _: Reply(0 if self.clustered else 1),
             f"test -e {DATA}/var/kubernetes/backend/kine.sock:12379": lambda _: Reply(0 if self.socket else 1),
-            "stat '--format=%a %u'": lambda c: (
-                self.permissions or ("600 1000" if c.argv[-1] in self.files else Reply(1))
-            ),
+            "stat '--format=%.9Z %n'": lambda c: Reply(*self.files.stat_changes(c)),
             "/home/ops/.local/bin/kubectl": lambda _: self.kubectl,
             "/snap/bin/microk8s status": self._status,
             "/snap/bin/microk8s enable": lambda c: _quiet(self.addons.add, c.argv[-1]),
@@ -237,10 +238,6 @@ class Machine:
 
     def _default_route(self, _: Command) -> str:
         return json.dumps([{"dst": "default", "dev": "br0", "prefsrc": self.source or self.lan_ip}])
-
-    def _stat(self, command: Command) -> Reply:
-        there = command.argv[-1] in self.files
-        return Reply(0, self.permissions or "600 1000") if there else Reply(1)
 
     def _snap_list(self, _: Command) -> Reply:
         row = f"microk8s v1.35.0 8000 {self.channel} canonical {','.join(sorted(self.notes)) or '-'}\n"
@@ -344,6 +341,8 @@ class Machine:
         path = "/etc/systemd/resolved.conf.d/10-thinkube.conf"
         ours = (["192.168.191.1"], ["~example.org"]) if path in self.files else ([], [])
         self.resolver = ours[0], ours[1] + ["~."] * bool(self.captures)
+        self.files.clock += 1
+        self.resolver_started = self.files.clock
         return ""
 
     def _getent(self, command: Command) -> Reply:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from nornir.core.inventory import Host
 from nornir.core.task import Result, Task
+
+from thinkube_nornir.errors import ConfigError, ThinkubeError, Unreachable
 
 StepFunction = Callable[[Task], Result]
 ChainName = Literal["preconditions", "setup", "verify", "rollback"]
@@ -27,6 +29,23 @@ def here(name: str) -> str:
     >>> Component.needs = ("phase5.microk8s_control", here("phase5.microk8s_workers"))  # doctest: +SKIP
     """
     return Here(name)
+
+
+@runtime_checkable
+class Managed(Protocol):
+    """What is set up, checked and rolled back from one declaration: a resource. In a chain it is the chain's step."""
+
+    def __call__(self, task: Task, /) -> Result: ...
+    def facts(self, task: Task) -> tuple[Any, ...]: ...
+    @property
+    def setup_step(self) -> Step: ...
+    @property
+    def check_step(self) -> Step: ...
+    @property
+    def rollback_step(self) -> Step: ...
+    @property
+    def last_step(self) -> Step | None:
+        """What is left to do once all else of the component is rolled back."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,10 @@ class Chain:
         if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
             raise ValueError(f"a chain has each step once, and {', '.join(twice)} more often")
 
+    @property
+    def resources(self) -> tuple[Managed, ...]:
+        return tuple(step.function for step in self.steps if isinstance(step.function, Managed))
+
 
 def step(
     function: StepFunction,
@@ -90,7 +113,7 @@ def step(
     return Step(function, needs, on, token, timeout, early)
 
 
-def chain(*steps: StepFunction | Step, facts: Callable[[Task], tuple[Any, ...]] | None = None) -> Chain:
+def chain(*steps: StepFunction | Managed | Step, facts: Callable[[Task], tuple[Any, ...]] | None = None) -> Chain:
     return Chain(tuple(s if isinstance(s, Step) else Step(s) for s in steps), facts)
 
 
@@ -103,9 +126,13 @@ class Component:
     """Its number family: 10, 20, 30 (set-up x0, configuration x1-x7, verify x8, rollback x9)."""
     group: str
     """The inventory group whose hosts get it."""
-    setup: Chain
-    verify: Chain
-    rollback: Chain
+    manages: tuple[Managed, ...] = ()
+    """Resources: set up before the chain's steps, in this order; checked before them; rolled back after them, in the
+    reverse order. One that has to come in the middle stands in a chain itself; what set-up has of such, and the other
+    chains have not, they get in the same way."""
+    setup: Chain = field(default_factory=Chain)
+    verify: Chain = field(default_factory=Chain)
+    rollback: Chain = field(default_factory=Chain)
     needs: tuple[str, ...] = ()
     """Full names of components, `phase5.microk8s_control`: verified on all of their hosts, or, as `here(...)`, on the
     same host, if it gets them."""
@@ -117,6 +144,8 @@ class Component:
     """Whether it uses them on this host: one of two ways to work may need none."""
     preconditions: Chain = field(default_factory=Chain)
     """Checks that must hold before set-up; read-only."""
+    resources: tuple[Managed, ...] = field(init=False, default=())
+    """All that set-up manages, in order."""
 
     @property
     def chains(self) -> tuple[Chain, ...]:
@@ -131,9 +160,64 @@ class Component:
         for chain in (self.setup, self.verify, self.rollback):
             if misplaced := [step.name for step in chain.steps if step.early]:
                 raise ValueError(f"{self.title}: early is for preconditions, not for {', '.join(misplaced)}")
+        for name, value in _with_resources(self).items():
+            object.__setattr__(self, name, value)
 
 
 def _must_be_names(what: str, names: Any) -> None:
     """A string alone would be taken letter by letter."""
     if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"{what} is a tuple of names, not {names!r}")
+
+
+def _with_resources(component: Component) -> dict[str, Any]:
+    """The component's chains with a step for each resource: what set-up manages is missing nowhere."""
+    setup = Chain((*map(Step, component.manages), *component.setup.steps), component.setup.facts)
+    managed = setup.resources
+    for name in ("preconditions", "verify", "rollback"):
+        if strange := [step.name for step in getattr(component, name).steps if _is_strange(step, name, managed)]:
+            raise ValueError(f"{component.title}: {name} has {', '.join(strange)}, which set-up does not manage")
+    unchecked = [Step(r) for r in managed if r not in component.verify.resources]
+    kept = [Step(r) for r in reversed(managed) if r not in component.rollback.resources]
+    last = [step for r in reversed(managed) if (step := r.last_step)]
+    return {
+        "resources": managed,
+        "setup": Chain(_as("setup_step", setup.steps), _facts(setup)),
+        "verify": Chain(_as("check_step", (*unchecked, *component.verify.steps)), _facts(component.verify, managed)),
+        "rollback": Chain((*_as("rollback_step", (*component.rollback.steps, *kept)), *last), component.rollback.facts),
+    }
+
+
+def _is_strange(step: Step, chain: str, managed: tuple[Managed, ...]) -> bool:
+    return isinstance(step.function, Managed) and (chain == "preconditions" or step.function not in managed)
+
+
+def _as(kind: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The steps, with what each resource among them has for a chain of this kind."""
+    return tuple(
+        replace(step, function=getattr(step.function, kind).function) if isinstance(step.function, Managed) else step
+        for step in steps
+    )
+
+
+def _facts(chain: Chain, resources: tuple[Managed, ...] = ()) -> Callable[[Task], tuple[Any, ...]] | None:
+    """The chain's own facts, and those of resources, to be read together.
+
+    What cannot be known yet, as the home of a user who is still to be made, is left to the step that needs it.
+    """
+    resources = resources or chain.resources
+    if not resources:
+        return chain.facts
+
+    def facts(task: Task) -> tuple[Any, ...]:
+        found = dict.fromkeys(chain.facts(task) if chain.facts else ())
+        for resource in resources:
+            try:
+                found.update(dict.fromkeys(resource.facts(task)))
+            except (Unreachable, ConfigError):
+                raise
+            except ThinkubeError:
+                continue
+        return tuple(found)
+
+    return facts

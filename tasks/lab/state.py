@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -30,6 +31,8 @@ class Unit:
     restarts: int = 0
     description: str = ""
     failed: bool = False
+    started: float = field(default_factory=time.time)
+    """Seconds since the epoch."""
     loaded: bool = True
     """False for one whose file has gone, and of which systemd remembers that it failed."""
 

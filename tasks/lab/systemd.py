@@ -13,7 +13,9 @@ Unproven: what systemctl says to a user who may not change a unit, and what `sys
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 from tasks.lab import resolver
 from tasks.lab.microk8s import services
@@ -58,7 +60,7 @@ def loaded(host: LabHost, name: str) -> Unit | None:
 async def start(host: LabHost, unit: Unit) -> None:
     """Start or restart a unit, with what its program does at start."""
     unit.restarts += unit.active
-    unit.active, unit.failed = True, False
+    unit.active, unit.failed, unit.started = True, False, time.time()
     if unit.name == "systemd-resolved":
         resolver.load(host)
     if unit.name.startswith(services.PREFIX):
@@ -89,7 +91,7 @@ async def systemctl(call: Call) -> Reply:
             "--full",
             "-l",
         ),
-        values=("-p", "--property", "--type", "-t", "--state"),
+        values=("-p", "--property", "--type", "-t", "--state", "--timestamp"),
         unknown=lambda option: ToolError(1, f"systemctl: unrecognized option '{option}'\n"),
         missing=lambda option: ToolError(1, f"systemctl: option '{option}' requires an argument\n"),
     )
@@ -173,16 +175,26 @@ def _is_enabled(host: LabHost, names: list[str], given: Arguments) -> Reply:
 
 
 def _show(host: LabHost, names: list[str], given: Arguments) -> Reply:
+    style = given.values.get("--timestamp", ["pretty"])[-1]
+    if style not in _TIMES:
+        raise ToolError(1, f"Invalid value: {style}.\n")
     wanted = [w for o in ("-p", "--property") for v in given.values.get(o, ()) for w in v.split(",")]
     shown = []
     for name in names:
-        properties = _properties(name, find(host, name))
+        properties = _properties(name, find(host, name), _TIMES[style])
         lines = [(k, v) for k, v in properties.items() if not wanted or k in wanted]
         shown.append("".join(f"{v}\n" if "--value" in given.flags else f"{k}={v}\n" for k, v in lines))
     return Reply(0, "\n".join(shown))
 
 
-def _properties(name: str, unit: Unit | None) -> dict[str, str]:
+_TIMES = {"pretty": "%a %Y-%m-%d %H:%M:%S UTC", "us+utc": "%a %Y-%m-%d %H:%M:%S.%f UTC"}
+"""What `--timestamp=` takes, as far as it is used here, and what it makes of a time.
+
+Source: systemd/systemd@0086ef19cb9f src/systemctl/systemctl-show.c
+"""
+
+
+def _properties(name: str, unit: Unit | None, times: str) -> dict[str, str]:
     if unit is None:
         return {
             "Id": full_name(name),
@@ -190,13 +202,20 @@ def _properties(name: str, unit: Unit | None) -> dict[str, str]:
             "ActiveState": "inactive",
             "SubState": "dead",
             "UnitFileState": "",
+            "NeedDaemonReload": "no",
+            "ExecMainStartTimestamp": "",
+            "InactiveExitTimestamp": "",
         }
+    started = datetime.fromtimestamp(unit.started, UTC).strftime(times)
     return {
         "Id": full_name(name),
         "LoadState": "loaded" if unit.loaded else "not-found",
         "ActiveState": unit.state,
         "SubState": unit.sub,
         "UnitFileState": "enabled" if unit.enabled else "disabled",
+        "NeedDaemonReload": "no",
+        "ExecMainStartTimestamp": started,
+        "InactiveExitTimestamp": started,
         "NRestarts": "0",
         "Description": unit.description,
     }

@@ -9,20 +9,20 @@ from nornir.core.task import Result, Task
 
 from tasks.control_plane import expect, kube, kubelet_version, name_of, registered_node
 from tasks.defaults import DEFAULTS
-from tasks.microk8s import GROUP, SNAP, units_of
+from tasks.microk8s import SNAP, units_of
 from tasks.microk8s_facts import CERTIFICATE, CLUSTERED, DATASTORE_SOCKET, SOCKET_FILE, STATUS, arguments
 from tasks.node_address import ARGUMENTS, given
-from tasks.node_facts import HOSTNAME, Account, account, permissions, units
+from tasks.node_facts import HOSTNAME, units
 from thinkube_nornir.cluster import is_rolled_out, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import setting
-from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import read, run
+from thinkube_nornir.resources import from_setting, in_home
 
 CLUSTER_DNS = "10.152.183.10"  # MicroK8s' own choice, which its dns addon insists on
 STORAGE = "hostpath-storage"
-PROGRAMS = {"kubectl": "kubectl", "helm": "helm3"}
+KUBECTL_PATH = in_home(from_setting("system_username"), ".local/bin/kubectl")
 
 
 def addons(task: Task) -> list[str]:
@@ -33,23 +33,6 @@ def workloads(task: Task) -> list[tuple[str, str]]:
     storage = [("Deployment", "hostpath-provisioner")] if STORAGE in addons(task) else []
     always = [("Deployment", "calico-kube-controllers"), ("DaemonSet", "calico-node"), ("Deployment", "coredns")]
     return always + storage
-
-
-def user_account(task: Task) -> Account:
-    user = setting(task, "system_username")
-    found = read(task, account(user))
-    if found is None:
-        raise ThinkubeError(f"there is no user {user}", fix="create it (phase 1), or correct system_username")
-    return found
-
-
-def wrappers(task: Task) -> dict[str, str]:
-    """Path to the MicroK8s program it calls."""
-    return {f"{user_account(task).home}/.local/bin/{name}": program for name, program in PROGRAMS.items()}
-
-
-def kubeconfig_path(task: Task) -> str:
-    return f"{user_account(task).home}/.kube/thinkube.config"
 
 
 def microk8s_runs(task: Task) -> Result:
@@ -145,7 +128,7 @@ def storage_class_is_default(task: Task) -> Result:
 
 
 def kubectl_answers(task: Task) -> Result:
-    path = next(iter(wrappers(task)))
+    path = KUBECTL_PATH(task)
     done = run(task, path, "version", "--output=json", root=True, accept=tuple(range(256)))
     why = f"{path} version: exit status {done.status}: {done.stderr.decode(errors='backslashreplace').strip()}"
     expect(
@@ -155,14 +138,6 @@ def kubectl_answers(task: Task) -> Result:
         fix="run the set-up again",
     )
     return unchanged(task, f"{path} reaches the API")
-
-
-def kubeconfig_is_private(task: Task) -> Result:
-    path, wanted = kubeconfig_path(task), f"600 {user_account(task).uid}"
-    found = read(task, permissions(path))
-    what = f"{path} is not the user's alone"
-    expect(found == wanted, what, why=f"expected {wanted}, it is {found or 'absent'}", fix="run the set-up again")
-    return unchanged(task, f"{path} is {found}")
 
 
 def datastore_listens(task: Task) -> Result:
@@ -184,7 +159,6 @@ def certificate_covers_the_lan_address(task: Task) -> Result:
     return unchanged(task, f"the certificate covers {lan_ip}")
 
 
-def facts(task: Task) -> tuple[Fact[Any], ...]:
-    user = setting(task, "system_username")
-    plain = (SNAP, STATUS, CLUSTERED, DATASTORE_SOCKET, CERTIFICATE, HOSTNAME, GROUP, account(user))
+def facts(_: Task) -> tuple[Fact[Any], ...]:
+    plain = (SNAP, STATUS, CLUSTERED, DATASTORE_SOCKET, CERTIFICATE, HOSTNAME)
     return (*plain, units(*units_of(worker=False)), *map(arguments, ARGUMENTS))

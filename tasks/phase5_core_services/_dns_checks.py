@@ -51,6 +51,10 @@ def facts(task: Task) -> tuple[Fact[Any], ...]:
     return (HOSTNAME, CAPTURES_ALL, RESOLVER_SERVERS, RESOLVER_DOMAINS, *map(node_lookup, names))
 
 
+def without_name_servers(task: Task) -> str:
+    return "" if bind_address(task) else WITHOUT_NAME_SERVERS
+
+
 def with_name_servers(check: StepFunction) -> StepFunction:
     """A check that means something only where BIND serves the domain, and nodes are sent there for it."""
 

@@ -17,7 +17,7 @@ from tasks.control_plane import (
     name_of,
     registered_node,
 )
-from tasks.microk8s import GROUP, SNAP, units_of
+from tasks.microk8s import SNAP, units_of
 from tasks.microk8s_facts import CLUSTERED
 from tasks.node_facts import HOSTNAME, units
 from tasks.probes import SERVICE_NAME, lookups_when, run_here
@@ -31,7 +31,7 @@ WORKER_LABEL = "node.kubernetes.io/microk8s-worker"
 
 
 def facts(_: Task) -> tuple[Fact[Any], ...]:
-    return SNAP, HOSTNAME, CLUSTERED, units(*units_of(worker=True)), GROUP
+    return SNAP, HOSTNAME, CLUSTERED, units(*units_of(worker=True))
 
 
 def host_is_marked_as_worker(task: Task) -> Result:

@@ -17,26 +17,38 @@ from typing import Any
 from nornir.core.task import Result, Task
 
 from tasks.control_plane import is_control_plane, kube
-from tasks.node_facts import RESOLVER_DOMAINS, RESOLVER_SERVERS
 from tasks.phase5_core_services import _dns_checks as checks
 from tasks.phase5_core_services._dns_checks import CAPTURES_ALL, DROP_IN, corefile
 from tasks.probes import bind_address
 from thinkube_nornir.cluster import apply, rolled_out
 from thinkube_nornir.cluster import restore as restore_object
-from thinkube_nornir.command import Fact, File
+from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, step
 from thinkube_nornir.context import component_of, context, setting
 from thinkube_nornir.errors import DeadlinePassed, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
-from thinkube_nornir.remote import change, put, read, restore, undo
-from thinkube_nornir.templates import render
+from thinkube_nornir.remote import change, read, undo
+from thinkube_nornir.resources import File, Unit
 
 CONFIG_MAP = ("v1", "ConfigMap", "coredns", "kube-system")
 DEPLOYMENT = ("apps/v1", "Deployment", "coredns", "kube-system")
 ANNOTATION = "thinkube-nornir/corefile-version"
-RESTART_KEY = "restart:systemd-resolved"
 _ASIDE = "set-aside:"
 _ROLL_OUT = 120.0  # seconds
+
+ROUTING_DOMAIN = File(
+    DROP_IN,
+    template="coredns/resolved.conf.j2",
+    values=lambda task: {"domain": setting(task, "domain_name"), "bind": bind_address(task)},
+    unless=checks.without_name_servers,
+)
+"""The global servers are asked for names that no routing domain matches, too: only a link can be kept out of them.
+
+Source: redhat-plumbers/systemd-rhel9@fc7505713e60 src/resolve/resolved-dns-scope.c (dns_scope_good_domain)
+"""
+RESOLVER = Unit(
+    "systemd-resolved.service", restart_on=(ROUTING_DOMAIN, checks.DROP_INS), unless=checks.without_name_servers
+)
 
 
 def _elsewhere(task: Task) -> Result:
@@ -82,7 +94,7 @@ def _put_back(task: Task) -> Result:
 def set_aside_conflicts(task: Task) -> Result:
     """Drop-ins that draw every name to their own servers; without `.conf` at its end resolved does not read a file."""
     if not bind_address(task):
-        return unchanged(task, checks.WITHOUT_NAME_SERVERS)
+        return put_back_conflicts(task)
     conflicts = [path for path in read(task, CAPTURES_ALL) if path != DROP_IN]
     if not conflicts:
         return unchanged(task, "no drop-in captures all names")
@@ -99,37 +111,6 @@ def set_aside_conflicts(task: Task) -> Result:
     return all_of(task, *moved)
 
 
-def write_routing_domain(task: Task) -> Result:
-    """Without name servers it goes, if an inventory that had some once brought it here.
-
-    The global servers are asked for names that no routing domain matches, too: only a link can be kept out of them.
-
-    Source: redhat-plumbers/systemd-rhel9@fc7505713e60 src/resolve/resolved-dns-scope.c (dns_scope_good_domain)
-    """
-    if not bind_address(task):
-        return restore_resolver_files(task)
-    text = render(
-        task,
-        "coredns/resolved.conf.j2",
-        domain=setting(task, "domain_name"),
-        bind=bind_address(task),
-    )
-    return put(task, File(DROP_IN, text.encode()))
-
-
-def restart_resolver(task: Task) -> Result:
-    """When what it has loaded is not what its files say, be it this run that wrote them or one that was killed."""
-    bind = bind_address(task)
-    if not bind:
-        return restart_restored_resolver(task)
-    servers, domains = read(task, RESOLVER_SERVERS, RESOLVER_DOMAINS)
-    wanted = f"~{setting(task, 'domain_name')}"
-    if servers == (bind,) and wanted in domains and "~." not in domains:
-        return unchanged(task, f"systemd-resolved asks {bind} for {wanted}")
-    argv = ("systemctl", "restart", "systemd-resolved")
-    return change(task, "restart systemd-resolved", *argv, root=True, key=RESTART_KEY)
-
-
 def restore_corefile(task: Task) -> Result:
     """An API that has gone took the Corefile with it; one that merely does not answer is an error."""
     if not is_control_plane(task):
@@ -144,19 +125,14 @@ def restore_corefile(task: Task) -> Result:
     return result
 
 
-def restore_resolver_files(task: Task) -> Result:
-    results = [restore(task, DROP_IN)]
+def put_back_conflicts(task: Task) -> Result:
+    results = []
     for record in context(task).ledger.changes(host=task.host.name, component=component_of(task)):
         if record.key.startswith(_ASIDE):
             path = record.key.removeprefix(_ASIDE)
             argv = ("mv", "--no-clobber", f"{path}.before-thinkube", path)
             results.append(undo(task, record.key, f"put {path} back", *argv, root=True))
-    return all_of(task, *results)
-
-
-def restart_restored_resolver(task: Task) -> Result:
-    argv = ("systemctl", "restart", "systemd-resolved")
-    return undo(task, RESTART_KEY, "restart systemd-resolved with its former settings", *argv, root=True)
+    return all_of(task, *results) if results else unchanged(task, "no drop-in is set aside")
 
 
 def _manifest(place: tuple[str, str, str, str], **fields: Any) -> dict[str, Any]:
@@ -165,7 +141,7 @@ def _manifest(place: tuple[str, str, str, str], **fields: Any) -> dict[str, Any]
 
 
 def _setup_facts(_: Task) -> tuple[Fact[Any], ...]:
-    return CAPTURES_ALL, RESOLVER_SERVERS, RESOLVER_DOMAINS
+    return (CAPTURES_ALL,)
 
 
 COMPONENT = Component(
@@ -183,9 +159,9 @@ COMPONENT = Component(
         apply_corefile,
         roll_out_corefile,
         set_aside_conflicts,
-        write_routing_domain,
+        ROUTING_DOMAIN,
         # Pods on a worker resolve only after the control plane's part, so a worker's checks wait for it here.
-        step(restart_resolver, needs=("phase5.coredns.roll_out_corefile",)),
+        step(RESOLVER, needs=("phase5.coredns.roll_out_corefile",)),
         facts=_setup_facts,
     ),
     verify=chain(
@@ -205,7 +181,6 @@ COMPONENT = Component(
     ),
     rollback=chain(
         restore_corefile,
-        restore_resolver_files,
-        restart_restored_resolver,
+        put_back_conflicts,
     ),
 )

@@ -18,25 +18,40 @@ from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s import MEMBERSHIP_KEY, SNAP
 from tasks.microk8s_facts import STATUS, arguments
 from tasks.node_address import ARGUMENTS, restore_node_address, set_node_address
-from tasks.node_facts import HOSTNAME, SNAPD_WORK, account
+from tasks.node_facts import HOSTNAME, SNAPD_WORK
 from tasks.node_preconditions import PRECONDITIONS
 from tasks.phase5_core_services import _control_checks as checks
-from tasks.phase5_core_services._control_checks import CLUSTER_DNS, addons, kubeconfig_path, workloads, wrappers
+from tasks.phase5_core_services._control_checks import CLUSTER_DNS, addons, workloads
 from tasks.workloads import await_rolled_out
-from thinkube_nornir.command import Fact, File
+from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain
-from thinkube_nornir.context import context, hosts_in, setting
+from thinkube_nornir.context import context, hosts_in
 from thinkube_nornir.errors import Refused, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.program import command
-from thinkube_nornir.remote import put, read, restore
-from thinkube_nornir.templates import render
+from thinkube_nornir.remote import read
+from thinkube_nornir.resources import File, from_setting, in_home
 
-
-def write_launch_configuration(task: Task) -> Result:
-    """Before the snap: a node registers with the address it has at its first start."""
-    values = {"lan_ip": setting(task, "lan_ip"), "cluster_dns": CLUSTER_DNS}
-    return launch.write(task, "microk8s_control/launch.yaml.j2", **values)
+LAUNCH = launch.configuration("microk8s_control/launch.yaml.j2", lan_ip=from_setting("lan_ip"), cluster_dns=CLUSTER_DNS)
+"""Before the snap: a node registers with the address it has at its first start."""
+KUBECTL, HELM = (
+    File(
+        in_home(node.USER, f".local/bin/{name}"),
+        template="microk8s_control/wrapper.j2",
+        values={"program": program},
+        mode=0o755,
+        owner=node.USER,
+    )
+    for name, program in (("kubectl", "kubectl"), ("helm", "helm3"))
+)
+KUBECONFIG = File(
+    in_home(node.USER, ".kube/thinkube.config"),  # ~/.kube/config may hold other clusters
+    DISTRIBUTION.kubeconfig,
+    mode=0o600,
+    owner=node.USER,
+    directory_mode=0o700,
+    secret=True,
+)
 
 
 def await_launch_configuration(task: Task) -> Result:
@@ -51,19 +66,6 @@ def await_workloads(task: Task) -> Result:
     awaited = workloads(task)
     summary = f"{', '.join(name for _, name in awaited)} are rolled out"
     return await_rolled_out(task, awaited, "kube-system", summary=summary)
-
-
-def install_wrappers(task: Task) -> Result:
-    user = setting(task, "system_username")
-    texts = {path: render(task, "microk8s_control/wrapper.j2", program=p) for path, p in wrappers(task).items()}
-    return put(task, *[File(path, text.encode(), 0o755, owner=user) for path, text in texts.items()])
-
-
-def write_kubeconfig(task: Task) -> Result:
-    """Into a file of our own: ~/.kube/config may hold other clusters."""
-    content = DISTRIBUTION.kubeconfig(task).encode()
-    user = setting(task, "system_username")
-    return put(task, File(kubeconfig_path(task), content, 0o600, owner=user, directory_mode=0o700, secret=True))
 
 
 def refuse_while_workers_are_registered(task: Task) -> Result:
@@ -86,22 +88,14 @@ def refuse_while_workers_are_registered(task: Task) -> Result:
     return unchanged(task, told)
 
 
-def remove_tools(task: Task) -> Result:
-    found = read(task, account(setting(task, "system_username")))
-    if found is None:
-        return unchanged(task, "the user has gone, and the tools with it")
-    return restore(task, kubeconfig_path(task), *wrappers(task))
-
-
 def restore_addons(task: Task) -> Result:
     """Those we turned on in a snap that was there before us."""
     results = [microk8s.without_addon(task, name) for name in addons(task)]
     return all_of(task, *results)
 
 
-def _setup_facts(task: Task) -> tuple[Fact[Any], ...]:
-    user = setting(task, "system_username")
-    return (SNAP, SNAPD_WORK, STATUS, microk8s.GROUP, account(user), *map(arguments, ARGUMENTS))
+def _setup_facts(_: Task) -> tuple[Fact[Any], ...]:
+    return (SNAP, SNAPD_WORK, STATUS, *map(arguments, ARGUMENTS))
 
 
 COMPONENT = Component(
@@ -111,17 +105,18 @@ COMPONENT = Component(
     settings=node.SETTINGS,
     preconditions=PRECONDITIONS,
     setup=chain(
-        write_launch_configuration,
+        LAUNCH,
         node.install_snap,
         node.hold_refreshes,
-        node.admit_user,
+        node.MEMBER,
         microk8s.await_ready,
         await_launch_configuration,
         set_node_address,
         enable_addons,
         await_workloads,
-        install_wrappers,
-        write_kubeconfig,
+        KUBECTL,
+        HELM,
+        KUBECONFIG,
         facts=_setup_facts,
     ),
     verify=chain(
@@ -140,18 +135,17 @@ COMPONENT = Component(
         checks.workloads_are_ready,
         checks.dns_service_has_endpoints,
         checks.storage_class_is_default,
-        node.user_is_admitted,
         checks.kubectl_answers,
-        checks.kubeconfig_is_private,
         facts=checks.facts,
     ),
     rollback=chain(
         refuse_while_workers_are_registered,
-        remove_tools,
+        KUBECONFIG,
+        HELM,
+        KUBECTL,
         restore_addons,
         restore_node_address,
         *node.REMOVAL,
-        launch.restore_launch_configuration,
         facts=node.removal_facts,
     ),
 )

@@ -50,9 +50,8 @@ _STRANGER = b"Could not verify the identity"
 _DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
 
 
-def write_launch_configuration(task: Task) -> Result:
-    """Before the snap, and without addons: the default one turns dns on while the node joins."""
-    return launch.write(task, "microk8s_workers/launch.yaml.j2")
+LAUNCH = launch.configuration("microk8s_workers/launch.yaml.j2")
+"""Before the snap, and without addons: the default one turns dns on while the node joins."""
 
 
 def await_ready(task: Task) -> Result:
@@ -217,7 +216,7 @@ def _remove_node(task: Task, registered: Object, *options: str) -> Result:
 
 
 def _setup_facts(_: Task) -> tuple[Fact[Any], ...]:
-    return SNAP, SNAPD_WORK, HOSTNAME, CLUSTERED, microk8s.GROUP
+    return SNAP, SNAPD_WORK, HOSTNAME, CLUSTERED
 
 
 COMPONENT = Component(
@@ -228,10 +227,10 @@ COMPONENT = Component(
     settings=node.SETTINGS,
     preconditions=PRECONDITIONS,
     setup=chain(
-        step(write_launch_configuration, needs=()),
+        step(LAUNCH, needs=()),
         step(node.install_snap, needs=()),
         step(node.hold_refreshes, needs=()),
-        step(node.admit_user, needs=()),
+        step(node.MEMBER, needs=()),
         step(await_ready, needs=()),
         step(await_launch_configuration, needs=()),
         step(join_cluster, token=MEMBERSHIP_TOKEN),
@@ -241,7 +240,6 @@ COMPONENT = Component(
     verify=chain(
         node.snap_follows_its_channel,
         node.refreshes_are_held,
-        node.user_is_admitted,
         checks.host_is_marked_as_worker,
         node.services_run,
         node.node_is_ready,
@@ -260,7 +258,6 @@ COMPONENT = Component(
         leave_cluster,
         step(remove_registration, token=MEMBERSHIP_TOKEN),
         *node.REMOVAL,
-        launch.restore_launch_configuration,
         facts=node.removal_facts,
     ),
 )

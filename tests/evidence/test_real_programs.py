@@ -22,15 +22,20 @@ import tasks
 from tasks import gpu_facts, host_facts, node_facts, probes
 from tasks.firewall import UFW
 from thinkube_nornir.command import Completed, Fact
+from thinkube_nornir.remote.file_states import state_at
+from thinkube_nornir.resources import accounts
+from thinkube_nornir.resources.units import changed_at, unit
 
 _BY_ARGUMENT: list[Fact[Any]] = [
-    node_facts.account("root"),
-    node_facts.account("nobody-of-this-name"),
-    node_facts.group("root"),
-    node_facts.group("no-group-of-this-name"),
+    accounts.account("root"),
+    accounts.account("nobody-of-this-name"),
+    accounts.group("root"),
+    accounts.group("no-group-of-this-name"),
     node_facts.grep("^Domains=", "/etc/no/such/folder"),
-    node_facts.permissions("/etc/shadow"),
-    node_facts.permissions("/etc/no-such-file"),
+    state_at("/etc/shadow", "root", "shadow"),
+    state_at("/etc/no/such-file", "nobody-of-this-name", None),
+    changed_at("/etc/passwd", "/etc/no-such-file", "/etc"),
+    unit("no-such.service"),
     node_facts.snap("microk8s"),
     node_facts.units("snapd.socket", "no-such.service"),
     probes.node_lookup("localhost"),
@@ -116,9 +121,17 @@ def test_clock_host_name_and_mounts_are_this_machines() -> None:
 
 def test_accounts_are_those_of_getent() -> None:
     """One that is there, and one that is not: status 2 and no line."""
-    assert read_here(node_facts.account("root")) == node_facts.Account("0", "/root")
-    assert read_here(node_facts.account("nobody-of-this-name")) is None
-    assert read_here(node_facts.group("no-group-of-this-name")) is None
+    assert read_here(accounts.account("root")) == accounts.Account("0", "/root")
+    assert read_here(accounts.account("nobody-of-this-name")) is None
+    assert read_here(accounts.group("no-group-of-this-name")) is None
+
+
+def test_changes_of_files_are_those_of_the_kernel() -> None:
+    """coreutils' stat, to the nanosecond; what is not there is left out."""
+    found = read_here(changed_at("/etc/passwd", "/etc/no-such-file"))
+
+    assert set(found) == {"/etc/passwd"}
+    assert abs(found["/etc/passwd"] - Path("/etc/passwd").stat().st_ctime) < 0.001
 
 
 def test_room_and_memory_are_numbers_of_this_machine() -> None:
@@ -167,9 +180,9 @@ def test_members_of_a_group_come_and_go(member: tuple[str, str]) -> None:
 
     assert call("usermod", "-aG", "users", user) == 0
     assert call("usermod", "-aG", group, user) == 0
-    assert read_here(node_facts.group(group)) == node_facts.Group(frozenset({user}))
+    assert read_here(accounts.group(group)) == accounts.Group(frozenset({user}))
     assert call("gpasswd", "--delete", user, group) == 0
-    assert read_here(node_facts.group(group)) == node_facts.Group(frozenset())
-    assert user in read_here(node_facts.group("users")).members
+    assert read_here(accounts.group(group)) == accounts.Group(frozenset())
+    assert user in read_here(accounts.group("users")).members
     assert call("groupdel", group) == 0
-    assert read_here(node_facts.group(group)) is None
+    assert read_here(accounts.group(group)) is None

@@ -17,7 +17,13 @@ DATA = "/var/snap/microk8s/current"
 POD_BIN = "/opt/lab-pod/bin"
 RESOLVED = "/etc/systemd/resolved.conf.d"
 RESTART_RESOLVED = "systemctl restart systemd-resolved"
+DROP_IN = f"{RESOLVED}/10-thinkube.conf"
 INGRESS = "192.168.191.200"
+
+LAUNCH = "/etc/microk8s.yaml"
+MEMBER = "member_system_username_of_microk8s_is_as_declared"
+RESOLVER = "unit_systemd_resolved_service_is_as_declared"
+MISSING = "is missing"
 
 
 @dataclass(frozen=True)
@@ -160,23 +166,28 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
             "tkc",
             "gpasswd -d thinkube microk8s",
             "usermod -aG microk8s thinkube",
-            control("user_is_admitted"),
+            control(MEMBER),
             "members: none",
         ),
         file(
             "tkc",
             "/home/thinkube/.local/bin/kubectl",
             "printf '#!/bin/sh\\necho gone >&2; exit 7\\n' >{path}",
-            control("kubectl_answers"),
-            "exit status 7: gone",
+            control("file_local_bin_kubectl_is_as_declared", "kubectl_answers"),
+            "another content",
         ),
         file(
             "tkc",
             "/home/thinkube/.kube/thinkube.config",
             "chmod 644 {path}",
-            control("kubeconfig_is_private"),
-            "it is 644",
+            control("file_kube_thinkube_config_is_as_declared"),
+            "mode 644, not 600",
         ),
+        file(
+            "tkc", "/home/thinkube/.local/bin/helm", "rm {path}", control("file_local_bin_helm_is_as_declared"), MISSING
+        ),
+        file("tkc", LAUNCH, "rm {path}", control("file_etc_microk8s_yaml_is_as_declared"), MISSING),
+        file("bcn1", LAUNCH, "rm {path}", worker("bcn1", "file_etc_microk8s_yaml_is_as_declared"), MISSING),
         Breakage(
             "bcn1",
             "snap refresh --unhold microk8s",
@@ -188,7 +199,7 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
             "tkw1",
             "gpasswd -d thinkube microk8s",
             "usermod -aG microk8s thinkube",
-            worker("tkw1", "user_is_admitted"),
+            worker("tkw1", MEMBER),
             "members: none",
         ),
         unit("tkw1", "snap.microk8s.daemon-apiserver-proxy", worker("tkw1", "services_run")),
@@ -231,8 +242,8 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
         Breakage(
             "bcn1",
             f"printf '[Resolve]\\nDomains=~.\\n' >{RESOLVED}/99-vpn.conf",
-            f"rm {RESOLVED}/99-vpn.conf",
-            dns("bcn1", "no_drop_in_captures_all_names"),
+            f"rm {RESOLVED}/99-vpn.conf; {RESTART_RESOLVED}",
+            dns("bcn1", "no_drop_in_captures_all_names", RESOLVER),
             "99-vpn.conf",
         ),
         Breakage(
@@ -241,6 +252,13 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
             f"rm {RESOLVED}/99-vpn.conf; systemctl restart systemd-resolved",
             dns("tkw1", "node_routes_the_domain_to_bind"),
             "9.9.9.9",
+        ),
+        Breakage(
+            "tkc",
+            f"cp -a {DROP_IN} /root/kept; echo >>{DROP_IN}",
+            f"mv /root/kept {DROP_IN}; {RESTART_RESOLVED}",
+            dns("tkc", "file_etc_systemd_resolved_conf_d_10_thinkube_conf_is_as_declared", RESOLVER),
+            "another content",
         ),
         file(
             "bcn1",

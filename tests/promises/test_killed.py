@@ -19,7 +19,7 @@ MOMENTS = (
     ("enable_addons@tkc", ("run", "phase5")),
     ("join_cluster@tkw1", ("resume",)),
     ("roll_out_corefile@tkc", ("resume",)),
-    ("restart_resolver@bcn1", ("run", "phase5")),
+    ("unit_systemd_resolved_service@bcn1", ("run", "phase5")),
 )
 """A step during or just after which the controller is killed, and how it is taken up again."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from nornir.core.task import Task
 
-from thinkube_nornir.command import Command, File
+from thinkube_nornir.command import Command, Completed, Fact, File
 from thinkube_nornir.remote.exchange import accepted, exchange
 from thinkube_nornir.remote.file_scripts import STATE
 
@@ -57,6 +57,19 @@ def states_of(task: Task, files: Iterable[File]) -> dict[File, FileState]:
         accepted(done, (0,), f"look at {', '.join(file.path for file in group)}")
         found.update(zip(group, _parsed(group, iter(done.stdout.decode("ascii").splitlines())), strict=True))
     return found
+
+
+def state_at(path: str, owner: str | None, group: str | None) -> Fact[FileState | None]:
+    """What is at a path, read together with other facts; None when there is no such owner or group."""
+    file = File(path, b"", owner=owner, group=group)
+    look = _look([file])
+
+    def parse(done: Completed) -> FileState | None:
+        if done.status != 0:
+            return None
+        return _parsed([file], iter(done.stdout.decode("ascii").splitlines()))[0]
+
+    return Fact(f"what is at {path}", look.argv, parse, look.root, accept=(0, 1))
 
 
 def by_privilege(files: Iterable[File]) -> list[list[File]]:

@@ -101,6 +101,10 @@ FAULTS: dict[str, list[tuple[str, Break]]] = {
         ("tkw1", lambda c: c.pod_answers.update({"thinkube-probe.kn.example.org": "192.168.191.200"})),
     ],
     "no_drop_in_captures_all_names": [("tkw1", lambda c: c.machines["tkw1"].captures.add(OLD_DROP_IN))],
+    "file_etc_systemd_resolved_conf_d_10_thinkube_conf_is_as_declared": [
+        ("tkw1", lambda c: c.machines["tkw1"].files.pop(DROP_IN)),
+    ],
+    "unit_systemd_resolved_service_is_as_declared": [("tkw1", lambda c: c.machines["tkw1"].files.touch(DROP_IN))],
     "node_routes_the_domain_to_bind": [
         ("tkw1", lambda c: setattr(c.machines["tkw1"], "resolver", ([], []))),
         ("tkw1", lambda c: setattr(c.machines["tkw1"], "resolver", (["192.168.191.1", "8.8.8.8"], ["~example.org"]))),
@@ -357,12 +361,12 @@ def test_killed_between_file_and_roll_out_is_resumed(cluster: FakeCluster) -> No
 
 def test_killed_between_drop_in_and_restart_is_resumed(cluster: FakeCluster) -> None:
     """resolved is restarted while what it has loaded is not what its files say."""
-    cluster.apply("tkw1", coredns.write_routing_domain)
+    cluster.apply("tkw1", coredns.ROUTING_DOMAIN)
 
     results = cluster.run("tkw1", COMPONENT)
 
-    assert outcome_of(results["write_routing_domain"]) is Outcome.UNCHANGED
-    assert outcome_of(results["restart_resolver"]) is Outcome.CHANGED
+    assert outcome_of(results["file_etc_systemd_resolved_conf_d_10_thinkube_conf"]) is Outcome.UNCHANGED
+    assert outcome_of(results["unit_systemd_resolved_service"]) is Outcome.CHANGED
 
 
 def test_drop_in_that_captures_all_names_is_set_aside_and_comes_back(cluster: FakeCluster) -> None:

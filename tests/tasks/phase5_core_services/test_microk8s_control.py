@@ -19,6 +19,8 @@ from thinkube_nornir.secret import MASK, redact
 COMPONENT = microk8s_control.COMPONENT
 KUBELET = "/var/snap/microk8s/current/args/kubelet"
 API_SERVER = "/var/snap/microk8s/current/args/kube-apiserver"
+BIN = "/home/ops/.local/bin"
+KUBECONFIG = "/home/ops/.kube/thinkube.config"
 Break = Callable[[FakeCluster], object]
 
 
@@ -89,14 +91,18 @@ FAULTS: dict[str, list[Break]] = {
         lambda c: c.api.drop("StorageClass", "microk8s-hostpath"),
         lambda c: c.api.get("StorageClass", "microk8s-hostpath")["metadata"].pop("annotations"),
     ],
-    "user_is_admitted": [lambda c: c.machines["tkc"].members.clear()],
+    "member_system_username_of_microk8s_is_as_declared": [lambda c: c.machines["tkc"].members.clear()],
+    "file_etc_microk8s_yaml_is_as_declared": [lambda c: c.machines["tkc"].files.pop("/etc/microk8s.yaml")],
+    "file_local_bin_kubectl_is_as_declared": [lambda c: c.machines["tkc"].files.pop(f"{BIN}/kubectl")],
+    "file_local_bin_helm_is_as_declared": [lambda c: setattr(c.machines["tkc"].files[f"{BIN}/helm"], "mode", 0o644)],
+    "file_kube_thinkube_config_is_as_declared": [
+        lambda c: setattr(c.machines["tkc"].files[KUBECONFIG], "mode", 0o644),
+        lambda c: setattr(c.machines["tkc"].files[KUBECONFIG], "uid", 0),
+        lambda c: setattr(c.machines["tkc"].files[KUBECONFIG], "content", b"of another cluster"),
+    ],
     "kubectl_answers": [
         lambda c: setattr(c.machines["tkc"], "kubectl", Reply(126, stderr="Permission denied")),
         lambda c: setattr(c.machines["tkc"], "kubectl", Reply(0, '{"clientVersion": {}}')),
-    ],
-    "kubeconfig_is_private": [
-        lambda c: setattr(c.machines["tkc"], "permissions", "644 1000"),
-        lambda c: setattr(c.machines["tkc"], "permissions", "600 0"),
     ],
 }
 

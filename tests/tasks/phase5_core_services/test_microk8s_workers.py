@@ -56,7 +56,8 @@ def _leaving(cluster: FakeCluster, pod: str) -> None:
 FAULTS: dict[str, list[Break]] = {
     "snap_follows_its_channel": [lambda c: setattr(c.machines["tkw1"], "channel", "1.31/stable")],
     "refreshes_are_held": [lambda c: c.machines["tkw1"].notes.discard("held")],
-    "user_is_admitted": [lambda c: c.machines["tkw1"].members.clear()],
+    "member_system_username_of_microk8s_is_as_declared": [lambda c: c.machines["tkw1"].members.clear()],
+    "file_etc_microk8s_yaml_is_as_declared": [lambda c: c.machines["tkw1"].files.pop("/etc/microk8s.yaml")],
     "host_is_marked_as_worker": [lambda c: setattr(c.machines["tkw1"], "clustered", False)],
     "services_run": [lambda c: c.machines["tkw1"].units.update({"snap.microk8s.daemon-apiserver-proxy": "failed"})],
     "node_is_ready": [
