@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -12,6 +13,7 @@ import pytest
 
 from tests.small_project import write_project
 from thinkube_nornir import program
+from thinkube_nornir.cli import VERBS
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,3 +102,11 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(tmp_path: Path, lacki
 def test_a_module_of_our_own_that_is_missing_is_a_fault() -> None:
     """No pip installs it."""
     assert program.missing(ModuleNotFoundError("x", name="thinkube_nornir.x")) == ""
+
+
+def test_no_command_has_a_fixed_name() -> None:
+    """Whoever words an error asks how the program was called; a name in a string is right for some only."""
+    fixed = re.compile(rf"(thinkube-nornir|-m thinkube_nornir) ({'|'.join(VERBS)})\b")
+    sources = [path for folder in ("thinkube_nornir", "tasks") for path in (ROOT / folder).rglob("*.py")]
+
+    assert [path.name for path in sources if fixed.search(path.read_text())] == []

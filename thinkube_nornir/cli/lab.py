@@ -31,7 +31,7 @@ def up(config: Path, verbose: int, no_color: bool) -> int:
     terminal = Terminal(verbose, False if no_color else None)
     loaded, inventory, _ = load_hosts(config)
     for line in status_lines(ensure_lab(loaded, inventory, terminal.say)):
-        terminal.say(line)
+        terminal.say(line, wrap=_is_prose(line))
     return 0
 
 
@@ -45,8 +45,13 @@ def status(config: Path, verbose: int, no_color: bool) -> int:
     terminal = Terminal(verbose, False if no_color else None)
     loaded = load_config(config)
     for line in [*status_lines(lab_status(loaded)), *_unproven(loaded, terminal.width)]:
-        terminal.say(line)
+        terminal.say(line, wrap=_is_prose(line))
     return 0
+
+
+def _is_prose(line: str) -> bool:
+    """Commands to log in to hosts are none: they are copied as they stand."""
+    return not line.startswith("  ")
 
 
 def _unproven(config: Config, width: int) -> Iterator[str]:
