@@ -11,9 +11,10 @@ A task may have an identifier, which Markdown does not show, and right after it 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 
 from thinkube_nornir.checklist.task_line import BOM, Evidence, Mark, TaskLine, columns, decoded, read_item
 
@@ -64,6 +65,14 @@ class Document:
     def children(self, task: Task) -> Sequence[Task]:
         """Those directly below it."""
         return self._children.get(task.line, ())
+
+    def open_below(self, task: Task, is_done: Callable[[Task], bool] = attrgetter("done")) -> Iterator[Task]:
+        """The open ones below it; what is below those is not looked at."""
+        for child in self.children(task):
+            if is_done(child):
+                yield from self.open_below(child, is_done)
+            else:
+                yield child
 
     def above(self, task: Task) -> Iterator[Task]:
         """Its parent, that one's parent, and so on."""

@@ -71,7 +71,8 @@ def complete(document: Document, tasks: Sequence[Task], evidences: Evidences) ->
     """
     chosen = {task.line for task in tasks}
     open_tasks = [task for task in tasks if not task.done]
-    problems = [_open_children(task, left) for task in open_tasks if (left := _left_open(document, task, chosen))]
+    left = {t.line: list(document.open_below(t, lambda below: below.done or below.line in chosen)) for t in open_tasks}
+    problems = [_open_children(task, left[task.line]) for task in open_tasks if left[task.line]]
     written: Mapping[int, Evidence] = {}
     try:
         written = evidences(open_tasks)
@@ -122,10 +123,6 @@ def _by_identifier(document: Document, name: str) -> Task:
     raise _error(
         name, "no task has this identifier", f"did you mean {near[0]}?" if near else "`checklist show -v` has them"
     )
-
-
-def _left_open(document: Document, task: Task, chosen: set[int]) -> list[Task]:
-    return [child for child in document.children(task) if not child.done and child.line not in chosen]
 
 
 def _open_children(task: Task, left: Sequence[Task]) -> Problem:

@@ -50,8 +50,10 @@ def sync(document: Document, proofs: Proofs) -> Sync:
     notes: list[Note] = []
     for task in reversed(document.tasks):  # what is below a task comes before it
         proof = proofs.by_identifier.get(task.identifier or "")
-        judged = _judged(task, proof, proofs) if proof else _heading(task, document.children(task), changes)
-        change, note = _with_children(task, document.children(task), changes, *judged)
+        left = list(document.open_below(task, lambda below: _will_be_done(below, changes)))
+        is_heading = bool(document.children(task)) and _is_bold(task.text)
+        change, note = _judged(task, proof, proofs) if proof else (_heading(task, left) if is_heading else None, None)
+        change, note = _with_children(task, left, change, note)
         if change:
             changes[task.line] = change
         if note:
@@ -93,21 +95,21 @@ def _cited(task: Task, evidence: Evidence, proof: Proof, proofs: Proofs) -> tupl
     return None, Note(task, f"not proven any more: {proof.reason}", proof.command)
 
 
-def _heading(task: Task, children: Sequence[Task], changes: Mapping[int, Change]) -> tuple[Change | None, Note | None]:
-    """Of a task that claims nothing but what is below it; any other is its operator's."""
-    if not children or not (task.text.startswith("**") and task.text.find("**", 2) == len(task.text) - 2):
-        return None, None
-    left = [child for child in children if not _will_be_done(child, changes)]
+def _is_bold(text: str) -> bool:
+    return text.startswith("**") and text.find("**", 2) == len(text) - 2
+
+
+def _heading(task: Task, left: Sequence[Task]) -> Change | None:
+    """It claims nothing but what is below it; any other parent is its operator's."""
     if task.done and left:
-        return _opened(task, f"below it, {_lines(left)}"), None
-    return (None if task.done or left else Change(task, Mark(True), "all below it is done")), None
+        return _opened(task, f"below it, {_lines(left)}")
+    return None if task.done or left else Change(task, Mark(True), "all below it is done")
 
 
 def _with_children(
-    task: Task, children: Sequence[Task], changes: Mapping[int, Change], change: Change | None, note: Note | None
+    task: Task, left: Sequence[Task], change: Change | None, note: Note | None
 ) -> tuple[Change | None, Note | None]:
     """No parent is done before all below it is."""
-    left = [child for child in children if not _will_be_done(child, changes)]
     reopened = [child for child in left if child.done]
     if task.done and reopened:
         return _opened(task, f"below it, {_lines(reopened)} again"), None

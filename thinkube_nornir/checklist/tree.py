@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from thinkube_nornir.checklist.document import Document, Task
 from thinkube_nornir.errors import ConfigError, Problem
 
+_BOLD = re.compile(r"\*\*([^*]+)\*\*")
+_LINK = re.compile(r"\[([^][]*)\]\([^()]*\)")
+_COMMAND = re.compile(r"`[^`]*`\S*")
+_GLUE = "\0"
+
 
 @dataclass(frozen=True)
 class View:
@@ -43,7 +48,7 @@ def progress(tasks: Sequence[Task]) -> str:
 def next_open(document: Document, tasks: Iterable[Task] | None = None) -> Task | None:
     """The first task, in the list's order, that is open and has nothing open below it."""
     for task in document.tasks if tasks is None else tasks:
-        if not task.done and all(child.done for child in document.children(task)):
+        if not task.done and not any(document.open_below(task)):
             return task
     return None
 
@@ -82,7 +87,7 @@ def _tasks(document: Document, tasks: Sequence[Task], view: View) -> Iterator[st
     width = len(str(document.tasks[-1].line))
     section = None
     for task in tasks:
-        if view.only_open and task.done and not _has_open(document, task):
+        if view.only_open and task.done and not any(document.open_below(task)):
             continue
         if task.section != section:
             section = task.section
@@ -91,20 +96,30 @@ def _tasks(document: Document, tasks: Sequence[Task], view: View) -> Iterator[st
         yield from _lines(task, width, view)
 
 
-def _has_open(document: Document, task: Task) -> bool:
-    return any(not child.done or _has_open(document, child) for child in document.children(task))
-
-
 def _lines(task: Task, width: int, view: View) -> list[str]:
     first = f"  {task.line:>{width}}  {'  ' * task.depth}[{'x' if task.done else ' '}] "
-    text = task.text
+    text = plain(task.text)
     if task.evidence:
         text += f"  {str(task.evidence).strip('*')}"
     if view.identifiers and task.identifier:
         text += f"  {task.identifier}"
-    if view.width is None:
-        return [first + text]
-    indent = " " * len(first)
-    # Commands are not broken at their hyphens, so that they can be copied.
-    wrapped = textwrap.wrap(text, max(view.width - len(first), 20), break_on_hyphens=False, break_long_words=False)
-    return [first + (wrapped or [""])[0], *(indent + line for line in wrapped[1:])]
+    lines = wrapped(text, view.width and max(view.width - len(first), 20))
+    return [(first if not number else " " * len(first)) + line for number, line in enumerate(lines)]
+
+
+def plain(text: str) -> str:
+    """Without Markdown's marks: bold text, and links to what they are called.
+
+    >>> plain("**Read** [the guide](docs/guide.md): `cat docs/guide.md`")
+    'Read the guide: `cat docs/guide.md`'
+    """
+    return _LINK.sub(r"\1", _BOLD.sub(r"\1", text))
+
+
+def wrapped(text: str, width: int | None) -> list[str]:
+    """Lines that are broken at blanks only, and not within a command that fits on one; None for a single line."""
+    if width is None:
+        return [text]
+    whole = _COMMAND.sub(lambda m: m[0].replace(" ", _GLUE) if len(m[0]) <= width else m[0], text)
+    lines = textwrap.wrap(whole, width, break_on_hyphens=False, break_long_words=False)
+    return [line.replace(_GLUE, " ") for line in lines] or [""]

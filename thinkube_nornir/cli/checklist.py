@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import shlex
 from collections.abc import Callable, Sequence
 from functools import reduce
 from pathlib import Path
@@ -165,6 +165,8 @@ def _mark(
         why = f": line {marked.because.line} below it is open" if marked.because else ""
         end = why if marked.changed else f": is {state} already"
         _say_task(word if marked.changed else "same", marked.task, end, terminal)
+    if any(marked.changed for marked in told):
+        _say_commit(place, terminal)
     _say_progress(after, place, terminal)
     return 0
 
@@ -172,10 +174,10 @@ def _mark(
 def _say_sync(sync: Sync, place: Path, config: Path, terminal: Terminal, dry_run: bool) -> None:
     for note in sync.notes:
         fix = f"; prove it: {command(*note.command)}" if note.command else ""
-        _say_task("note", note.task, f": {note.why}{fix}", terminal)
+        _say_line("note", f"{_named(note.task)}: {note.why}{fix}", terminal)
     for change in sync.changes:
         word = "opened" if not change.mark.done else "proven" if change.task.done else "marked"
-        _say_task(word, change.task, f": {change.why}", terminal)
+        _say_line(word, f"{_named(change.task)}: {change.why}", terminal)
     counts = [
         (sum(c.mark.done for c in sync.changes), "marked"),
         (sum(not c.mark.done for c in sync.changes), "opened"),
@@ -188,6 +190,7 @@ def _say_sync(sync: Sync, place: Path, config: Path, terminal: Terminal, dry_run
         terminal.say(f"next   {_checklist(['sync'], place, config)}")
     else:
         terminal.say(f"{place}: {told}")
+        _say_commit(place, terminal)
         _say_progress(sync.document, place, terminal)
 
 
@@ -203,17 +206,33 @@ def _say_progress(document: Document, place: Path, terminal: Terminal, tasks: Se
         terminal.say("nothing is open")
 
 
+def _say_commit(place: Path, terminal: Terminal) -> None:
+    """The list is committed alone, after each change, where it is in a repository."""
+    if (place.parent / ".git").exists():
+        message = f"[Project] Update task progress in {place.name}"
+        terminal.say(f"commit  {shlex.join(['git', 'commit', '-m', message, str(place)])}")
+
+
+def _named(task: Task) -> str:
+    """Its line and its name, which is shorter than what it says."""
+    return f"{task.line}  {task.identifier or task.text}"
+
+
 def _say_task(word: str, task: Task, end: str, terminal: Terminal) -> None:
-    for number, line in enumerate(_wrapped(f"{task.line}  {task.text}{end}", " " * 8, terminal)):
+    _say_line(word, f"{task.line}  {task.text}{end}", terminal)
+
+
+def _say_line(word: str, text: str, terminal: Terminal) -> None:
+    for number, line in enumerate(_wrapped(text, " " * 8, terminal)):
         terminal.say(f"{word:<8}{line[8:]}" if not number else line)
 
 
 def _wrapped(text: str, indent: str, terminal: Terminal) -> list[str]:
-    """Broken at blanks only, where somebody reads along; a command stays as it is typed."""
-    width = terminal.width if terminal.out.isatty() else max(len(text) + len(indent), 1)
-    return textwrap.wrap(
-        text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
-    )
+    """As wide as the terminal; whole in a pipe."""
+    from thinkube_nornir.checklist import tree
+
+    width = terminal.width - len(indent) if terminal.out.isatty() else None
+    return [indent + line for line in tree.wrapped(tree.plain(text), width)]
 
 
 def _how_to_mark(task: Task, path: Path | None, config: Path) -> str:

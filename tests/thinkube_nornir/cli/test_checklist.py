@@ -155,6 +155,15 @@ def test_a_wrong_request_changes_nothing(cli: Cli, tasks: Path, arguments: list[
     assert tasks.read_text() == LIST
 
 
+def test_in_a_repository_the_list_is_committed_alone(cli: Cli, tasks: Path) -> None:
+    """After each change, and by a command that can be typed."""
+    (tasks.parent / ".git").mkdir()
+
+    commit = "commit  git commit -m '[Project] Update task progress in START_HERE.md' START_HERE.md"
+    assert commit in cli("checklist", "complete", "6").lines
+    assert commit not in cli("checklist", "complete", "6").lines
+
+
 def test_what_can_be_proven_is_not_ticked(cli: Cli, tasks: Path) -> None:
     """The message has the hosts that are missing, and the command that proves it."""
     ended = cli("checklist", "complete", "6", "phase1.base/verify")
@@ -207,7 +216,7 @@ def test_the_whole_workflow(cli: Cli, tasks: Path) -> None:
     tasks.write_text("A line above.\n" + tasks.read_text())
     cli("rollback", "phase1", "--yes")
     synced = cli("checklist", "sync")
-    assert f"opened  {VERIFIED + 1}  verified: run 3 rolled it back on tkc, tkw1, tkw2" in synced.lines
+    assert f"opened  {VERIFIED + 1}  phase1.base/verify: run 3 rolled it back on tkc, tkw1, tkw2" in synced.lines
     assert _marks(tasks) == [RED + 1]
 
     cli("run", "phase1")
