@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,9 +35,15 @@ def program() -> str:
 
 def _typed(words: Sequence[str]) -> str:
     first = Path(words[0])
-    found = shutil.which(first.name)
-    plain = first.is_absolute() and found is not None and Path(found) == first
+    plain = first.is_absolute() and _on_path(first.name) == first
     return shlex.join([first.name if plain else words[0], *words[1:]])
+
+
+def _on_path(name: str) -> Path | None:
+    import shutil  # where it is needed: --help need not wait for it
+
+    found = shutil.which(name)
+    return Path(found) if found else None
 
 
 def command(*arguments: str) -> str:
