@@ -68,11 +68,13 @@ class Document:
 
     def open_below(self, task: Task, is_done: Callable[[Task], bool] = attrgetter("done")) -> Iterator[Task]:
         """The open ones below it; what is below those is not looked at."""
-        for child in self.children(task):
-            if is_done(child):
-                yield from self.open_below(child, is_done)
+        waiting = [*reversed(self.children(task))]
+        while waiting:
+            below = waiting.pop()
+            if is_done(below):
+                waiting.extend(reversed(self.children(below)))
             else:
-                yield child
+                yield below
 
     def above(self, task: Task) -> Iterator[Task]:
         """Its parent, that one's parent, and so on."""

@@ -24,7 +24,7 @@ def provable(tasks: Sequence[Task], config: Path) -> list[Task]:
     return [task for task in tasks if is_provable(task.identifier, subjects)]
 
 
-def evidences(config: Path, *, by_hand: bool, command: Callable[[Sequence[str]], str]) -> Evidences:
+def evidences(config: Path, *, by_hand: bool, command: Callable[..., str]) -> Evidences:
     """What completing a task asks for.
 
     Args:
@@ -42,7 +42,7 @@ def evidences(config: Path, *, by_hand: bool, command: Callable[[Sequence[str]],
     return found
 
 
-def _proven(tasks: Sequence[Task], config: Path, command: Callable[[Sequence[str]], str]) -> Mapping[int, Evidence]:
+def _proven(tasks: Sequence[Task], config: Path, command: Callable[..., str]) -> Mapping[int, Evidence]:
     from thinkube_nornir.checklist.proof import read_proofs
 
     proofs = read_proofs(config)
@@ -53,8 +53,8 @@ def _proven(tasks: Sequence[Task], config: Path, command: Callable[[Sequence[str
         if proof.state == "proven":
             found[task.line] = proofs.evidence(proof)
         else:
-            nevertheless = command(("checklist", "complete", proof.identifier, "--by-hand"))
-            fix = f"prove it: {command(proof.command)}; or mark it nevertheless: {nevertheless}"
+            nevertheless = command("checklist", "complete", proof.identifier, "--by-hand")
+            fix = f"prove it: {command(*proof.command)}; or mark it nevertheless: {nevertheless}"
             problems.append(Problem(f"line {task.line}", f"{proof.identifier} is not proven: {proof.reason}", fix))
     if problems:
         raise ConfigError(problems)

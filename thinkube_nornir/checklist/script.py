@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     except ThinkubeError as error:
         return _fail(f"error: {error}")
     except ImportError as error:
-        other = _command(["checklist", status, name])
+        other = _command("checklist", status, name)
         return _fail(f"error: {name} is for the journal to prove; {sys.executable} lacks {error.name}: use {other}")
     return 0
 
@@ -62,7 +62,7 @@ def _told(document: Document, marked: marking.Marked, status: str) -> str:
     return f"line {line}: {''.join(c if c.isprintable() else repr(c)[1:-1] for c in text)}{why}"
 
 
-def _command(arguments: Sequence[str]) -> str:
+def _command(*arguments: str) -> str:
     python = str(_VENV) if _VENV.exists() else "python"
     return shlex.join([python, "-m", "thinkube_nornir", *arguments])
 

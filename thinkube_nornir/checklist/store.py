@@ -77,6 +77,9 @@ def _parsed(path: Path, content: bytes) -> Document:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _problem(path, "is in UTF-16", "save it as UTF-8")
     document = parse(content)
+    for number, line in enumerate(document.lines, 1):
+        if line.startswith((b"<<<<<<< ", b">>>>>>> ")):
+            raise _problem(path, f"line {number}: a merge left its conflict here", "resolve it first")
     if not document.tasks:
         raise _problem(path, "has no tasks" if content.strip() else "is empty", "a task is a line like: - [ ] text")
     return document

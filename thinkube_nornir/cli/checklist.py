@@ -49,7 +49,7 @@ def checklist_verb() -> None:
 @_PHASE
 @_with_list
 def show(only_open: bool, phase: str, path: Path | None, config: Path, verbose: int, no_color: bool) -> int:
-    """Print the list by phase, with what is done of each; -v adds identifiers."""
+    """Print the list by phase; -v adds identifiers."""
     from thinkube_nornir.checklist import store, tree
 
     terminal = Terminal(verbose, False if no_color else None)
@@ -89,12 +89,15 @@ def next_(phase: str, path: Path | None, config: Path, verbose: int, no_color: b
 @click.option("--by-hand", is_flag=True, help="On your word, where the journal does not prove it.")
 @_with_list
 def complete(tasks: tuple[str, ...], by_hand: bool, **given: Any) -> int:
-    """Mark tasks as done, all or none; those that the journal can prove must be proven."""
+    """Mark tasks as done; what can be proven must be.
+
+    Several are marked all or none.
+    """
     from thinkube_nornir.checklist import marking
     from thinkube_nornir.checklist.provable import evidences
 
     config = given["config"]
-    needed = evidences(config, by_hand=by_hand, command=lambda arguments: command(*arguments))
+    needed = evidences(config, by_hand=by_hand, command=command)
     return _mark(tasks, lambda document, chosen: marking.complete(document, chosen, needed), "marked", "done", **given)
 
 
@@ -112,7 +115,10 @@ def pending(tasks: tuple[str, ...], **given: Any) -> int:
 @click.option("--dry-run", is_flag=True, help="Only say what would change; exit code 3 when something would.")
 @_with_list
 def sync(dry_run: bool, path: Path | None, config: Path, verbose: int, no_color: bool) -> int:
-    """Mark what the journal proves, and open what turned red or was rolled back."""
+    """Mark what the journal proves, open what turned red.
+
+    What was rolled back is opened, too. What the journal knows nothing of stays as it is.
+    """
     from thinkube_nornir.checklist import store
     from thinkube_nornir.checklist import sync as syncing
     from thinkube_nornir.checklist.proof import read_proofs

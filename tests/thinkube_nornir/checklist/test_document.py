@@ -200,6 +200,14 @@ def test_a_paragraph_ends_a_list() -> None:
     assert [(task.line, task.parent) for task in document.tasks] == [(1, None), (3, 1), (7, None)]
 
 
+def test_lists_may_be_as_deep_as_they_like() -> None:
+    """Nobody writes such a list, and a program may."""
+    document = parse(b"".join(b" " * depth + b"- [x] a\n" for depth in range(1500)) + b" " * 1500 + b"- [ ] b\n")
+
+    assert [task.text for task in document.open_below(document.tasks[0])] == ["b"]
+    assert document.tasks[-1].depth == 1500
+
+
 def test_lines_of_old_macs_are_lines() -> None:
     """A carriage return ends a line where no line feed does."""
     assert [task.line for task in parse(b"- [ ] a\r- [ ] b\r").tasks] == [1, 2]

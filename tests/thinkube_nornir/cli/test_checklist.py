@@ -286,9 +286,13 @@ def _circle(path: Path) -> None:
         (lambda path: path.write_text(""), "is empty"),
         (lambda path: path.write_text("# Tasks\n"), "has no tasks"),
         (lambda path: path.write_bytes("- [ ] a".encode("utf-16")), "is in UTF-16"),
+        (
+            lambda path: path.write_text(f"<<<<<<< HEAD\n{LIST}=======\n{LIST}>>>>>>> x\n"),
+            "line 1: a merge left its conflict",
+        ),
         (lambda path: os.truncate(path, store.LARGEST + 1), "bytes, which is no task list"),
     ],
-    ids=["missing", "folder", "pipe", "circle", "empty", "no tasks", "UTF-16", "huge"],
+    ids=["missing", "folder", "pipe", "circle", "empty", "no tasks", "UTF-16", "conflict", "huge"],
 )
 def test_a_file_that_is_no_list_is_an_error(
     cli: Cli, tasks: Path, verb: tuple[str, ...], spoil: Callable[[Path], None], said: str
