@@ -71,6 +71,7 @@ def as_html(record: Record) -> str:
         open_causes=OPEN_CAUSES,
         unfold=sum(row.word in PROBLEMS for row in record.rows) <= OPEN_PROBLEMS,
         changes=_in_order(planned(record) if record.dry_run else made(record), steps),
+        changing=record.counts["planned" if record.dry_run else "changed"],
         number={shown.row.id: shown.number for shown in rows},
         components=steps,
         matrix=matrix(steps, hosts) if not record.dry_run else Matrix((), {}),

@@ -31,6 +31,7 @@ SMALL = record(
     topology=topology(3),
     next_command="thinkube-nornir run phase5",
 )
+_BLOCKS = {"details", "dl", "div", "form", "h2", "h3", "ol", "p", "pre", "section", "table", "ul"}
 _VOID = {"meta", "link", "input"}
 
 
@@ -49,6 +50,7 @@ class Page(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in _BLOCKS or "p" not in self.open, f"a browser ends the paragraph at <{tag}>"
         self.tags.append((tag, dict(attrs)))
         if tag not in _VOID:
             self.open.append(tag)
@@ -83,7 +85,10 @@ def text_of(made: Record) -> str:
         (record(row(outcome=None)), "1 step was planned and never reported."),
         (record(), "No step ran"),
         (record(row(), row("b", outcome=None), interrupted=True), "Interrupted: 1 of 2 steps have a result."),
-        (record(row("i", chain="setup", outcome=Outcome.PLANNED), dry_run=True), "1 change would be made. Nothing was"),
+        (
+            record(row("i", chain="setup", outcome=Outcome.PLANNED), dry_run=True),
+            "1 step would change something. Nothing was",
+        ),
         (record(row("i", chain="setup"), dry_run=True), "Nothing to change"),
     ],
 )
@@ -119,7 +124,7 @@ def test_a_failure_has_its_reason_and_what_to_do() -> None:
     assert "Next thinkube-nornir run phase5" in text
 
 
-@pytest.mark.parametrize("made", [SMALL, verification(4, 12), installation(3, 12)])
+@pytest.mark.parametrize("made", [SMALL, verification(4, 12), installation(9, 12)])
 def test_every_row_can_be_reached(made: Record) -> None:
     """Each has its place once, and every link leads somewhere."""
     page = Page(as_html(made))
@@ -240,7 +245,9 @@ def test_colours_can_be_read(theme: int) -> None:
     pairs += [(name, "bad-wash", 4.5) for name in ("ink", "bad")]
     pairs += [(name, "warn-wash", 4.5) for name in ("ink", "warn", "soft", "bad", "good", "accent")]
     pairs += [("ink", "plus-wash", 4.5), ("accent", "line", 4.5 if theme else 3)]
-    pairs += [(name, "paper", 3) for name in ("edge", "preconditions", "setup", "verify", "rollback", "bad")]
+    pairs += [
+        (name, "paper", 3) for name in ("edge", "warn-fill", "preconditions", "setup", "verify", "rollback", "bad")
+    ]
 
     low = {(one, two): c for one, two, least in pairs if (c := contrast(colour[one], colour[two])) < least}
 
@@ -268,3 +275,11 @@ def test_a_dry_run_shows_promises_and_no_matrix() -> None:
     assert "changes" in page.all("id")
     assert "checks" not in page.all("id")
     assert "Promised only" in text_of(made)
+
+
+def test_a_limited_run_says_what_it_leaves_out() -> None:
+    """Green on some hosts is not green on all."""
+    made = record(row(), left_out={"phase5.coredns": ("tkw1", "tkw2")})
+
+    assert "the limit leaves out phase5.coredns on tkw1, tkw2." in text_of(made)
+    assert "leaves out" not in text_of(record(row()))
