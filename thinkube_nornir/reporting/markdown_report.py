@@ -23,6 +23,8 @@ _SHARES = (("hosts", 0.25), ("causes", 0.6), ("changes", 0.7), ("checks", 1.0))
 _LONGEST = 4_000
 """Characters of one text: a diff, the evidence of a failure."""
 _HEADING = 200
+_OPEN = 3
+"""Causes that are not folded: further ones would push the rest out of sight."""
 
 _MARKS = marks(unicode=True)
 
@@ -39,7 +41,7 @@ def as_markdown(record: Record) -> str:
     changes = planned(record) if record.dry_run else made(record)
     parts: dict[str, Sequence[Callable[[], str]]] = {
         "hosts": _hosts(record),
-        "causes": [partial(_cause, cause) for cause in causes(record)],
+        "causes": [partial(_cause, cause, folded=place >= _OPEN) for place, cause in enumerate(causes(record))],
         "changes": [partial(_change, change) for change in changes],
         "checks": [] if record.dry_run else _checks(record),
     }
@@ -113,14 +115,15 @@ def _in_order(record: Record, hosts: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys([*record.hosts, *hosts]) if name in known]
 
 
-def _cause(cause: Cause) -> str:
+def _cause(cause: Cause, *, folded: bool) -> str:
     failure = cause.failure
     what, _, more = failure.what.strip().partition("\n")
     heading, rest = what[:_HEADING], what[_HEADING:]
     seen = "\n".join(part for part in (f"{heading}{rest}" if rest else "", more, *cause.others) if part)
     parts = (("Seen", seen), ("Why", failure.why), ("Fix", failure.fix))
     told = [(name, cut(text.strip(), _LONGEST)) for name, text in parts if text.strip()]
-    return render("report_cause.md.j2", cause=cause, what=heading + ("…" if rest else ""), told=told).rstrip("\n")
+    title = heading + ("…" if rest else "")
+    return render("report_cause.md.j2", cause=cause, what=title, told=told, folded=folded).rstrip("\n")
 
 
 def _change(change: PlannedChange) -> str:

@@ -61,8 +61,7 @@ def test_a_reader_sees_verdict_failures_hosts_and_checks() -> None:
     assert text.startswith("# ✗ `run phase5`: failed\n")
     assert "5 steps on 4 hosts in 1.50 s: 1 changed, 1 passed, 1 skipped, 1 failed, 1 missing." in text
     assert "0 of 2 pods are ready" in _code(text)
-    assert "the Corefile has no forward line\n" in _code(text)
-    assert "run: thinkube-nornir run phase5.coredns\n" in _code(text)
+    assert "Why: `the Corefile has no forward line`\n\nFix: `run: thinkube-nornir run phase5.coredns`\n" in text
     assert ["host", "changed", "passed", "skipped", "failed", "missing"] in _cells(text)
     assert ["tkc", "1", "1", "", "", ""] in _cells(text)
     assert ["check", "tkc", "tkw1", "tkw2", "tkw3"] in _cells(text)
@@ -138,25 +137,48 @@ _SAID = st.lists(st.sampled_from(HOSTILE) | st.text(max_size=8), max_size=5).map
 
 
 def _said(what: str, why: str, message: str, diff: str) -> Record:
-    failure = Failure("CheckFailed", f"w{what}", f"y{why}", f"f{why}")
+    causes = [Failure("CheckFailed", f"w{what}", f"y{why}", f"f{n}{why}") for n in range(5)]
     return record(
         row("install", chain="setup", outcome=Outcome.CHANGED, message=f"m{message}", diff=f"+d{diff}"),
-        row("bad", outcome=Outcome.FAILED, failure=failure, message=f"w{what}"),
+        *(row(f"bad{n}", outcome=Outcome.FAILED, failure=failure) for n, failure in enumerate(causes)),
         row(message=f"m{message}"),
     )
+
+
+def _plain(text: str) -> str:
+    """As long, and of several lines when it is."""
+    return "x" * (len(text.strip()) - 2) + ("\nx" if "\n" in text.strip() else "xx")
 
 
 @given(_SAID, _SAID, _SAID, _SAID)
 def test_what_hosts_say_is_code_and_nothing_else(what: str, why: str, message: str, diff: str) -> None:
     """Whatever it is, the page is built as it would be of plain words, and all text that is no code is ours."""
-    heading = what.split("\n")[0]
-    plain = "x" * len(f"w{heading}"[1:]) + ("\nmore" if "\n" in f"w{what}".strip() else "")
+    first, _, more = f"w{what}".strip().partition("\n")
+    plain = "x" * (len(first) - 1) + ("\n" + _plain(more) if more else "")
     signs = [line[:1] for line in f"+d{diff}".split("\n") if line[:3] not in ("+++", "---")]
     lines = "\n".join([signs[0] and "", *(f"{sign if sign in '+-' else ' '}x" for sign in signs[1:])])
 
-    hostile, benign = as_markdown(_said(what, why, message, diff)), as_markdown(_said(plain, "x", "x", lines))
+    hostile, benign = (
+        as_markdown(_said(what, why, message, diff)),
+        as_markdown(_said(plain, _plain(f"y{why}")[1:], "x", lines)),
+    )
 
-    assert _form(hostile) == _form(benign)
+    assert [shown if "<summary>✗" not in shown[1] else shown[0] for shown in _form(hostile)] == [
+        shown if "<summary>✗" not in shown[1] else shown[0] for shown in _form(benign)
+    ]
+
+
+def test_further_causes_are_folded() -> None:
+    """The first three are open; of the others a line says what and where."""
+    failures = [Failure("CheckFailed", f"{n} <b>&", "why", f"mend {n}") for n in range(5)]
+    made = record(
+        *(row("bad", "tkc", Outcome.FAILED, failure=failure, component=f"c{n}") for n, failure in enumerate(failures))
+    )
+
+    text = as_markdown(made)
+
+    assert text.count("### ✗ ") == 3
+    assert "<details><summary>✗ <code>3 &lt;b&gt;&amp;</code> on <code>tkc</code></summary>" in text
 
 
 @pytest.mark.parametrize("name", ["a|b", "a\\|b", "a\\", "`a`", "<b>", "@all"])
