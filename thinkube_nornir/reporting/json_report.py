@@ -11,7 +11,7 @@ from thinkube_nornir import __version__
 from thinkube_nornir.reporting.causes import Cause, causes
 from thinkube_nornir.reporting.critical_path import critical_path
 from thinkube_nornir.reporting.matrix import COUNTED
-from thinkube_nornir.reporting.planned import planned
+from thinkube_nornir.reporting.planned import planned, unknown
 from thinkube_nornir.reporting.record import Failure, Record, Row, by_host
 from thinkube_nornir.reporting.rendering import iso_time
 from thinkube_nornir.reporting.terminal import clean
@@ -38,6 +38,7 @@ def as_dict(record: Record) -> dict[str, Any]:
             "selection": [clean(name) for name in record.selection],
             "limit": clean(record.limit),
             "hosts": list(record.hosts),
+            "left_out": {name: list(hosts) for name, hosts in record.left_out.items()},
             "target": record.target,
             "emulated": list(record.emulated),
             "dry_run": record.dry_run,
@@ -52,6 +53,9 @@ def as_dict(record: Record) -> dict[str, Any]:
         "next": clean(record.next_command),
         "causes": [_cause(cause) for cause in causes(record)],
         "planned": [{**asdict(change), "hosts": list(change.hosts)} for change in planned(record)],
+        "unknown": [{**asdict(part), "steps": list(part.steps), "hosts": list(part.hosts)} for part in unknown(record)]
+        if record.dry_run
+        else [],
         "critical_path": [row.id for row in critical_path(record.rows)],
         "topology": _topology(record.topology) if record.topology else None,
         "nodes": [_node(row) for row in record.rows],

@@ -9,7 +9,7 @@ from functools import partial
 from thinkube_nornir.reporting.causes import Cause, causes
 from thinkube_nornir.reporting.markdown_text import cell, cut
 from thinkube_nornir.reporting.matrix import COUNTED, marks
-from thinkube_nornir.reporting.planned import PlannedChange, made, planned
+from thinkube_nornir.reporting.planned import PlannedChange, made, planned, unknown
 from thinkube_nornir.reporting.record import Record, Row, by_host
 from thinkube_nornir.reporting.rendering import render
 from thinkube_nornir.reporting.terminal import clean
@@ -54,6 +54,7 @@ def as_markdown(record: Record) -> str:
         amount=f"{_count(len(record.rows), 'step')} on {_count(len(by_host(record.rows)), 'host')}",
         counts=", ".join(f"{record.counts[word]} {word}" for word in words),
         words=words,
+        unknown=unknown(record) if record.dry_run else (),
         failed=_count(record.counts["failed"], "step") + " failed.",
         limit=f"{LIMIT:,}",
         everything=f"show {record.run_id}",

@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.fake_run import MIXED, failed, record, row
+from thinkube_nornir.obstacle import NOT_FORESEEN
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.json_report import SCHEMA, as_dict, as_json
 from thinkube_nornir.reporting.record import Record
@@ -31,6 +32,8 @@ PLANNED = [
     row("write", host, Outcome.PLANNED, chain="setup", message="write a file", diff="+a\n") for host in ("tkc", "tkw1")
 ]
 
+UNFORESEEN = row("await", outcome=Outcome.SKIPPED, chain="setup", message=f"{NOT_FORESEEN}: 1 change is only planned")
+
 
 @pytest.mark.parametrize(
     "made",
@@ -39,7 +42,7 @@ PLANNED = [
         record(),
         record(row(), interrupted=True),
         record(NEEDED, WAITING, topology=PLACES, next_command="run all", target="lab", emulated=("snapd",)),
-        record(*PLANNED, dry_run=True, verb="plan"),
+        record(*PLANNED, UNFORESEEN, dry_run=True, verb="plan", left_out={"phase5.coredns": ("tkw2",)}),
     ],
 )
 def test_json_is_what_is_promised(made: Record) -> None:
@@ -56,7 +59,11 @@ def test_every_member_is_documented() -> None:
     text = (DOCS / "report-schema.md").read_text()
 
     names = {*FORM["properties"], *FORM["$defs"]["node"]["properties"], *FORM["$defs"]["cause"]["properties"]}
-    names |= {*FORM["$defs"]["change"]["properties"], *FORM["$defs"]["topology"]["properties"]}
+    names |= {
+        *FORM["$defs"]["change"]["properties"],
+        *FORM["$defs"]["unknown"]["properties"],
+        *FORM["$defs"]["topology"]["properties"],
+    }
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []
     assert f"version {SCHEMA}\n" in text
     assert all(f"`{word}`" in text for word in FORM["$defs"]["counts"]["required"])
@@ -102,6 +109,15 @@ def test_a_planned_change_is_told_once() -> None:
             "hosts": ["tkc", "tkw1"],
         }
     ]
+
+
+def test_what_a_plan_cannot_know_is_told() -> None:
+    """With its reason; of a run that was made, nothing is unknown."""
+    told = as_dict(record(*PLANNED, UNFORESEEN, dry_run=True))
+
+    assert [part["steps"] for part in told["unknown"]] == [["await"]]
+    assert told["unknown"][0]["reason"] == "1 change is only planned"
+    assert as_dict(record(UNFORESEEN))["unknown"] == []
 
 
 def test_what_the_run_waited_for_is_told() -> None:

@@ -101,14 +101,20 @@ def test_nothing_to_change_is_said_of_a_green_plan_alone() -> None:
     green = record(row("write", outcome=Outcome.UNCHANGED, chain="setup"), dry_run=True, verb="plan")
     red = record(failed(chain="setup"), dry_run=True, verb="plan")
 
-    assert "Nothing to change." in as_markdown(green)
+    assert "## Planned changes\n\nNothing to change.\n" in as_markdown(green)
     assert "Nothing to change." not in as_markdown(red)
+    assert (
+        "## Planned changes\n\nWhat would change is not known:\n\n"
+        "- `phase5.coredns`: `coredns_answers` on `tkc`: `it failed`\n"
+    ) in as_markdown(red)
 
 
 def test_the_lab_cannot_pass_for_real_hosts() -> None:
     """What is emulated is said before anything that was seen there."""
-    text = as_markdown(record(row(), target="lab", emulated=("snapd", "MicroK8s"), limit="workers"))
+    left_out = {"phase5.coredns": ("tkc",)}
+    text = as_markdown(record(row(), target="lab", emulated=("snapd", "MicroK8s"), limit="workers", left_out=left_out))
 
+    assert "- left out by `-l`: `phase5.coredns` on `tkc`\n" in text
     assert "- emulated, not real: `snapd, MicroK8s`\n" in text
     assert text.startswith("# ✓ `run phase5 -l workers`: green\n")
 
@@ -166,6 +172,15 @@ def test_what_hosts_say_is_code_and_nothing_else(what: str, why: str, message: s
     assert [shown if "<summary>✗" not in shown[1] else shown[0] for shown in _form(hostile)] == [
         shown if "<summary>✗" not in shown[1] else shown[0] for shown in _form(benign)
     ]
+
+
+def test_a_reason_of_several_lines_keeps_them() -> None:
+    """And a short one needs no block of its own."""
+    several = Failure("CheckFailed", "no", "pod a: not there\npod b: not there", "look")
+
+    assert "pod a: not there\npod b: not there\n" in _code(
+        as_markdown(record(row("bad", outcome=Outcome.FAILED, failure=several)))
+    )
 
 
 def test_further_causes_are_folded() -> None:
