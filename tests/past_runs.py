@@ -21,6 +21,8 @@ class PastNode:
     seconds: float = 0.1
     message: str = "as it should be"
     error: Mapping[str, str] | None = None
+    retries: int = 0
+    retried: str = ""
 
 
 def step(name: str = "coredns_answers", host: str = "tkc", *, chain: str = "verify", **more: Any) -> PastNode:
@@ -67,10 +69,11 @@ class PastRuns:
         at = began
         for node in nodes:
             database.write(
-                "INSERT INTO nodes (run, node, host, started, finished, outcome, message, error)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO nodes (run, node, host, started, finished, outcome, message, error, retries, retried)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 *(run, node.node, node.node.rpartition("@")[2], at),
                 *((at + node.seconds if node.outcome else None), node.outcome, node.message, json.dumps(node.error)),
+                *(node.retries, node.retried),
             )
             at += node.seconds
         database.close()

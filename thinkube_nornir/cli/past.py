@@ -206,7 +206,7 @@ def _show(past: PastRun, steps: Steps, terminal: Terminal) -> None:
     from thinkube_nornir.history.moments import local
     from thinkube_nornir.history.record import record_of
     from thinkube_nornir.history.runs import counted, duration, words
-    from thinkube_nornir.history.steps import slowest
+    from thinkube_nornir.history.steps import retried, slowest
     from thinkube_nornir.reporting import summary
     from thinkube_nornir.reporting.matrix import host_table, table
     from thinkube_nornir.reporting.rendering import render
@@ -228,6 +228,7 @@ def _show(past: PastRun, steps: Steps, terminal: Terminal) -> None:
         counts=counted((node.outcome or "unfinished" for node in past.nodes), _OUTCOMES),
         hosts=host_table(record_of(past, past.nodes).rows),
         slowest=slowest(past.nodes),
+        retried=retried(past.nodes),
         filtered=not steps.all,
         lines=lines[1:],
         hidden=len(nodes) - len(listed),

@@ -43,4 +43,6 @@ def _row(node: NodeRecord) -> Row:
         started=node.started,
         duration=node.duration,
         failure=failure,
+        retries=node.retries,
+        retried=clean(node.retried),
     )

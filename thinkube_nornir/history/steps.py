@@ -65,3 +65,8 @@ def known_components(names: Sequence[str], run: PastRun) -> tuple[str, ...]:
 def slowest(nodes: Sequence[NodeRecord]) -> list[NodeRecord]:
     notable = [node for node in nodes if node.duration >= NOTABLE]
     return sorted(notable, key=lambda node: -node.duration)[:SLOWEST]
+
+
+def retried(nodes: Sequence[NodeRecord]) -> list[NodeRecord]:
+    """Steps inside of which something was tried again, the most often first."""
+    return sorted((node for node in nodes if node.retries), key=lambda node: -node.retries)

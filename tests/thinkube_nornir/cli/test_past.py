@@ -154,6 +154,17 @@ def test_show_names_the_slowest_steps(cli: Cli, past: PastRuns) -> None:
     assert slow == ["slowest  3.0 s  phase5.coredns/setup/install@tkc"]
 
 
+def test_show_names_what_was_tried_again(cli: Cli, past: PastRuns) -> None:
+    """How often, and why the last time, the most often first."""
+    past.add(step("a", retries=1, retried="refused"), step("b", retries=3, retried="snap is busy\nmore"), step("c"))
+
+    lines = cli("show").lines
+
+    at = lines.index("retried  3x  phase5.coredns/verify/b@tkc: snap is busy\\nmore")
+    assert lines[at + 1] == "         1x  phase5.coredns/verify/a@tkc: refused"
+    assert not any("/c@" in line for line in lines[:at])
+
+
 @pytest.mark.parametrize(
     ("asked", "steps"),
     [
