@@ -27,6 +27,7 @@ KINDS = {
         "endpoints": "Endpoints",
         "events": "Event",
     },
+    "batch/v1": {"jobs": "Job"},
     "apps/v1": {"deployments": "Deployment", "daemonsets": "DaemonSet"},
     "storage.k8s.io/v1": {"storageclasses": "StorageClass"},
 }

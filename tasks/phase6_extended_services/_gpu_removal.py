@@ -16,8 +16,7 @@ from tasks.microk8s_facts import COMMAND, parse_text
 from tasks.phase6_extended_services._cuda_pod import users
 from tasks.phase6_extended_services._gpu_release import HELM, NAME, POLICY, namespace
 from thinkube_nornir import helm
-from thinkube_nornir.cluster import delete, restore, wait_all
-from thinkube_nornir.cluster.pods import LABELS
+from thinkube_nornir.cluster import LABELS, delete, restore, wait_all
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import component_of, context
 from thinkube_nornir.errors import Refused

@@ -17,6 +17,7 @@ from tests.kube_servers import ASSETS, REAL, LabServer, real_server
 from thinkube_nornir.cluster import (
     Cluster,
     apply,
+    condition_true,
     delete,
     node_ready,
     probe_pod,
@@ -683,3 +684,62 @@ def test_a_probe_pod_that_never_ends_is_ended(lab: LabServer, lab_door: Door) ->
 
     pods = lab.do(lambda: lab.api.list("v1", "Pod", "default"))
     assert [pod for pod in pods if pod["metadata"]["name"].startswith("slow-")] == []
+
+
+def definition(name: str) -> dict[str, Any]:
+    plural = name.replace("-", "")
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{plural}.example.com"},
+        "spec": {
+            "group": f"{plural}.example.com",
+            "scope": "Namespaced",
+            "names": {"plural": plural, "kind": plural.capitalize()},
+            "versions": [version],
+        },
+    }
+
+
+def established(door: Door, manifest: dict[str, Any]) -> None:
+    applied(door, manifest)
+    door.use(
+        lambda kube: wait(
+            kube,
+            *place(manifest),
+            condition=lambda obj: condition_true(obj, "Established"),
+            what="the definition",
+            timeout=20,
+        )
+    )
+
+
+def test_a_wait_outlives_the_removal_and_the_return_of_a_definition(door: Door, name: str) -> None:
+    """Of the kind that it waits for: what was there goes with it, and what comes later is seen."""
+    crd = definition(name)
+    kind = crd["spec"]["names"]["kind"]
+    widget = {"apiVersion": f"{crd['spec']['group']}/v1", "kind": kind}
+    widget["metadata"] = {"name": "w", "namespace": "default"}
+    established(door, crd)
+    applied(door, widget | {"round": 1})
+
+    def remove_and_return() -> None:
+        deleted(door, crd)
+        established(door, crd)
+        applied(door, widget | {"round": 2})
+
+    threading.Timer(0.2, remove_and_return).start()
+    found = door.use(
+        lambda kube: wait(
+            kube,
+            *place(widget),
+            condition=lambda obj: obj is not None and obj["round"] == 2,
+            what="the second widget",
+            timeout=30,
+        )
+    )
+
+    assert found is not None
+    assert found["round"] == 2

@@ -7,7 +7,9 @@ import socket
 import ssl
 import stat
 import threading
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,9 +22,10 @@ from urllib3.util.ssl_ import create_urllib3_context
 from tests.certificates import Authority, kubeconfig
 from tests.cluster_door import Door
 from tests.scripted_api import TOKEN, Reply, ScriptedApi, failure
-from thinkube_nornir.cluster import Cluster, apply, probe_pod, run_pod, wait
+from thinkube_nornir.cluster import Cluster, apply, leftovers, probe_pod, run_pod, wait
 from thinkube_nornir.cluster.client import Client
 from thinkube_nornir.cluster.messages import Call
+from thinkube_nornir.cluster.patience import Patience
 from thinkube_nornir.context import retries_of
 from thinkube_nornir.errors import Cancelled, ClusterError, DeadlinePassed, NotRehearsed, Unreachable
 
@@ -529,7 +532,8 @@ def test_a_cancelled_run_ends_its_waits(open_door: Any) -> None:
 
 
 STAMP = {"uid": "u1", "creationTimestamp": "2026-01-01T12:00:00Z", "resourceVersion": "1"}
-POD: dict[str, Any] = {"metadata": {"name": "p-x", "namespace": "default", **STAMP}, "spec": {}}
+AT = {"name": "p-x", "namespace": "default", **STAMP}
+POD: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", "metadata": AT, "spec": {}}
 PODS = "/api/v1/namespaces/default/pods"
 
 
@@ -539,6 +543,8 @@ def pod_script(**more: Any) -> dict[str, Any]:
     return {
         f"POST {PODS}": Reply(201, POD),
         "GET /api/v1/pods": listing("1"),
+        "GET /apis/batch/v1": Reply(200, {"resources": [{"name": "jobs", "kind": "Job", "namespaced": True}]}),
+        "GET /apis/batch/v1/jobs": listing("1"),
         f"GET {PODS}": [listing("1", POD | {"status": status}), Reply(200, [])],
         f"GET {PODS}/p-x": Reply(200, POD | {"status": status}),
         "GET /api/v1/namespaces/default/events": listing("1", {"reason": "Failed", "message": "pull refused"}),
@@ -576,18 +582,131 @@ def test_a_probe_that_cannot_be_removed_is_told(open_door: Any, caplog: pytest.L
     assert "it ends by itself" in caplog.text
 
 
-def test_left_over_probes_are_swept(open_door: Any) -> None:
-    """Only those whose deadline is over by the server's clock; another run's probe goes on."""
+def made(name: str, at: str, **labels: str) -> dict[str, Any]:
+    metadata = POD["metadata"] | {"name": name, "creationTimestamp": at, "labels": labels}
+    return {"metadata": metadata, "spec": {"activeDeadlineSeconds": 60}}
 
-    def made(name: str, at: str) -> dict[str, Any]:
-        metadata = POD["metadata"] | {"name": name, "creationTimestamp": at}
-        return {"metadata": metadata, "spec": {"activeDeadlineSeconds": 60}}
 
+def test_left_over_probes_are_swept_once(open_door: Any) -> None:
+    """Of whom nothing is known: those whose deadline is over by the server's clock; another run's probe goes on."""
     pods = listing("1", made("old", "2026-01-01T11:57:59Z"), made("young", "2026-01-01T11:58:01Z"))
-    script = pod_script(**{"GET /api/v1/pods": pods, f"DELETE {PODS}/old": Reply(200, {})})
-    with ScriptedApi(script) as api, pytest.raises(DeadlinePassed):
+    jobs = listing("1", made("job", "2026-01-01T11:57:59Z"))
+    gone = {f"DELETE {PODS}/old": Reply(200, {}), "DELETE /apis/batch/v1/namespaces/default/jobs/job": Reply(200, {})}
+    script = pod_script(**{"GET /api/v1/pods": pods, "GET /apis/batch/v1/jobs": jobs}, **gone)
+    with ScriptedApi(script) as api:
+        door = open_door(api.kubeconfig())
+        for _ in range(2):
+            with pytest.raises((ClusterError, DeadlinePassed)):
+                door.use(probe)
+        assert [line for line in api.asked if line.startswith("DELETE")] == [*gone, *2 * [f"DELETE {PODS}/p-x"]]
+
+
+def test_a_probe_goes_on_when_leftovers_cannot_be_looked_for(open_door: Any) -> None:
+    script = pod_script(**{"GET /api/v1/pods": failure(403, "forbidden")})
+    with ScriptedApi(script) as api, pytest.raises(DeadlinePassed, match="probe pod default/p-x"):
         open_door(api.kubeconfig()).use(probe)
-    assert [line for line in api.asked if line.startswith("DELETE")] == [f"DELETE {PODS}/old", f"DELETE {PODS}/p-x"]
+
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DEAD, ALIVE = "2026-01-01T11:50:00Z", "2026-01-01T11:59:59Z"
+
+
+@pytest.mark.parametrize(
+    ("at", "maker", "left"),
+    [
+        pytest.param(ALIVE, leftovers.labels()[leftovers.MAKER], False, id="this process is alive"),
+        pytest.param(DEAD, leftovers.labels()[leftovers.MAKER], False, id="alive, though it takes its time"),
+        pytest.param(ALIVE, f"{leftovers.labels()[leftovers.MAKER]}0", True, id="another one had our number"),
+        pytest.param(ALIVE, f"{leftovers._place()}.4194305.1", True, id="there is no such process"),
+        pytest.param(ALIVE, "0123456789ab.1.1", False, id="another controller's"),
+        pytest.param(DEAD, "0123456789ab.1.1", True, id="another controller's, long over"),
+        pytest.param(ALIVE, "nonsense", False, id="a label that says nothing"),
+    ],
+)
+def test_who_made_a_probe_says_whether_it_is_left_over(at: str, maker: str, left: bool) -> None:
+    """At once when its process has ended; never while it lives; by age when nobody here can tell."""
+    assert leftovers.is_left(made("p", at, **{leftovers.MAKER: maker}), NOW) is left
+
+
+def test_each_attempt_waits_longer_by_chance() -> None:
+    """Those who met at one moment do not meet again; the last attempt is followed by no pause."""
+    pauses: list[float] = []
+
+    class Counted(Patience):
+        def pause(self, seconds: float) -> None:
+            pauses.append(seconds)
+
+    assert list(Counted(time.monotonic() + 3600, threading.Event()).attempts(8)) == [1, 2, 3, 4, 5, 6, 7, 8]
+    nominal = [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+    assert all(0.5 <= pause / plain <= 1.5 for pause, plain in zip(pauses, nominal, strict=True))
+    assert len({round(pause / plain, 6) for pause, plain in zip(pauses, nominal, strict=True)}) > 1
+
+
+def test_attempts_end_with_the_patience() -> None:
+    assert list(Patience(time.monotonic(), threading.Event()).attempts(8)) == [1]
+
+
+BUSY = failure(409, "Operation cannot be fulfilled on nodes: the object has been modified")
+
+
+def test_an_apply_meets_another_writer_again_and_again(open_door: Any) -> None:
+    """A conflict over nobody's field is none of ours: it is sent again, and counted."""
+    manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
+    good = Reply(200, manifest)
+    with ScriptedApi({NODE: failure(404, "no"), APPLY: [good, BUSY, BUSY, good]}) as api:
+        retries = open_door(api.kubeconfig()).use(lambda kube: (apply(kube, manifest), retries_of(kube.task))[1])
+        assert api.asked.count(APPLY) == 4
+    assert retries.count == 2
+
+
+def test_an_apply_does_not_try_for_ever(open_door: Any) -> None:
+    manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
+    with ScriptedApi({NODE: failure(404, "no"), APPLY: BUSY}) as api, pytest.raises(ClusterError) as caught:
+        open_door(api.kubeconfig(), command=0.5).use(lambda kube: apply(kube, manifest))
+    assert caught.value.status == 409
+    assert 1 < api.asked.count(APPLY) < 10
+
+
+SERVED = Reply(200, {"resources": [{"name": "widgets", "kind": "Widget", "namespaced": True}]})
+WIDGETS = "GET /apis/example.com/v1/namespaces/default/widgets"
+
+
+def test_a_wait_outlives_the_removal_and_the_return_of_a_definition(open_door: Any) -> None:
+    """While its CRD is away there are no objects; afterwards it may be served in another way."""
+    widget = {"metadata": {"name": "w", "namespace": "default", "resourceVersion": "9"}}
+    renamed = Reply(200, {"resources": [{"name": "wdgts", "kind": "Widget", "namespaced": True}]})
+    no_path = failure(404, "the server could not find the requested resource")
+    script = {
+        "GET /apis/example.com/v1": [SERVED, failure(404, "no such group"), renamed],
+        WIDGETS: [listing("1"), no_path],
+        WIDGETS.replace("widgets", "wdgts"): [listing("9", widget)],
+    }
+    with ScriptedApi(script) as api:
+        door = open_door(api.kubeconfig())
+        found = door.use(
+            lambda kube: wait(
+                kube,
+                *("example.com/v1", "Widget", "w", "default"),
+                condition=bool,
+                what="the widget",
+                timeout=10,
+            )
+        )
+    assert found["metadata"]["resourceVersion"] == "9"
+
+
+def test_reading_looks_up_anew_how_a_kind_is_served(open_door: Any) -> None:
+    """An object that is not there is no reason for it; a path that is not there is."""
+    nothing = Reply(404, {"message": 'widgets "w" not found', "details": {"name": "w", "kind": "widgets"}})
+    no_path = failure(404, "the server could not find the requested resource")
+    discovery = "GET /apis/example.com/v1"
+    with ScriptedApi({discovery: SERVED, f"{WIDGETS}/w": [nothing, nothing, no_path, nothing]}) as api:
+        door = open_door(api.kubeconfig())
+        asked = []
+        for _ in range(4):
+            door.use(lambda kube: kube.get("example.com/v1", "Widget", "w", "default"))
+            asked.append(api.asked.count(discovery))
+    assert asked == [1, 1, 1, 2]
 
 
 def test_a_dry_run_starts_no_probe(open_door: Any) -> None:

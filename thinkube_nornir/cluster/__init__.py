@@ -15,9 +15,10 @@ Objects are plain dicts, as the API speaks them. Every error is a ThinkubeError 
 from thinkube_nornir.cluster.changes import apply, delete, drop_finalizer
 from thinkube_nornir.cluster.diagnosis import troubles, workload_troubles
 from thinkube_nornir.cluster.handle import Cluster, cluster
+from thinkube_nornir.cluster.leftovers import LABELS
 from thinkube_nornir.cluster.messages import Object
 from thinkube_nornir.cluster.objects import current_pods
-from thinkube_nornir.cluster.pods import LABELS, PodRun, probe_pod, run_pod
+from thinkube_nornir.cluster.pods import PodRun, probe_pod, run_pod
 from thinkube_nornir.cluster.probe_servers import probe_server
 from thinkube_nornir.cluster.restoring import restore
 from thinkube_nornir.cluster.rollouts import is_rolled_out, rolled_out

@@ -13,11 +13,13 @@ from thinkube_nornir.cluster.objects import Reference, as_kept, diff, reference,
 from thinkube_nornir.cluster.ours import forget, known_as_ours, recorded, settle
 from thinkube_nornir.cluster.ownership import MANAGER, OURS, is_ours, managers
 from thinkube_nornir.cluster.patience import patience
-from thinkube_nornir.context import context
+from thinkube_nornir.context import context, note_retry
 from thinkube_nornir.errors import ClusterError, Refused
 from thinkube_nornir.outcome import changed, unchanged
 from thinkube_nornir.remote.exchange import must_not_be_read_only
 from thinkube_nornir.secret import redact
+
+_ATTEMPTS = 10  # applying to an object that someone else writes at the same moment
 
 
 def apply(kube: Cluster, manifest: Object, *, summary: str = "", force: bool = False, timeout: float = 120.0) -> Result:
@@ -145,7 +147,12 @@ def _applied(kube: Cluster, ref: Reference, manifest: Object, force: bool, *, dr
         "application/apply-patch+yaml",  # JSON is YAML
         f"applying {ref}",
     )
-    answer = kube.client.request(call, patience(kube.task))
+    within = patience(kube.task)
+    for _ in within.attempts(_ATTEMPTS):
+        answer = kube.client.request(call, within)
+        if answer.status != 409 or answer.causes:
+            break
+        note_retry(kube.task, f"{call.doing}: it changed meanwhile")
     if answer.good:
         return answer.json()
     if answer.status == 409 and answer.causes:

@@ -52,6 +52,8 @@ class Clusters:
         self.lock = threading.Lock()
         self.client: Client | None = None
         self.kinds: dict[tuple[str, str], Kind] = {}
+        self.swept = False
+        """Whether this run has removed what earlier ones left."""
 
     def close(self) -> None:
         with self.lock:
@@ -88,6 +90,8 @@ class Cluster:
         call = Call("GET", served.path(namespace, name), doing=f"reading {spoken(kind, name, namespace)}")
         answer = self.client.request(call, patience(self.task))
         if answer.status == 404:
+            if answer.names_nothing:
+                self.forget(api_version, kind)
             return None
         if not answer.good:
             raise refusal(answer, call.doing, self.host)
@@ -105,8 +109,12 @@ class Cluster:
         except ClusterError as error:
             if error.status != 404:
                 raise
-            self.kinds.pop((api_version, kind), None)  # its CRD was removed since
+            self.forget(api_version, kind)
             return []
+
+    def forget(self, api_version: str, kind: str) -> None:
+        """Look up anew how the kind is served: its CRD was removed since, and may have come back in another form."""
+        self.kinds.pop((api_version, kind), None)
 
     def listing(self, kind: Kind, namespace: str, query: Mapping[str, str], patience: Patience) -> tuple[Objects, str]:
         """The objects and the resourceVersion from which a watch goes on."""

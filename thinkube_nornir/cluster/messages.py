@@ -57,6 +57,11 @@ class Answer:
         return list((self.json().get("details") or {}).get("causes") or [])
 
     @property
+    def names_nothing(self) -> bool:
+        """Of a 404: that there is no such kind (any more), and not only no such object."""
+        return not (self.json().get("details") or {}).get("name")
+
+    @property
     def reason(self) -> str:
         """The server's own word for it: `Conflict`, `InternalError`; empty when it has none."""
         return str(self.json().get("reason") or "")

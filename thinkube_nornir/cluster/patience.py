@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +13,8 @@ from nornir.core.task import Task
 
 from thinkube_nornir.context import context, note_retry, time_left
 from thinkube_nornir.errors import Cancelled
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,20 @@ class Patience:
     @property
     def left(self) -> float:
         return self.until - time.monotonic()
+
+    def attempts(self, most: int) -> Iterator[int]:
+        """Numbers of attempts, with pauses between them that double and differ by chance; it ends with the patience.
+
+        For what several do at the same moment: those who met once would meet again after the same pause.
+        """
+        pause = _FIRST_PAUSE
+        for number in range(1, most + 1):
+            yield number
+            wait = pause * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+            if number == most or wait >= self.left:
+                return
+            self.pause(wait)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def pause(self, seconds: float) -> None:
         """Between two attempts; ends early with the deadline or a cancelled run.

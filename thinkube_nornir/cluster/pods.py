@@ -1,7 +1,7 @@
 """Probe pods: the one thing that a verify chain may create in a cluster, because only a pod sees what pods see.
 
-A probe pod carries our label, ends by itself (activeDeadlineSeconds) when the controller is killed, is deleted whatever
-happens, and what a killed run left behind is removed by the next probe.
+It carries our labels, ends by itself (activeDeadlineSeconds) when the controller is killed, and is deleted whatever
+happens. What a killed run left behind is removed by the next one: leftovers.py.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from thinkube_nornir.cluster.diagnosis import pod_troubles
 from thinkube_nornir.cluster.handle import Cluster
+from thinkube_nornir.cluster.leftovers import labels, sweep
 from thinkube_nornir.cluster.messages import Call, Object, refusal
-from thinkube_nornir.cluster.ownership import MANAGER, OURS
+from thinkube_nornir.cluster.ownership import OURS
 from thinkube_nornir.cluster.patience import patience, patience_for_cleanup
 from thinkube_nornir.cluster.waits import seen, wait
 from thinkube_nornir.context import context
@@ -25,10 +25,7 @@ from thinkube_nornir.secret import redact
 
 log = logging.getLogger(__name__)
 
-LABELS = {"app.kubernetes.io/managed-by": MANAGER, "app.kubernetes.io/component": "probe"}
-_SELECTOR = ",".join(f"{name}={value}" for name, value in LABELS.items())
 _CLEANUP = 15.0  # seconds for deleting a pod when the step itself has no time left
-_SPARE = 60.0  # seconds after its end in which a pod's own controller may still read its log
 _LOG = 1_000_000  # bytes of a pod's log that are read
 _HOPELESS = ("InvalidImageName", "ErrImageNeverPull")  # others may pass: a pull is tried again
 
@@ -72,16 +69,16 @@ def run_pod(kube: Cluster, manifest: Object, *, timeout: float = 180.0) -> PodRu
         raise NotRehearsed("a dry run starts no probe pod", fix="run verify to make this check")
     pod = _created(kube, _limited(manifest, timeout))
     try:
-        _sweep(kube, pod)
+        sweep(kube, pod, remove)
         return _ended(kube, pod, timeout)
     finally:
-        _remove(kube, pod)
+        remove(kube, pod)
 
 
 def _limited(manifest: Object, timeout: float) -> Object:
     metadata = dict(manifest["metadata"])
     name = metadata.pop("name", "probe")
-    metadata |= {"labels": (metadata.get("labels") or {}) | LABELS}
+    metadata |= {"labels": (metadata.get("labels") or {}) | labels()}
     metadata = {"generateName": f"{name}-", "namespace": "default"} | metadata
     ends = {"restartPolicy": "Never", "activeDeadlineSeconds": math.ceil(timeout), "terminationGracePeriodSeconds": 0}
     return manifest | {"metadata": metadata, "spec": manifest["spec"] | ends}
@@ -155,26 +152,19 @@ def pod_log(kube: Cluster, pod: Object) -> str:
     return redact(answer.body.decode(errors="backslashreplace"))
 
 
-def _sweep(kube: Cluster, newest: Object) -> None:
-    """Remove probe pods that outlived their deadline. The server's clock decides: it stamped them all."""
-    now = _stamp(newest)
-    for pod in kube.list("v1", "Pod", label_selector=_SELECTOR):
-        deadline = timedelta(seconds=pod["spec"].get("activeDeadlineSeconds", 0) + _SPARE)
-        if _stamp(pod) + deadline < now:
-            _remove(kube, pod)
+def remove(kube: Cluster, probe: Object) -> None:
+    """Delete a probe pod, or a Job with all that belongs to it; also when the step is cancelled or out of time.
 
-
-def _stamp(pod: Object) -> datetime:
-    return datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
-
-
-def _remove(kube: Cluster, pod: Object) -> None:
-    """Also when the step is cancelled or out of time; a failure is told and must not hide the step's own."""
-    options = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
-    call = Call("DELETE", _path(kube, pod), body=options, doing="deleting a probe pod")
+    A failure is told, and must not hide the step's own.
+    """
+    at, kind = probe["metadata"], (probe["apiVersion"], probe["kind"])
+    options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": at["uid"]}}
+    options |= {"gracePeriodSeconds": 0} if probe["kind"] == "Pod" else {"propagationPolicy": "Background"}
+    path = kube.must_serve(*kind).path(at["namespace"], at["name"])
+    call = Call("DELETE", path, body=options, doing=f"deleting a probe's {probe['kind']}")
     try:
         answer = kube.client.request(call, patience_for_cleanup(_CLEANUP))
-        if not answer.good and answer.status != 404:
+        if not answer.good and answer.status not in (404, 409):  # gone, or another one of that name
             raise refusal(answer, call.doing, kube.host)
     except ThinkubeError as error:
         log.warning("%s; it ends by itself, and the next probe removes it: %s", error.what, error.why)

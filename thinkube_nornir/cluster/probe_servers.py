@@ -2,7 +2,7 @@
 
 Everything belongs to one Job. When the check ends the Job is deleted, and the cluster deletes what belongs to it. When
 the controller is killed the Job ends by its own deadline and is removed by the cluster (ttlSecondsAfterFinished); where
-that is not done, the next probe server does it.
+that is not done, the next run does it (leftovers.py).
 """
 
 from __future__ import annotations
@@ -11,24 +11,21 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 
 from thinkube_nornir.cluster.diagnosis import workload_troubles
 from thinkube_nornir.cluster.handle import Cluster
-from thinkube_nornir.cluster.messages import Call, Object, refusal
+from thinkube_nornir.cluster.leftovers import labels, sweep
+from thinkube_nornir.cluster.messages import Call, Object
 from thinkube_nornir.cluster.ownership import OURS
-from thinkube_nornir.cluster.patience import patience, patience_for_cleanup
-from thinkube_nornir.cluster.pods import LABELS
+from thinkube_nornir.cluster.patience import patience
+from thinkube_nornir.cluster.pods import remove
 from thinkube_nornir.cluster.waits import condition_true, wait_all
 from thinkube_nornir.context import context
-from thinkube_nornir.errors import DeadlinePassed, Refused, ThinkubeError
+from thinkube_nornir.errors import DeadlinePassed, Refused
 
 log = logging.getLogger(__name__)
 
 _JOB = ("batch/v1", "Job")
-_SELECTOR = ",".join(f"{name}={value}" for name, value in LABELS.items())
-_CLEANUP = 15.0  # seconds for deleting it when the step itself has no time left
-_SPARE = 60.0  # seconds after its end in which the cluster may still remove a Job by itself
 
 
 @contextmanager
@@ -59,13 +56,13 @@ def probe_server(
     job = _created(kube, _job(name, namespace, image, command, lifetime))
     unique = job["metadata"]["name"]
     try:
-        _sweep(kube, job)
+        sweep(kube, job, remove)
         for manifest in ways(unique):
             _created(kube, _belonging(manifest, job))
         _ready(kube, unique, namespace, lifetime)
         yield unique
     finally:
-        _remove(kube, job)
+        remove(kube, job)
 
 
 def _job(name: str, namespace: str, image: str, command: Sequence[str], lifetime: float) -> Object:
@@ -79,11 +76,11 @@ def _job(name: str, namespace: str, image: str, command: Sequence[str], lifetime
         "terminationGracePeriodSeconds": 0,
         "activeDeadlineSeconds": ends,
     }
-    template = {"metadata": {"labels": dict(LABELS)}, "spec": spec}
+    template = {"metadata": {"labels": labels()}, "spec": spec}
     return {
         "apiVersion": _JOB[0],
         "kind": _JOB[1],
-        "metadata": {"generateName": f"{name}-", "namespace": namespace, "labels": dict(LABELS)},
+        "metadata": {"generateName": f"{name}-", "namespace": namespace, "labels": labels()},
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": ends,
@@ -96,7 +93,7 @@ def _job(name: str, namespace: str, image: str, command: Sequence[str], lifetime
 def _belonging(manifest: Object, job: Object) -> Object:
     owner = {"apiVersion": _JOB[0], "kind": _JOB[1], "name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
     metadata = manifest["metadata"] | {"namespace": job["metadata"]["namespace"], "ownerReferences": [owner]}
-    return manifest | {"metadata": metadata | {"labels": dict(LABELS)}}
+    return manifest | {"metadata": metadata | {"labels": labels()}}
 
 
 def _created(kube: Cluster, manifest: Object) -> Object:
@@ -120,29 +117,3 @@ def _ready(kube: Cluster, unique: str, namespace: str, lifetime: float) -> None:
     except DeadlinePassed as error:
         error.why = f"{error.why}\n{workload_troubles(kube, *_JOB, unique, namespace)}".rstrip()
         raise
-
-
-def _sweep(kube: Cluster, newest: Object) -> None:
-    """Remove Jobs that outlived their deadline. The server's clock decides: it stamped them all."""
-    now = _stamp(newest)
-    for job in kube.list(*_JOB, label_selector=_SELECTOR):
-        if _stamp(job) + timedelta(seconds=job["spec"].get("activeDeadlineSeconds", 0) + _SPARE) < now:
-            _remove(kube, job)
-
-
-def _stamp(obj: Object) -> datetime:
-    return datetime.fromisoformat(obj["metadata"]["creationTimestamp"])
-
-
-def _remove(kube: Cluster, job: Object) -> None:
-    """Also when the step is cancelled or out of time; a failure is told and must not hide the step's own."""
-    metadata = job["metadata"]
-    path = kube.must_serve(*_JOB).path(metadata["namespace"], metadata["name"])
-    options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
-    call = Call("DELETE", path, body=options, doing="deleting a probe server")
-    try:
-        answer = kube.client.request(call, patience_for_cleanup(_CLEANUP))
-        if not answer.good and answer.status != 404:
-            raise refusal(answer, call.doing, kube.host)
-    except ThinkubeError as error:
-        log.warning("%s; it ends by itself, and the next probe server removes it: %s", error.what, error.why)

@@ -15,7 +15,7 @@ from thinkube_nornir.context import context, note_retry
 from thinkube_nornir.outcome import changed, unchanged
 from thinkube_nornir.remote.exchange import must_not_be_read_only
 
-_ATTEMPTS = 5  # replacing an object that someone else writes at the same moment
+_ATTEMPTS = 10  # replacing an object that someone else writes at the same moment
 
 
 def restore(
@@ -59,11 +59,12 @@ def _replaced(kube: Cluster, ref: Reference, before: Object) -> None:
     """Put our fields of the live object back, then give their former owners back what they owned."""
     path = kube.must_serve(ref.api_version, ref.kind).path(ref.namespace, ref.name)
     query, doing = {"fieldManager": MANAGER}, f"putting back {ref}"
-    for _ in range(_ATTEMPTS):
+    within = patience(kube.task)
+    for _ in within.attempts(_ATTEMPTS):
         live = kube.get(ref.api_version, ref.kind, ref.name, ref.namespace)
         if live is None:
             return _created(kube, ref, before)
-        answer = kube.client.request(Call("PUT", path, query, put_back(live, before), doing=doing), patience(kube.task))
+        answer = kube.client.request(Call("PUT", path, query, put_back(live, before), doing=doing), within)
         if answer.status != 409:
             break
         note_retry(kube.task, f"{doing}: it changed meanwhile")

@@ -101,9 +101,13 @@ def _states(
             else:
                 yield from _followed(kube, served, namespace, query, limit)
         except ClusterError as error:
-            if not _may_pass(error):
+            if error.status == 404:  # its CRD was removed since it was looked up, and may come back
+                kube.forget(api_version, kind)
+                yield []
+            elif _may_pass(error):
+                yield error
+            else:
                 raise
-            yield error
         limit.pause(_PAUSE)
 
 
