@@ -23,7 +23,7 @@ from thinkube_nornir.reporting.html_steps import (
 from thinkube_nornir.reporting.html_timeline import timeline
 from thinkube_nornir.reporting.html_topology import drawing
 from thinkube_nornir.reporting.matrix import COUNTED
-from thinkube_nornir.reporting.planned import PlannedChange, made, planned
+from thinkube_nornir.reporting.planned import PlannedChange, made, planned, unknown
 from thinkube_nornir.reporting.record import Record
 from thinkube_nornir.reporting.rendering import iso_time, render
 from thinkube_nornir.reporting.terminal import clean
@@ -51,6 +51,7 @@ def as_html(record: Record) -> str:
     hosts = tuple(dict.fromkeys([*record.hosts, *(row.host for row in record.rows)]))
     steps = components(rows, hosts)
     path = critical_path(record.rows)
+    drawn = timeline(rows, [row.id for row in path], record.duration, hosts)
     places = drawing(record.topology) if record.topology else None
     style, script = render("report.css.j2", lines=len(places.lines) if places else 0), render("report.js.j2")
     return render(
@@ -71,11 +72,12 @@ def as_html(record: Record) -> str:
         open_causes=OPEN_CAUSES,
         unfold=sum(row.word in PROBLEMS for row in record.rows) <= OPEN_PROBLEMS,
         changes=_in_order(planned(record) if record.dry_run else made(record), steps),
+        unknown=unknown(record) if record.dry_run else (),
         changing=record.counts["planned" if record.dry_run else "changed"],
         number={shown.row.id: shown.number for shown in rows},
         components=steps,
         matrix=matrix(steps, hosts) if not record.dry_run else Matrix((), {}),
-        timeline=timeline(rows, [row.id for row in path], record.duration, hosts),
+        timeline=drawn,
         path=path,
         longest=_longest(rows, {row.id for row in path}, _LEAST * record.duration),
         topology=places,
@@ -83,7 +85,7 @@ def as_html(record: Record) -> str:
         shares=_shares(record),
         checks=sum(row.is_check for row in record.rows),
         not_held=sum(row.is_check and not row.good for row in record.rows),
-        chains=list(dict.fromkeys(row.chain for row in record.rows)),
+        chains=list(dict.fromkeys(bar.shown.row.chain for line in drawn.lines for bar in line.bars)),
     )
 
 

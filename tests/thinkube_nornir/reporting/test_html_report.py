@@ -283,3 +283,16 @@ def test_a_limited_run_says_what_it_leaves_out() -> None:
 
     assert "the limit leaves out phase5.coredns on tkw1, tkw2." in text_of(made)
     assert "leaves out" not in text_of(record(row()))
+
+
+def test_a_plan_says_what_it_does_not_know() -> None:
+    """What cannot be foreseen is no promise that nothing changes."""
+    unforeseen = row("join", chain="setup", outcome=Outcome.SKIPPED, message="cannot be foreseen: there is no cluster")
+    install = row("install", chain="setup", outcome=Outcome.PLANNED, message="install microk8s")
+
+    told = text_of(record(install, unforeseen, dry_run=True))
+    assert "Not known yet, and so not in this list" in told
+    assert "phase5.coredns: join tkc there is no cluster" in told
+    told = text_of(record(unforeseen, dry_run=True))
+    assert "What would change is not known" in told
+    assert "Nothing to change" not in told
