@@ -31,7 +31,7 @@ from thinkube_nornir.errors import Cancelled, DeadlinePassed, Unreachable
 from thinkube_nornir.remote.ending import end_processes
 from thinkube_nornir.remote.exchange import CONNECTION
 from thinkube_nornir.remote.host_lock import HostLock
-from thinkube_nornir.remote.shell import Lost, Shell, TimedOut
+from thinkube_nornir.remote.shell import Lost, NotStarted, Shell, TimedOut
 from thinkube_nornir.remote.shell_pool import ShellPool
 from thinkube_nornir.remote.ssh_route import Login, route_to
 from thinkube_nornir.remote.ssh_stream import tcp_to
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from thinkube_nornir.remote.ssh_transport import Link
 
 _END_TIMEOUT = 5.0  # seconds that ending a timed-out command's processes may take
-_RECONNECTS = 3
 _PAUSE = 0.5  # seconds between two tries
 
 _log = logging.getLogger(__name__)
@@ -116,19 +115,19 @@ class SSHHost:
     def execute(
         self, commands: Sequence[Command], *, timeout: float, cancelled: Callable[[], bool] = lambda: False
     ) -> list[Completed]:
-        """What alters is never sent twice; reads are, once, after a lost link."""
+        """What alters is never sent again once it may have started; reads are, once, after a lost link."""
         deadline = time.monotonic() + timeout
         alters = any(command.alters for command in commands)
         attempt = self._one_by_one if alters else self._together
         try:
             return self._attempt(attempt, commands, deadline, cancelled, timeout)
         except Lost as lost:
-            if alters:
-                raise _lost(commands, "it may or may not be done: run again, the facts will tell") from lost
+            if alters and not isinstance(lost, NotStarted):
+                raise self._lost(commands, "it may or may not be done: run again, the facts will tell") from lost
         try:
             return self._attempt(attempt, commands, deadline, cancelled, timeout)
         except Lost as lost:
-            raise _lost(commands, "see that the host is up, and run again") from lost
+            raise self._lost(commands, "see that the host is up, and run again") from lost
 
     def forward(self, address: str, port: int) -> socket.socket:
         """See HostConnection."""
@@ -138,7 +137,7 @@ class SSHHost:
         self._connected(time.monotonic() + timeout)
         link = self._link
         if link is None:
-            raise _lost([Command(("forward", f"{address}:{port}"))], "run again")
+            raise self._lost([Command(("forward", f"{address}:{port}"))], "run again")
         return forward(link.transport, self._login, address, port)
 
     def close(self) -> None:
@@ -160,10 +159,11 @@ class SSHHost:
         try:
             return attempt(self._connected(deadline), commands, deadline, cancelled)
         except TimedOut as late:
+            ended = "its processes on the host were ended" if late.ended else "its processes may still run on the host"
             raise DeadlinePassed(
                 redact(f"not done within {timeout:g} s: {late.command}"),
                 why=redact(f"last output: {late.seen.decode(errors='backslashreplace').strip() or 'none'}"),
-                fix="its processes on the host were ended; raise timeouts.command in config.yaml if it is only slow",
+                fix=f"{ended}; raise timeouts.command in config.yaml if it is only slow",
             ) from late
 
     def _together(
@@ -185,11 +185,16 @@ class SSHHost:
     ) -> list[Completed]:
         """Changes: in their order; a round trip for each run of equal privilege."""
         answers: list[Completed] = []
-        for root, group in groupby(commands, key=lambda command: command.root):
-            with self._shell(pool, root, deadline) as shell:
-                if root:
-                    self._host_lock.take(shell, deadline, cancelled)
-                answers += shell.execute(list(group), deadline, cancelled)
+        try:
+            for root, group in groupby(commands, key=lambda command: command.root):
+                with self._shell(pool, root, deadline) as shell:
+                    if root:
+                        self._host_lock.take(shell, deadline, cancelled)
+                    answers += shell.execute(list(group), deadline, cancelled)
+        except NotStarted as lost:
+            if answers:
+                raise Lost from lost
+            raise
         return answers
 
     @contextmanager
@@ -198,17 +203,24 @@ class SSHHost:
         with pool.lent(root=root, deadline=deadline) as shell:
             try:
                 yield shell
-            except (TimedOut, Cancelled):
+            except TimedOut as late:
+                late.ended = self._end(pool, shell, root)
+                raise
+            except Cancelled:
                 self._end(pool, shell, root)
                 raise
 
-    def _end(self, pool: ShellPool, shell: Shell, root: bool) -> None:
+    def _end(self, pool: ShellPool, shell: Shell, root: bool) -> bool:
+        """Whether the processes of the shell are known to be gone."""
+        deadline = time.monotonic() + _END_TIMEOUT
         try:
-            with pool.lent(root=root, deadline=time.monotonic() + _END_TIMEOUT) as helper:
-                end_processes(helper, shell=shell, root=root, timeout=_END_TIMEOUT)
+            with pool.lent(root=root, deadline=deadline) as helper:
+                end_processes(helper, shell=shell, root=root, deadline=deadline)
         except (Lost, TimedOut, Unreachable) as error:
             _log.warning("%s: processes may still run there: %s", self._login.route.name, error or type(error).__name__)
             self.close()
+            return False
+        return True
 
     def _connected(self, deadline: float) -> ShellPool:
         with self._lock:
@@ -216,21 +228,28 @@ class SSHHost:
                 former, self._link, self._pool = self._link, None, None
                 if former is not None:
                     former.close()
-                self._link = self._connect(deadline, tries=1 if former is None else _RECONNECTS)
+                self._link = self._connect(deadline, again=former is not None)
                 self._pool = ShellPool(self._link, self._login)
             return self._pool
 
-    def _connect(self, deadline: float, tries: int) -> Link:
+    def _connect(self, deadline: float, *, again: bool) -> Link:
+        """A server that restarts refuses for a moment: after a lost link that is waited for, no longer than for any."""
+        end = min(deadline, time.monotonic() + self._login.connect_timeout)
         while True:
-            tries -= 1
-            left = deadline - time.monotonic()
             try:
-                return _link(replace(self._login, connect_timeout=max(0.1, min(self._login.connect_timeout, left))))
+                return _link(replace(self._login, connect_timeout=max(0.1, end - time.monotonic())))
             except Unreachable as error:
-                worth_another = isinstance(error.__cause__, (OSError, EOFError))
-                if not tries or not worth_another or left < _PAUSE:
+                refused = isinstance(error.__cause__, (OSError, EOFError)) and not isinstance(
+                    error.__cause__, TimeoutError
+                )
+                if not again or not refused or end - time.monotonic() < _PAUSE:
                     raise
             time.sleep(_PAUSE)
+
+    def _lost(self, commands: Sequence[Command], fix: str) -> Unreachable:
+        link, more = self._link, f" and {len(commands) - 1} more" if len(commands) > 1 else ""
+        why = f"nothing came from it for {3 * self._login.ssh.keepalive:g} s" if link and link.silent else ""
+        return Unreachable(redact(f"connection lost while running {commands[0]}{more}"), why=why, fix=fix)
 
 
 def _link(login: Login) -> Link:
@@ -242,8 +261,3 @@ def _link(login: Login) -> Link:
 
 
 _Attempt = Callable[[ShellPool, Sequence[Command], float, Callable[[], bool]], list[Completed]]
-
-
-def _lost(commands: Sequence[Command], fix: str) -> Unreachable:
-    more = f" and {len(commands) - 1} more" if len(commands) > 1 else ""
-    return Unreachable(redact(f"connection lost while running {commands[0]}{more}"), fix=fix)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from thinkube_nornir.command import Command
 from thinkube_nornir.remote.shell import Shell
 
@@ -52,12 +50,11 @@ fi
 """
 
 
-def end_processes(helper: Shell, *, shell: Shell, root: bool, timeout: float) -> None:
+def end_processes(helper: Shell, *, shell: Shell, root: bool, deadline: float) -> None:
     """End what `shell` runs, and the shell itself.
 
     Raises:
         Lost, TimedOut: it could not be done.
     """
-    deadline = time.monotonic() + timeout
     argv = ("sh", "-c", _END, "thinkube:end", *shell.process(deadline), shell.cookie)
     helper.execute([Command(argv, root=root)], deadline, lambda: False)

@@ -55,6 +55,10 @@ class Lost(Exception):
     """The channel ended in the middle of an answer."""
 
 
+class NotStarted(Lost):
+    """The channel ended before a command had come to the host as a whole, so that nothing of it ran."""
+
+
 class TimedOut(Exception):
     """The deadline passed; `command` was running and `seen` is the last of what it wrote."""
 
@@ -62,6 +66,8 @@ class TimedOut(Exception):
         super().__init__(str(command))
         self.command = command
         self.seen = seen
+        self.ended = False
+        """Whether its processes on the host are known to have been ended."""
 
 
 @dataclass
@@ -159,7 +165,7 @@ class Shell:
         except TimeoutError:
             raise TimedOut(command, b"the host does not take the command in") from None
         except OSError as error:
-            raise Lost from error
+            raise NotStarted from error
 
     def answer(self, command: Command, deadline: float, cancelled: Callable[[], bool]) -> Completed:
         """Wait for the next frame."""

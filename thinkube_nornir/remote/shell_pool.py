@@ -27,6 +27,8 @@ _ROOT_SHELL = (
     """ echo {ready}; exec /bin/sh'"""
 )
 
+_AGAIN = 0.1  # seconds after which a session that we closed may be free on the host
+
 
 class ShellPool:
     """Thread-safe."""
@@ -63,6 +65,7 @@ class ShellPool:
                     shells.pop().close()
 
     def _borrow(self, root: bool, deadline: float) -> Shell:
+        freed = False
         while True:
             with self._returned:
                 self._lent += 1
@@ -78,7 +81,7 @@ class ShellPool:
                 raise
             if opened is not None:
                 return opened
-            self._wait_for_one(deadline)
+            freed = self._wait_for_one(root, deadline, freed)
 
     def _give_back(self, shell: Shell, root: bool) -> None:
         with self._returned:
@@ -87,17 +90,32 @@ class ShellPool:
                 self._idle[root].append(shell)
             self._returned.notify()
 
-    def _wait_for_one(self, deadline: float) -> None:
-        """The host opens no further session (sshd's MaxSessions): wait for one of ours."""
+    def _wait_for_one(self, root: bool, deadline: float, freed: bool) -> bool:
+        """The host opens no further session (sshd's MaxSessions): wait for one of ours to be given back.
+
+        One of the other privilege is closed, so that the host opens another in its place, once it has noticed.
+
+        Args:
+            freed: whether that was done already; returned as it is then.
+        """
         with self._returned:
             self._lent -= 1
-            if not self._lent:
+            self._idle = {kind: [shell for shell in shells if shell.usable] for kind, shells in self._idle.items()}
+            idle = any(self._idle.values())
+            if not (self._lent or idle or freed):
                 raise Unreachable(
                     f"{self._login.route.known_name} opens no session",
                     fix="look at MaxSessions in sshd_config and at the host's memory",
                 )
-            if not self._returned.wait_for(lambda: any(self._idle.values()), deadline - time.monotonic()):
+            left = deadline - time.monotonic()
+            if left > 0 and not idle:
+                self._returned.wait(min(left, _AGAIN) if freed else left)
+            if deadline <= time.monotonic():
                 raise TimedOut(Command(("sh",)), b"every session of the connection is busy")
+            if self._idle[not root] and not self._idle[root]:
+                self._idle[not root].pop().close()
+                return True
+            return freed
 
     def _open(self, root: bool, deadline: float) -> Shell | None:
         """A new shell, or None when the host opens no further session."""

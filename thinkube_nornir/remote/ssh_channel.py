@@ -10,7 +10,7 @@ from typing import Any
 import paramiko
 
 from thinkube_nornir.errors import Unreachable
-from thinkube_nornir.remote.shell import Lost
+from thinkube_nornir.remote.shell import NotStarted
 from thinkube_nornir.remote.ssh_route import Login
 
 SHELL = "exec /bin/sh"
@@ -51,7 +51,10 @@ class ShellChannel:
 
     def send(self, data: bytes, timeout: float) -> None:
         self._channel.settimeout(timeout)
-        self._channel.sendall(data)
+        try:
+            self._channel.sendall(data)
+        except EOFError as error:  # paramiko's word for a connection that was closed meanwhile
+            raise ConnectionError("the connection was closed") from error
 
     @property
     def ended(self) -> bool:
@@ -68,7 +71,7 @@ def open_shell(transport: paramiko.Transport, command: str, timeout: float) -> p
     without a limit.
 
     Raises:
-        Lost: the connection is gone.
+        NotStarted: the connection is gone.
     """
     try:
         channel = transport.open_session(window_size=_WINDOW, timeout=timeout)
@@ -76,7 +79,7 @@ def open_shell(transport: paramiko.Transport, command: str, timeout: float) -> p
         # Two that are refused at once share one saved error in paramiko, so the kind of error does not tell.
         if transport.is_active():
             return None
-        raise Lost from error
+        raise NotStarted from error
     message = paramiko.Message()
     message.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
     message.add_int(channel.remote_chanid)

@@ -54,11 +54,15 @@ def _cause(error: Exception, login: Login) -> str:
     if isinstance(error, socket.gaierror):
         return f"the name {login.route.hostname} does not resolve: {error.strerror}"
     if isinstance(error, TimeoutError):
-        return f"no answer within {login.connect_timeout:g} s"
+        return f"no answer within {round(login.connect_timeout, 1):g} s"
     if isinstance(error, paramiko.ChannelException):
         return f"{login.route.via} cannot open a connection there: {error.text}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
+    if str(error).startswith("Error reading SSH protocol banner"):
+        return f"it takes the connection, and no SSH server says anything within {login.connect_timeout:g} s"
+    if isinstance(error, EOFError) or str(error) == "No existing session":
+        return "the connection ended before the login, in the middle of the SSH handshake"
     return str(error) or type(error).__name__
 
 

@@ -21,6 +21,7 @@ from paramiko.pkey import UnknownKeyType
 
 from thinkube_nornir.errors import ThinkubeError, Unreachable
 from thinkube_nornir.remote.host_keys import HostKey, load_known_hosts
+from thinkube_nornir.remote.liveness import unwatch, watch
 from thinkube_nornir.remote.ssh_channel import SHELL, ShellChannel, open_shell
 from thinkube_nornir.remote.ssh_errors import Stranger, unreachable
 from thinkube_nornir.remote.ssh_route import Login, Route
@@ -102,13 +103,19 @@ class Link:
         self._connection = plugin.connection
         self.first_channel = ShellChannel(self._connection.remote_conn)
         self.transport = _transport(self._connection.remote_conn_pre)
-        self.transport.set_keepalive(int(login.ssh.keepalive))
+        self._liveness = watch(self.transport, login.ssh.keepalive)
 
     @property
     def alive(self) -> bool:
         return self.transport.is_active()
 
+    @property
+    def silent(self) -> bool:
+        """It was closed, because nothing came from the host any more."""
+        return self._liveness.silent
+
     def close(self) -> None:
+        unwatch(self._liveness)
         self._connection.disconnect()
         self._release()
 

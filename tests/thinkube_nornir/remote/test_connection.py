@@ -9,8 +9,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,6 +167,80 @@ def test_link_lost_during_a_read_is_read_again(server: Server, host: SSHHost, tm
     threading.Timer(0.3, os.kill, (session, signal.SIGKILL)).start()
 
     assert text(host, f"echo run >>{runs}; [ $(wc -l <{runs}) = 2 ] || sleep 5; cat {runs}") == "run\nrun"
+
+
+@contextmanager
+def stopped(process: int) -> Iterator[None]:
+    """It takes what comes as long as the system has room for it, and answers nothing."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
+
+
+@contextmanager
+def known_host(server: Server, keepalive: float) -> Iterator[SSHHost]:
+    login = server.login()
+    with server.host(replace(login, ssh=replace(login.ssh, keepalive=keepalive))) as host:
+        text(host, "true")
+        yield host
+
+
+def bounded(work: Callable[[], object]) -> None:
+    """Fail, in place of waiting for ever, when it does not end."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result(timeout=60)
+
+
+def test_a_host_that_falls_silent_is_noticed_in_the_middle_of_a_command(server: Server) -> None:
+    """Its kernel takes every byte, so TCP sees nothing wrong; the command's own deadline is far away."""
+    with known_host(server, 0.4) as host:
+        threading.Timer(0.3, os.kill, (_session(server, host), signal.SIGSTOP)).start()
+        with pytest.raises(Unreachable, match="connection lost while running sh -c") as caught:
+            bounded(lambda: host.execute([sh("sleep 600", alters=True)], timeout=300))
+
+    assert caught.value.why == "nothing came from it for 1.2 s"
+
+
+def test_an_idle_connection_to_a_silent_host_is_closed(server: Server) -> None:
+    """Nobody waits for it, and whoever comes next connects anew at once."""
+    with known_host(server, 0.2) as host, stopped(_session(server, host)):
+        link = host._link
+        assert link is not None
+        while link.alive:
+            time.sleep(0.05)
+
+        assert link.silent
+        assert text(host, "echo here") == "here"
+
+
+def test_a_host_that_answers_slowly_is_not_given_up(server: Server) -> None:
+    """A command that says nothing for many keepalives leaves the connection as it is."""
+    with known_host(server, 0.1) as host:
+        session = _session(server, host)
+        assert text(host, "sleep 1.5; echo done") == "done"
+        assert _session(server, host) == session
+
+
+def test_a_deadline_on_a_silent_host_does_not_claim_that_processes_ended(server: Server) -> None:
+    """To end them takes a second session, which a silent host does not open."""
+    with known_host(server, 600) as host, stopped(_session(server, host)), pytest.raises(DeadlinePassed) as caught:
+        bounded(lambda: host.execute([sh("sleep 600")], timeout=0.5))
+
+    assert "its processes may still run on the host" in caught.value.fix
+
+
+def test_a_change_that_did_not_come_whole_is_sent_again(server: Server, tmp_path: Path) -> None:
+    """Nothing of it ran, so it is safe to repeat: what a silent host never took in."""
+    data, file = bytes(range(256)) * 80_000, tmp_path / "file"
+    with known_host(server, 0.4) as host, stopped(_session(server, host)):
+        command = Command(("sh", "-c", f"cat >>{file}"), stdin=data, alters=True)
+
+        assert host.execute([command], timeout=60)[0].status == 0
+
+    assert file.read_bytes() == data
 
 
 def test_unknown_host_key_gets_no_login(server: Server) -> None:
