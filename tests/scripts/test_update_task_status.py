@@ -91,6 +91,18 @@ def test_every_error_ends_with_one(folder: Path, arguments: tuple[str, ...], sai
     assert (folder / "START_HERE.md").read_text() == LIST
 
 
+def test_a_terminal_that_has_ascii_only_is_enough(folder: Path) -> None:
+    """What it cannot show is shown by its number; the file is written as it was."""
+    (folder / "START_HERE.md").write_text("- [ ] Überblick\n", encoding="utf-8")
+    script = [sys.executable, "-S", "-X", "utf8=0", str(ROOT / "scripts" / "update_task_status.py")]
+    ascii_only = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"}
+
+    done = subprocess.run([*script, "1", "complete"], cwd=folder, env=ascii_only, capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("line 1: - [x] \\xdcberblick\n", "")
+    assert (folder / "START_HERE.md").read_text(encoding="utf-8") == "- [x] Überblick\n"
+
+
 def test_without_a_list_it_says_so(tmp_path: Path) -> None:
     """It works in the current folder."""
     done = _run(tmp_path, "4", "complete")
@@ -104,7 +116,7 @@ def test_what_is_proven_needs_the_program(folder: Path) -> None:
     done = _run(folder, "5", "complete")
 
     assert done.returncode == 1
-    assert "error: 5 is for the journal to prove" in done.stderr
+    assert "error: line 5 is for the journal to prove" in done.stderr
     assert "lacks nornir: use python -m thinkube_nornir checklist complete 5" in done.stderr
     assert (folder / "START_HERE.md").read_text() == LIST
 

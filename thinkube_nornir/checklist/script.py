@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from thinkube_nornir.checklist import marking, store
 from thinkube_nornir.checklist.document import Document
@@ -27,14 +28,15 @@ def main(arguments: Sequence[str]) -> int:
         return _fail(f"error: {status!r} is no status: complete or pending", _USAGE)
     try:
         for line in _mark(marking.Selection([name]), status):
-            sys.stdout.write(f"{line}\n")
+            _say(line, sys.stdout)
     except ConfigError as error:
         return _fail(*(f"error: {problem}" for problem in error.problems))
     except ThinkubeError as error:
         return _fail(f"error: {error}")
     except ImportError as error:
         other = _command("checklist", status, name)
-        return _fail(f"error: {name} is for the journal to prove; {sys.executable} lacks {error.name}: use {other}")
+        named = f"line {name}" if name.isdecimal() else name
+        return _fail(f"error: {named} is for the journal to prove; {sys.executable} lacks {error.name}: use {other}")
     return 0
 
 
@@ -69,5 +71,11 @@ def _command(*arguments: str) -> str:
 
 def _fail(*lines: str) -> int:
     for line in lines:
-        sys.stderr.write(f"{line}\n")
+        _say(line, sys.stderr)
     return 1
+
+
+def _say(line: str, stream: TextIO) -> None:
+    """In the stream's encoding, whatever the list is in."""
+    encoding = stream.encoding or "utf-8"
+    stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")

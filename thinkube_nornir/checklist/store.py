@@ -87,7 +87,7 @@ def _parsed(path: Path, content: bytes) -> Document:
 
 def _unusable(path: Path, error: OSError, what: str) -> ConfigError:
     if isinstance(error, FileNotFoundError):
-        return _problem(path, "there is no such file", "START_HERE.md is in the project's folder; --file names another")
+        return _problem(path, "there is no such file", "START_HERE.md is in the project's folder")
     if isinstance(error, BlockingIOError):
         return _problem(path, "another program writes it all the time; nothing was changed", "try again")
     return _problem(path, f"cannot be {what}: {error.strerror or error}")
