@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests import engine
-from tests.thinkube_nornir.checklist.story import CATALOG, GROUPS, MIDNIGHT, Story
+from tests.thinkube_nornir.checklist.story import CATALOG, GROUPS, MIDNIGHT, STEPS, Story
 from thinkube_nornir.checklist.history import History, PastRun, read_history
 from thinkube_nornir.checklist.proof import prove
 from thinkube_nornir.component import chain, step
@@ -369,3 +371,46 @@ def test_reading_makes_no_journal(tmp_path: Path) -> None:
     """Who only asks leaves no folder behind."""
     assert not read_history(engine.config(tmp_path)).runs
     assert not (tmp_path / "state").exists()
+
+
+OUTCOMES = ["unchanged", "passed", "changed", "failed CheckFailed", "failed Refused", "skipped", ""]
+RUNS = st.tuples(
+    st.sampled_from(["run", "verify", "rollback"]),
+    st.sampled_from([("a",), ("b",), ("a", "b")]),
+    st.sampled_from(["done", "failed", None]),
+    st.dictionaries(st.integers(0, 7), st.sampled_from(OUTCOMES), max_size=3),
+)
+
+
+def _verified(story: Story) -> bool:
+    """The rule in its plain form: each check's last answer is good, and nothing was done to the component since."""
+
+    def altered(number: int, node: str, outcome: str | None, kind: str | None, host: str) -> bool:
+        if "/setup/" in node:
+            return outcome in ("changed", "failed", None)
+        return "/rollback/" in node and node.endswith(f"@{host}") and outcome != "skipped" and kind != "Refused"
+
+    for step_name in ("answers", "is_ready"):
+        for host in ("a", "b"):
+            check = f"phase5.dns/verify/{step_name}@{host}"
+            answers = [row for row in story.rows if row[1] == check and story.runs[row[0]].outcome is not None]
+            if not answers or answers[-1][2] not in ("unchanged", "passed", "changed"):
+                return False
+            if any(row[0] > answers[-1][0] and altered(*row, host) for row in story.rows):
+                return False
+    return True
+
+
+@given(st.lists(RUNS, max_size=6))
+def test_verify_is_proven_when_the_plain_rule_says_so(
+    runs: list[tuple[str, tuple[str, ...], str | None, dict[int, str]]],
+) -> None:
+    """For any journal."""
+    story = Story()
+    for verb, hosts, outcome, but in runs:
+        chains = {"run": ("setup", "verify")}.get(verb, (verb,))
+        nodes = [f"phase5.dns/{c}/{name}@{host}" for c in chains for name in STEPS[c] for host in hosts]
+        differing = {nodes[number % len(nodes)]: word for number, word in but.items()}
+        story.run(verb, "phase5.dns", hosts=hosts, outcome=outcome, but=differing, setup="unchanged")
+
+    assert (story.proof("phase5.dns/verify").state == "proven") is _verified(story)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tests.thinkube_nornir.checklist.story import Story
 from thinkube_nornir.checklist.document import parse
 from thinkube_nornir.checklist.sync import Sync, sync
@@ -276,3 +279,44 @@ def test_all_other_text_stays() -> None:
 
     assert done.document.content.count(b"\r\n") == windows.count("\r\n")
     assert len(done.changes) == 3
+
+
+NAMES = ["phase5.dns/red", "phase5.dns/setup", "phase5.dns/verify", "phase5/verify", "phase5.api/rollback", "a/b", ""]
+EVIDENCE = ["", " *(by hand, 2026-11-01)*", " *(run 1, 2026-11-27)*", " *(run 1 on the lab, 2026-11-27)*", " *(mine)*"]
+TASKS = st.builds(
+    lambda depth, mark, text, name, evidence: (
+        f"{'  ' * depth}- [{mark}] {text}{name and f' <!-- {name} -->'}{evidence}"
+    ),
+    st.integers(0, 3),
+    st.sampled_from(" xX"),
+    st.sampled_from(["text", "**Heading**"]),
+    st.sampled_from(NAMES),
+    st.sampled_from(EVIDENCE),
+)
+STEPS = st.sampled_from(["run", "verify", "rollback"])
+
+
+@given(
+    st.lists(TASKS, min_size=1, max_size=8), st.lists(STEPS, max_size=4), st.booleans(), st.sampled_from([REAL, LAB])
+)
+def test_one_sync_is_enough(lines: list[str], verbs: list[str], red: bool, scope: str) -> None:
+    """Whatever list and journal are: a second one finds nothing, and no parent was marked above something open."""
+    story = Story(scope)
+    for verb in verbs:
+        story.run(verb, setup="changed")
+    if red:
+        story.run("verify", outcome="failed", but={"phase5.dns/verify/answers@b": "failed CheckFailed"})
+    before = "\n".join(lines)
+
+    done = _sync(before, story, scope)
+
+    after = done.document
+    assert _sync(after.content.decode(), story, scope).changes == ()
+    assert [task.text for task in after.tasks] == [task.text for task in parse(before.encode()).tasks]
+    for change in done.changes:
+        task = after.by_line[change.task.line]
+        assert task.done is change.mark.done
+        assert change.task.done or not task.done or not list(after.open_below(task))
+    for task in after.tasks:
+        if task.line not in {change.task.line for change in done.changes}:
+            assert after.lines[task.line - 1] == parse(before.encode()).lines[task.line - 1]
