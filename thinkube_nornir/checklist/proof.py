@@ -154,7 +154,7 @@ def _sentence(lost: str, run: int, cells: Sequence[Cell], kind: str) -> str:
 
 def _together(phase: PhaseState, kind: str, parts: Sequence[Proof]) -> Proof:
     """A phase's proof: that of all its components that have hosts."""
-    identifier, command = f"{phase.name}/{kind}", (_VERBS[kind], phase.name)
+    identifier, command = f"{phase.name}/{kind}", (_first_verb(kind, parts), phase.name)
     if not parts:
         reason = "no host of the inventory is in a group of its components"
         return Proof(identifier, "unknown", reason=reason, command=("inventory",))
@@ -166,6 +166,12 @@ def _together(phase: PhaseState, kind: str, parts: Sequence[Proof]) -> Proof:
         return Proof(identifier, "unknown", reason=reason, command=command)
     last = max(parts, key=lambda p: p.run or 0)
     return Proof(identifier, "proven", last.run, last.date, command=command)
+
+
+def _first_verb(kind: str, parts: Sequence[Proof]) -> str:
+    """What comes first: what is not set up is not verified, and what is set up is not seen red."""
+    verbs = {part.command[0] for part in parts if part.state != "proven"}
+    return next((verb for verb in ("rollback", "run") if verb in verbs), _VERBS[kind])
 
 
 def _second_run(phase: PhaseState, history: History) -> Proof:

@@ -213,6 +213,18 @@ def test_a_set_up_that_failed_refutes() -> None:
     assert story.proof("phase5.dns/verify").reason == f"run {red} failed to set it up on b"
 
 
+def test_the_command_for_a_phase_is_what_comes_first() -> None:
+    """What is not set up is set up first; what is set up is rolled back before it can be seen red."""
+    story = Story()
+    assert story.proof("phase5/verify").command == ("run", "phase5")
+    assert story.proof("phase5/red").command == ("verify", "phase5")
+    story.run("run", setup="changed")
+    story.run("verify", outcome="failed", but={"phase5.dns/verify/answers@b": "failed CheckFailed"})
+
+    assert story.proof("phase5/verify").command == ("verify", "phase5")
+    assert story.proof("phase5/red").command == ("rollback", "phase5")
+
+
 def test_a_killed_run_proves_nothing() -> None:
     """Not even what it had checked; and what it changed was not verified."""
     story = Story()
