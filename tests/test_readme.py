@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.git_places import forget_the_user, make_place, needs_git
 from tests.project_copy import copied_project
 from thinkube_nornir import catalog
 from thinkube_nornir.cli import run_command_line
@@ -29,7 +30,11 @@ EXAMPLES = [
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with copied_project(tmp_path_factory.mktemp("readme")) as folder:
+    """In a repository of its own, as a clone is."""
+    beside = tmp_path_factory.mktemp("beside")
+    with copied_project(tmp_path_factory.mktemp("readme")) as folder, pytest.MonkeyPatch.context() as patched:
+        forget_the_user(beside / "home", patched)
+        make_place(folder, beside / "remote.git")
         yield folder
 
 
@@ -64,6 +69,7 @@ def test_every_link_leads_somewhere() -> None:
             assert (document.parent / link).exists(), f"{document.name}: {link}"
 
 
+@needs_git
 @pytest.mark.lab
 def test_every_example_runs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In README's order, on a lab of their own; each ends with the exit code that README gives it."""
@@ -74,6 +80,7 @@ def test_every_example_runs(project: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert codes == {
         **dict.fromkeys(EXAMPLES, 0),
         "python -m thinkube_nornir plan phase5": 3,  # changes are pending
+        "python -m thinkube_nornir phase finish phase5": 1,  # the list's other tasks are a person's
         "python -m thinkube_nornir resume": 2,  # nothing was left unfinished
     }
     assert (project / "verify.xml").exists()

@@ -49,17 +49,25 @@ def git(folder: Path, *arguments: str, timeout: float = _DEADLINE) -> Answer:
         GitMissing: there is no such program.
         GitTooSlow: it was ended after `timeout` seconds.
     """
-    command = ["git", *arguments]
-    process = _started(command, folder)
+    process = _started(["git", *arguments], folder)
     try:
         out, err = process.communicate(timeout=timeout)
-    except BaseException as error:
-        process.kill()
-        process.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise GitTooSlow(f"git {arguments[0]} did not end within {timeout:g} s") from None
+    except subprocess.TimeoutExpired:
+        _end(process)
+        raise GitTooSlow(f"git {arguments[0]} did not end within {timeout:g} s") from None
+    except BaseException:
+        _end(process)
         raise
     return Answer(process.returncode, _text(out), _text(err))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Its output is not waited for: what git started, a hook, may hold that open for as long as it likes."""
+    process.kill()
+    process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream:
+            stream.close()
 
 
 def _started(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:

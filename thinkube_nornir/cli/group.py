@@ -23,6 +23,7 @@ VERBS = {
     "show": "past",
     "diff": "difference",
     "lessons": "lessons",
+    "phase": "phase",
     "lab": "lab",
 }
 """Verb to the module of this package that has it, in the order of --help."""

@@ -30,7 +30,7 @@ def new(phase: str, config: Path, verbose: int, no_color: bool) -> int:
     from thinkube_nornir import catalog
     from thinkube_nornir.history.reading import past_journal
     from thinkube_nornir.lessons.writing import write_lessons
-    from thinkube_nornir.phases import find_phase
+    from thinkube_nornir.phase.naming import find_phase
     from thinkube_nornir.project import load_hosts
 
     terminal = Terminal(verbose, False if no_color else None)

@@ -11,13 +11,15 @@ where the marks are gone, nothing is written. What is outside of parts is never 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
 _BEGIN = re.compile(rb"<!-- lessons: ([a-z-]+) ([0-9a-f]{16}) -->\s*")
 _BEGIN_OF_ANY = re.compile(rb"\s*<!-- lessons: ([a-z-]+)\b.*")
+_HEADING = re.compile(r" {0,3}#{2,6} +(.*?)[ #]*")
+_BULLET = re.compile(r"[ \t]*[-*+][ \t]+\S.*")
 _END = re.compile(rb"\s*<!-- lessons: end -->\s*")
 
 State = Literal["renewed", "same", "edited", "gone", "broken"]
@@ -50,20 +52,47 @@ def renewed(content: bytes, texts: Mapping[str, str]) -> tuple[bytes, Mapping[st
     return b"\n".join(lines), {name: states[name] for name in texts}
 
 
+def written_bullets(content: bytes, names: Iterable[str]) -> Mapping[str, list[str]]:
+    """Heading to the bullets below it that a person wrote: outside of parts, or in a part that was edited."""
+    lines = content.split(b"\n")
+    ours: set[int] = set()
+    for name in names:
+        place = _found(lines, name)
+        if isinstance(place, _Part) and _is_ours(lines, place):
+            ours |= {*range(place.begin, place.end + 1)}
+    found: dict[str, list[str]] = {}
+    heading = ""
+    for number, line in enumerate(lines):
+        text = line.decode(errors="backslashreplace").rstrip()
+        if match := _HEADING.fullmatch(text):
+            heading = match[1]
+        elif number not in ours and _BULLET.fullmatch(text):
+            found.setdefault(heading, []).append(text)
+    return found
+
+
 def _begin(place: _Part | State) -> int:
     return place.begin if isinstance(place, _Part) else -1
 
 
 def _renew(lines: list[bytes], place: _Part, name: str, text: str) -> State:
-    written = [line.removesuffix(b"\r") for line in lines[place.begin + 1 : place.end]]
-    if _digest(written) != place.digest:
+    if not _is_ours(lines, place):
         return "edited"
     wanted = text.encode().split(b"\n")[:-1]
-    if written == wanted:
+    if _written(lines, place) == wanted:
         return "same"
     ending = b"\r" if lines[place.begin].endswith(b"\r") else b""
     lines[place.begin : place.end] = [line + ending for line in (_mark(name, wanted).encode(), *wanted)]
     return "renewed"
+
+
+def _is_ours(lines: Sequence[bytes], place: _Part) -> bool:
+    """Whether it stands as it was filled in."""
+    return _digest(_written(lines, place)) == place.digest
+
+
+def _written(lines: Sequence[bytes], place: _Part) -> list[bytes]:
+    return [line.removesuffix(b"\r") for line in lines[place.begin + 1 : place.end]]
 
 
 def _found(lines: Sequence[bytes], name: str) -> _Part | State:

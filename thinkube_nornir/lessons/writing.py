@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from thinkube_nornir.catalog import Catalog
     from thinkube_nornir.journal import Journal
-    from thinkube_nornir.phases import Phase
+    from thinkube_nornir.phase.naming import Phase
 
 PARTS: Mapping[str, str] = {
     "challenges": "Challenges",

@@ -1,0 +1,184 @@
+"""What must hold before a phase is finished: all that fails is told at once, each with the command that repairs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thinkube_nornir import text_file
+from thinkube_nornir.checklist import store
+from thinkube_nornir.checklist.sync import sync
+from thinkube_nornir.errors import ConfigError
+from thinkube_nornir.lessons.parts import written_bullets
+from thinkube_nornir.lessons.writing import PARTS
+from thinkube_nornir.phase.start import branch_of
+
+if TYPE_CHECKING:
+    from thinkube_nornir.checklist.document import Task
+    from thinkube_nornir.checklist.proof import Proofs
+    from thinkube_nornir.phase.naming import Phase
+    from thinkube_nornir.phase.repository import Repository
+
+LAST = ("finish", "pull-request")
+"""Tasks that come after this: `phase5/finish`."""
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A condition that does not hold."""
+
+    subject: str
+    """`verify`, `lessons`, `list`, `git`."""
+    what: str
+    command: tuple[str, ...] = ()
+    """Of this program, without its name."""
+    fix: str = ""
+    """Where it is no command of this program."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is looked at."""
+
+    phase: Phase
+    root: Path
+    repository: Repository
+    proofs: Proofs
+    remote: str
+
+    @property
+    def list(self) -> Path:
+        return self.root / "START_HERE.md"
+
+    @property
+    def lessons(self) -> Path:
+        return self.root / self.phase.lessons
+
+    @property
+    def branch(self) -> str:
+        return branch_of(self.phase.name)
+
+
+def failed_conditions(work: Work) -> list[Failed]:
+    parts = (_list, _verified, _lessons, _committed, _pushed)
+    return [failed for part in parts for failed in part(work)]
+
+
+def _verified(work: Work) -> Iterator[Failed]:
+    proof = work.proofs.by_identifier[f"{work.phase.name}/verify"]
+    if proof.state != "proven":
+        what = f"{work.phase.name} is not verified green on all of its hosts: {proof.reason}"
+        yield Failed("verify", what, _proving(work, "verify"))
+
+
+_FIRST = {"verify": "run", "red": "rollback"}
+"""Kind of a proof to the verb that has to come first where a component says so: what is not set up is no more verified
+than what is set up is seen red."""
+
+
+def _proving(work: Work, kind: str) -> tuple[str, ...]:
+    """The command for the phase as a whole."""
+    name, proofs = work.phase.name, work.proofs.by_identifier
+    parts = [proof for key, proof in proofs.items() if key.startswith(f"{name}.") and key.endswith(f"/{kind}")]
+    verbs = {part.command[0] for part in parts if part.state != "proven" and part.command}
+    return (_FIRST[kind], name) if _FIRST.get(kind) in verbs else proofs[f"{name}/{kind}"].command
+
+
+def _lessons(work: Work) -> Iterator[Failed]:
+    content = text_file.content_of(work.lessons) if not work.lessons.is_dir() else None
+    if content is None:
+        yield Failed("lessons", f"{work.phase.lessons} is missing", ("lessons", "new", work.phase.name))
+    elif not written_bullets(content, PARTS):
+        what = f"{work.phase.lessons} has nothing that a person wrote, only empty bullets and what the journal knows"
+        yield Failed("lessons", what, fix="write what you learned into it")
+
+
+def _list(work: Work) -> Iterator[Failed]:
+    name = work.list.name
+    try:
+        document = store.read(work.list)
+    except ConfigError as error:
+        yield Failed("list", f"{name}: {error.problems[0].what}", fix=error.problems[0].fix)
+        return
+    synced = sync(document, work.proofs)
+    if synced.changes:
+        lines = _lines([change.task for change in synced.changes])
+        yield Failed("list", f"{name} is not in step with the journal: {lines}", ("checklist", "sync"))
+    left = [task for task in synced.document.tasks if not task.done and _is_of(task, work.phase.name)]
+    by_hand = [task for task in left if task.identifier not in work.proofs.by_identifier]
+    for command, tasks in _by_command(work, [task for task in left if task not in by_hand]).items():
+        yield Failed("list", f"open in {name}, and not proven: {_lines(tasks)}", command)
+    if by_hand:
+        named = [task.identifier or str(task.line) for task in by_hand]
+        yield Failed("list", f"open in {name}: {_lines(by_hand)}", ("checklist", "complete", *named))
+
+
+def _by_command(work: Work, tasks: Sequence[Task]) -> Mapping[tuple[str, ...], list[Task]]:
+    """The commands that prove the phase as a whole, rather than those of its components."""
+    found: dict[tuple[str, ...], list[Task]] = {}
+    for task in tasks:
+        found.setdefault(_proving(work, (task.identifier or "").partition("/")[2]), []).append(task)
+    return found
+
+
+def _is_of(task: Task, phase: str) -> bool:
+    name = task.identifier or ""
+    return name.partition("/")[0].partition(".")[0] == phase and name not in {f"{phase}/{last}" for last in LAST}
+
+
+def _lines(tasks: Sequence[Task]) -> str:
+    return f"line{'s' if tasks[1:] else ''} {_listed([str(task.line) for task in tasks])}"
+
+
+def _committed(work: Work) -> Iterator[Failed]:
+    repository = work.repository
+    if command := repository.in_progress():
+        yield Failed("git", f"a {command} is in progress", fix=f"git {command} --continue")
+    files = repository.changed_files()
+    if work.lessons.exists() and repository.is_untracked(work.lessons):
+        files.append(str(work.phase.lessons))
+    if files:
+        fix = f"git add {' '.join(files[:_SHOWN])} && git commit" if not files[_SHOWN:] else "git add -A && git commit"
+        yield Failed("git", f"not committed: {_listed(files)}", fix=fix)
+
+
+def _pushed(work: Work) -> Iterator[Failed]:
+    repository = work.repository
+    if repository.branch != work.branch:
+        begin = () if repository.has_branch(work.branch) else ("phase", "start", work.phase.name)
+        current = repository.branch or "none: HEAD is detached"
+        fix = "" if begin else f"git switch {work.branch}"
+        yield Failed("git", f"the phase's branch is {work.branch}, and the current one is {current}", begin, fix)
+    if not repository.has_branch(work.branch):
+        return
+    if missing := repository.missing_remote(work.remote):
+        yield Failed("git", missing.what, fix="git remote add NAME URL; --remote names another one")
+        return
+    try:
+        there = repository.on_remote(work.remote, work.branch)
+    except ConfigError as error:
+        yield Failed("git", error.problems[0].what, fix=error.problems[0].fix)
+        return
+    yield from _compared(work, there)
+
+
+def _compared(work: Work, there: str) -> Iterator[Failed]:
+    """The branch here and on the remote."""
+    repository, here = work.repository, work.repository.commit_of(work.branch)
+    if there == here:
+        return
+    if not there:
+        yield Failed("git", f"{work.branch} is not on {work.remote}", fix=f"git push -u {work.remote} {work.branch}")
+    elif not repository.has_ancestor(here, there):
+        what = f"{work.branch} is behind {work.remote}: there are commits that you have not"
+        yield Failed("git", what, fix=f"git pull --rebase {work.remote} {work.branch}")
+    else:
+        yield Failed("git", f"commits of {work.branch} are not pushed", fix=f"git push {work.remote} {work.branch}")
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _SHOWN} more" if words[_SHOWN:] else ""
+    return ", ".join(words[:_SHOWN]) + more
