@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.project_copy import copied_project
 from thinkube_nornir import catalog
 from thinkube_nornir.checklist import tree
 from thinkube_nornir.checklist.document import Document, Task, parse
 from thinkube_nornir.checklist.names import COMPONENT_KINDS, PHASE_KINDS, is_provable, names_in
+from thinkube_nornir.cli import run_command_line
 from thinkube_nornir.cli.group import VERBS
 
 ROOT = Path(__file__).parents[1]
@@ -117,6 +119,28 @@ def test_the_first_task_is_next() -> None:
 
     assert following
     assert following.identifier == "phase1/branch"
+
+
+@pytest.mark.lab
+@pytest.mark.slow
+def test_the_list_follows_what_is_seen_on_the_lab(tmp_path: Path) -> None:
+    """Red, then set up: each task of phase 5 that such runs prove is marked, and no other."""
+    with copied_project(tmp_path) as folder:
+        config = ["-c", str(folder / "config.yaml")]
+        codes = [run_command_line([*words, *config]) for words in (["verify", "phase5"], ["run", "phase5"])]
+        codes.append(run_command_line(["checklist", "sync", *config]))
+        synced = parse((folder / "START_HERE.md").read_bytes())
+
+    assert codes == [1, 0, 0]
+    components = [entry.name for entry in ENTRIES if entry.phase == "phase5"]
+    wanted = {f"{name}/{kind}" for name in components for kind in ("red", "setup", "verify")}
+    assert {task.identifier for task in synced.tasks if task.done} == {
+        *wanted,
+        *components,
+        "phase5/red",
+        "phase5/verify",
+    }
+    assert all(task.evidence.on_lab for task in synced.tasks if task.evidence)
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -33,9 +33,18 @@ def _phases(module: Path) -> tuple[str, ...]:
     """The value of PHASES in a tasks folder's `__init__.py`."""
     try:
         tree = ast.parse(module.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return ()
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign) and any(getattr(t, "id", "") == "PHASES" for t in statement.targets):
-            return tuple(str(phase) for phase in ast.literal_eval(statement.value))
+        for statement in tree.body:
+            if (
+                isinstance(statement, ast.Assign | ast.AnnAssign)
+                and "PHASES" in _assigned(statement)
+                and statement.value
+            ):
+                return tuple(str(phase) for phase in ast.literal_eval(statement.value))
+    except (OSError, SyntaxError, ValueError, TypeError):
+        pass
     return ()
+
+
+def _assigned(statement: ast.Assign | ast.AnnAssign) -> list[str]:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    return [target.id for target in targets if isinstance(target, ast.Name)]

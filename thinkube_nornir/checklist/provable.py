@@ -15,12 +15,19 @@ from thinkube_nornir.checklist.names import is_provable, names_in
 from thinkube_nornir.checklist.task_line import Evidence
 from thinkube_nornir.errors import ConfigError, Problem
 
+_USUAL = Path("config.yaml")
+
 
 def provable(tasks: Sequence[Task], config: Path) -> list[Task]:
-    """Those of the tasks that are proven and not ticked; none where there is no project."""
-    if not any(task.identifier and "/" in task.identifier for task in tasks) or not config.exists():
+    """Those of the tasks that are proven and not ticked; none where there is no project.
+
+    Raises:
+        ConfigError: the configuration that was named is missing, or its tasks folder is wrong.
+    """
+    named = any(task.identifier and "/" in task.identifier for task in tasks)
+    if not named or (config == _USUAL and not config.exists()):
         return []
-    subjects = names_in(_tasks_folder(config))
+    subjects = _subjects(config)
     return [task for task in tasks if is_provable(task.identifier, subjects)]
 
 
@@ -61,9 +68,11 @@ def _proven(tasks: Sequence[Task], config: Path, command: Callable[..., str]) ->
     return found
 
 
-def _tasks_folder(config: Path) -> Path:
+def _subjects(config: Path) -> frozenset[str]:
+    """The names of this project's components and phases."""
     try:
-        from thinkube_nornir.project import tasks_folder
+        from thinkube_nornir.project import load_catalog
     except ImportError:  # a Python without the program's dependencies
-        return config.parent / "tasks"
-    return tasks_folder(config)
+        return names_in(config.parent / "tasks")
+    entries = load_catalog(config).entries
+    return frozenset(name for entry in entries for name in (entry.name, entry.phase))

@@ -19,13 +19,23 @@ def test_names_are_those_of_the_catalog() -> None:
     assert names_in(ROOT / "tasks") == {e.name for e in entries} | {e.phase for e in entries}
 
 
-@pytest.mark.parametrize("content", [None, b"", b"PHASES = (", b"\xff\xfe\x00"])
+@pytest.mark.parametrize("content", [None, b"", b"PHASES = (", b"\xff\xfe\x00", b"PHASES = found()", b"PHASES = 5"])
 def test_a_folder_that_is_none_of_tasks_has_no_names(tmp_path: Path, content: bytes | None) -> None:
     """No folder, no PHASES, or no Python."""
     if content is not None:
         (tmp_path / "__init__.py").write_bytes(content)
 
     assert names_in(tmp_path) == frozenset()
+
+
+def test_phases_may_have_a_type(tmp_path: Path) -> None:
+    """`PHASES: tuple[str, ...] = ...` is an assignment, too."""
+    (tmp_path / "__init__.py").write_text('PHASES: tuple[str, ...] = ("phase1_base",)')
+    (tmp_path / "phase1_base").mkdir()
+    (tmp_path / "phase1_base" / "_helper.py").touch()
+    (tmp_path / "phase1_base" / "base.py").touch()
+
+    assert names_in(tmp_path) == {"phase1", "phase1.base"}
 
 
 @pytest.mark.parametrize(

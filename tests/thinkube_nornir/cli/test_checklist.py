@@ -256,6 +256,22 @@ def test_without_a_project_nothing_can_be_proven(cli: Cli, tasks: Path) -> None:
     assert cli("checklist", "complete", str(SET_UP)).code == 0
 
 
+def test_a_configuration_that_is_named_must_be_there(cli: Cli, tasks: Path) -> None:
+    """A typing error would let anything be ticked."""
+    ended = cli("checklist", "complete", str(SET_UP), "-c", "typo.yaml", "-f", "START_HERE.md")
+
+    assert ended.code == 2
+    assert "typo.yaml" in ended.err
+    assert tasks.read_text() == LIST
+
+
+def test_phases_that_are_computed_are_found(cli: Cli, tasks: Path) -> None:
+    """The project's own Python says which there are."""
+    (tasks.parent / "steps" / "__init__.py").write_text('PHASES = tuple(f"phase{x}" for x in ("1_base", "2_more"))')
+
+    assert cli("checklist", "complete", str(SET_UP)).code == 2
+
+
 def _missing(path: Path) -> None:
     path.unlink()
 
