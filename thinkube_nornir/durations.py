@@ -19,6 +19,8 @@ SAMPLES = 5
 
 _ALTERING = ("setup", "rollback")
 _ALTERED = ("changed", "planned")
+GOOD = (*_ALTERED, "unchanged", "passed")
+"""Outcomes of steps that ended well."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,15 @@ class PastStep:
 
 def is_altering(node: Node) -> bool:
     return node.chain in _ALTERING
+
+
+def half_done(plan: Plan, done: Collection[str]) -> set[tuple[str, str]]:
+    """(host, component) of what a run that did not end well left unfinished.
+
+    Args:
+        done: nodes of that run that ended well.
+    """
+    return {(node.host, node.component) for node in plan.nodes if is_altering(node) and node.id not in done}
 
 
 def expected_seconds(

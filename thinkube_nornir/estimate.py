@@ -17,7 +17,7 @@ from thinkube_nornir.durations import is_altering
 from thinkube_nornir.plan import Node, Plan
 
 KNOWN = 0.75
-"""The share of unfinished steps whose durations must be known, of altering ones and of checks; else nothing is said."""
+"""The share of steps whose durations must be known, of altering ones and of checks; else nothing is said."""
 OVERDUE = 1.5
 """A step that takes this many times as long as expected, and two seconds, takes longer than usual."""
 _GRACE = 2.0
@@ -58,6 +58,8 @@ class Estimate:
         """Altering or not, to known or not, to how many."""
         for node in plan.nodes:
             self._unfinished[is_altering(node)][node.id in self._known] += 1
+        self._known_whole = False
+        self._known_whole = self._is_known()
 
     @property
     def over(self) -> bool:
@@ -91,8 +93,9 @@ class Estimate:
         return Left(max(chain, other), overdue=bool(slowest) and chain >= other and self._is_overdue(slowest, now))
 
     def _is_known(self) -> bool:
+        """Of the plan as a whole, or else of what is left: what was shown once does not vanish."""
         kinds = self._unfinished.values()
-        return bool(self._known) and all(kind[True] >= KNOWN * kind.total() for kind in kinds)
+        return self._known_whole or all(kind[True] >= KNOWN * kind.total() for kind in kinds if kind.total())
 
     def _chain(self, node: str) -> float:
         return self._seconds[node] + self._after[node]
@@ -217,11 +220,11 @@ class Countdown:
 def rounded(seconds: float) -> str:
     """As fine as it can be meant.
 
-    >>> rounded(7.2), rounded(42), rounded(200), rounded(4000)
-    ('8 s', '45 s', '3 min 20 s', '1 h 07 min')
+    >>> rounded(7.2), rounded(41), rounded(200), rounded(4000)
+    ('8 s', '40 s', '3 min 20 s', '1 h 07 min')
     """
     step = 1 if seconds < 20 else 5 if seconds < 60 else 10 if seconds < 600 else 60
-    whole = math.ceil(seconds / step) * step
+    whole = math.ceil(seconds) if step == 1 else round(seconds / step) * step
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     if hours:
         return f"{hours} h {minutes:02d} min"

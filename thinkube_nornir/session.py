@@ -17,7 +17,7 @@ from thinkube_nornir import lock
 from thinkube_nornir.config import Config, load_config
 from thinkube_nornir.context import Context
 from thinkube_nornir.database import Database
-from thinkube_nornir.durations import expected_seconds
+from thinkube_nornir.durations import GOOD, expected_seconds, half_done
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.estimate import Countdown, Estimate
 from thinkube_nornir.evidence.recorder import Recorder
@@ -123,9 +123,10 @@ class Session:
         past = self.journal.past_steps(request.chains, config.target, words, dry_run=request.dry_run)
         if not past:
             return None
-        # What an unfinished run left half done may need all of its time; what it did not is over in a moment.
-        half_done = request.chains == "run" and self.journal.unfinished() is not None
-        ours = () if half_done else {(change.host, change.component) for change in self.context.ledger.changes()}
+        ours = {(change.host, change.component) for change in self.context.ledger.changes()}
+        if request.chains == "run" and (last := self.journal.unfinished()):
+            ended = {node.node for node in self.journal.nodes(last.id) if node.outcome in GOOD}
+            ours -= half_done(self.plan, ended)
         seconds = expected_seconds(self.plan, past, ours)
         return Countdown(Estimate(self.plan, seconds, config.workers, config.tokens))
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fake_run import plan
 from thinkube_nornir.component import ChainName
-from thinkube_nornir.durations import PastStep, expected_seconds
+from thinkube_nornir.durations import PastStep, expected_seconds, half_done
 from thinkube_nornir.plan import Plan
 
 OURS = {("tkc", "phase5.coredns"), ("tkw1", "phase5.coredns")}
@@ -86,3 +86,12 @@ def test_what_is_only_read_is_not_set_up() -> None:
     ]
 
     assert _expected(made, past) == [1.0]
+
+
+def test_what_a_run_left_half_done_is_set_up_again() -> None:
+    """Where one of its altering steps did not end well; checks that failed leave nothing to be done."""
+    made = Plan("run", (*plan("a", "b", hosts=("tkc", "tkw1")).nodes, *plan("look", chain="verify").nodes))
+    done = {node.id for node in made.nodes if "b@tkw1" not in node.id and "look" not in node.id}
+
+    assert half_done(made, done) == {("tkw1", "phase5.coredns")}
+    assert half_done(made, ()) == OURS

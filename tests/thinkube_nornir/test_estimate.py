@@ -106,8 +106,8 @@ def test_what_is_shown_does_not_leap() -> None:
     shown = [countdown.text(5.0 + n / 4) for n in range(161)]
 
     assert shown[0] == "about 3 min 10 s left"
-    assert shown[20] == "about 2 min 40 s left"
-    assert shown[160] == "about 1 min 10 s left"
+    assert shown[20] == "about 2 min 30 s left"
+    assert shown[160] == "about 1 min 00 s left"
 
 
 def _simulated(
@@ -286,6 +286,21 @@ def test_nothing_is_said_when_too_little_is_known(known: int, said: bool) -> Non
         estimate.started(node.id, 0.0)
         estimate.finished(node.id)
     assert estimate.left(1.0) is not None
+
+
+def test_what_is_said_once_does_not_vanish() -> None:
+    """That the last steps are those of which nothing is known is no reason to fall silent."""
+    made = _plan("a", "b", "c", "d")
+    seconds = {node.id: None if node.id.endswith("d@h") else 10.0 for node in made.nodes}
+    estimate = Estimate(made, seconds, 64, {})
+    for node in made.nodes[:3]:
+        estimate.started(node.id, 0.0)
+        estimate.finished(node.id)
+
+    left = estimate.left(1.0)
+
+    assert left is not None
+    assert left.seconds == 10.0
 
 
 @pytest.mark.parametrize(

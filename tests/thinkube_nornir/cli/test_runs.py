@@ -10,9 +10,11 @@ import pytest
 
 from tests.small_project import break_join
 from tests.thinkube_nornir.cli.conftest import Cli
-from thinkube_nornir import lock, runner
+from thinkube_nornir import lock, runner, session
 from thinkube_nornir.estimate import Countdown
 from thinkube_nornir.evidence.archive import read
+from thinkube_nornir.ledger import Change, StoredLedger
+from thinkube_nornir.plan import Plan
 from thinkube_nornir.reporting.terminal import Terminal
 from thinkube_nornir.session import Session
 
@@ -199,6 +201,29 @@ def test_a_run_foresees_what_past_ones_took(cli: Cli, monkeypatch: pytest.Monkey
     assert expected[2].keys() == {f"phase1.base/{s}@{h}" for s in ("setup/install", "verify/it_is_there")
                                   for h in ("tkc", "tkw1", "tkw2")}  # fmt: skip
     assert expected[3] is not None
+
+
+def test_what_a_failed_run_left_is_expected_to_be_set_up(
+    cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is on record as ours, and not done: what that run did finish is expected to find nothing to do."""
+    record = [Change(1, host, "phase2.extra", "k", "", {}, "done") for host in ("tkw1", "tkw2")]
+    monkeypatch.setattr(StoredLedger, "changes", lambda _, **__: record)
+    ours: list[object] = []
+
+    def spy(plan: Plan, past: object, known: object) -> dict[str, float | None]:
+        ours.append(known)
+        return dict.fromkeys(node.id for node in plan.nodes)
+
+    monkeypatch.setattr(session, "expected_seconds", spy)
+    break_join(project, "tkw2")
+
+    cli("run", "all")
+    (project / "hosts" / "tkw2.broken").unlink()
+    cli("run", "all")
+    cli("run", "all")
+
+    assert ours == [{("tkw1", "phase2.extra")}, {("tkw1", "phase2.extra"), ("tkw2", "phase2.extra")}]
 
 
 def test_history_and_show_tell_of_past_runs(cli: Cli, project: Path) -> None:
