@@ -10,6 +10,7 @@ from typing import Protocol
 from nornir.core.task import Result, Task
 
 from tasks import microk8s
+from thinkube_nornir.resources import Resource
 from thinkube_nornir.secret import Secret
 
 
@@ -19,10 +20,11 @@ class Distribution(Protocol):
     HELM: tuple[str, ...]
     """How to call helm on a control plane, as root."""
 
-    def is_installed(self, task: Task) -> bool: ...
+    @property
+    def INSTALLATION(self) -> Resource:  # noqa: N802 - a module's constant
+        """What each node has of it. Its removal leaves its record to the step that clears what it leaves behind."""
 
-    def install(self, task: Task, channel: str) -> Result:
-        """Have it at this channel: installed, or moved there from another one."""
+    def is_installed(self, task: Task) -> bool: ...
 
     def invitation(self, task: Task, address: str) -> Secret:
         """On a control plane: what a new worker needs to join through `address`; good for a second attempt."""
@@ -32,9 +34,6 @@ class Distribution(Protocol):
 
     def leave(self, task: Task) -> Result:
         """Stop being a worker, if we made this host one."""
-
-    def remove(self, task: Task) -> Result:
-        """Uninstall it with all of its data, if we installed it."""
 
     def kubeconfig(self, task: Task) -> str:
         """On a control plane: an administrator's kubeconfig; what is secret in it is known to be."""

@@ -10,15 +10,17 @@ from nornir.core.task import Result, Task
 from tasks.defaults import DEFAULTS
 from tasks.leftover_facts import noted
 from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS, STATUS_TIMEOUT
-from tasks.node_facts import snap, units
-from tasks.snapd import await_idle, order
+from tasks.node_facts import units
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.context import context, ours, setting
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.program import command
 from thinkube_nornir.remote import change, obtain, read, run, undo
+from thinkube_nornir.resources import Snap, from_setting
 from thinkube_nornir.resources.accounts import group
+from thinkube_nornir.resources.snapd import await_idle, order
+from thinkube_nornir.resources.snaps import snap
 from thinkube_nornir.secret import Secret
 
 HELM: tuple[str, ...] = ("/snap/bin/microk8s.helm3",)
@@ -27,9 +29,20 @@ NAME = "microk8s"
 SNAP = snap(NAME)
 GROUP = group("microk8s")
 """Whose members may use it without root. The snap makes it, and leaves it behind."""
-SNAP_KEY = "snap:microk8s"
-CHANNEL_KEY = "snap-channel:microk8s"
-HOLD_KEY = "snap-hold:microk8s"
+INSTALLATION = Snap(
+    NAME,
+    from_setting("microk8s_channel"),
+    classic=True,
+    held=True,
+    note=lambda task: {**noted(task), "group": read(task, GROUP) is not None},
+    keeps_record=True,
+)
+"""snapd is at work on it more often than one sees: `microk8s stop`, `leave` and `enable` order it about, and its kicker
+restarts services when the host's addresses change.
+
+Source: canonical/microk8s@1.35 microk8s-resources/wrappers/apiservice-kicker
+"""
+SNAP_KEY = INSTALLATION.key
 MEMBERSHIP_KEY = "membership:microk8s"
 
 ROOT = "/var/snap/microk8s"
@@ -39,15 +52,12 @@ _EVERYWHERE = ("kubelite", "containerd")
 _CONTROL_PLANE = (*_EVERYWHERE, "k8s-dqlite", "cluster-agent")
 _WORKER = (*_EVERYWHERE, "apiserver-proxy")
 
-_INSTALL = 900.0  # seconds; 200 MB over a slow line
 _READY = 600.0  # Calico's images are pulled before a node is Ready
-_SEEDED = 300.0
 _ADDON = 600.0  # a second one waits for the first; taking dns away takes minutes
 _JOIN = 300.0
 _LEAVE = 900.0  # measured 60 s; it tries ten times to stop and ten times to start all services, with pauses
 _STOP = 300.0
 _RESTART = 400.0  # containerd alone may take 300 to start, and a service that does not stop is killed after 30
-_REMOVE = 900.0  # its hook alone waits 15 s for containerd, and snapd deletes gigabytes of images
 _KEEPS_VOLUMES = "hostpath-storage"
 """Its `disable` asks whether to delete the volumes, and exits with 1 when they are kept.
 
@@ -61,40 +71,6 @@ def units_of(*, worker: bool) -> tuple[str, ...]:
 
 def is_installed(task: Task) -> bool:
     return read(task, SNAP) is not None
-
-
-def install(task: Task, channel: str) -> Result:
-    await_idle(task, NAME)
-    installed = read(task, SNAP)
-    if installed is None:
-        run(task, "snap", "wait", "system", "seed.loaded", root=True, timeout=_SEEDED)
-        return _ordered(
-            task,
-            f"install microk8s {channel}",
-            *("snap", "install", "microk8s", "--classic", f"--channel={channel}"),
-            key=SNAP_KEY,
-            before={**noted(task), "group": read(task, GROUP) is not None},
-            timeout=_INSTALL,
-        )
-    if installed.channel != channel:
-        return _ordered(
-            task,
-            f"move microk8s from {installed.channel} to {channel}",
-            *("snap", "refresh", "microk8s", f"--channel={channel}"),
-            key=None if ours(task, SNAP_KEY) else CHANNEL_KEY,
-            before={"channel": installed.channel},
-            timeout=_INSTALL,
-        )
-    return unchanged(task, f"microk8s {installed.version} follows {channel}")
-
-
-def hold(task: Task) -> Result:
-    """Keep snapd from moving the node to another version by itself, at a time of its own choice."""
-    installed = read(task, SNAP)
-    if installed is not None and "held" in installed.notes:
-        return unchanged(task, "refreshes of microk8s are held")
-    key = None if ours(task, SNAP_KEY) else HOLD_KEY
-    return _ordered(task, "hold refreshes of microk8s", "snap", "refresh", "--hold", "microk8s", key=key)
 
 
 def await_ready(task: Task) -> Result:
@@ -193,31 +169,6 @@ def restart(task: Task, service: str, summary: str, *, key: str | None = None) -
 
 def restart_undone(task: Task, service: str, key: str) -> Result:
     return _undone(task, key, f"restart {service} with its former arguments", *_restart(service), timeout=_RESTART)
-
-
-def remove(task: Task) -> Result:
-    """Without the snapshot that snapd would take of gigabytes of images; the record goes with the leftovers."""
-    await_idle(task, NAME)
-    if not ours(task, SNAP_KEY):
-        return unchanged(task, "microk8s was not installed by us")
-    if read(task, SNAP) is None:
-        return unchanged(task, "microk8s is not installed")
-    return _ordered(task, "remove microk8s", "snap", "remove", "--purge", "microk8s", timeout=_REMOVE)
-
-
-def restore_channel(task: Task) -> Result:
-    """What was installed before us follows its own channel again."""
-    record = context(task).ledger.ours(task.host.name, CHANNEL_KEY)
-    if record is None:
-        return unchanged(task, "microk8s follows the channel it was installed from")
-    channel = record.before["channel"]
-    argv = ("snap", "refresh", "microk8s", f"--channel={channel}")
-    return _undone(task, CHANNEL_KEY, f"move microk8s back to {channel}", *argv, timeout=_INSTALL)
-
-
-def release(task: Task) -> Result:
-    argv = ("snap", "refresh", "--unhold", "microk8s")
-    return _undone(task, HOLD_KEY, "no longer hold refreshes of microk8s", *argv)
 
 
 def kubeconfig(task: Task) -> str:

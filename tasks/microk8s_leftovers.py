@@ -15,11 +15,11 @@ from tasks import packet_filter
 from tasks.leftover_facts import CGROUPS, EMPTY, FAILED, PLACES, PROFILE, SETTINGS, SNAPS, UFW
 from tasks.microk8s import SNAP_KEY
 from tasks.node_facts import LINKS
-from tasks.snapd import order
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import CommandFailed
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read
+from thinkube_nornir.resources.snapd import order
 
 _REMOVE = 300.0  # seconds, for one base snap
 _CGROUP = "/sys/fs/cgroup/"

@@ -14,7 +14,7 @@ from tasks.microk8s_facts import KUBELET_TARGET, ROOT_FOLDER
 from tasks.node_facts import HOSTNAME, MOUNTS
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, ours, setting
-from thinkube_nornir.outcome import all_of, unchanged
+from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import change, read, undo
 from thinkube_nornir.resources import GroupMember, from_setting
 
@@ -23,36 +23,6 @@ USER = from_setting("system_username")
 MEMBER = GroupMember("microk8s", USER)
 """The operator uses it without root."""
 _STAYS = "kernel modules, a loaded AppArmor profile, sets of addresses and raised limits stay until the next boot"
-
-
-def install_snap(task: Task) -> Result:
-    return DISTRIBUTION.install(task, setting(task, "microk8s_channel"))
-
-
-def hold_refreshes(task: Task) -> Result:
-    return microk8s.hold(task)
-
-
-def snap_follows_its_channel(task: Task) -> Result:
-    snap, channel = read(task, SNAP), setting(task, "microk8s_channel")
-    expect(
-        snap is not None and snap.channel == channel and "disabled" not in snap.notes,
-        f"microk8s does not follow {channel}",
-        why="it is not installed" if snap is None else f"it follows {snap.channel}, notes: {', '.join(snap.notes)}",
-        fix="run the set-up again; a disabled snap is enabled with: `snap enable microk8s`",
-    )
-    return unchanged(task, f"microk8s follows {channel}")
-
-
-def refreshes_are_held(task: Task) -> Result:
-    snap = read(task, SNAP)
-    expect(
-        snap is not None and "held" in snap.notes,
-        "refreshes of microk8s are not held",
-        why="it is not installed" if snap is None else f"snap list notes: {', '.join(sorted(snap.notes)) or 'nothing'}",
-        fix="run the set-up again",
-    )
-    return unchanged(task, "refreshes are held")
 
 
 def services_run(task: Task) -> Result:
@@ -94,15 +64,6 @@ def unmount_volumes(task: Task) -> Result:
     return change(task, f"unmount {len(points)} volumes of pods", "umount", *points, root=True)
 
 
-def remove_snap(task: Task) -> Result:
-    return DISTRIBUTION.remove(task)
-
-
-def restore_snap_settings(task: Task) -> Result:
-    """Of a snap that was there before us: its channel and its refreshes."""
-    return all_of(task, microk8s.restore_channel(task), microk8s.release(task))
-
-
 def remove_group(task: Task) -> Result:
     """The one that the snap made; it stays when somebody else has become a member."""
     record, found = context(task).ledger.ours(task.host.name, SNAP_KEY), read(task, GROUP)
@@ -128,8 +89,7 @@ REMOVAL = (
     stop_services,
     unmount_volumes,
     MEMBER,
-    remove_snap,
-    restore_snap_settings,
+    DISTRIBUTION.INSTALLATION,
     *microk8s_leftovers.REMOVAL,
     remove_group,
     clear_leftovers,

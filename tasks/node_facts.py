@@ -10,24 +10,6 @@ from dataclasses import dataclass
 from thinkube_nornir.command import Completed, Fact
 
 
-@dataclass(frozen=True)
-class Snap:
-    version: str
-    channel: str
-    """What it tracks: `1.35/stable`."""
-    notes: frozenset[str] = frozenset()
-    """`classic`, `held`, `disabled`."""
-
-
-def parse_snap(done: Completed) -> Snap | None:
-    """Read `snap list NAME`: name, version, revision, tracking, publisher, notes. None when it is not installed."""
-    lines = done.text.splitlines()
-    if done.status != 0 or len(lines) < 2:
-        return None
-    _, version, _, channel, *_, notes = lines[1].split()
-    return Snap(version, channel, frozenset(notes.split(",")) - {"-"})
-
-
 def parse_addresses(done: Completed) -> Mapping[str, tuple[str, ...]]:
     """Read `ip -json address show`: interface to its addresses, primary ones first."""
     return {
@@ -67,37 +49,6 @@ def parse_links(done: Completed) -> frozenset[str]:
     return frozenset(link["ifname"] for link in json.loads(done.text or "[]") if "ifname" in link)
 
 
-@dataclass(frozen=True)
-class SnapdChange:
-    number: str
-    status: str
-    """`Doing`, `Do`, `Undoing`, `Wait` ...: of those that are not ready."""
-    summary: str
-
-
-_READY = ("Done", "Undone", "Hold", "Error")
-
-
-def parse_changes(done: Completed) -> tuple[SnapdChange, ...]:
-    """What snapd has not finished, from `snap changes`, which also lists what it did since yesterday.
-
-    Number, status, spawn, ready and summary stand in columns that at least two spaces divide.
-
-    Source: canonical/snapd@2.66.1 cmd/snap/cmd_changes.go
-    Source: canonical/snapd@2.66.1 overlord/state/change.go
-    """
-    rows = [re.split(r" {2,}", line.strip(), maxsplit=4) for line in done.text.splitlines()]
-    return tuple(
-        SnapdChange(row[0], row[1], row[4])
-        for row in rows
-        if len(row) == 5 and row[0].isdigit() and row[1] not in _READY
-    )
-
-
-def snap(name: str) -> Fact[Snap | None]:
-    return Fact(f"snap {name}", ("snap", "list", name), parse_snap, accept=None)
-
-
 def units(*names: str) -> Fact[Mapping[str, str]]:
     """Unit to `active`, `inactive`, `failed`, `unknown` ..."""
 
@@ -135,7 +86,6 @@ DEFAULT_ROUTE = Fact("default route", ("ip", "-json", "route", "show", "default"
 LISTENING = Fact("listening ports", ("ss", "-Hltn"), parse_ports)
 MOUNTS = Fact("mounts", ("cat", "/proc/mounts"), parse_mounts)
 LINKS = Fact("network links", ("ip", "-json", "link", "show"), parse_links)
-SNAPD_WORK = Fact("work of snapd", ("snap", "changes"), parse_changes, accept=None)
 RESOLVER_SERVERS = Fact("resolved's servers", ("resolvectl", "dns"), parse_global, accept=None)
 RESOLVER_DOMAINS = Fact("resolved's domains", ("resolvectl", "domain"), parse_global, accept=None)
 CLOCK = Fact("clock", ("date", "+%s"), lambda done: float(done.text))

@@ -1,4 +1,4 @@
-"""snap install, refresh (with --hold and --unhold) and remove.
+"""snap install, refresh (with --hold and --unhold), enable and remove.
 
 Source: canonical/snapd@2.66.1 cmd/snap/cmd_snap_op.go
 Source: canonical/snapd@2.58 cmd/snap/cmd_snap_op.go
@@ -140,6 +140,17 @@ async def _refresh(host: LabHost, snap: Snap) -> None:
     machine(host).snaps[snap.name] = snap
     if snap.name == "microk8s":
         await microk8s.refresh(host, snap.version)
+
+
+async def enable(call: Call, rest: list[str]) -> Reply:
+    given = arguments(rest, flags=("--no-wait",), values=())
+    must_be_root(call)
+    (name,) = names_in(given)
+    snap = _installed(machine(call.host), name)
+    if not snap.disabled:
+        raise failed(f'cannot enable "{name}": snap "{name}" already enabled')
+    snap.disabled = False
+    return Reply(0, f"{name} enabled\n")
 
 
 async def remove(call: Call, rest: list[str]) -> Reply:

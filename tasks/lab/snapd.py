@@ -17,6 +17,7 @@ VERBS: dict[str, Callable[[Call, list[str]], Awaitable[Reply]]] = {
     "install": snap_orders.install,
     "refresh": snap_orders.refresh,
     "remove": snap_orders.remove,
+    "enable": snap_orders.enable,
     "list": snap_reports.list_snaps,
     "info": snap_reports.info,
     "changes": snap_reports.list_changes,

@@ -18,7 +18,7 @@ from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s import MEMBERSHIP_KEY, SNAP
 from tasks.microk8s_facts import STATUS, arguments
 from tasks.node_address import ARGUMENTS, restore_node_address, set_node_address
-from tasks.node_facts import HOSTNAME, SNAPD_WORK
+from tasks.node_facts import HOSTNAME
 from tasks.node_preconditions import PRECONDITIONS
 from tasks.phase5_core_services import _control_checks as checks
 from tasks.phase5_core_services._control_checks import CLUSTER_DNS, addons, workloads
@@ -95,7 +95,7 @@ def restore_addons(task: Task) -> Result:
 
 
 def _setup_facts(_: Task) -> tuple[Fact[Any], ...]:
-    return (SNAP, SNAPD_WORK, STATUS, *map(arguments, ARGUMENTS))
+    return (STATUS, *map(arguments, ARGUMENTS))
 
 
 COMPONENT = Component(
@@ -106,8 +106,7 @@ COMPONENT = Component(
     preconditions=PRECONDITIONS,
     setup=chain(
         LAUNCH,
-        node.install_snap,
-        node.hold_refreshes,
+        DISTRIBUTION.INSTALLATION,
         node.MEMBER,
         microk8s.await_ready,
         await_launch_configuration,
@@ -120,8 +119,6 @@ COMPONENT = Component(
         facts=_setup_facts,
     ),
     verify=chain(
-        node.snap_follows_its_channel,
-        node.refreshes_are_held,
         node.services_run,
         checks.datastore_listens,
         checks.microk8s_runs,

@@ -28,10 +28,9 @@ from tasks.control_plane import (
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s import MEMBERSHIP_KEY, SNAP
 from tasks.microk8s_facts import CLUSTERED, COMMAND, CONTROL_PLANES
-from tasks.node_facts import HOSTNAME, SNAPD_WORK
+from tasks.node_facts import HOSTNAME
 from tasks.node_preconditions import PRECONDITIONS
 from tasks.phase5_core_services import _worker_checks as checks
-from tasks.snapd import await_idle
 from thinkube_nornir.cluster import condition_true, current_pods, node_ready, wait_all
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, step
@@ -39,6 +38,7 @@ from thinkube_nornir.context import context, note_retry, ours, setting
 from thinkube_nornir.errors import ClusterError, CommandFailed, Refused
 from thinkube_nornir.outcome import all_of, changed, skipped, unchanged
 from thinkube_nornir.remote import change, read, undo
+from thinkube_nornir.resources.snapd import await_idle
 from thinkube_nornir.secret import Secret
 
 log = logging.getLogger(__name__)
@@ -216,7 +216,7 @@ def _remove_node(task: Task, registered: Object, *options: str) -> Result:
 
 
 def _setup_facts(_: Task) -> tuple[Fact[Any], ...]:
-    return SNAP, SNAPD_WORK, HOSTNAME, CLUSTERED
+    return HOSTNAME, CLUSTERED
 
 
 COMPONENT = Component(
@@ -228,8 +228,7 @@ COMPONENT = Component(
     preconditions=PRECONDITIONS,
     setup=chain(
         step(LAUNCH, needs=()),
-        step(node.install_snap, needs=()),
-        step(node.hold_refreshes, needs=()),
+        step(DISTRIBUTION.INSTALLATION, needs=()),
         step(node.MEMBER, needs=()),
         step(await_ready, needs=()),
         step(await_launch_configuration, needs=()),
@@ -238,8 +237,6 @@ COMPONENT = Component(
         facts=_setup_facts,
     ),
     verify=chain(
-        node.snap_follows_its_channel,
-        node.refreshes_are_held,
         checks.host_is_marked_as_worker,
         node.services_run,
         node.node_is_ready,

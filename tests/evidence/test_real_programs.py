@@ -24,6 +24,8 @@ from tasks.firewall import UFW
 from thinkube_nornir.command import Completed, Fact
 from thinkube_nornir.remote.file_states import state_at
 from thinkube_nornir.resources import accounts
+from thinkube_nornir.resources.snapd import WORK
+from thinkube_nornir.resources.snaps import snap
 from thinkube_nornir.resources.units import changed_at, unit
 
 _BY_ARGUMENT: list[Fact[Any]] = [
@@ -36,7 +38,8 @@ _BY_ARGUMENT: list[Fact[Any]] = [
     state_at("/etc/no/such-file", "nobody-of-this-name", None),
     changed_at("/etc/passwd", "/etc/no-such-file", "/etc"),
     unit("no-such.service"),
-    node_facts.snap("microk8s"),
+    WORK,
+    snap("microk8s"),
     node_facts.units("snapd.socket", "no-such.service"),
     probes.node_lookup("localhost"),
 ]

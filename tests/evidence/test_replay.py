@@ -73,7 +73,7 @@ def test_a_changed_answer_changes_the_verdict(lab_evidence: LabEvidence, tmp_pat
     changed = replace(archive, commands=tuple(unheld(line) for line in archive.commands))
 
     found = differing(replay(changed, tmp_path))
-    assert {node.partition("@")[0].rpartition("/")[2] for node in found} == {"refreshes_are_held"}
+    assert {node.partition("@")[0].rpartition("/")[2] for node in found} == {"snap_microk8s_is_as_declared"}
 
 
 @pytest.mark.lab

@@ -23,6 +23,7 @@ INGRESS = "192.168.191.200"
 LAUNCH = "/etc/microk8s.yaml"
 MEMBER = "member_system_username_of_microk8s_is_as_declared"
 RESOLVER = "unit_systemd_resolved_service_is_as_declared"
+SNAP = "snap_microk8s_is_as_declared"
 MISSING = "is missing"
 
 
@@ -123,8 +124,8 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
             "tkc",
             "snap refresh --unhold microk8s",
             "snap refresh --hold microk8s",
-            control("refreshes_are_held"),
-            "classic",
+            control(SNAP),
+            "refreshes of microk8s are not held",
         ),
         unit("tkc", "snap.microk8s.daemon-cluster-agent", control("services_run")),
         file(
@@ -192,8 +193,8 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
             "bcn1",
             "snap refresh --unhold microk8s",
             "snap refresh --hold microk8s",
-            worker("bcn1", "refreshes_are_held"),
-            "classic",
+            worker("bcn1", SNAP),
+            "refreshes of microk8s are not held",
         ),
         Breakage(
             "tkw1",
@@ -342,7 +343,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
                 "tkw1",
                 "snap refresh microk8s --channel=1.35/candidate",
                 "snap refresh microk8s --channel=1.35/stable",
-                worker("tkw1", "snap_follows_its_channel"),
+                worker("tkw1", SNAP),
                 "1.35/candidate",
             ),
             file(
@@ -423,9 +424,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
                 ),
                 f"github.com: expected a public address, seen {INGRESS}",
             ),
-            Breakage(
-                "tkc", "lab-api disable microk8s", "lab-api mend", control("snap_follows_its_channel"), "disabled"
-            ),
+            Breakage("tkc", "lab-api disable microk8s", "lab-api mend", control(SNAP), "disabled"),
             Breakage(
                 "tkc",
                 "microk8s.kubectl apply -f -",

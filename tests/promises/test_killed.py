@@ -15,7 +15,7 @@ from tests.promises.lab_project import LabProject, differences, kill
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 MOMENTS = (
-    ("install_snap@tkc", ("run", "phase5")),
+    ("snap_microk8s@tkc", ("run", "phase5")),
     ("enable_addons@tkc", ("run", "phase5")),
     ("join_cluster@tkw1", ("resume",)),
     ("roll_out_corefile@tkc", ("resume",)),

@@ -6,25 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.microk8s_facts import parse_status, values_of, with_values
-from tasks.node_facts import SnapdChange, parse_changes, parse_global, parse_mounts, parse_ports, parse_snap
+from tasks.node_facts import parse_global, parse_mounts, parse_ports
 from tasks.probes import parse_report
 from thinkube_nornir.command import Command, Completed
 
 
 def _said(text: str, status: int = 0) -> Completed:
     return Completed(Command(("x",)), status, text.encode(), b"")
-
-
-def test_snap_list_gives_channel_and_notes() -> None:
-    """Columns are read by place; a snap that is not installed is None."""
-    head = "Name      Version  Rev   Tracking     Publisher   Notes\n"
-    table = head + "microk8s  v1.35.0  8511  1.35/stable  canonical✓  classic,held\n"
-
-    snap = parse_snap(_said(table))
-
-    assert snap is not None
-    assert (snap.version, snap.channel, snap.notes) == ("v1.35.0", "1.35/stable", frozenset({"classic", "held"}))
-    assert parse_snap(_said("", 1)) is None
 
 
 def test_status_of_a_worker_is_not_running() -> None:
@@ -37,20 +25,6 @@ def test_status_of_a_worker_is_not_running() -> None:
 def test_mounts_come_deepest_first() -> None:
     """They are unmounted in this order."""
     assert parse_mounts(_said("t /a t rw 0 0\nt /a/b/c t rw 0 0\nt /a/b t rw 0 0\n")) == ("/a/b/c", "/a/b", "/a")
-
-
-def test_pending_work_of_snapd_is_what_is_not_ready() -> None:
-    """Finished, failed and undone changes are history, as `snap changes` prints them."""
-    rows = (
-        "ID   Status  Spawn                   Ready                   Summary\n"
-        "1    Done    yesterday at 09:13 UTC  yesterday at 09:14 UTC  Initialize system state\n"
-        '7    Error   today at 09:20 UTC      today at 09:20 UTC      Install "microk8s" snap\n'
-        "8    Undone  today at 09:21 UTC      today at 09:21 UTC      Refresh all snaps\n"
-        "12   Doing   today at 10:02 UTC      -                       Running service command\n"
-        "\n"
-    )
-
-    assert parse_changes(_said(rows)) == (SnapdChange("12", "Doing", "Running service command"),)
 
 
 def test_ports_are_read_from_addresses_of_both_families() -> None:

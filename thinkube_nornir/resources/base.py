@@ -123,7 +123,7 @@ class Resource(ABC):
             return unchanged(task, reason)
         state = self.state(task)
         if state.wrong:
-            raise NotAsDeclared(state, f"run the set-up again: {command('run', component_of(task))}")
+            raise NotAsDeclared(state, f"run the set-up again: `{command('run', component_of(task))}`")
         expected, seen = redact(state.expected), redact(state.seen)
         return Result(task.host, result=expected, outcome=Outcome.UNCHANGED, expected=expected, seen=seen)
 

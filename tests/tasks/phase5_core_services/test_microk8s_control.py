@@ -41,12 +41,12 @@ def _unready(cluster: FakeCluster) -> None:
 
 
 FAULTS: dict[str, list[Break]] = {
-    "snap_follows_its_channel": [
+    "snap_microk8s_is_as_declared": [
+        lambda c: c.machines["tkc"].notes.discard("held"),
         lambda c: setattr(c.machines["tkc"], "channel", "1.31/stable"),
         lambda c: setattr(c.machines["tkc"], "channel", ""),
         lambda c: c.machines["tkc"].notes.add("disabled"),
     ],
-    "refreshes_are_held": [lambda c: c.machines["tkc"].notes.discard("held")],
     "services_run": [
         lambda c: c.machines["tkc"].units.update({"snap.microk8s.daemon-k8s-dqlite": "failed"}),
         lambda c: c.machines["tkc"].units.update({"snap.microk8s.daemon-kubelite": "inactive"}),
@@ -163,8 +163,8 @@ def test_dry_run_on_a_bare_host_promises_the_installation() -> None:
     """What would be done is said, in the operator's words."""
     results = FakeCluster().run("tkc", COMPONENT, dry_run=True)
 
-    assert outcome_of(results["install_snap"]) is Outcome.PLANNED
-    assert results["install_snap"].result == "install microk8s 1.35/stable"
+    assert outcome_of(results["snap_microk8s"]) is Outcome.PLANNED
+    assert results["snap_microk8s"].result.startswith("install microk8s 1.35/stable; ")
 
 
 def test_launch_configuration_is_there_before_the_snap_and_gives_the_address() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from nornir.core.task import Result, Task
 
-from tasks import snapd
 from tests.fake_host import FakeHost, Reply
+from thinkube_nornir.command import Command, Completed
 from thinkube_nornir.errors import CommandFailed, DeadlinePassed
 from thinkube_nornir.outcome import Outcome, outcome_of, unchanged
 from thinkube_nornir.remote import change
+from thinkube_nornir.resources import snapd
 
 OWN = Reply(10, stderr='error: snap "microk8s" has "service-control" change in progress\n')
 SERVICE = Reply(1, stderr='error: snap "microk8s" has "service-control" change in progress\n')
@@ -105,3 +106,19 @@ def test_work_that_never_ends_is_named() -> None:
 
     assert isinstance(error, DeadlinePassed)
     assert error.why == "change 7: Doing: Running service command"
+
+
+def test_pending_work_of_snapd_is_what_is_not_ready() -> None:
+    """Finished, failed and undone changes are history, as `snap changes` prints them."""
+    rows = (
+        "ID   Status  Spawn                   Ready                   Summary\n"
+        "1    Done    yesterday at 09:13 UTC  yesterday at 09:14 UTC  Initialize system state\n"
+        '7    Error   today at 09:20 UTC      today at 09:20 UTC      Install "microk8s" snap\n'
+        "8    Undone  today at 09:21 UTC      today at 09:21 UTC      Refresh all snaps\n"
+        "12   Doing   today at 10:02 UTC      -                       Running service command\n"
+        "\n"
+    )
+
+    assert snapd.parse_changes(Completed(Command(()), 0, rows.encode(), b"")) == (
+        snapd.SnapdChange("12", "Doing", "Running service command"),
+    )
