@@ -124,7 +124,7 @@ def test_clock_host_name_and_mounts_are_this_machines() -> None:
 
 def test_accounts_are_those_of_getent() -> None:
     """One that is there, and one that is not: status 2 and no line."""
-    assert read_here(accounts.account("root")) == accounts.Account("0", "/root")
+    assert read_here(accounts.account("root")) == accounts.Account("0", "/root", "/bin/bash")
     assert read_here(accounts.account("nobody-of-this-name")) is None
     assert read_here(accounts.group("no-group-of-this-name")) is None
 

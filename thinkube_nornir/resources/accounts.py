@@ -21,6 +21,7 @@ class Group:
 class Account:
     uid: str
     home: str
+    shell: str
 
 
 def parse_group(done: Completed) -> Group | None:
@@ -34,8 +35,8 @@ def parse_account(done: Completed) -> Account | None:
     """Read a line of passwd(5); None when there is no such user."""
     if done.status != 0:
         return None
-    _, _, uid, _, _, home, *_ = done.text.split(":")
-    return Account(uid, home)
+    _, _, uid, _, _, home, shell = done.text.split(":")
+    return Account(uid, home, shell)
 
 
 def group(name: str) -> Fact[Group | None]:

@@ -103,11 +103,12 @@ class Snap(Resource):
         if found is None:
             results.append(self._install(task, channel))
         elif "disabled" in found.notes:
-            results.append(self._change(task, f"enable {self.snap}", "enable", self.snap, kind=_ENABLED))
+            argv: tuple[str, ...] = ("snap", "enable", self.snap)
+            results.append(self._change(task, f"enable {self.snap}", *argv, kind=_ENABLED))
         if found is not None and found.channel != channel:
             results.append(self._move(task, found.channel, channel))
         if self.held and (found is None or "held" not in found.notes):
-            argv = ("refresh", "--hold", self.snap)
+            argv = ("snap", "refresh", "--hold", self.snap)
             results.append(self._change(task, f"hold refreshes of {self.snap}", *argv, kind=_HOLD))
         return all_of(task, *results)
 
@@ -131,13 +132,13 @@ class Snap(Resource):
         return self._ordered(task, f"install {self.snap} {channel}", *argv, key=self.key, before=before, timeout=_WORK)
 
     def _move(self, task: Task, former: str, channel: str) -> Result:
-        argv, before = ("refresh", self.snap, f"--channel={channel}"), {"channel": former}
+        argv, before = ("snap", "refresh", self.snap, f"--channel={channel}"), {"channel": former}
         return self._change(task, f"move {self.snap} from {former} to {channel}", *argv, kind=_CHANNEL, before=before)
 
     def _change(self, task: Task, summary: str, *argv: str, kind: str, before: Any = None) -> Result:
         """Of what was there before us each has a record of its own; ours goes as a whole."""
         key = None if ours(task, self.key) else f"{kind}:{self.snap}"
-        return self._ordered(task, summary, "snap", *argv, key=key, before=before, timeout=_WORK)
+        return self._ordered(task, summary, *argv, key=key, before=before, timeout=_WORK)
 
     def _ordered(self, task: Task, summary: str, *argv: str, **options: Any) -> Result:
         return order(task, self.snap, lambda: change(task, summary, *argv, root=True, **options))
@@ -145,12 +146,12 @@ class Snap(Resource):
     def _given_back(self, task: Task) -> Result:
         results = []
         for kind, summary, words in (
-            (_HOLD, "no longer hold refreshes of {snap}", ("refresh", "--unhold", "{snap}")),
-            (_CHANNEL, "move {snap} back to {channel}", ("refresh", "{snap}", "--channel={channel}")),
-            (_ENABLED, "disable {snap}", ("disable", "{snap}")),
+            (_HOLD, "no longer hold refreshes of {snap}", ("snap", "refresh", "--unhold", "{snap}")),
+            (_CHANNEL, "move {snap} back to {channel}", ("snap", "refresh", "{snap}", "--channel={channel}")),
+            (_ENABLED, "disable {snap}", ("snap", "disable", "{snap}")),
         ):
             if record := context(task).ledger.ours(task.host.name, f"{kind}:{self.snap}"):
-                told, *argv = (word.format(snap=self.snap, **record.before) for word in (summary, "snap", *words))
+                told, *argv = (word.format(snap=self.snap, **record.before) for word in (summary, *words))
                 there = read(task, snap(self.snap)) is not None
                 results.append(self._undo(task, record.key, told, *(argv if there else ())))
         return all_of(task, *results) if results else unchanged(task, f"{self.snap} is not ours")

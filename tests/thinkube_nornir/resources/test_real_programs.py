@@ -1,0 +1,304 @@
+"""Each kind on a machine that can be thrown away: in every way it can be broken it is named, repaired, and put back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.thinkube_nornir.resources.throw_away import ThrowAway
+from thinkube_nornir.command import Fact
+from thinkube_nornir.errors import Refused
+from thinkube_nornir.outcome import Outcome, outcome_of
+from thinkube_nornir.resources import (
+    AptRepository,
+    Block,
+    Command,
+    Directory,
+    File,
+    GroupMember,
+    KernelModule,
+    KernelParameter,
+    Line,
+    NotAsDeclared,
+    Package,
+    Resource,
+    User,
+)
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+ARCHIVE = AptRepository("here", "file:/srv/here", "./")
+HELLO = Package("thinkube-hello", "1.0", held=True)
+MARK: Fact[bool] = Fact("the mark is set", ("test", "-e", "/srv/mark"), lambda done: done.status == 0, accept=(0, 1))
+
+# A package that needs another one, in two versions each, and the archive for apt.
+MAKE_ARCHIVE = """
+mkdir -p /srv/here; cd /srv/here
+build() {
+  mkdir -p "$1/DEBIAN" "$1/etc/$1"; echo "of $2" >"$1/etc/$1/conf"; echo "/etc/$1/conf" >"$1/DEBIAN/conffiles"
+  printf 'Package: %s\\nVersion: %s\\nArchitecture: all\\nMaintainer: x <x@x>\\nDescription: x\\n%s' \
+    "$1" "$2" "${3:+Depends: $3
+}" >"$1/DEBIAN/control"
+  dpkg-deb --build "$1" . >/dev/null; rm -r "$1"
+}
+for version in 1.0 2.0; do build thinkube-hello $version thinkube-greeting; build thinkube-greeting $version; done
+build thinkube-friend 1.0 thinkube-hello
+for deb in *.deb; do
+  dpkg-deb --field "$deb"; echo "Filename: ./$deb"; echo "Size: $(stat -c %s "$deb")"
+  echo "SHA256: $(sha256sum <"$deb" | cut -d' ' -f1)"; echo
+done >Packages
+rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A resource; what has to be there before; and each way to break it, with what the check then says."""
+
+    resource: Resource
+    ways: dict[str, str]
+    prepare: str = "true"
+    shows: str = "true"
+    """Prints what the resource is about: the same before set-up and after rollback."""
+
+
+def _shadow(path: str) -> str:
+    return f"stat -c '%a %u %g %F' {path}; cat {path}"
+
+
+CASES = {
+    "file": Case(
+        File("/etc/x/y/conf", "a\n", mode=0o640, owner="games"),
+        {
+            "rm /etc/x/y/conf": "/etc/x/y/conf is missing",
+            "echo b >/etc/x/y/conf": "has another content",
+            "chmod 600 /etc/x/y/conf": "has mode 600, not 640",
+            "chown root /etc/x/y/conf": "belongs to 0:60, not to games (5:60)",
+            "rm /etc/x/y/conf; ln -s /dev/null /etc/x/y/conf": "is no file",
+        },
+        shows="ls -R /etc/x",
+    ),
+    "file of before": Case(
+        File("/etc/motd", "a\n"),
+        {"rm /etc/motd": "is missing", "echo b >>/etc/motd": "another content"},
+        prepare="echo was here >/etc/motd; chmod 604 /etc/motd; chown games /etc/motd",
+        shows=_shadow("/etc/motd"),
+    ),
+    "directory": Case(
+        Directory("/srv/a/b", mode=0o750, owner="games"),
+        {
+            "rmdir /srv/a/b": "/srv/a/b is missing",
+            "chmod 700 /srv/a/b": "has mode 700, not 750",
+            "chown root /srv/a/b": "belongs to 0:60, not to games (5:60)",
+            "chgrp root /srv/a/b": "belongs to 5:0, not to games (5:60)",
+        },
+        shows="find /srv -printf '%p %m %u %g\\n'",
+    ),
+    "directory of before": Case(
+        Directory("/srv/a", mode=0o700, owner="games"),
+        {"chmod 711 /srv/a": "has mode 711"},
+        prepare="mkdir -m 771 /srv/a; chown daemon:mail /srv/a; echo theirs >/srv/a/file",
+        shows="find /srv -printf '%p %m %u %g\\n'",
+    ),
+    "block": Case(
+        Block("/etc/hosts", "names", "10.0.0.1 a\n10.0.0.2 b"),
+        {
+            "sed -i '/names$/,/names$/d' /etc/hosts": "has no block names",
+            "sed -i 's/10.0.0.2 b/10.0.0.2 c/' /etc/hosts": "has another block names",
+            "sed -i '/10.0.0.1 a/d' /etc/hosts": "has another block names",
+            "echo 'x y' >>/etc/hosts; sed -i '/10.0.0.1 a/d' /etc/hosts; sed -i '/x y/d' /etc/hosts": "another block",
+        },
+        prepare="printf '127.0.0.1 localhost\\n::1 six' >/etc/hosts; chmod 640 /etc/hosts",
+        shows="md5sum </etc/hosts; " + _shadow("/etc/hosts"),
+    ),
+    "block in a new file": Case(
+        Block("/etc/new.conf", "names", "x = 1", comment=";"),
+        {"rm /etc/new.conf": "/etc/new.conf is missing, and with it block names"},
+        shows=_shadow("/etc/new.conf"),
+    ),
+    "line": Case(
+        Line("/etc/ssh/sshd_config", "PermitRootLogin no", replaces="#?PermitRootLogin .*"),
+        {
+            "sed -i '/PermitRootLogin/d' /etc/ssh/sshd_config": "has no line 'PermitRootLogin no'",
+            "sed -i 's/PermitRootLogin no/PermitRootLogin yes/' /etc/ssh/sshd_config": "has another line",
+            "echo PermitRootLogin yes >>/etc/ssh/sshd_config": "has another line",
+        },
+        prepare=(
+            "mkdir -p /etc/ssh; "
+            "printf 'Port 22\\nX no\\n#PermitRootLogin maybe\\nPermitRootLogin yes\\n' >/etc/ssh/sshd_config"
+        ),
+        shows=_shadow("/etc/ssh/sshd_config"),
+    ),
+    "user": Case(
+        User("ada"),
+        {
+            "userdel ada": "there is no user ada",
+            "usermod --shell /bin/sh ada": "ada has the shell /bin/sh, not /bin/bash",
+        },
+        shows="getent passwd ada; getent group ada; ls /home",
+    ),
+    "user of before": Case(
+        User("ada", shell="/bin/sh"),  # noqa: S604 - no shell runs
+        {"usermod --shell /bin/dash ada": "ada has the shell /bin/dash, not /bin/sh"},
+        prepare="useradd --create-home --shell /bin/bash ada; touch /home/ada/theirs",
+        shows="getent passwd ada; ls /home /home/ada",
+    ),
+    "member": Case(
+        GroupMember("games", "ada"),
+        {"gpasswd --delete ada games": "ada is not in group games"},
+        prepare="useradd ada; usermod -aG mail ada",
+        shows="id -Gn ada",
+    ),
+    "parameter": Case(
+        KernelParameter("net.ipv4.ip_local_port_range", "30000 60001"),
+        {
+            "sysctl -w 'net.ipv4.ip_local_port_range=40000 50000'": "is 40000 50000, not 30000 60001",
+            "rm /etc/sysctl.d/90-net.ipv4.ip_local_port_range.conf": "is missing",
+            "echo x >/etc/sysctl.d/90-net.ipv4.ip_local_port_range.conf": "has another content",
+        },
+        shows="sysctl net.ipv4.ip_local_port_range; ls /etc/sysctl.d",
+    ),
+    "package": Case(
+        HELLO,
+        {
+            "apt-get -y --allow-change-held-packages purge thinkube-hello": "package thinkube-hello is not installed",
+            "apt-mark unhold thinkube-hello": "package thinkube-hello is not held",
+            "apt-get -y --allow-change-held-packages install thinkube-hello=2.0": "has version 2.0, not 1.0",
+        },
+        prepare=MAKE_ARCHIVE,
+        shows="dpkg-query --show 'thinkube-*'; apt-mark showhold; ls -d /etc/thinkube-*",
+    ),
+    "repository": Case(
+        AptRepository("there", "https://there.example/debian", "stable", "main", key="a public key\n"),
+        {
+            "rm /etc/apt/sources.list.d/there.sources": "there.sources is missing",
+            "rm /etc/apt/keyrings/there.asc": "there.asc is missing",
+            "echo x >/etc/apt/keyrings/there.asc": "there.asc has another content",
+        },
+        shows="find /etc/apt",
+    ),
+    "command": Case(
+        Command("set the mark", MARK, ("touch", "/srv/mark"), undo=("rm", "/srv/mark")),
+        {"rm /srv/mark": "the mark is set is not so"},
+        shows="ls /srv",
+    ),
+}
+
+
+@pytest.fixture
+def ready(machine: ThrowAway, request: pytest.FixtureRequest) -> tuple[ThrowAway, Case]:
+    case: Case = CASES[request.param]
+    machine.sh(case.prepare)
+    if case.resource is HELLO:
+        assert machine.apply(ARCHIVE).exception is None
+    return machine, case
+
+
+@pytest.mark.parametrize("ready", CASES, indirect=True)
+def test_each_way_to_break_it_is_named_and_repaired_and_rollback_restores(ready: tuple[ThrowAway, Case]) -> None:
+    """Set-up twice; broken, red, repaired, green, each way; then rollback twice leaves what was there."""
+    machine, case = ready
+    before = machine.look(case.shows)
+    resource = case.resource
+
+    bare = machine.apply(resource.roll_back)
+    assert (bare.exception, outcome_of(bare)) == (None, Outcome.UNCHANGED)
+    assert outcome_of(machine.apply(resource, dry_run=True)) is Outcome.PLANNED
+    assert machine.look(case.shows) == before
+    first = machine.apply(resource)
+    assert (first.exception, outcome_of(first)) == (None, Outcome.CHANGED)
+    assert outcome_of(machine.apply(resource)) is Outcome.UNCHANGED
+    right = machine.look(case.shows)
+    for breaks, says in case.ways.items():
+        machine.sh(breaks)
+
+        error = machine.apply(resource.check).exception
+        assert isinstance(error, NotAsDeclared), breaks
+        assert says in error.what
+        assert error.expected != error.seen
+        assert outcome_of(machine.apply(resource)) is Outcome.CHANGED
+        assert machine.apply(resource.check).exception is None
+        assert machine.look(case.shows) == right, breaks
+
+    for outcome in (Outcome.CHANGED, Outcome.UNCHANGED):
+        assert outcome_of(machine.apply(resource.roll_back)) is outcome
+    assert machine.look(case.shows) == before
+
+
+@pytest.mark.parametrize("ready", ["package"], indirect=True)
+def test_a_package_that_others_need_is_not_removed(ready: tuple[ThrowAway, Case]) -> None:
+    """They are named; when they have gone it goes, and so does what came along with it."""
+    machine, _ = ready
+    machine.apply(HELLO)
+    machine.sh("apt-get -y install thinkube-friend")
+
+    error = machine.apply(HELLO.roll_back).exception
+    assert isinstance(error, Refused)
+    assert "thinkube-friend" in error.what
+    machine.sh("apt-get -y remove thinkube-friend")
+    machine.apply(HELLO.roll_back)
+
+    assert "thinkube-greeting" not in machine.sh("dpkg-query --show")
+
+
+@pytest.mark.parametrize("ready", ["package"], indirect=True)
+def test_what_somebody_needs_of_what_came_along_stays(ready: tuple[ThrowAway, Case]) -> None:
+    """Only the package itself goes then."""
+    machine, _ = ready
+    machine.apply(HELLO)
+    machine.sh("cd /srv/here; mkdir -p other/DEBIAN; printf 'Package: other\\nVersion: 1\\nArchitecture: all\\n"
+               "Maintainer: x <x@x>\\nDescription: x\\nDepends: thinkube-greeting\\n' >other/DEBIAN/control; "
+               "dpkg-deb --build other .; dpkg -i other_1_all.deb")  # fmt: skip
+
+    assert machine.apply(HELLO.roll_back).exception is None
+
+    shown = machine.sh("dpkg-query --show")
+    assert "thinkube-greeting" in shown
+    assert "thinkube-hello" not in shown
+
+
+@pytest.mark.parametrize("ready", ["package"], indirect=True)
+def test_a_package_of_before_stays_with_version_and_hold(ready: tuple[ThrowAway, Case]) -> None:
+    machine, _ = ready
+    machine.sh("apt-get update; apt-get -y install thinkube-hello=2.0")
+
+    machine.apply(HELLO)
+    assert machine.sh("dpkg-query --show thinkube-hello; apt-mark showhold").split() == [
+        *("thinkube-hello", "1.0"),
+        "thinkube-hello",
+    ]
+    assert machine.apply(HELLO.roll_back).exception is None
+
+    assert machine.sh("dpkg-query --show thinkube-hello; apt-mark showhold").split() == ["thinkube-hello", "2.0"]
+    assert machine.ledger.changes() == [c for c in machine.ledger.changes() if "sources" in c.key]
+
+
+def test_a_folder_with_somebody_elses_content_stays(machine: ThrowAway) -> None:
+    """And the record of it goes, as it is no longer ours."""
+    folder = Directory("/srv/a/b")
+    machine.apply(folder)
+    machine.sh("touch /srv/a/b/theirs")
+
+    assert machine.apply(folder.roll_back).exception is None
+
+    assert machine.sh("ls /srv/a/b") == "theirs"
+    assert machine.ledger.changes() == []
+
+
+def test_a_block_without_its_end_is_refused(machine: ThrowAway) -> None:
+    """All below it would be taken for ours."""
+    block = Block("/etc/hosts", "names", "10.0.0.1 a")
+    machine.apply(block)
+    machine.sh("sed -i '/END.*names/d' /etc/hosts")
+
+    assert isinstance(machine.apply(block).exception, Refused)
+    assert isinstance(machine.apply(block.roll_back).exception, Refused)
+
+
+def test_a_module_that_this_kernel_has_not_is_named(machine: ThrowAway) -> None:
+    """Its check is red, and says so; the kernel is this machine's, so no module is loaded here."""
+    error = machine.apply(KernelModule("no_such_module").check).exception
+
+    assert isinstance(error, NotAsDeclared)
+    assert error.what == "module no_such_module is not loaded"
