@@ -1,8 +1,4 @@
-"""KernelParameter and KernelModule: as they are now, and as they will be after the next boot.
-
-Source: https://man7.org/linux/man-pages/man5/sysctl.d.5.html
-Source: https://man7.org/linux/man-pages/man5/modules-load.d.5.html
-"""
+"""KernelParameter and KernelModule: as they are now, and as sysctl.d(5) and modules-load.d(5) make them at boot."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Package and AptRepository: software from apt's archives.
-
-Source: https://manpages.debian.org/bookworm/dpkg/dpkg-query.1.en.html
-Source: https://manpages.debian.org/bookworm/apt/apt-get.8.en.html
-Source: https://manpages.debian.org/bookworm/apt/sources.list.5.en.html
-"""
+"""Package and AptRepository: software from apt's archives, as dpkg-query(1), apt-get(8) and sources.list(5) have it."""
 
 from __future__ import annotations
 

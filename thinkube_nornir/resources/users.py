@@ -1,7 +1,4 @@
-"""User: an account of this machine.
-
-Source: https://man7.org/linux/man-pages/man8/useradd.8.html
-"""
+"""User: an account of this machine, with useradd(8), usermod(8) and userdel(8)."""
 
 from __future__ import annotations
 
