@@ -24,7 +24,7 @@ import yaml
 from tasks.lab.microk8s.node import Node, control_of
 from tasks.lab.pods import Program, run_command
 from thinkube_nornir.lab.emulation import pause
-from thinkube_nornir.lab.kube import KubeApi, Object, PodExit
+from thinkube_nornir.lab.kube import KubeApi, Object, PodExit, account
 
 _PULL = 4.0  # seconds
 _LIMIT = 60.0
@@ -55,11 +55,11 @@ async def _python(node: Node, pod: Object) -> PodExit | None:
         if script is None:
             told = f"python3: can't open file '{command[-1]}': [Errno 2] No such file or directory\n"
             return PodExit(2, told.encode())
-        token = _account(control.api, Path(folder))
+        token = _account(control.api, pod, Path(folder))
         try:
             return await _run(control.api, script, container, _is_strict(str(container["image"])))
         finally:
-            control.api.tokens.discard(token)
+            control.api.tokens.pop(token, None)
 
 
 def _is_strict(image: str) -> bool:
@@ -81,14 +81,14 @@ def _mounted(api: KubeApi, pod: Object, path: str, folder: Path) -> Path | None:
     return folder / name
 
 
-def _account(api: KubeApi, folder: Path) -> str:
+def _account(api: KubeApi, pod: Object, folder: Path) -> str:
     """What is mounted for the service account: the authority, and a token that the API accepts while the pod runs.
 
     The script finds it by its variable ACCOUNT: a process of the lab has no mounts of its own.
     """
     config = yaml.safe_load(api.kubeconfig(f"https://127.0.0.1:{api.port}"))
     token = secrets.token_urlsafe(24)
-    api.tokens.add(token)
+    api.tokens[token] = account(pod["metadata"]["namespace"], pod["spec"]["serviceAccountName"])
     (folder / "ca.crt").write_bytes(base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]))
     (folder / "token").write_text(token)
     return token

@@ -37,7 +37,7 @@ def ask(method: str, name: str, body: dict | None = None) -> dict:
     text = answer.read()
     api.close()
     if answer.status != http.client.OK:
-        raise Refused(f"{method} {name}: {answer.status} {answer.reason}")
+        raise Refused(f"{method} {name}: {answer.status} {answer.reason}: {text.decode(errors='replace')[:500]}")
     return json.loads(text)
 
 

@@ -75,6 +75,25 @@ def test_a_script_that_is_strict_cannot_reach_the_api(
     assert "kubectl -n cert-manager get jobs" in caught.value.fix
 
 
+def test_a_copier_without_a_right_says_which(cluster: LabCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its account can do what its Roles say, and nothing else; the job's log has the API's words."""
+
+    def lacking(*args: Any, **more: Any) -> list[Object]:
+        made = manifests(*args, **more)
+        for rule in (rule for obj in made if obj["kind"] == "Role" for rule in obj["rules"]):
+            rule["verbs"] = ["list"]
+        return made
+
+    manifests = _copier.manifests
+    monkeypatch.setattr(_copier, "manifests", lacking)
+
+    with pytest.raises(CheckFailed, match="which copies the certificate, failed") as caught:
+        cluster.run(COMPONENT)
+
+    assert 'cannot get resource "secrets"' in caught.value.why.replace("\\", "")
+    assert "system:serviceaccount:cert-manager:certificate-copier" in caught.value.why
+
+
 def test_a_job_that_failed_is_run_again(cluster: LabCluster) -> None:
     """Its name is that of its content, so the failed one goes first; afterwards nothing is to be done."""
     cluster.run(COMPONENT)

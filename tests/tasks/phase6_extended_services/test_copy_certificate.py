@@ -20,6 +20,7 @@ import yaml
 
 from tests.interpreters import pythons
 from tests.kube_servers import LabServer
+from thinkube_nornir.lab.kube import User
 from thinkube_nornir.lab.kube.certificates import Authority
 
 STRICT = (3, 13)
@@ -32,12 +33,13 @@ INTERPRETERS = [
 ]
 SCRIPT = Path(__file__).parents[3] / "templates/cert_manager/copy_certificate.py"
 TOKEN = "token-of-the-copier"
+ADMIN = User("admin", ("system:masters",))
 
 
 @pytest.fixture
 def server() -> Iterator[LabServer]:
     made = LabServer(key_usage=False)
-    made.do(lambda: made.api.tokens.add(TOKEN))
+    made.do(lambda: made.api.tokens.update({TOKEN: ADMIN}))
     for name in ("ingress", "shop"):
         made.do(lambda name=name: made.api.create(_object("Namespace", name)))  # type: ignore[misc]
     _secret(made, "default", "tls", "old")

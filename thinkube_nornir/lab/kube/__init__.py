@@ -3,7 +3,7 @@
 Knows Kubernetes, and no distribution of it: who installs it (tasks/lab) creates a KubeApi, adds nodes and manifests.
 How to write a controller: controllers.py. What is checked of an object: schema.py (fields, types), validation.py.
 
-Left out: authorization (whoever is known may do all), exec and port-forward, quotas, autoscaling, StatefulSets' pods,
+Left out: exec and port-forward, quotas, autoscaling, StatefulSets' pods,
 CronJobs' schedules, admission webhooks, eviction of pods from nodes that stay NotReady, schemas of custom resources.
 
 Unproven: what else a fresh cluster holds than these namespaces, its own service and two priority classes.
@@ -33,6 +33,7 @@ from thinkube_nornir.lab.kube.kubelet import ImagePullError, Kubelet, PodRuntime
 from thinkube_nornir.lab.kube.logs import Logs
 from thinkube_nornir.lab.kube.nodes import NodeLifecycle, ready_conditions, register
 from thinkube_nornir.lab.kube.objects import Object
+from thinkube_nornir.lab.kube.rbac import User, account
 from thinkube_nornir.lab.kube.replicasets import ReplicaSets
 from thinkube_nornir.lab.kube.rest import Rest
 from thinkube_nornir.lab.kube.scheduler import Scheduler
@@ -51,6 +52,8 @@ __all__ = [
     "PodExit",
     "PodRuntime",
     "PodStop",
+    "User",
+    "account",
 ]
 
 _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -127,8 +130,8 @@ class KubeApi(Cluster):
         self._server.faults = faults
 
     @property
-    def tokens(self) -> set[str]:
-        """Bearer tokens that are accepted; add to it."""
+    def tokens(self) -> dict[str, User]:
+        """Bearer tokens that are accepted, and whose they are; add to it."""
         return self._server.tokens
 
     @property

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from thinkube_nornir.lab.kube import requests, routes
+from thinkube_nornir.lab.kube import rbac, requests, routes
 from thinkube_nornir.lab.kube.cluster import Cluster
 from thinkube_nornir.lab.kube.objects import Object
+from thinkube_nornir.lab.kube.rbac import User
 from thinkube_nornir.lab.kube.rest import Rest
 from thinkube_nornir.lab.kube.status import ApiError
 
@@ -42,14 +43,14 @@ class Fault:
 
 
 class Server:
-    """Answers for a cluster. `tokens` are accepted as bearer tokens; a client certificate of our CA also does."""
+    """Answers for a cluster. `tokens` say whose they are; a client certificate of our CA names its user itself."""
 
     def __init__(self, cluster: Cluster, rest: Rest, version: str) -> None:
         self._cluster = cluster
         self._rest = rest
         self._version = version
         self.faults: list[Fault] = []
-        self.tokens: set[str] = set()
+        self.tokens: dict[str, User] = {}
 
     def application(self) -> web.Application:
         """A new one for each start: aiohttp's cannot be started twice."""
@@ -88,13 +89,14 @@ class Server:
     async def _route(self, request: web.Request, path: list[str]) -> web.StreamResponse:
         if path and path[0] in _PUBLIC:
             return self._public(request, path[0])
-        self._authenticate(request)
+        user = self._user(request)
         requests.check_accept(request)
         if discovered := self._discovery(path):
+            rbac.authorize_path(user, request.method, request.path)
             return web.json_response(discovered)
         if path[0] not in ("api", "apis"):
             raise ApiError(404, "the server could not find the requested resource")
-        return await self._rest.handle(request, routes.target(self._cluster.registry, path))
+        return await self._rest.handle(request, routes.target(self._cluster.registry, path), user)
 
     def _public(self, request: web.Request, name: str) -> web.StreamResponse:
         if request.method != "GET":
@@ -106,12 +108,27 @@ class Server:
         told |= {"gitCommit": "", "gitTreeState": "clean", "buildDate": "", "goVersion": "", "compiler": "gc"}
         return web.json_response(told)
 
-    def _authenticate(self, request: web.Request) -> None:
+    def _user(self, request: web.Request) -> User:
+        """Who asks; an administrator may ask as somebody else."""
+        asked = self._authenticated(request)
+        wanted = request.headers.get("Impersonate-User")
+        if wanted is None:
+            return asked
+        if not asked.is_master:
+            why = f'User "{asked.name}" cannot impersonate resource "users" in API group "" at the cluster scope'
+            raise ApiError(403, f'users "{wanted}" is forbidden: {why}', details={"name": wanted, "kind": "users"})
+        return rbac.user_of(wanted, tuple(request.headers.getall("Impersonate-Group", [])))
+
+    def _authenticated(self, request: web.Request) -> User:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and token in self.tokens:
-            return
-        if not request.transport or not request.transport.get_extra_info("peercert"):
+            return self.tokens[token]
+        certificate = request.transport.get_extra_info("peercert") if request.transport else None
+        if not certificate:
             raise ApiError(401, "Unauthorized")
+        fields = [pair for part in certificate["subject"] for pair in part]
+        groups = tuple(value for name, value in fields if name == "organizationName")
+        return rbac.user_of(next(value for name, value in fields if name == "commonName"), groups)
 
     def _discovery(self, path: list[str]) -> Object | None:
         match path:

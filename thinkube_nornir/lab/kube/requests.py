@@ -54,6 +54,12 @@ def check_accept(request: web.Request) -> None:
         raise ApiError(406, "only the following media types are accepted: application/json")
 
 
+def name_in(field_selector: str) -> str:
+    """The one name that a list or watch asks for, which roles may allow by name."""
+    wanted = [part.partition("=")[2].lstrip("=") for part in field_selector.split(",") if part[:14] == "metadata.name="]
+    return wanted[0] if len(wanted) == 1 else ""
+
+
 def _parse(data: bytes, *, yaml_too: bool) -> Any:
     if not data:
         return {}

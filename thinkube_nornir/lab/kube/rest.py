@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
-from thinkube_nornir.lab.kube import deletion, listing, requests, routes, status
+from thinkube_nornir.lab.kube import deletion, listing, rbac, requests, routes, status
 from thinkube_nornir.lab.kube.cluster import Cluster
 from thinkube_nornir.lab.kube.logs import Logs
 from thinkube_nornir.lab.kube.objects import Object, clone, key_of, uid_of
+from thinkube_nornir.lab.kube.rbac import User
 from thinkube_nornir.lab.kube.routes import Target
 from thinkube_nornir.lab.kube.scale import of_scale, to_scale
 from thinkube_nornir.lab.kube.status import ApiError
@@ -54,13 +56,25 @@ class Rest:
             ("PUT", "finalize"): self._finalize,
         }
 
-    async def handle(self, request: web.Request, where: Target) -> web.StreamResponse:
+    async def handle(self, request: web.Request, where: Target, user: User) -> web.StreamResponse:
         subject = where.subresource or ("object" if where.name else "collection")
         handler = self._verbs.get((request.method, subject))
         everywhere = where.resource.namespaced and not where.namespace and request.method != "GET"
         if handler is None or everywhere:
             raise ApiError(405, "the server does not allow this method on the requested resource")
+        self._authorize(request, where, user)
         return await handler(request, where)
+
+    def _authorize(self, request: web.Request, where: Target, user: User) -> None:
+        """An apply that would make a new object needs the right to create it, too."""
+        watching = request.query.get("watch", "").lower() in ("true", "1")
+        verb = rbac.verb_of(request.method, named=bool(where.name), watching=watching)
+        name = where.name or requests.name_in(request.query.get("fieldSelector", ""))
+        attempt = rbac.Attempt(verb, where.resource, where.namespace, name, where.subresource)
+        rbac.authorize(self._cluster.store, user, attempt)
+        applying = request.method == "PATCH" and "apply-patch" in request.content_type and not where.subresource
+        if applying and self._cluster.store.get(where.resource.id, where.key) is None:
+            rbac.authorize(self._cluster.store, user, replace(attempt, verb="create"))
 
     def close(self) -> None:
         """End the watches and followed logs that are open."""

@@ -14,7 +14,9 @@ from kubernetes.client.exceptions import ApiException
 from urllib3 import PoolManager, Retry
 
 from tests.thinkube_nornir.lab.kube.conftest import Lab, connect, resource, stream, use
-from thinkube_nornir.lab.kube import Fault
+from thinkube_nornir.lab.kube import Fault, User
+
+ADMIN = User("admin", ("system:masters",))
 
 
 def asked(lab: Lab, method: str, path: str, *, credentials: bool = True, **more: Any) -> tuple[int, Any]:
@@ -22,7 +24,7 @@ def asked(lab: Lab, method: str, path: str, *, credentials: bool = True, **more:
     config = yaml.safe_load(lab.kubeconfig)
     authority = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
     headers = more.pop("headers", {}) | ({"Authorization": "Bearer test"} if credentials else {})
-    lab.do(lambda: lab.api.tokens.add("test"))
+    lab.do(lambda: lab.api.tokens.update({"test": ADMIN}))
     with PoolManager(ssl_context=ssl.create_default_context(cadata=authority), retries=Retry(0)) as pool:
         url = f"https://127.0.0.1:{lab.do(lambda: lab.api.port)}{path}"
         answer = pool.request(method, url, headers=headers, **more)
@@ -155,7 +157,7 @@ def test_bookmarks_come_when_asked(lab: Lab) -> None:
     query = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=1"
     config = yaml.safe_load(lab.kubeconfig)
     authority = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
-    lab.do(lambda: lab.api.tokens.add("test"))
+    lab.do(lambda: lab.api.tokens.update({"test": ADMIN}))
     with PoolManager(ssl_context=ssl.create_default_context(cadata=authority)) as pool:
         url = f"https://127.0.0.1:{lab.do(lambda: lab.api.port)}/api/v1/nodes?{query}"
         answer = pool.request("GET", url, headers={"Authorization": "Bearer test"})
