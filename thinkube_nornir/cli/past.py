@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -208,7 +208,7 @@ def _show(past: PastRun, steps: Steps, terminal: Terminal) -> None:
     from thinkube_nornir.history.runs import counted, duration, words
     from thinkube_nornir.history.steps import retried, slowest
     from thinkube_nornir.reporting import summary
-    from thinkube_nornir.reporting.matrix import host_table, table
+    from thinkube_nornir.reporting.matrix import host_table
     from thinkube_nornir.reporting.rendering import render
 
     nodes = steps.of(past)
@@ -216,7 +216,7 @@ def _show(past: PastRun, steps: Steps, terminal: Terminal) -> None:
     listed = [node for node in nodes if not brief or node.outcome not in _AS_WANTED]
     record = record_of(past, nodes)
     following = summary.next_arguments(record, None) if past.verdict not in ("green", "running") else []
-    lines = table(("outcome", "time", "step", "message"), [_step(node) for node in listed], width=_room(terminal))
+    lines = _fitted(listed, terminal.width) if _is_terminal(terminal) else _columns([_step(node) for node in listed])
     text = render(
         "show.txt.j2",
         run=past.run,
@@ -230,12 +230,31 @@ def _show(past: PastRun, steps: Steps, terminal: Terminal) -> None:
         slowest=slowest(past.nodes),
         retried=retried(past.nodes),
         filtered=not steps.all,
-        lines=lines[1:],
+        lines=lines,
+        listed=len(listed),
         hidden=len(nodes) - len(listed),
         failures=summary.failures(record),
         next=command(*following) if following else "",
     )
     terminal.say(text.rstrip("\n"))
+
+
+def _columns(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
+    from thinkube_nornir.reporting.matrix import table
+
+    return table([""] * len(rows[0]), rows, width=width)[1:] if rows else []
+
+
+def _fitted(nodes: Sequence[NodeRecord], width: int) -> list[str]:
+    """What steps have in common stands above them, so that there is room for what they said."""
+    chains: dict[str, list[tuple[str, ...]]] = {}
+    for node in nodes:
+        outcome, seconds, _, message = _step(node)
+        said = f"{node.step}: {message}" if message else node.step
+        chains.setdefault(f"{node.component} {node.chain}", []).append((outcome, seconds, node.host, said))
+    return [
+        line for name, rows in chains.items() for line in (name, *(f"  {row}" for row in _columns(rows, width - 2)))
+    ]
 
 
 def _step(node: NodeRecord) -> tuple[str, ...]:

@@ -206,7 +206,24 @@ def test_show_on_a_terminal_leaves_out_what_is_as_wanted(
 
     assert "1 more was as wanted: -v shows it" in cli("show", "1").lines
     for asked in (["-v"], ["--outcome", "passed"]):
-        assert any(line.startswith("passed") for line in cli("show", "1", *asked).lines)
+        assert any(line.startswith("  passed") for line in cli("show", "1", *asked).lines)
+
+
+def test_show_on_a_terminal_fits(cli: Cli, past: PastRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What steps have in common is said once, above them, and leaves room for what they said."""
+    past.add(
+        step("install", chain="setup", outcome="changed", seconds=2.0, message="install " + "x" * 300),
+        step("join", "tkw1", chain="setup", outcome="changed", message=""),
+        step("install", "tkw1", chain="setup", outcome="changed", message="two\nlines"),
+    )
+    _on_terminal(monkeypatch)
+
+    lines = cli("show").lines
+
+    at = lines.index("phase5.coredns setup")
+    assert lines[at + 1].startswith("  changed  2.0s  tkc   install: install xxx")
+    assert len(lines[at + 1]) == 100
+    assert lines[at + 2 : at + 4] == ["  changed  0.1s  tkw1  join", "  changed  0.1s  tkw1  install: two\\nlines"]
 
 
 @pytest.mark.parametrize(("name", "run"), [("last", 6), ("last-1", 5), ("last-5", 1), ("3", 3)])
