@@ -1,22 +1,20 @@
-"""What the reports for people share: the templates' environment, the title, the facts of a run."""
+"""The templates of texts and pages for people: their environment, and how they write numbers, times and names."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from thinkube_nornir.reporting.markdown_text import cell, code, fenced, on_hosts
-from thinkube_nornir.reporting.terminal import clean
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
-    from thinkube_nornir.reporting.record import Record, Row
-
-WIDE = 10_000
-"""A file has no right margin: the matrix stays in one piece."""
+    from thinkube_nornir.reporting.record import Row
 
 
 def seconds(length: float) -> str:
@@ -81,8 +79,19 @@ def by_step(rows: Iterable[Row]) -> list[tuple[tuple[str, str, str], list[Row]]]
     return list(groups.items())
 
 
+def commands(text: str) -> Markup:
+    """What stands in backquotes, as code; all of it escaped.
+
+    >>> commands("see `ls <dir>`")
+    Markup('see <code>ls &lt;dir&gt;</code>')
+    """
+    from markupsafe import Markup, escape  # of the page alone
+
+    return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 it was escaped
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    made.__name__: made for made in (seconds, clock, day, words, added, removed, groupby_in_order, by_step)
+    made.__name__: made for made in (seconds, clock, day, words, added, removed, commands, groupby_in_order, by_step)
 }
 
 
@@ -110,16 +119,3 @@ def render(template: str, **values: object) -> str:
 
 def iso_time(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-
-
-def title(record: Record) -> str:
-    return f"{record.verb} {' '.join(clean(name) for name in record.selection)}: {record.verdict}"
-
-
-def facts(record: Record) -> list[str]:
-    facts = [f"run {record.run_id}, started {iso_time(record.started)}, {record.duration:.1f} s"]
-    facts += [f"target: {record.target}" + (", a dry run" if record.dry_run else "")]
-    facts += [f"hosts: {', '.join(record.hosts)}"]
-    if record.emulated:
-        facts += [f"emulated, not real: {', '.join(record.emulated)}"]
-    return facts

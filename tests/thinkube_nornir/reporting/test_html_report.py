@@ -18,7 +18,7 @@ from tests.fake_run import failed, record, row
 from tests.large_runs import installation, topology, verification
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.html_report import as_html
-from thinkube_nornir.reporting.record import Record
+from thinkube_nornir.reporting.record import Failure, Record
 from thinkube_nornir.reporting.terminal import clean
 
 SMALL = record(
@@ -296,3 +296,11 @@ def test_a_plan_says_what_it_does_not_know() -> None:
     told = text_of(record(unforeseen, dry_run=True))
     assert "What would change is not known" in told
     assert "Nothing to change" not in told
+
+
+def test_commands_of_a_fix_are_set_as_code() -> None:
+    """And nothing else of it: what it quotes may come from a host."""
+    failure = Failure("E", "no", "", "see `kubectl <b>get</b> pods`, and ` alone")
+    text = as_html(record(row(outcome=Outcome.FAILED, failure=failure)))
+
+    assert "see <code>kubectl &lt;b&gt;get&lt;/b&gt; pods</code>, and ` alone" in text
