@@ -160,7 +160,12 @@ class FakeHost:
         return result
 
     def execute(
-        self, commands: Sequence[Command], *, timeout: float, cancelled: Callable[[], bool] = lambda: False
+        self,
+        commands: Sequence[Command],
+        *,
+        timeout: float,
+        cancelled: Callable[[], bool] = lambda: False,
+        retried: Callable[[str], None] = lambda _: None,
     ) -> list[Completed]:
         assert timeout > 0
         self.trips.append([str(command) for command in commands])

@@ -84,7 +84,12 @@ class LocalHost:
         self.shell = Shell(self.channel)
 
     def execute(
-        self, commands: Sequence[Command], *, timeout: float = 20.0, cancelled: Callable[[], bool] = lambda: False
+        self,
+        commands: Sequence[Command],
+        *,
+        timeout: float = 20.0,
+        cancelled: Callable[[], bool] = lambda: False,
+        retried: Callable[[str], None] = lambda _: None,
     ) -> list[Completed]:
         return self.shell.execute(commands, time.monotonic() + timeout, cancelled)
 

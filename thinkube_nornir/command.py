@@ -67,8 +67,12 @@ class HostConnection(Protocol):
         *,
         timeout: float,
         cancelled: Callable[[], bool] = lambda: False,
+        retried: Callable[[str], None] = lambda _: None,
     ) -> list[Completed]:
         """Run the commands one after the other in one round trip.
+
+        Args:
+            retried: is told why they are sent again.
 
         Raises:
             Unreachable: no connection, or it was lost and could not be made again.

@@ -174,8 +174,7 @@ class Journal:
 
     def nodes_of_phase(self, phase: str) -> dict[int, list[NodeRecord]]:
         """Run to its nodes of a phase's components, in the order in which they started."""
-        # As a range, because LIKE would not use the index; / comes right after the dot.
-        return self._by_run("node > ? AND node < ?", f"{phase}.", f"{phase}/")
+        return self._by_run("node > ? AND node < ?", f"{phase}.", f"{phase}/")  # / comes right after the dot
 
     def changed_nodes(self) -> dict[int, list[NodeRecord]]:
         """Run to the nodes in which it changed something, in the order in which they started."""
@@ -183,7 +182,8 @@ class Journal:
 
     def _by_run(self, condition: str, *values: str) -> dict[int, list[NodeRecord]]:
         found: dict[int, list[NodeRecord]] = {}
-        sql = f"SELECT * FROM nodes WHERE {condition} ORDER BY run, started, node"  # noqa: S608  the callers' own text
+        # Without the index: the half of all nodes is read twice as fast in the order in which they are stored.
+        sql = f"SELECT * FROM nodes NOT INDEXED WHERE {condition} ORDER BY run, started, node"  # noqa: S608  our own text
         for row in self._db.query(sql, *values):
             found.setdefault(row["run"], []).append(_node(row))
         return found

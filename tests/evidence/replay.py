@@ -138,7 +138,12 @@ class ReplayedHost:
     answers: Answers
 
     def execute(
-        self, commands: Sequence[Command], *, timeout: float, cancelled: Callable[[], bool] = lambda: False
+        self,
+        commands: Sequence[Command],
+        *,
+        timeout: float,
+        cancelled: Callable[[], bool] = lambda: False,
+        retried: Callable[[str], None] = lambda _: None,
     ) -> list[Completed]:
         return [self._answer(command) for command in commands]
 

@@ -71,20 +71,7 @@ def _verified(work: Work) -> Iterator[Failed]:
     proof = work.proofs.by_identifier[f"{work.phase.name}/verify"]
     if proof.state != "proven":
         what = f"{work.phase.name} is not verified green on all of its hosts: {proof.reason}"
-        yield Failed("verify", what, _proving(work, "verify"))
-
-
-_FIRST = {"verify": "run", "red": "rollback"}
-"""Kind of a proof to the verb that has to come first where a component says so: what is not set up is no more verified
-than what is set up is seen red."""
-
-
-def _proving(work: Work, kind: str) -> tuple[str, ...]:
-    """The command for the phase as a whole."""
-    name, proofs = work.phase.name, work.proofs.by_identifier
-    parts = [proof for key, proof in proofs.items() if key.startswith(f"{name}.") and key.endswith(f"/{kind}")]
-    verbs = {part.command[0] for part in parts if part.state != "proven" and part.command}
-    return (_FIRST[kind], name) if _FIRST.get(kind) in verbs else proofs[f"{name}/{kind}"].command
+        yield Failed("verify", what, proof.command)
 
 
 def _lessons(work: Work) -> Iterator[Failed]:
@@ -120,7 +107,8 @@ def _by_command(work: Work, tasks: Sequence[Task]) -> Mapping[tuple[str, ...], l
     """The commands that prove the phase as a whole, rather than those of its components."""
     found: dict[tuple[str, ...], list[Task]] = {}
     for task in tasks:
-        found.setdefault(_proving(work, (task.identifier or "").partition("/")[2]), []).append(task)
+        kind = (task.identifier or "").partition("/")[2]
+        found.setdefault(work.proofs.by_identifier[f"{work.phase.name}/{kind}"].command, []).append(task)
     return found
 
 

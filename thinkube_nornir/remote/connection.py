@@ -113,7 +113,12 @@ class SSHHost:
         self._host_lock = HostLock(login.route.name)
 
     def execute(
-        self, commands: Sequence[Command], *, timeout: float, cancelled: Callable[[], bool] = lambda: False
+        self,
+        commands: Sequence[Command],
+        *,
+        timeout: float,
+        cancelled: Callable[[], bool] = lambda: False,
+        retried: Callable[[str], None] = lambda _: None,
     ) -> list[Completed]:
         """What alters is never sent again once it may have started; reads are, once, after a lost link."""
         deadline = time.monotonic() + timeout
@@ -124,6 +129,7 @@ class SSHHost:
         except Lost as lost:
             if alters and not isinstance(lost, NotStarted):
                 raise self._lost(commands, "it may or may not be done: run again, the facts will tell") from lost
+        retried("the connection was lost")
         try:
             return self._attempt(attempt, commands, deadline, cancelled, timeout)
         except Lost as lost:

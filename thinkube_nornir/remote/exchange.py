@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 from nornir.core.task import Task
 
 from thinkube_nornir.command import Command, Completed, HostConnection
-from thinkube_nornir.context import cancelled, component_of, context, is_read_only, time_left
+from thinkube_nornir.context import cancelled, component_of, context, is_read_only, note_retry, time_left
 from thinkube_nornir.errors import CommandFailed, Refused, ThinkubeError
 from thinkube_nornir.secret import redact
 
@@ -35,7 +36,9 @@ def exchange(task: Task, commands: Sequence[Command], timeout: float | None = No
     limit = context(task).config.timeouts.command if timeout is None else timeout
     evidence, began = context(task).evidence, time.monotonic()
     try:
-        answers = connection(task).execute(commands, timeout=time_left(task, limit), cancelled=cancelled(task))
+        answers = connection(task).execute(
+            commands, timeout=time_left(task, limit), cancelled=cancelled(task), retried=partial(note_retry, task)
+        )
     except ThinkubeError as error:
         if evidence:
             evidence.no_answer(task.host.name, commands, error, began)

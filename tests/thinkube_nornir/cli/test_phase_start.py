@@ -49,7 +49,7 @@ def test_a_phase_begins_with_its_branch(place: Place, cli: Cli) -> None:
     assert (ended.code, ended.err) == (0, "")
     assert ended.lines == [
         "branch  feature/phase2, made from main",
-        "list    START_HERE.md: line 5 and 6 is done",
+        "list    START_HERE.md: lines 5 and 6 are done",
         f"commit  {commit[:9]} [Project] Update task progress in START_HERE.md",
         "pushed  to origin",
         "next   thinkube-nornir checklist next --phase phase2",

@@ -165,8 +165,11 @@ def test_link_lost_during_a_read_is_read_again(server: Server, host: SSHHost, tm
     runs = tmp_path / "runs"
     session = _session(server, host)
     threading.Timer(0.3, os.kill, (session, signal.SIGKILL)).start()
+    reasons: list[str] = []
+    read = sh(f"echo run >>{runs}; [ $(wc -l <{runs}) = 2 ] || sleep 5; cat {runs}")
 
-    assert text(host, f"echo run >>{runs}; [ $(wc -l <{runs}) = 2 ] || sleep 5; cat {runs}") == "run\nrun"
+    assert host.execute([read], timeout=TIMEOUT, retried=reasons.append)[0].text == "run\nrun"
+    assert reasons == ["the connection was lost"]
 
 
 @contextmanager

@@ -33,7 +33,12 @@ class LocalDoor(FakeHost):
         self.local = LocalHost(kind, {"HOME": str(part.parent)})
 
     def execute(
-        self, commands: Sequence[Command], *, timeout: float, cancelled: Callable[[], bool] = lambda: False
+        self,
+        commands: Sequence[Command],
+        *,
+        timeout: float,
+        cancelled: Callable[[], bool] = lambda: False,
+        retried: Callable[[str], None] = lambda _: None,
     ) -> list[Completed]:
         moved = [
             Command(tuple(word.replace("/var/lib/thinkube-nornir", str(self.part)) for word in c.argv), c.stdin)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
 from nornir.core.task import Result, Task
 
 from tests.fake_host import FakeHost, Reply
+from thinkube_nornir.command import Command, Completed
 from thinkube_nornir.context import Retries, retries_in
 from thinkube_nornir.errors import CommandFailed, DeadlinePassed
-from thinkube_nornir.outcome import Outcome, outcome_of
-from thinkube_nornir.remote import change
+from thinkube_nornir.outcome import Outcome, outcome_of, unchanged
+from thinkube_nornir.remote import change, run
 from thinkube_nornir.remote.retry import retry
 
 BUSY = Reply(10, stderr="busy\n")
@@ -71,3 +76,19 @@ def test_a_dry_run_sends_nothing() -> None:
 
     assert outcome_of(host.apply(_step, dry_run=True)) is Outcome.PLANNED
     assert host.sent == []
+
+
+def test_a_read_that_a_lost_connection_made_twice_is_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection says so, and the step has it."""
+    host = FakeHost(answers={"hostname": "w1"})
+
+    def execute(commands: Sequence[Command], **given: Any) -> list[Completed]:
+        given["retried"]("the connection was lost")
+        return [Reply(stdout="w1").completed(command) for command in commands]
+
+    monkeypatch.setattr(host, "execute", execute)
+
+    def step(task: Task) -> Result:
+        return unchanged(task, run(task, "hostname").text)
+
+    assert retries_in(host.apply(step)) == Retries(1, "the connection was lost")

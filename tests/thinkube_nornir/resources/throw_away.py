@@ -37,7 +37,12 @@ class ThrowAway(FakeHost):
         self._shell = Shell(self._channel)
 
     def execute(
-        self, commands: Sequence[Command], *, timeout: float, cancelled: Callable[[], bool] = lambda: False
+        self,
+        commands: Sequence[Command],
+        *,
+        timeout: float,
+        cancelled: Callable[[], bool] = lambda: False,
+        retried: Callable[[str], None] = lambda _: None,
     ) -> list[Completed]:
         self.trips.append([str(command) for command in commands])
         self.commands += commands
