@@ -41,6 +41,13 @@ def show(document: Document, view: View) -> list[str]:
     return lines[1:]
 
 
+def summary(document: Document, phase: str) -> list[str]:
+    """A line for each phase, where there are several: their headings are above what fits on a screen."""
+    phases = _phases(document, phase)
+    width = max(map(len, phases))
+    return [f"{name:<{width}}  {progress(tasks)}" for name, tasks in phases.items()] if len(phases) > 1 else []
+
+
 def progress(tasks: Sequence[Task]) -> str:
     return f"{sum(task.done for task in tasks)} of {len(tasks)} done"
 

@@ -56,9 +56,9 @@ def show(only_open: bool, phase: str, path: Path | None, config: Path, verbose: 
     place = path or _beside(config)
     document = store.read(place)
     width = terminal.width if terminal.out.isatty() else None
-    for line in tree.show(document, tree.View(phase, only_open, bool(verbose), width)):
+    shown = tree.show(document, tree.View(phase, only_open, bool(verbose), width))
+    for line in [*shown, "", *tree.summary(document, phase)]:
         terminal.say(line)
-    terminal.say()
     _say_progress(document, place, terminal, tree.in_phase(document, phase))
     return 0
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkube_nornir.checklist.document import parse
-from thinkube_nornir.checklist.tree import View, next_open, plain, show, wrapped
+from thinkube_nornir.checklist.tree import View, next_open, plain, show, summary, wrapped
 
 LIST = parse(b"""\
 ## Phase 15: later
@@ -41,6 +41,12 @@ def test_a_phase_is_called_by_its_number() -> None:
     assert show(LIST, View("phase1"))[0] == "Phase 1: first  (1 of 1 done)"
     assert show(LIST, View("15"))[0] == "Phase 15: later  (1 of 3 done)"
     assert show(LIST, View("phase 1: f"))[0] == "Phase 1: first  (1 of 1 done)"
+
+
+def test_phases_are_summed_up() -> None:
+    """At the end, where there are several."""
+    assert summary(LIST, "") == ["Phase 15: later  1 of 3 done", "Phase 1: first   1 of 1 done"]
+    assert summary(LIST, "phase1") == []
 
 
 def test_what_is_open_is_shown_with_what_it_is_below() -> None:
