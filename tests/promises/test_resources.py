@@ -1,0 +1,109 @@
+"""Resources: in each way that its kind can be broken, each is red in verify, and repaired by run and nothing beside it.
+
+One way of every resource is broken at once, each on one host, so that as many runs are needed as a kind has ways.
+Owners are left out: a lab's host has one user. tests/thinkube_nornir/resources breaks them on a copy of this machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import pytest
+
+from tests.promises.conftest import Labs
+from tests.promises.lab_project import CONTROL, DNS, ROOT, WORKERS, differences
+from thinkube_nornir import catalog
+from thinkube_nornir.resources import File, GroupMember, Resource, Snap, Unit
+from thinkube_nornir.resources.accounts import InHome
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+HOSTS = {CONTROL: "tkc", WORKERS: "tkw1", DNS: "bcn1"}
+"""Where a component's resources are broken."""
+USER = "thinkube"
+
+
+@dataclass(frozen=True)
+class Broken:
+    component: str
+    resource: Resource
+    script: str
+
+    @property
+    def host(self) -> str:
+        return HOSTS[self.component]
+
+
+def ways(resource: Resource) -> list[str]:
+    """How a resource of this kind can be broken, one script each. A kind that is not here fails the test."""
+    match resource:
+        case File():
+            path = f"/home/{USER}/{resource.path.label}" if isinstance(resource.path, InHome) else resource.path
+            return [f"rm {path}", f"echo x >>{path}", f"chmod 711 {path}", f"rm {path}; ln -s /dev/null {path}"]
+        case GroupMember():
+            return [f"gpasswd -d {USER} {resource.group}"]
+        case Snap():
+            other = f"snap refresh {resource.snap} --channel=1.35/candidate"
+            return [f"snap refresh --unhold {resource.snap}", other]
+        case Unit():
+            return ["", f"systemctl disable {resource.unit}", f"systemctl stop {resource.unit}"]
+    raise NotImplementedError(f"how is a {type(resource).__name__} broken?")
+
+
+def _components() -> dict[str, tuple[Resource, ...]]:
+    found = {entry.name: entry.component.resources for entry in catalog.load(ROOT / "tasks").entries}
+    return {
+        name: tuple(resource for resource in resources if isinstance(resource, Resource))
+        for name, resources in found.items()
+        if resources
+    }
+
+
+def rounds() -> list[list[Broken]]:
+    """Ways side by side, one of each resource in a round."""
+    all_of_them = [
+        [Broken(name, resource, script) for script in ways(resource)]
+        for name, resources in _components().items()
+        for resource in resources
+    ]
+    return [[b for b in found if b is not None and b.script] for found in zip_longest(*all_of_them)]
+
+
+def _touched(broken: list[Broken]) -> set[tuple[str, str, str]]:
+    """The resources that set-up has to change: those that are broken, and units that read one of them."""
+    components = _components()
+    found = set()
+    for one in broken:
+        reading = [r for r in components[one.component] if isinstance(r, Unit) and one.resource in r.restart_on]
+        found |= {(one.component, resource.name, one.host) for resource in (one.resource, *reading)}
+    return found
+
+
+def test_components_have_resources_and_hosts_to_break_them_on() -> None:
+    """A component that manages something new is in the test, or fails it."""
+    assert set(_components()) == set(HOSTS)
+
+
+def test_each_way_is_red_and_repaired_and_rollback_restores(labs: Labs) -> None:
+    """Verify names exactly what is broken; run changes exactly that; verify is green; rollback leaves a bare host."""
+    project = labs()
+    bare = project.snapshot()
+    ended = project("run", "phase5")
+    assert ended.code == 0, ended.told
+    for broken in rounds():
+        touched = _touched(broken)
+        for one in broken:
+            project.ssh(one.host, one.script)
+
+        red = project("verify", "phase5")
+        failed = {(c, step, host) for c, step, host in red.places("failed") if step.endswith("_is_as_declared")}
+        assert failed == {(c, f"{step}_is_as_declared", host) for c, step, host in touched}
+        ended = project("run", "phase5")
+        assert ended.code == 0, ended.told
+        assert ended.places("changed") == touched
+        assert project("verify", "phase5").code == 0
+
+    ended = project("rollback", "phase5")
+    assert ended.code == 0, ended.told
+    assert differences(bare["files"], project.snapshot()["files"]) == []
