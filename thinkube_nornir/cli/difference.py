@@ -45,7 +45,7 @@ def diff_verb(first: str | None, second: str | None, as_json: bool, config: Path
         runs = past_run(journal, old), past_run(journal, new)
         found = compare(*runs, journal.inputs(old), journal.inputs(new))
     if as_json:
-        terminal.say(json_form.text(json_form.difference(found)))
+        terminal.raw(json_form.text(json_form.difference(found)))
     else:
         terminal.say(_text(found).rstrip("\n"))
     return 0

@@ -96,7 +96,7 @@ def history_verb(
         found = matching(journal, asked)
         latest = [listed(journal, run) for run in found[:number]]
     if as_json:
-        terminal.say(json_form.text(json_form.history(latest, len(found))))
+        terminal.raw(json_form.text(json_form.history(latest, len(found))))
     else:
         _list(latest, len(found), asked != Wanted(), terminal)
     return 0
@@ -196,7 +196,7 @@ def show_verb(
     asked = (*outcomes, *(["failed"] if failed else []), *(["changed"] if changed else []))
     steps = Steps(asked, known_components(components, past), chains, past_hosts(limit, past.hosts, config))
     if as_json:
-        terminal.say(json_form.text(json_form.shown(past, steps.of(past))))
+        terminal.raw(json_form.text(json_form.shown(past, steps.of(past))))
     else:
         _show(past, steps, terminal)
     return 0

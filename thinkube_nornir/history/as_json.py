@@ -17,7 +17,8 @@ SCHEMA = 1
 
 
 def text(value: Mapping[str, Any]) -> str:
-    return json.dumps({"schema": SCHEMA, **value}, indent=2, ensure_ascii=False)
+    """In ASCII, which any stream can carry: what stands for other characters elsewhere would be no JSON."""
+    return json.dumps({"schema": SCHEMA, **value}, indent=2) + "\n"
 
 
 def history(listed: Iterable[Listed], total: int) -> dict[str, Any]:

@@ -24,9 +24,9 @@ def moment(text: str, now: datetime) -> float:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     if word in ("today", "yesterday"):
         return (midnight - timedelta(days=word == "yesterday")).timestamp()
-    if ago := _AGO.fullmatch(word):
-        return (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).timestamp()
     try:
+        if ago := _AGO.fullmatch(word):
+            return (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).timestamp()
         return datetime.fromisoformat(text.strip()).timestamp()
     except (ValueError, OverflowError):
         raise ValueError(FORM) from None
