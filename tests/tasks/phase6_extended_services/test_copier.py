@@ -11,6 +11,7 @@ import yaml
 from jinja2 import Environment
 
 from tasks.phase6_extended_services import _copier, cert_manager
+from tasks.phase6_extended_services._issuing import manifests
 from tests.lab_cluster import ROOT, LabCluster, Place
 from tests.tasks.phase6_extended_services.test_cert_manager import CRON, ready
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed
@@ -84,7 +85,6 @@ def test_a_copier_without_a_right_says_which(cluster: LabCluster, monkeypatch: p
             rule["verbs"] = ["list"]
         return made
 
-    manifests = _copier.manifests
     monkeypatch.setattr(_copier, "manifests", lacking)
 
     with pytest.raises(CheckFailed, match="which copies the certificate, failed") as caught:
