@@ -16,7 +16,7 @@ from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.cluster.objects import Reference, cleaned, diff, reference, same
 from thinkube_nornir.cluster.ownership import MANAGER, entries_put_back, is_ours, managers, put_back
 from thinkube_nornir.errors import ClusterError
-from thinkube_nornir.secret import redact
+from thinkube_nornir.secret import MASK, Secret, redact
 
 CA = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
@@ -144,6 +144,22 @@ def test_a_diff_shows_what_changes() -> None:
     assert "-  a: old\n+  a: new\n" in shown
     assert shown.startswith("--- ConfigMap n/c\n+++ ConfigMap n/c\n")
     assert diff(None, config_map()).startswith("--- /dev/null\n")
+
+
+def test_a_diff_shows_text_line_by_line() -> None:
+    """A changed line of a Corefile is one changed line, and not a whole file in escapes."""
+    shown = diff(config_map(a="one\ntwo\nthree\n"), config_map(a="one\n2\nthree\n"))
+
+    assert "     one\n-    two\n+    2\n     three\n" in shown
+
+
+def test_a_diff_shows_no_secret_of_several_lines() -> None:
+    """Its value is masked before it is indented, or escaped."""
+    Secret("-----BEGIN KEY-----\nMIIEvQ\n-----END KEY-----")
+    shown = diff(config_map(a="old"), config_map(a="-----BEGIN KEY-----\nMIIEvQ\n-----END KEY-----"))
+
+    assert "MIIEvQ" not in shown
+    assert f"+  a: '{MASK}'" in shown
 
 
 @given(st.text(min_size=6), st.text(min_size=6))

@@ -8,8 +8,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import yaml
-
+from thinkube_nornir import readable_yaml
 from thinkube_nornir.cluster.handle import spoken
 from thinkube_nornir.cluster.messages import Object
 from thinkube_nornir.errors import ClusterError
@@ -98,16 +97,9 @@ def diff(former: Object | None, new: Object | None) -> str:
     old, now = (cleaned(obj) if obj else None for obj in (former, new))
     if (new or former or {}).get("kind") == "Secret":
         old, now = _masked(old, now, ""), _masked(now, old, " (new)")
-    lines = difflib.unified_diff(
-        _lines(old), _lines(now), name if former else "/dev/null", name if new else "/dev/null"
-    )
-    return redact("".join(lines))
-
-
-def _lines(obj: Object | None) -> list[str]:
-    if obj is None:
-        return []
-    return yaml.safe_dump(obj, sort_keys=True, allow_unicode=True, width=1000).splitlines(keepends=True)
+    before, after = (readable_yaml.lines(obj) if obj else [] for obj in (old, now))
+    changes = difflib.unified_diff(before, after, name if former else "/dev/null", name if new else "/dev/null")
+    return redact("".join(changes))
 
 
 def _masked(secret: Object | None, other: Object | None, mark: str) -> Object | None:

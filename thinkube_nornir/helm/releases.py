@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from nornir.core.task import Task
 
+from thinkube_nornir import readable_yaml
 from thinkube_nornir.command import Completed, Fact
 from thinkube_nornir.remote import read
 from thinkube_nornir.secret import Secret, redact
@@ -102,14 +103,8 @@ def installed(task: Task, helm: Helm, name: str, namespace: str) -> Installed | 
 def diff(former: Mapping[str, Any], release: Release) -> str:
     """Unified diff of the values as YAML."""
     name = f"values of release {release.namespace}/{release.name}"
-    lines = difflib.unified_diff(_lines(former), _lines(plain(release.values)), name, name)
-    return redact("".join(lines))
-
-
-def _lines(values: Mapping[str, Any]) -> list[str]:
-    if not values:
-        return []
-    return yaml.safe_dump(dict(values), sort_keys=True, allow_unicode=True, width=1000).splitlines(keepends=True)
+    before, after = (readable_yaml.lines(dict(values)) if values else [] for values in (former, plain(release.values)))
+    return redact("".join(difflib.unified_diff(before, after, name, name)))
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
