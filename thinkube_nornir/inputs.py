@@ -27,7 +27,7 @@ Settings = Mapping[str, Mapping[str, Any]]
 _log = logging.getLogger(__name__)
 
 _LOGIN = ("hostname", "port", "username")
-_GIT_DEADLINE = 5.0  # seconds; a run that is over waits for it
+_GIT_DEADLINE = 2.0  # seconds; a run that is over waits for it, and goes without
 
 
 @dataclass(frozen=True)

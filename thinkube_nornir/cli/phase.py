@@ -32,7 +32,9 @@ def phase_verb() -> None:
 @click.option("--no-push", is_flag=True, help="Make the branch here only.")
 @options.common
 def start(phase: str, base: str, remote: str, no_push: bool, config: Path, verbose: int, no_color: bool) -> int:
-    """Make the branch feature/PHASE, mark that in START_HERE.md, commit the list, and push.
+    """Make and push the phase's branch.
+
+    It is feature/PHASE. START_HERE.md is marked and committed with it.
 
     Everything is checked before; when something fails nevertheless, all is as it was.
     """
@@ -57,7 +59,9 @@ def start(phase: str, base: str, remote: str, no_push: bool, config: Path, verbo
 @_REMOTE
 @options.common
 def finish(phase: str, remote: str, config: Path, verbose: int, no_color: bool) -> int:
-    """Print the pull request of a phase that is finished: title and text, for a pipe.
+    """Print the pull request's title and text.
+
+    For a pipe:
 
     \b
     phase finish phase5 | gh pr create --title "Phase 5" --body-file -

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
+from urllib.parse import quote, urlunsplit
 
 _COMPARE = {
-    "github.com": "https://github.com/{path}/compare/{base}...{branch}?expand=1",
-    "gitlab.com": "https://gitlab.com/{path}/-/compare/{base}...{branch}",
-    "codeberg.org": "https://codeberg.org/{path}/compare/{base}...{branch}",
-    "bitbucket.org": "https://bitbucket.org/{path}/branches/compare/{branch}%0D{base}",
+    "github.com": "{path}/compare/{base}...{branch}?expand=1",
+    "gitlab.com": "{path}/-/compare/{base}...{branch}",
+    "codeberg.org": "{path}/compare/{base}...{branch}",
+    "bitbucket.org": "{path}/branches/compare/{branch}%0D{base}",
 }
 _ADDRESS = re.compile(
     r"(?:[a-z+]+://(?:[^/@]*@)?(?P<host>[\w.-]+)(?::\d+)?/|(?:[^/@]*@)?(?P<scp>[\w.-]+):(?!//))(?P<path>[^\s?#]+)"
@@ -23,8 +23,10 @@ def compare_page(remote: str, base: str, branch: str) -> str:
     'https://gitlab.com/home/cluster/-/compare/main...feature/phase5'
     """
     found = _ADDRESS.fullmatch(remote)
-    form = _COMPARE.get((found["host"] or found["scp"]).lower()) if found else None
-    if found is None or form is None:
+    host = (found["host"] or found["scp"]).lower() if found else ""
+    if found is None or host not in _COMPARE:
         return ""
     path = found["path"].strip("/").removesuffix(".git")
-    return form.format(path=quote(path), base=quote(base), branch=quote(branch))
+    page = _COMPARE[host].format(path=quote(path), base=quote(base), branch=quote(branch))
+    address: str = urlunsplit(("https", host, page, "", ""))
+    return address

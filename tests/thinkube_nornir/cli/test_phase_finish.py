@@ -15,6 +15,7 @@ from tests.thinkube_nornir.cli.conftest import Cli
 from thinkube_nornir.checklist import store
 from thinkube_nornir.checklist.proof import read_proofs
 from thinkube_nornir.checklist.sync import sync
+from thinkube_nornir.phase.repository import Repository
 
 pytestmark = needs_git
 
@@ -139,6 +140,16 @@ def test_a_finished_phase_gets_its_pull_request(finished: Place, cli: Cli) -> No
     assert "compare" not in ended.out
 
 
+def test_a_known_forge_compares_the_branches(finished: Place, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the branch that the remote begins with, without the token in its address."""
+    monkeypatch.setattr(Repository, "address_of", lambda *_: "https://token@github.com/home/cluster.git")
+
+    ended = cli("phase", "finish", "phase1")
+
+    assert "- https://github.com/home/cluster/compare/main...feature/phase1?expand=1" in ended.lines
+    assert "token" not in ended.out
+
+
 def test_what_is_not_named_is_not_ticked(finished: Place, cli: Cli) -> None:
     """A setting that no document has, a component that the README has not: a person is told which."""
     (finished.folder / "docs" / "settings.md").unlink()
@@ -245,6 +256,13 @@ def _diverged(place: Place, cli: Cli) -> None:
     place.commit("ours.txt", "ours")
 
 
+def _merging(place: Place, cli: Cli) -> None:
+    place.git("switch", "-q", "-c", "side", "main")
+    place.commit("side.txt", "side")
+    place.git("switch", "-q", "feature/phase1")
+    place.git("merge", "-q", "-s", "ours", "--no-commit", "side")
+
+
 def _other_branch(place: Place, cli: Cli) -> None:
     place.git("switch", "-q", "-c", "develop")
 
@@ -280,6 +298,7 @@ MISSING: dict[str, tuple[Callable[[Place, Cli], object], str, str]] = {
     "never pushed": (_never_pushed, "git     feature/phase1 is not on origin", "git push -u origin feature/phase1"),
     "behind": (_behind, "git     feature/phase1 is behind origin", "git pull --rebase origin feature/phase1"),
     "diverged": (_diverged, "git     feature/phase1 is behind origin", "git pull --rebase origin feature/phase1"),
+    "merging": (_merging, "git     a merge is in progress", "git merge --continue"),
     "other branch": (_other_branch, "git     the phase's branch is feature/phase1, and", "git switch feature/phase1"),
     "no remote": (
         lambda place, _: place.git("remote", "remove", "origin"),
