@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from thinkube_nornir.history.runs import PastRun
     from thinkube_nornir.journal import Journal, Run
 
-_UNTOLD = ("settled",)
-"""Kinds of which the names of the steps say all."""
-
 
 @click.command("diff", cls=PastRunCommand)
 @click.argument("first", required=False)
@@ -73,8 +70,7 @@ def _text(found: Difference) -> str:
     from thinkube_nornir.reporting.rendering import render
 
     kinds = [
-        {"title": KINDS[name], "count": len(pairs), "steps": told(name, pairs), "told": name not in _UNTOLD}
-        for name, pairs in found.steps.items()
+        {"title": KINDS[name], "count": len(pairs), "steps": told(name, pairs)} for name, pairs in found.steps.items()
     ]
     red = found.steps.keys() & {"failed", "still_failed"}
     following = ["show", str(found.new.run.id), "--failed"] if red else []

@@ -39,6 +39,9 @@ KINDS: Mapping[str, str] = {
 }
 """In the order in which they are told."""
 
+_NAMED = ("settled", "only_old", "only_new")
+"""Kinds of which the names of the steps say enough."""
+
 _RAN = ("changed", "planned", "passed", "unchanged")
 _ALTERED = ("changed", "planned")
 
@@ -103,8 +106,10 @@ def _pairs(old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> list[Pair]:
 
 
 def _kind(pair: Pair) -> str:
-    if pair.old is None or pair.new is None:
-        return "only_new" if pair.old is None else "only_old"
+    if pair.new is None:
+        return "only_old"
+    if pair.old is None:
+        return "failed" if pair.new.outcome == "failed" else "only_new"
     then, now = pair.old.outcome, pair.new.outcome
     rules: Iterable[tuple[str, bool]] = (
         ("still_failed", then == now == "failed"),
@@ -212,6 +217,8 @@ def told(kind: str, pairs: Iterable[Pair]) -> list[Told]:
 
 def _words(kind: str, pair: Pair) -> tuple[str, str]:
     """Then and now, in the words that matter for this kind."""
+    if kind in _NAMED:
+        return "", ""
     if kind in ("slower", "faster"):
         return _seconds(pair.old), _seconds(pair.new)
     return _said(pair.old, kind), _said(pair.new, kind)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.past_runs import NOON, PastNode, failed, step
 from thinkube_nornir.history.difference import Difference, Fact, compare, told
@@ -71,6 +73,49 @@ def test_a_step_stands_under_what_matters_most_of_it(then: PastNode, now: PastNo
 def test_what_only_one_run_had_is_said() -> None:
     """A step that is new, and one that went away."""
     assert _kinds([step("a"), step("b")], [step("b"), step("c")]) == {"only_old": ["a"], "only_new": ["c"]}
+
+
+def test_what_only_has_a_name_is_told_once_whatever_it_said() -> None:
+    """Of steps that are new, or had nothing left to do, what they said is of no use."""
+    found = _compared(_run(), _run(step("a", "tkc", message="one"), step("a", "tkw1", message="two"))).steps
+
+    assert [(line.hosts, line.old, line.new) for line in told("only_new", found["only_new"])] == [
+        (("tkc", "tkw1"), "", "")
+    ]
+
+
+def test_a_new_step_that_failed_is_a_new_failure() -> None:
+    """The first run may have ended before it came to it."""
+    found = _compared(_run(step("a")), _run(step("a"), failed("b", what="no answer"))).steps
+
+    assert found.keys() == {"failed"}
+    assert [(line.old, line.new) for line in told("failed", found["failed"])] == [("", "failed: no answer")]
+
+
+_STEP = st.tuples(
+    st.sampled_from([None, "changed", "planned", "passed", "unchanged", "skipped", "failed"]),
+    st.sampled_from(["one", "two"]),
+    st.sampled_from([0.0, 0.5, 2.0, 9.0]),
+)
+_STEPS = st.dictionaries(st.sampled_from("abcdef"), _STEP)
+
+
+def _of(steps: dict[str, tuple[str | None, str, float]]) -> PastRun:
+    return _run(*(step(name, outcome=o, message=m, seconds=s) for name, (o, m, s) in steps.items()))
+
+
+@given(_STEPS, _STEPS)
+def test_every_step_has_one_kind_and_the_reverse_has_the_reverse(old: Any, new: Any) -> None:
+    """None is told under two kinds but for its time; what one direction repairs, the other breaks."""
+    there, back = _compared(_of(old), _of(new)).steps, _compared(_of(new), _of(old)).steps
+
+    names = [pair.node.node for kind, pairs in there.items() if kind not in ("slower", "faster") for pair in pairs]
+    assert len(names) == len(set(names))
+    for kind, reverse in (("slower", "faster"), ("still_failed", "still_failed"), ("seen", "seen")):
+        assert {p.node.node for p in there.get(kind, ())} == {p.node.node for p in back.get(reverse, ())}
+    repaired = {pair.node.node for pair in there.get("repaired", ())}
+    assert repaired <= {pair.node.node for pair in back.get("failed", ())}
+    assert _compared(_of(old), _of(old)).steps.keys() <= {"still_failed"}
 
 
 def test_only_what_checks_see_is_compared() -> None:
