@@ -83,11 +83,6 @@ class Plan:
     def hosts(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(node.host for node in self.nodes))
 
-    def opened(self, names: Iterable[str]) -> Iterator[str]:
-        """The nodes among `names`, and those of the gates among them."""
-        for name in names:
-            yield from self.gates.get(name, (name,))
-
 
 def make(catalog: Catalog, entries: Sequence[Entry], inventory: Inventory, hosts: Collection[str], verb: str) -> Plan:
     """The graph for `verb` over the entries' steps, on those of `hosts` that are in each component's group.

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -98,6 +98,8 @@ class GraphRunner:
     """Nodes that were not started; what needs them is not started either."""
     _causes: dict[str, str] = field(default_factory=dict)
     """Of gates: a node that failed or was not started; empty when there is none."""
+    _promises: dict[str, int] = field(default_factory=dict)
+    """In a dry run, of nodes and gates: the promised changes up to and with it, a bit for each."""
 
     def run(self, task: Task, hosts: list[Host]) -> AggregatedResult:
         by_name = {host.name: host for host in hosts}
@@ -144,6 +146,9 @@ class GraphRunner:
 
     def _finished(self, node: Node, result: Result) -> None:
         self.results[node.id] = result
+        if self.context.dry_run:
+            own = 1 << len(self._promises) if outcome_of(result) is Outcome.PLANNED else 0
+            self._promises[node.id] = self._standing_on(node.needs | node.after) | own
         if isinstance(result.exception, Unreachable):
             self.context.roster.unreachable.add(node.host)
         if node.chain != "verify" and self._bad(node.id):
@@ -255,16 +260,16 @@ class GraphRunner:
         return skipped(task, f"{NOT_FORESEEN}: {_changes(planned)} only planned ({error.what})")
 
     def _promised(self, node: Node) -> int:
-        """Promised changes among the nodes that this one stands on, directly or not: all of these have ended."""
-        seen, stack = {node.id}, [node.id]
-        while stack:
-            before = self.plan.by_id[stack.pop()]
-            if before.step.early:
-                continue  # these come before all changes
-            new = set(self.plan.opened(before.needs | before.after)) - seen
-            seen |= new
-            stack += new
-        return sum(outcome_of(self.results[each]) is Outcome.PLANNED for each in seen - {node.id})
+        """How many promised changes this one stands on, directly or not."""
+        return self._standing_on(node.needs | node.after).bit_count()
+
+    def _standing_on(self, names: Iterable[str]) -> int:
+        found = 0
+        for name in names:
+            if name in self.plan.gates and name not in self._promises:
+                self._promises[name] = self._standing_on(self.plan.gates[name])
+            found |= self._promises.get(name, 0)
+        return found
 
 
 def _no_result(node: Node, returned: object) -> ThinkubeError:

@@ -33,11 +33,16 @@ CATALOG = catalog(CONTROL, WORKERS)
 
 
 def needs(made: plan.Plan, node: str) -> set[str]:
-    return set(made.opened(made.by_id[node].needs))
+    return opened(made, made.by_id[node].needs)
 
 
 def waits_for(made: plan.Plan, node: str) -> set[str]:
-    return needs(made, node) | set(made.opened(made.by_id[node].after))
+    return needs(made, node) | opened(made, made.by_id[node].after)
+
+
+def opened(made: plan.Plan, names: frozenset[str]) -> set[str]:
+    """With the nodes of gates in place of these."""
+    return {node for name in names for node in made.gates.get(name, (name,))}
 
 
 def full(verb: str = "run") -> plan.Plan:
@@ -361,7 +366,7 @@ def test_the_first_step_that_runs_once_waits_for_what_the_others_need() -> None:
     made = plan.make(catalog(CONTROL, COUNTED, names), (CONTROL, COUNTED, names), stock, ALL, "run")
     write = made.by_id["p5.names/setup/write@c1"]
 
-    assert set(made.opened(write.needs)) == {"p5.control/verify/is_ready@c1", "p5.control/verify/answers@c1"}
+    assert opened(made, write.needs) == {"p5.control/verify/is_ready@c1", "p5.control/verify/answers@c1"}
     assert write.after == {"p5.workers/verify/has_joined@w1", "p5.workers/verify/has_joined@w2"}
 
 
