@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
@@ -132,6 +132,15 @@ def internal_ip(node: Object) -> str:
 
 def kubelet_version(node: Object) -> str:
     return str(node.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", ""))
+
+
+def not_judged(absent: Mapping[str, str]) -> str:
+    """
+    >>> not_judged({"tkw1": "unreachable", "tkw2": "left out by -l"})
+    '; not judged: tkw1 (unreachable), tkw2 (left out by -l)'
+    """
+    told = ", ".join(f"{host} ({why})" for host, why in absent.items())
+    return f"; not judged: {told}" if told else ""
 
 
 def expect(holds: object, what: str, *, why: str, fix: str) -> None:

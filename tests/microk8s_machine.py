@@ -385,16 +385,16 @@ class FakeCluster:
         return self
 
     def run(self, host: str, component: Component, chain: str = "setup", **how: Any) -> dict[str, Result]:
-        """Walk a chain on one host until a step fails."""
+        """Walk a chain until a step fails: on one host, with what runs once on the control plane."""
         steps: Chain = getattr(component, chain)
-        context = self.context(host, **how)
-        machine = self.machines[host].host
-        machine.component = f"phase5.{component.title}"
-        context.facts.clear()
+        contexts = {name: self.context(name, **how) for name in (host, "tkc")}
         results: dict[str, Result] = {}
         for step in steps.steps:
-            results[step.name] = machine.apply(step.function, context=context)
-            if results[step.name].exception and not context.dry_run and chain in ("setup", "rollback"):
+            at = "tkc" if step.on else host
+            machine = self.machines[at].host
+            machine.component = f"phase5.{component.title}"
+            results[step.name] = machine.apply(step.function, context=contexts[at])
+            if results[step.name].exception and not contexts[at].dry_run and chain in ("setup", "rollback"):
                 raise results[step.name].exception  # type: ignore[misc]
         return results
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from nornir.core.inventory import Host
@@ -127,8 +128,8 @@ class Component:
     group: str
     """The inventory group whose hosts get it."""
     manages: tuple[Managed, ...] = ()
-    """Resources: set up before the chain's steps, in this order; checked before them; rolled back after them, in the
-    reverse order. One that has to come in the middle stands in a chain itself; what set-up has of such, and the other
+    """Resources: set up before the chain's steps, in this order; checked before them, but after those that run once and
+    stand first; rolled back after them, in the reverse order. One that has to come in the middle stands in a chain itself; what set-up has of such, and the other
     chains have not, they get in the same way."""
     setup: Chain = field(default_factory=Chain)
     verify: Chain = field(default_factory=Chain)
@@ -178,12 +179,14 @@ def _with_resources(component: Component) -> dict[str, Any]:
         if strange := [step.name for step in getattr(component, name).steps if _is_strange(step, name, managed)]:
             raise ValueError(f"{component.title}: {name} has {', '.join(strange)}, which set-up does not manage")
     unchecked = [Step(r) for r in managed if r not in component.verify.resources]
+    first = tuple(takewhile(lambda step: step.on is not None, component.verify.steps))
+    others = component.verify.steps[len(first) :]
     kept = [Step(r) for r in reversed(managed) if r not in component.rollback.resources]
     last = [step for r in reversed(managed) if (step := r.last_step)]
     return {
         "resources": managed,
         "setup": Chain(_as("setup_step", setup.steps), _facts(setup)),
-        "verify": Chain(_as("check_step", (*unchecked, *component.verify.steps)), _facts(component.verify, managed)),
+        "verify": Chain(_as("check_step", (*first, *unchecked, *others)), _facts(component.verify, managed)),
         "rollback": Chain((*_as("rollback_step", (*component.rollback.steps, *kept)), *last), component.rollback.facts),
     }
 

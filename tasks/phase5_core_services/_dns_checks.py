@@ -10,7 +10,7 @@ from typing import Any
 from nornir.core.task import Result, Task
 
 from tasks.address_pool import ingress_addresses
-from tasks.control_plane import DNS_LABEL, Object, expect, is_control_plane, kube, name_of
+from tasks.control_plane import DNS_LABEL, Object, expect, kube, name_of
 from tasks.node_facts import HOSTNAME, RESOLVER_DOMAINS, RESOLVER_SERVERS, grep
 from tasks.probes import (
     POD_REPORT,
@@ -42,7 +42,6 @@ CAPTURES_ALL = grep(r"^Domains=(.*[[:space:]])?~\.([[:space:]]|$)", DROP_INS)
 Addresses = dict[str, tuple[str, ...]]
 """Of names."""
 WITHOUT_NAME_SERVERS = "left out: no name servers in the inventory, CoreDNS serves the domain"
-_ONCE = "checked once, on the control plane"
 _LATELY = timedelta(minutes=5)  # as long as the pause between two attempts to start a failing container may get
 
 
@@ -80,8 +79,6 @@ def corefile(task: Task) -> str:
 @with_name_servers
 def bind_answers_pods(task: Task) -> Result:
     """As CoreDNS will ask it: from a pod, whose way to the overlay needs source NAT on the node."""
-    if not is_control_plane(task):
-        return unchanged(task, _ONCE)
     server, domain = str(bind_address(task)), setting(task, "domain_name")
     done = run_here(task, "bind", "nslookup", domain, server)
     why = f"nslookup {domain} {server} ended with {done.exit_code}: {done.log.strip()}"
@@ -91,7 +88,6 @@ def bind_answers_pods(task: Task) -> Result:
 
 
 def corefile_is_as_wanted(task: Task) -> Result:
-    """Asked for every node, as all that is the cluster's: on a filtered host too, green has to mean checked."""
     found = kube(task).get("v1", "ConfigMap", "coredns", "kube-system") or {}
     lines, wanted = ((found.get("data") or {}).get("Corefile") or "").splitlines(), corefile(task).splitlines()
     differing = [f"{side} {line}" for side, line in _differences(lines, wanted)]

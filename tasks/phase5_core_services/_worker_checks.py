@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from nornir.core.inventory import Host
 from nornir.core.task import Result, Task
 
 from tasks.control_plane import (
@@ -12,9 +14,11 @@ from tasks.control_plane import (
     WORKERS,
     asking_control_plane,
     expect,
+    internal_ip,
     kube,
     kubelet_version,
     name_of,
+    not_judged,
     registered_node,
 )
 from tasks.microk8s import SNAP, units_of
@@ -23,7 +27,7 @@ from tasks.node_facts import HOSTNAME, units
 from tasks.probes import SERVICE_NAME, lookups_when, run_here
 from thinkube_nornir.cluster import condition_true, current_pods, seen
 from thinkube_nornir.command import Fact
-from thinkube_nornir.context import hosts_in
+from thinkube_nornir.context import absent, hosts_in, known
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import read
 
@@ -109,10 +113,22 @@ def pods_reach_pods_on_other_nodes(task: Task) -> Result:
 
 
 def every_member_is_a_node(task: Task) -> Result:
-    nodes = sorted(map(name_of, kube(task).list("v1", "Node")))
-    members = sorted({h.name for group in (CONTROL_PLANE, WORKERS) for h in hosts_in(task, group)})
-    what = f"{len(nodes)} nodes are registered for {len(members)} hosts of the inventory"
-    why = f"nodes: {', '.join(nodes)}; hosts: {', '.join(members)}"
+    """Of the hosts that this run is for, and that are well; a node that is no host's is left from an earlier life."""
+    nodes = {name_of(node): internal_ip(node) for node in kube(task).list("v1", "Node")}
+    hosts = {host.name: host for group in (CONTROL_PLANE, WORKERS) for host in hosts_in(task, group)}
+    gone = absent(task, CONTROL_PLANE) | absent(task, WORKERS)
+    found = {name: _node_of(task, host, nodes) for name, host in hosts.items()}
+    strange = nodes.keys() - found.values()
+    missing = [name for name, node in found.items() if node is None and name not in gone]
+    told = [f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} no node"] if missing else []
+    told += [f"{', '.join(sorted(strange))}: no host of the inventory"] if strange else []
     fix = "set up the hosts that are missing; remove nodes that are no more: `microk8s remove-node NAME --force`"
-    expect(len(nodes) == len(members), what, why=why, fix=fix)
-    return unchanged(task, f"{len(nodes)} nodes, as in the inventory")
+    why = f"nodes: {', '.join(sorted(nodes))}"
+    expect(not told, f"nodes and hosts differ: {'; '.join(told)}", why=why, fix=fix)
+    return unchanged(task, f"{', '.join(sorted(hosts.keys() - gone))}{not_judged(gone)}")
+
+
+def _node_of(task: Task, host: Host, nodes: Mapping[str, str]) -> str | None:
+    """By the name it has itself, if that is known, or by its address."""
+    own = known(task, HOSTNAME).get(host.name)
+    return own if own in nodes else next((name for name, ip in nodes.items() if ip == host.get("lan_ip")), None)

@@ -4,7 +4,7 @@ setup     writes the Corefile and rolls it out, then gives each node a routing d
 verify    asks from a pod on each node, and from each node itself
 rollback  puts back the Corefile and the drop-ins that were there before
 
-The cluster's part is done once, by the control plane's own steps; the nodes' part on every node.
+The cluster's part is done once, on the control plane; the nodes' part on every node.
 
 Without name servers in the inventory CoreDNS answers for the domain itself, for pods; nodes are left alone: at a cold
 start no image could be pulled by a node that asks the cluster for names.
@@ -16,14 +16,14 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
-from tasks.control_plane import is_control_plane, kube
+from tasks.control_plane import CONTROL_PLANE, kube
 from tasks.phase5_core_services import _dns_checks as checks
 from tasks.phase5_core_services._dns_checks import CAPTURES_ALL, DROP_IN, corefile
 from tasks.probes import bind_address
 from thinkube_nornir.cluster import apply, rolled_out
 from thinkube_nornir.cluster import restore as restore_object
 from thinkube_nornir.command import Fact
-from thinkube_nornir.component import Component, chain, step
+from thinkube_nornir.component import Component, chain, here, step
 from thinkube_nornir.context import component_of, context, setting
 from thinkube_nornir.errors import DeadlinePassed, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
@@ -51,14 +51,8 @@ RESOLVER = Unit(
 )
 
 
-def _elsewhere(task: Task) -> Result:
-    return unchanged(task, "done once, by the control plane")
-
-
 def apply_corefile(task: Task) -> Result:
     """Takes the file over from the addon's own apply; the former one is kept."""
-    if not is_control_plane(task):
-        return _elsewhere(task)
     return apply(kube(task), _manifest(CONFIG_MAP, data={"Corefile": corefile(task)}), force=True)
 
 
@@ -67,8 +61,6 @@ def roll_out_corefile(task: Task) -> Result:
 
     The version and not a digest: what was reset and written again has the old digest, and must be served again.
     """
-    if not is_control_plane(task):
-        return _elsewhere(task)
     api = kube(task)
     version = (api.get(*CONFIG_MAP) or {}).get("metadata", {}).get("resourceVersion", "")
     template = {"metadata": {"annotations": {ANNOTATION: version}}}
@@ -113,8 +105,6 @@ def set_aside_conflicts(task: Task) -> Result:
 
 def restore_corefile(task: Task) -> Result:
     """An API that has gone took the Corefile with it; one that merely does not answer is an error."""
-    if not is_control_plane(task):
-        return _elsewhere(task)
     ledger = context(task).ledger
     keys = [f"object:{version}/{kind}/{space}/{name}" for version, kind, name, space in (CONFIG_MAP, DEPLOYMENT)]
     if not any(ledger.ours(task.host.name, key) for key in keys):
@@ -148,26 +138,25 @@ COMPONENT = Component(
     title="CoreDNS and node DNS",
     number=30,
     group="microk8s",
-    needs=("phase5.microk8s_control", "phase5.microk8s_workers"),
+    needs=("phase5.microk8s_control", here("phase5.microk8s_workers")),
     settings=(
         "domain_name",
         "dns_servers",
         "load_balancer_range",
     ),
-    preconditions=chain(checks.bind_answers_pods),
+    preconditions=chain(step(checks.bind_answers_pods, on=CONTROL_PLANE)),
     setup=chain(
-        apply_corefile,
-        roll_out_corefile,
+        step(apply_corefile, on=CONTROL_PLANE),
+        step(roll_out_corefile, on=CONTROL_PLANE),
         set_aside_conflicts,
         ROUTING_DOMAIN,
-        # Pods on a worker resolve only after the control plane's part, so a worker's checks wait for it here.
-        step(RESOLVER, needs=("phase5.coredns.roll_out_corefile",)),
+        RESOLVER,
         facts=_setup_facts,
     ),
     verify=chain(
-        checks.corefile_is_as_wanted,
-        checks.coredns_is_available,
-        checks.coredns_does_not_restart,
+        step(checks.corefile_is_as_wanted, on=CONTROL_PLANE),
+        step(checks.coredns_is_available, on=CONTROL_PLANE),
+        step(checks.coredns_does_not_restart, on=CONTROL_PLANE),
         checks.pods_ask_the_cluster_dns,
         checks.pods_resolve_services,
         checks.pods_resolve_public_names,
@@ -180,7 +169,7 @@ COMPONENT = Component(
         facts=checks.facts,
     ),
     rollback=chain(
-        restore_corefile,
+        step(restore_corefile, on=CONTROL_PLANE),
         put_back_conflicts,
     ),
 )

@@ -15,6 +15,7 @@ from nornir.core.task import Result, Task
 from tasks import launch, microk8s
 from tasks import microk8s_node as node
 from tasks.control_plane import (
+    CONTROL_PLANE,
     WORKERS,
     Object,
     asking_control_plane,
@@ -247,7 +248,7 @@ COMPONENT = Component(
         checks.pods_run_here,
         checks.pods_here_resolve_services,
         checks.pods_reach_pods_on_other_nodes,
-        step(checks.every_member_is_a_node, needs=("phase5.microk8s_workers.await_node",)),  # on all of the hosts
+        step(checks.every_member_is_a_node, on=CONTROL_PLANE),
         facts=checks.facts,
     ),
     rollback=chain(

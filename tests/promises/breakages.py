@@ -228,10 +228,10 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
         api(
             "v1 ConfigMap kube-system coredns",
             {"data": {"Corefile": f"{corefile}# mine\n"}},
-            everywhere("corefile_is_as_wanted"),
+            dns("tkc", "corefile_is_as_wanted"),
             "not ours: # mine",
         ),
-        api(f"v1 Pod kube-system {coredns_pod}", restarted(now), everywhere("coredns_does_not_restart"), "7 times"),
+        api(f"v1 Pod kube-system {coredns_pod}", restarted(now), dns("tkc", "coredns_does_not_restart"), "7 times"),
         program("tkw1", "cat", "echo nameserver 8.8.8.8", dns("tkw1", "pods_ask_the_cluster_dns"), "seen 8.8.8.8"),
         program(
             "tkc",
@@ -304,7 +304,7 @@ UNSERVED: tuple[Place, ...] = (
 def without_node(host: str, coredns_host: str) -> tuple[Place, ...]:
     """What a node that is not Ready means for the pods on it."""
     asked_in_pods = dns(host, "pods_ask_the_cluster_dns", *ASKED_IN_PODS)
-    served = (*UNSERVED, *everywhere("coredns_is_available", "coredns_does_not_restart"))
+    served = (*UNSERVED, *dns("tkc", "coredns_is_available", "coredns_does_not_restart"))
     return (*asked_in_pods, *control("workloads_are_ready"), *(served if host == coredns_host else ()))
 
 
@@ -363,7 +363,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
             api(
                 "v1 ConfigMap kube-system coredns",
                 without_acme,
-                (*everywhere("pods_ask_public_servers_for_acme_names"), *everywhere("corefile_is_as_wanted")),
+                (*everywhere("pods_ask_public_servers_for_acme_names"), *dns("tkc", "corefile_is_as_wanted")),
                 INGRESS,
             ),
         ),
@@ -391,7 +391,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
             api(
                 deployment("coredns"),
                 image("coredns"),
-                (*everywhere("coredns_is_available", "coredns_does_not_restart"), *control("workloads_are_ready")),
+                (*dns("tkc", "coredns_is_available", "coredns_does_not_restart"), *control("workloads_are_ready")),
                 "unavailableReplicas=1",
             ),
             node(
@@ -429,7 +429,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
                 "tkc",
                 "microk8s.kubectl apply -f -",
                 "microk8s kubectl delete node stray",
-                (*worker("bcn1", "every_member_is_a_node"), *worker("tkw1", "every_member_is_a_node")),
+                worker("tkc", "every_member_is_a_node"),
                 "stray",
                 {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "stray"}, "spec": {"unschedulable": True}},
             ),

@@ -38,11 +38,14 @@ def list_verb(selection: tuple[str, ...], config: Path, verbose: int, no_color: 
 
 
 def _say_more(entry: Entry, terminal: Terminal) -> None:
+    from thinkube_nornir.component import Here
+
     component = entry.component
     for chain in ("preconditions", "setup", "verify", "rollback"):
-        steps = [step.name for step in getattr(component, chain).steps]
-        _say_words(chain, steps, terminal)
-    _say_words("needs", component.needs, terminal)
+        steps = getattr(component, chain).steps
+        _say_words(chain, [f"{s.name} (once, on {s.on})" if s.on else s.name for s in steps], terminal)
+    needs = [f"{need} (same host)" if isinstance(need, Here) else need for need in component.needs]
+    _say_words("needs", needs, terminal)
     _say_words("settings", component.settings, terminal)
     _say_words("secrets", component.secrets, terminal)
 

@@ -10,7 +10,7 @@ from tasks.microk8s import MEMBERSHIP_KEY
 from tasks.phase5_core_services import microk8s_control, microk8s_workers
 from tests.fake_host import FakeFile
 from tests.microk8s_machine import FakeCluster, node
-from thinkube_nornir.context import retries_in
+from thinkube_nornir.context import Roster, retries_in
 from thinkube_nornir.errors import CheckFailed, ClusterError, CommandFailed, Refused, ThinkubeError
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.secret import redact
@@ -85,8 +85,23 @@ FAULTS: dict[str, list[Break]] = {
         lambda c: c.api.drop("Pod", "coredns-1", "kube-system"),
         lambda c: _leaving(c, "coredns-1"),
     ],
-    "every_member_is_a_node": [lambda c: c.api.add(node("stranger", "192.168.1.99"))],
+    "every_member_is_a_node": [
+        lambda c: c.api.add(node("stranger", "192.168.1.99")),
+        lambda c: c.api.drop("Node", NAME),
+    ],
 }
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_a_host_that_is_not_judged_may_be_a_node_or_not(installed: FakeCluster, registered: bool) -> None:
+    """It is named, with the reason."""
+    roster = Roster(selected=frozenset(["tkc", "tkw1"]), unreachable={"tkw1"})
+    if not registered:
+        installed.api.drop("Node", NAME)
+
+    result = installed.run("tkw1", COMPONENT, "verify", roster=roster)["every_member_is_a_node"]
+
+    assert result.result == "tkc; not judged: tkw1 (unreachable)"
 
 
 def test_every_check_has_a_fault() -> None:
