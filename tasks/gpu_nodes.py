@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from nornir.core.inventory import Host
 from nornir.core.task import Task
 
-from tasks.control_plane import expect
+from tasks.control_plane import Object, expect, internal_ip, kube
 from tasks.defaults import DEFAULTS
 from tasks.gpu_facts import (
     BUS,
@@ -24,8 +24,8 @@ from tasks.gpu_facts import (
     DriverCard,
 )
 from tasks.gpu_settings import EVERY_PRODUCT, cards_of
-from thinkube_nornir.context import hosts_in, on, setting
-from thinkube_nornir.errors import CheckFailed, Refused, ThinkubeError, Unreachable
+from thinkube_nornir.context import absent, active, hosts_in, lost, on, setting
+from thinkube_nornir.errors import CheckFailed, Refused, Unreachable
 from thinkube_nornir.remote import read
 
 NODES = "microk8s"
@@ -168,18 +168,36 @@ def products(task: Task) -> tuple[str, ...]:
     return tuple(dict.fromkeys(card.product for card in hardware(task).driver.cards))
 
 
+def with_cards(task: Task) -> list[Host]:
+    """All nodes that should have cards, whether they take part in this run or not."""
+    return [host for host in hosts_in(task, NODES) if count(on(task, host))]
+
+
 def gpu_hosts(task: Task) -> list[Task]:
-    """The step on each node that should have cards, by name."""
-    return [there for host in hosts_in(task, NODES) if count(there := on(task, host))]
+    """The step on each node that should have cards and takes part in this run, by name."""
+    return [there for host in active(task, NODES) if count(there := on(task, host))]
 
 
-@contextmanager
-def asking(there: Task, task: Task) -> Iterator[None]:
-    """Unreachable would speak of the step's own host; an error of another one names that."""
-    try:
-        yield
-    except Unreachable as error:
-        if there.host.name == task.host.name:
-            raise
-        fix = f"make {there.host.name} reachable, then run again"
-        raise ThinkubeError(f"the GPU node {there.host.name} is unreachable", why=str(error), fix=fix) from error
+def absent_gpu_hosts(task: Task) -> dict[str, str]:
+    """The other nodes that should have cards, with the reason."""
+    return {host: why for host, why in absent(task, NODES).items() if count(on(task, host))}
+
+
+def absent_nodes(task: Task) -> list[Object]:
+    """The Nodes of those, as far as there are any: by address, because nobody can be asked for a name."""
+    addresses = {setting(on(task, host), "lan_ip") for host in absent_gpu_hosts(task)}
+    return [node for node in kube(task).list("v1", "Node") if internal_ip(node) in addresses] if addresses else []
+
+
+def answering(task: Task, question: Callable[[Task], object]) -> list[Task]:
+    """Those of gpu_hosts for which the answer is yes; one that gives none takes part no longer."""
+    found = []
+    for there in gpu_hosts(task):
+        try:
+            if question(there):
+                found.append(there)
+        except Unreachable:
+            if there.host.name == task.host.name:
+                raise
+            lost(there)
+    return found

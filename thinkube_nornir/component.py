@@ -129,8 +129,8 @@ class Component:
     """The inventory group whose hosts get it."""
     manages: tuple[Managed, ...] = ()
     """Resources: set up before the chain's steps, in this order; checked before them, but after those that run once and
-    stand first; rolled back after them, in the reverse order. One that has to come in the middle stands in a chain itself; what set-up has of such, and the other
-    chains have not, they get in the same way."""
+    stand first; rolled back after them, in the reverse order. One that has to come in the middle stands in a chain
+    itself; what set-up has of such, and the other chains have not, they get in the same way."""
     setup: Chain = field(default_factory=Chain)
     verify: Chain = field(default_factory=Chain)
     rollback: Chain = field(default_factory=Chain)
@@ -175,20 +175,25 @@ def _with_resources(component: Component) -> dict[str, Any]:
     """The component's chains with a step for each resource: what set-up manages is missing nowhere."""
     setup = Chain((*map(Step, component.manages), *component.setup.steps), component.setup.facts)
     managed = setup.resources
+    of_resources = [Step(s.function, on=s.on) for s in setup.steps if isinstance(s.function, Managed)]
     for name in ("preconditions", "verify", "rollback"):
         if strange := [step.name for step in getattr(component, name).steps if _is_strange(step, name, managed)]:
             raise ValueError(f"{component.title}: {name} has {', '.join(strange)}, which set-up does not manage")
-    unchecked = [Step(r) for r in managed if r not in component.verify.resources]
+    unchecked = [step for step in of_resources if step.function not in component.verify.resources]
     first = tuple(takewhile(lambda step: step.on is not None, component.verify.steps))
     others = component.verify.steps[len(first) :]
-    kept = [Step(r) for r in reversed(managed) if r not in component.rollback.resources]
-    last = [step for r in reversed(managed) if (step := r.last_step)]
+    kept = [step for step in reversed(of_resources) if step.function not in component.rollback.resources]
+    last = [replace(end, on=step.on) for step in reversed(of_resources) if (end := _last(step))]
     return {
         "resources": managed,
         "setup": Chain(_as("setup_step", setup.steps), _facts(setup)),
         "verify": Chain(_as("check_step", (*first, *unchecked, *others)), _facts(component.verify, managed)),
         "rollback": Chain((*_as("rollback_step", (*component.rollback.steps, *kept)), *last), component.rollback.facts),
     }
+
+
+def _last(step: Step) -> Step | None:
+    return step.function.last_step if isinstance(step.function, Managed) else None
 
 
 def _is_strange(step: Step, chain: str, managed: tuple[Managed, ...]) -> bool:

@@ -189,6 +189,11 @@ def absent(task: Task, group: str) -> dict[str, str]:
     return {host: reason for host, reason in reasons if reason}
 
 
+def lost(task: Task) -> None:
+    """The task's host does not answer: it takes part in nothing more of this run."""
+    context(task).roster.unreachable.add(task.host.name)
+
+
 def _absence(task: Task, host: str) -> str:
     roster = context(task).roster
     if roster.selected is not None and host not in roster.selected:

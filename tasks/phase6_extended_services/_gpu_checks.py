@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from nornir.core.task import Result, Task
 
 from tasks.containerd_facts import RUNTIME_TEMPLATE, RUNTIMES
-from tasks.control_plane import expect, is_control_plane, kube, name_of, registered_node
+from tasks.control_plane import expect, is_control_plane, kube, name_of, not_judged, registered_node
 from tasks.gpu_facts import BUS, HOST_DRIVER, MODULES, OPERATOR_DRIVER, RUNTIME, SECURE_BOOT
-from tasks.gpu_nodes import count, driver_source, hardware, left_out, sliced, units
+from tasks.gpu_nodes import absent_gpu_hosts, absent_nodes, count, driver_source, hardware, left_out, sliced, units
 from tasks.node_facts import HOSTNAME
 from tasks.phase6_extended_services._cuda_pod import PASSED, parse_results, run_on_cards, users
 from tasks.phase6_extended_services._gpu_chain import TROUBLE, Link, allocatable, broken, check
@@ -19,18 +20,19 @@ from tasks.phase6_extended_services._gpu_release import (
     HELM,
     OPERANDS,
     POLICY,
+    is_wanted,
     namespace,
-    nodes_without_driver,
     offering,
     release,
+    served_elsewhere,
+    without_driver,
 )
-from thinkube_nornir.cluster import is_rolled_out, seen
+from thinkube_nornir.cluster import condition_true, current_pods, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.errors import ClusterError, DeadlinePassed
 from thinkube_nornir.helm import deviations, releases
 from thinkube_nornir.outcome import skipped, unchanged
 
-_ONCE = "checked once, on the control plane"
 _NO_CARDS = "no node offers cards"
 OPERATOR = "app.kubernetes.io/component=gpu-operator"
 """Its Deployment; `app=gpu-operator` is on its pods alone."""
@@ -69,8 +71,6 @@ def one_driver_will_serve_the_cards(task: Task) -> Result:
 
 def no_other_operator_is_there(task: Task) -> Result:
     """Two would fight for the nodes; MicroK8s' addon nvidia is one, too."""
-    if not is_control_plane(task):
-        return unchanged(task, _ONCE)
     found = kube(task).list("apps/v1", "Deployment", label_selector=OPERATOR)
     found += kube(task).list("apps/v1", "Deployment", "gpu-operator-resources")
     others = {d["metadata"]["namespace"] for d in found} - {namespace(task)}
@@ -83,14 +83,12 @@ def no_other_operator_is_there(task: Task) -> Result:
 
 
 def _whole(check: Callable[[Task], Result]) -> Callable[[Task], Result]:
-    """Of the cluster as a whole: checked by the control plane, if any node has cards."""
+    """Of the cluster as a whole, if any node offers cards."""
 
+    @wraps(check)
     def checked(task: Task) -> Result:
-        if not is_control_plane(task):
-            return unchanged(task, _ONCE)
-        return check(task) if offering(task) else unchanged(task, _NO_CARDS)
+        return check(task) if is_wanted(task) else unchanged(task, _NO_CARDS)
 
-    checked.__name__, checked.__doc__ = check.__name__, check.__doc__
     return checked
 
 
@@ -114,28 +112,36 @@ def runtime_class_exists(task: Task) -> Result:
 
 @_whole
 def policy_is_ready(task: Task) -> Result:
+    """Its state is of all nodes together: while some do not take part in this run, it tells nothing of the others."""
     found = kube(task).get(*POLICY)
     state = ((found or {}).get("status") or {}).get("state")
     fix = f"see which of its pods are not ready: `kubectl -n {namespace(task)} get pods`"
-    expect(state == "ready", f"ClusterPolicy {POLICY[2]} is not ready", why=seen(found), fix=fix)
-    return unchanged(task, "the ClusterPolicy is ready")
+    holds = state == "ready" or (found and served_elsewhere(task))
+    expect(holds, f"ClusterPolicy {POLICY[2]} is not ready", why=seen(found), fix=fix)
+    return unchanged(task, f"the ClusterPolicy is {state}{not_judged(absent_gpu_hosts(task))}")
 
 
 @_whole
 def operands_cover_the_gpu_nodes(task: Task) -> Result:
-    """As many pods as nodes with cards, each ready; and a driver only where the host has none."""
-    api, nodes = kube(task), len(offering(task))
-    wanted = dict.fromkeys(OPERANDS, nodes) | {DRIVER: len(nodes_without_driver(task))}
+    """A ready pod of each on every node with cards, and on no other; a driver only where the host has none."""
+    api = kube(task)
+    nodes, drivers = _names(offering(task)), _names(without_driver(task))
+    others = {name_of(node) for node in absent_nodes(task)}
     told = []
-    for name, number in wanted.items():
-        found = api.get("apps/v1", "DaemonSet", name, namespace(task))
-        status = (found or {}).get("status") or {}
-        desired = status.get("desiredNumberScheduled", 0)
-        if desired != number or (found and not is_rolled_out(found)):
-            told.append(f"{name}: on {desired} nodes, ready on {status.get('numberReady', 0)}, should be on {number}")
-    fix = f"see kubectl -n {namespace(task)} get pods -o wide, and the labels nvidia.com/gpu.deploy.* of the nodes"
+    for app, wanted in (dict.fromkeys(OPERANDS, nodes) | {DRIVER: drivers}).items():
+        pods = current_pods(api.list("v1", "Pod", namespace(task), label_selector=f"app={app}"))
+        ready = {p["spec"].get("nodeName") for p in pods if condition_true(p, "Ready")}
+        there = {p["spec"].get("nodeName") for p in pods} - others
+        told += [f"{app} is not ready on {node}" for node in sorted(wanted - ready)]
+        told += [f"{app} is on {node}, and should not be" for node in sorted(there - wanted)]
+    fix = f"see `kubectl -n {namespace(task)} get pods -o wide`, and the labels nvidia.com/gpu.deploy.* of the nodes"
     expect(not told, "the operator's pods do not cover the GPU nodes", why="\n".join(told), fix=fix)
-    return unchanged(task, f"all of them run on {nodes} nodes")
+    judged = ", ".join(sorted(nodes)) or "no node"
+    return unchanged(task, f"all of them run on {judged}{not_judged(absent_gpu_hosts(task))}")
+
+
+def _names(there: list[Task]) -> set[str]:
+    return {name_of(registered_node(each)) for each in there}
 
 
 # the chain of each card

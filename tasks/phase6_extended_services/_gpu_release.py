@@ -11,7 +11,7 @@ from nornir.core.task import Task
 from tasks.containerd_facts import DROP_IN_FOLDER, SOCKET, TEMPLATE
 from tasks.defaults import DEFAULTS
 from tasks.gpu_facts import RUNTIME
-from tasks.gpu_nodes import Source, asking, driver_source, gpu_hosts, left_out, offers, products, sliced
+from tasks.gpu_nodes import Source, absent_nodes, answering, driver_source, left_out, offers, products, sliced
 from tasks.gpu_settings import EVERY_PRODUCT, writes_drop_in
 from tasks.kubernetes_distribution import DISTRIBUTION
 from thinkube_nornir.context import setting
@@ -62,11 +62,14 @@ def sharing(task: Task) -> Sharing | None:
 
 
 def release(task: Task) -> Release:
-    """With a driver of the operator's if any node has none of its own; those that have one are labelled so."""
+    """With a driver of the operator's if any node has none of its own; those that have one are labelled so.
+
+    What a node needs that does not take part in the run, its labels tell.
+    """
     (values,) = render_yaml(
         task,
         "gpu_operator/values.yaml.j2",
-        driver=bool(nodes_without_driver(task)),
+        driver=bool(without_driver(task)) or any(_has(node, "driver") for node in absent_nodes(task)),
         containerd_template=TEMPLATE,
         drop_in=DROP_IN if writes_drop_in(setting(task, "gpu_operator_version")) else "",
         socket=SOCKET,
@@ -80,21 +83,32 @@ def release(task: Task) -> Release:
 
 def offering(task: Task) -> list[Task]:
     """The step on each node that is to offer cards."""
-    found = []
-    for there in gpu_hosts(task):
-        with asking(there, task):
-            if offers(there):
-                found.append(there)
-    return found
+    return answering(task, offers)
 
 
-def nodes_without_driver(task: Task) -> list[str]:
-    return [there.host.name for there in offering(task) if driver_source(there) is Source.OPERATOR]
+def is_wanted(task: Task) -> bool:
+    """Whether any node is to offer cards, or was when it took part in a run."""
+    return bool(offering(task) or served_elsewhere(task))
 
 
-def operands_time(task: Task) -> float:
-    """Seconds that the operator's pods may take to become ready."""
-    return BUILD if nodes_without_driver(task) else INSTALL
+def served_elsewhere(task: Task) -> list[Object]:
+    """Nodes with the operator's parts that do not take part in this run."""
+    return [node for node in absent_nodes(task) if _has(node, "operands")]
+
+
+def _has(node: Object, part: str) -> bool:
+    return (node["metadata"].get("labels") or {}).get(f"{_DEPLOY}{part}") == "true"
+
+
+def hold_back(node: Object) -> dict[str, str]:
+    """What keeps the operator from a node that nobody has prepared yet; nothing where that was decided before."""
+    name = f"{_DEPLOY}operands"
+    return {} if name in (node["metadata"].get("labels") or {}) else {name: "false"}
+
+
+def without_driver(task: Task) -> list[Task]:
+    """The step on each node that gets the operator's driver."""
+    return answering(task, lambda there: offers(there) and driver_source(there) is Source.OPERATOR)
 
 
 def labels(there: Task, node: Object) -> dict[str, str]:

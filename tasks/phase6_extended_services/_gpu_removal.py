@@ -10,7 +10,7 @@ from nornir.core.task import Result, Task
 
 from tasks import microk8s
 from tasks.containerd_facts import DROP_IN_FOLDER, RUNTIME_TEMPLATE, TEMPLATE
-from tasks.control_plane import control_plane, is_control_plane, kube, name_of
+from tasks.control_plane import control_plane, kube, name_of
 from tasks.gpu_facts import RUNTIME, TOOLKIT
 from tasks.microk8s_facts import COMMAND, parse_text
 from tasks.phase6_extended_services._cuda_pod import users
@@ -83,12 +83,12 @@ def save_runtime_template(task: Task, save: Callable[[str], Result]) -> Result:
     return all_of(task, *results)
 
 
-# once, by the control plane
+# in the cluster
 
 
 def refuse_while_pods_use_gpus(task: Task) -> Result:
     """Ours are deleted first: a killed run may have left one."""
-    if not is_control_plane(task) or _noted(task) is None:
+    if _noted(task) is None:
         return unchanged(task, "no operator of ours is there")
     api, selector = kube(task), ",".join(f"{name}={value}" for name, value in LABELS.items())
     probes = [p for p in api.list("v1", "Pod", label_selector=selector) if p["spec"].get("runtimeClassName") == RUNTIME]
@@ -107,7 +107,7 @@ def refuse_while_pods_use_gpus(task: Task) -> Result:
 def delete_policy(task: Task) -> Result:
     """Before the operator, which takes its pods away and ends finalizers."""
     ours = context(task).ledger.ours(task.host.name, helm.key(NAME, namespace(task)))
-    if not is_control_plane(task) or ours is None or ours.before["revision"] is not None:
+    if ours is None or ours.before["revision"] is not None:
         return unchanged(task, "no ClusterPolicy is ours")
     api = kube(task)
     result = delete(api, *POLICY, undo=False)
@@ -123,14 +123,12 @@ def delete_policy(task: Task) -> Result:
 
 
 def uninstall_release(task: Task) -> Result:
-    if not is_control_plane(task):
-        return unchanged(task, "done once, by the control plane")
     return helm.uninstall(task, HELM, NAME, namespace(task))
 
 
 def delete_runtime_class(task: Task) -> Result:
     """The policy takes it with it; one that stayed leads to a runtime that goes."""
-    if not is_control_plane(task) or _noted(task) is None:
+    if _noted(task) is None:
         return unchanged(task, "no RuntimeClass is ours")
     api = kube(task)
     found = api.get("node.k8s.io/v1", "RuntimeClass", RUNTIME)
@@ -141,7 +139,7 @@ def delete_runtime_class(task: Task) -> Result:
 
 def delete_definitions(task: Task) -> Result:
     """Only those that came with the operator, and only while nobody has such objects: those would go with them."""
-    noted = _noted(task) if is_control_plane(task) else None
+    noted = _noted(task)
     if noted is None:
         return unchanged(task, "no CRDs are ours")
     api, results = kube(task), []
@@ -161,7 +159,7 @@ def delete_definitions(task: Task) -> Result:
 
 def clean_nodes(task: Task) -> Result:
     """Give our labels back, then take away what the operator and its feature discovery wrote."""
-    noted = _noted(task) if is_control_plane(task) else None
+    noted = _noted(task)
     if noted is None:
         return unchanged(task, "no labels of nodes are ours")
     api = kube(task)
@@ -185,8 +183,6 @@ def _without(task: Task, node: str, verb: str, part: str, names: list[str]) -> l
 
 def remove_namespace(task: Task) -> Result:
     """With the ConfigMaps in it; one that was there before us stays."""
-    if not is_control_plane(task):
-        return unchanged(task, "done once, by the control plane")
     api, run, space = kube(task), context(task), namespace(task)
     records = run.ledger.changes(host=task.host.name, component=component_of(task))
     maps = [r.key.rpartition("/")[2] for r in records if r.key.startswith(f"object:v1/ConfigMap/{space}/")]
@@ -195,6 +191,16 @@ def remove_namespace(task: Task) -> Result:
     results.append(undo(task, PRESENT_KEY, "forget what was there before the operator"))
     return all_of(task, *results)
 
+
+FROM_THE_CLUSTER = (
+    refuse_while_pods_use_gpus,
+    delete_policy,
+    uninstall_release,
+    delete_runtime_class,
+    delete_definitions,
+    clean_nodes,
+    remove_namespace,
+)
 
 # on each node
 

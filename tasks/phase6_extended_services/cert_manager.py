@@ -42,7 +42,7 @@ from tasks.phase6_extended_services._issuing import (
 )
 from thinkube_nornir.cluster import apply, condition_true, delete, wait
 from thinkube_nornir.command import Fact
-from thinkube_nornir.component import Component, chain, step
+from thinkube_nornir.component import Component, chain, here, step
 from thinkube_nornir.context import context, secret
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused, ThinkubeError
 from thinkube_nornir.helm import install_or_upgrade, releases, values_of
@@ -207,7 +207,7 @@ COMPONENT = Component(
     title="cert-manager and certificate",
     number=10,
     group=CONTROL_PLANE,
-    needs=("phase5.coredns",),
+    needs=(here("phase5.coredns"),),
     settings=("domain_name", "acme_issuer", "cert_manager_version"),
     secrets=(TOKEN,),
     uses_secrets=lambda host: is_acme({"acme_issuer": host.get("acme_issuer")}),

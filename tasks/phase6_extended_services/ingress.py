@@ -34,7 +34,7 @@ from tasks.phase6_extended_services._certificates import faults_of, secret_of
 from tasks.phase6_extended_services._controllers import REPOSITORY, Controller, controllers, release_of
 from thinkube_nornir.cluster import wait
 from thinkube_nornir.command import Fact
-from thinkube_nornir.component import Component, chain, step
+from thinkube_nornir.component import Component, chain, here, step
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused
 from thinkube_nornir.helm import install_or_upgrade, releases
@@ -175,7 +175,7 @@ COMPONENT = Component(
     title="MetalLB and Traefik",
     number=20,
     group=CONTROL_PLANE,
-    needs=("phase5.coredns", "phase6.cert_manager"),
+    needs=(here("phase5.coredns"), "phase6.cert_manager"),
     settings=(
         "domain_name",
         "load_balancer_range",

@@ -87,6 +87,10 @@ class LabProject:
         told = json.loads(report.read_text()) if report.exists() else {}
         return Ended(ended.code, ended.out, ended.err, told)
 
+    @staticmethod
+    def read(report: Path) -> dict[str, Any]:
+        return dict(json.loads(report.read_text()))
+
     def bare(self, *arguments: str) -> Ended:
         out, err = io.StringIO(), io.StringIO()
         with self._own_tasks(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

@@ -156,7 +156,7 @@ def test_label_that_comes_back_wrong_is_put_right(standing: GpuLab) -> None:
     ended = standing("run", GPU)
 
     assert ended.code == 0, ended.told
-    assert ended.places("changed") == {(GPU, "label_nodes", "tkc")}
+    assert ended.places("changed") == {(GPU, "label_node", "bcn1")}
 
 
 def test_rollback_is_refused_while_a_pod_uses_a_card(standing: GpuLab) -> None:
