@@ -111,7 +111,7 @@ def test_a_dead_control_plane_leaves_workers_what_needs_nothing_of_it(labs: Labs
     assert ended.code == 1
     assert {(c, h) for c, _, h in ended.places("changed")} == {(WORKERS, "bcn1"), (WORKERS, "tkw1")}
     assert {host for _, _, host in ended.places("failed")} == {"tkc"}
-    for step in (f"{WORKERS}/setup/join_cluster@tkw1", f"{DNS}/setup/write_routing_domain@bcn1"):
+    for step in (f"{WORKERS}/setup/join_cluster@tkw1", f"{DNS}/setup/set_aside_conflicts@bcn1"):
         assert _message(ended, step).endswith("and tkc is unreachable")
     project.fault("tkc", "none")
     assert project("run", "phase5").code == 0

@@ -40,6 +40,24 @@ def _names(component: Component) -> dict[str, list[str]]:
     return {name: [s.name for s in getattr(component, name).steps] for name in ("setup", "verify", "rollback")}
 
 
+def test_a_resource_that_is_managed_once_is_checked_and_rolled_back_once() -> None:
+    """Its check comes after those that run once and stand first: steps that a filter leaves out need these alone."""
+    looks_first = step(checked, on="first")
+    component = _component(setup=chain(step(UNIT, on="first"), A), verify=chain(looks_first, peculiar))
+
+    assert [(s.name, s.on) for s in component.verify.steps] == [
+        ("checked", "first"),
+        ("unit_x_service_is_as_declared", "first"),
+        ("file_etc_a_is_as_declared", None),
+        ("peculiar", None),
+    ]
+    assert [(s.name, s.on) for s in component.rollback.steps] == [
+        ("restore_file_etc_a", None),
+        ("restore_unit_x_service", "first"),
+        ("restart_unit_x_service_as_before", "first"),
+    ]
+
+
 def test_what_is_managed_is_first_in_set_up_and_verify_and_last_in_rollback() -> None:
     """In order, and in the reverse order; a unit is restarted when all else is rolled back."""
     component = _component(manages=(A, B, UNIT), setup=chain(peculiar), verify=chain(checked), rollback=chain(undone))
