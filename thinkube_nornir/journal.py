@@ -20,6 +20,7 @@ from thinkube_nornir.database import Database
 from thinkube_nornir.durations import PastStep
 from thinkube_nornir.inputs import Inputs, as_text, digest_of
 from thinkube_nornir.outcome import Outcome, error_of, outcome_of
+from thinkube_nornir.past_steps import past_steps
 from thinkube_nornir.secret import redact
 
 
@@ -89,29 +90,6 @@ class NodeRecord:
     def duration(self) -> float:
         """Seconds; 0 for what never finished."""
         return max(0.0, self.finished - self.started) if self.finished else 0.0
-
-
-_PAST_STEPS = """
-WITH asked AS MATERIALIZED (
-    SELECT id, verb, EXISTS (
-        SELECT 1 FROM nodes WHERE run = id AND outcome IN ('changed', 'planned')
-    ) AS altered
-    FROM runs
-    WHERE (verb = ?1 OR verb = 'plan' AND ?1 = 'run' OR verb = 'verify' AND ?2 != 'rollback')
-    AND scope LIKE ?3 AND dry_run = ?4
-    AND EXISTS (SELECT 1 FROM json_each(selection) WHERE value IN (SELECT value FROM json_each(?5)))
-),
-chosen AS (
-    SELECT id FROM (
-        SELECT id, row_number() OVER (PARTITION BY verb = 'verify', altered ORDER BY id DESC) AS place FROM asked
-    ) WHERE place <= 10
-)
-SELECT run, node, host, outcome, finished - started AS seconds FROM nodes
-WHERE run IN (SELECT id FROM chosen) AND finished IS NOT NULL
-AND (outcome IN ('changed', 'planned', 'passed', 'unchanged') OR outcome = 'skipped' AND ?4)
-ORDER BY run DESC LIMIT 200000
-"""
-"""One statement, because each question about a plan's steps would be asked a hundred thousand times on large ones."""
 
 
 class Journal:
@@ -210,19 +188,8 @@ class Journal:
         return {row["run"] for row in rows}
 
     def past_steps(self, verb: str, target: str, words: Collection[str], *, dry_run: bool) -> list[PastStep]:
-        """What steps took in the last runs that had to do with a selection, newest first.
-
-        Ten runs that altered something, ten that found nothing to do, and ten verifications.
-
-        Args:
-            verb: `run`, `verify` or `rollback`.
-            words: what their selections had, one of it at least.
-        """
-        rows = self._db.query(
-            _PAST_STEPS,
-            *("rollback" if verb == "rollback" else "run", verb, f"{target}%", dry_run, json.dumps([*words])),
-        )
-        return [_past_step(row) for row in rows]
+        """What steps took in the last runs that were like this one; past_steps.py says which."""
+        return past_steps(self._db, verb, target, words, dry_run=dry_run)
 
     def node_started(self, run: int, node: str, host: str) -> None:
         self._db.write("INSERT INTO nodes (run, node, host, started) VALUES (?, ?, ?, ?)", run, node, host, time.time())
@@ -258,12 +225,6 @@ def _run(row: sqlite3.Row) -> Run:
         revision=row["revision"] or "",
         modified=None if row["modified"] is None else bool(row["modified"]),
     )
-
-
-def _past_step(row: sqlite3.Row) -> PastStep:
-    component, chain, step = row["node"].split("/")
-    seconds = max(0.0, row["seconds"])
-    return PastStep(row["run"], component, chain, step.partition("@")[0], row["host"], row["outcome"], seconds)
 
 
 def _node(row: sqlite3.Row) -> NodeRecord:
