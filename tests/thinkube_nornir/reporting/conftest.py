@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """For one module: while it is there, no other event loop can run in this thread."""
     if find_spec("playwright") is None:
         pytest.skip("playwright is not installed: pip install -e '.[browser]'")
     if chromium.program() is None:
