@@ -60,7 +60,7 @@ def listed(words: Sequence[str]) -> str:
     """
     shown = [clean(word) for word in words[:MOST]]
     more = [f"{len(words) - MOST} more"] if words[MOST:] else []
-    *first, last = [*shown, *more]
+    *first, last = [*shown, *more] or ["nothing"]
     return f"{', '.join(first)} and {last}" if first else last
 
 
@@ -92,10 +92,10 @@ def changes(between: Changes) -> str:
         parts.append(f"files {codes(between.files)}")
     if between.commits:
         parts.append(f"commit {code(between.commits[0][:9])} -> {code(between.commits[1][:9])}")
-    if between.steps:
-        parts.append(f"runs changed something in {codes(between.steps)}")
     if between.new_lab:
-        parts.append("another lab was started")
+        parts.append("another lab was started, and set up anew")
+    elif between.steps:
+        parts.append(f"runs changed something in {codes(between.steps)}")
     if between.none:
         return "Nothing was changed in between: it passed on a repeat."
     unknown = [] if between.known else ["what the runs were given is not known"]
