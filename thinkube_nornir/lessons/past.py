@@ -82,7 +82,7 @@ def attempts(runs: tuple[PhaseRun, ...]) -> Mapping[str, list[Attempt]]:
 
 def _follow(node: NodeRecord, set_up_on: set[str]) -> None:
     """Keep on which hosts a component is set up, as far as its runs say."""
-    if node.chain == "setup" and node.outcome in ("changed", "failed", None):
+    if node.chain == "setup" and node.outcome != "skipped":  # unchanged: it was set up before this journal began
         set_up_on.add(node.host)
     elif node.chain == "rollback" and node.outcome in ("changed", "unchanged"):
         set_up_on.discard(node.host)

@@ -50,6 +50,8 @@ def test_a_check_that_is_red_without_set_up_is_no_failure() -> None:
     assert (found.failures, found.repairs, found.longest, found.shares) == ((), (), (), ())
     assert only(phase_run(1, failed(), verb="run")).failures != ()
     assert only(SET_UP, phase_run(2, failed(), verb="verify")).failures != ()
+    found_set_up = phase_run(1, node("setup/apply", outcome="unchanged"))
+    assert only(found_set_up, phase_run(2, failed(), verb="verify")).failures != ()
     new_lab = phase_run(2, failed(), verb="verify", scope="lab 2")
     assert only(phase_run(1, changed(), scope="lab 1"), new_lab).failures == ()
 
