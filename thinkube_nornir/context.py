@@ -39,6 +39,8 @@ class Context:
     read_only: bool = False
     """A verify run: doors refuse every change."""
     cancelled: threading.Event = field(default_factory=threading.Event)
+    abandoned: bool = False
+    """Cancelled steps did not end in time, and may hold connections for longer."""
     facts: dict[str, dict[Fact[Any], Any]] = field(default_factory=dict)
     """Per host, what was read since the last change there."""
     clusters: dict[str, Any] = field(default_factory=dict)

@@ -8,11 +8,11 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from nornir.core import Nornir
 from nornir.core.inventory import Host
@@ -28,6 +28,11 @@ from thinkube_nornir.plan import Node, Plan
 from thinkube_nornir.schedule import Schedule
 
 log = logging.getLogger(__name__)
+
+STEP_THREAD = "step"
+"""How the names of the threads begin that carry steps out."""
+_CANCELLED = Cancelled("the operator ended the run")
+_GRACE = 4.0  # seconds that cancelled steps have to end; what waits for a silent host in a library may take longer
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,8 @@ def _no_task(task: Task) -> Result:
 class GraphRunner:
     """Nornir's runner interface over a plan.
 
-    First Ctrl-C: running steps finish, no other starts. Second: running steps are cancelled at their doors.
+    First Ctrl-C: running steps finish, no other starts. Second: running steps are cancelled, and what does
+    not end soon is not waited for.
     """
 
     plan: Plan
@@ -94,6 +100,10 @@ class GraphRunner:
     say: Callable[[str], None] = log.info
     results: dict[str, Result] = field(default_factory=dict)
     stopping: bool = False
+    _ended: SimpleQueue[BaseException | None] = field(default_factory=SimpleQueue)
+    """None when every node is finished, _CANCELLED, or a fault of the runner's own."""
+    _running: set[str] = field(default_factory=set)
+    """Nodes that were started, by now ended or not."""
     _blocked: set[str] = field(default_factory=set)
     """Nodes that were not started; what needs them is not started either."""
     _causes: dict[str, str] = field(default_factory=dict)
@@ -106,7 +116,7 @@ class GraphRunner:
         schedule = Schedule(self.plan, self.context.config.workers, self.context.config.tokens)
         together = AggregatedResult(task.name)
         lock = threading.Lock()
-        ended: SimpleQueue[BaseException | None] = SimpleQueue()
+        ended = self._ended
 
         def work(first: Node) -> None:
             """Carry a node out, then one that may start because of it: to go on costs less than to wake a thread."""
@@ -114,8 +124,11 @@ class GraphRunner:
             try:
                 while startable:
                     node = startable[0]
+                    self._running.add(node.id)
                     result = self._carry_out(node, task, by_name[node.host])
                     with lock:
+                        if self.context.abandoned:
+                            return
                         self._finished(node, result[0])
                         together.setdefault(node.host, MultiResult(task.name)).extend(result)
                         schedule.finish(node)
@@ -127,18 +140,53 @@ class GraphRunner:
             except BaseException as fault:  # of the runner itself; a step's own is its result
                 ended.put(fault)
 
-        with ThreadPoolExecutor(self.context.config.workers, thread_name_prefix="step") as pool:
+        pool = ThreadPoolExecutor(self.context.config.workers, thread_name_prefix=STEP_THREAD)
+        try:
             with lock:
                 for node in schedule.start():
                     pool.submit(work, node)
-            if self.plan.nodes and (fault := ended.get()):
+            if self.plan.nodes and (fault := self._fault()):
                 raise fault
+            if self.context.abandoned:
+                with lock:
+                    self._abandon(by_name)
+        finally:
+            pool.shutdown(wait=not self.context.abandoned, cancel_futures=True)
         return together
+
+    def _fault(self) -> BaseException | None:
+        """Wait for the end; once all is cancelled, for a moment only. Return what ended the runner itself."""
+        ended = self._ended.get()
+        if ended is not _CANCELLED:
+            return ended
+        try:
+            while (ended := self._ended.get(timeout=_GRACE)) is _CANCELLED:
+                pass
+        except Empty:
+            self.context.abandoned = True
+            return None
+        return ended
+
+    def _abandon(self, hosts: Mapping[str, Host]) -> None:
+        """A result for each node that has none, and gets none any more."""
+        left = [node for node in self.plan.nodes if node.id not in self.results]
+        self.results |= {node.id: self._left_over(node, hosts[node.host]) for node in left}
+
+    def _left_over(self, node: Node, host: Host) -> Result:
+        if node.id not in self._running:
+            return Result(host, result=INTERRUPTED, outcome=Outcome.SKIPPED)
+        error = Cancelled(
+            f"the run was ended during {node.step.name}, which did not end with it",
+            why=f"it may still be at work on {host.name}",
+            fix="run again: what is there is looked at first",
+        )
+        return Result(host, failed=True, exception=error, result=str(error), outcome=Outcome.FAILED)
 
     def interrupt(self, *_signal: object) -> None:
         """First time: start nothing more. Second time: cancel what runs."""
         if self.stopping:
             self.context.cancelled.set()
+            self._ended.put(_CANCELLED)
             self.say("cancelling what runs")
         else:
             self.stopping = True

@@ -297,6 +297,30 @@ def test_a_second_interruption_cancels() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_what_does_not_end_when_it_is_cancelled_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library may wait for a silent host as long as it likes; the operator gets the terminal back, and the truth."""
+    monkeypatch.setattr(runner, "_GRACE", 0.1)
+    released = threading.Event()
+
+    def hangs(task: Task) -> Result:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)  # two equal pending signals would be one
+        os.kill(os.getpid(), signal.SIGTERM)
+        released.wait(30)
+        return unchanged(task, "at last")
+
+    result, context = carry_out(entry("p.a", setup=chain(hangs, quiet("later"))), hosts={"all": ["h1"]})
+    waited = not released.is_set()
+    released.set()
+
+    assert waited
+    assert context.abandoned
+    assert outcomes(result) == {"hangs@h1": Outcome.FAILED, "later@h1": Outcome.SKIPPED}
+    error = result.results["p.a/setup/hangs@h1"].exception
+    assert isinstance(error, Cancelled)
+    assert error.why == "it may still be at work on h1"
+
+
 def test_processors_hear_of_every_node() -> None:
     """Also of those that were not started, and the run is closed once even when hosts failed."""
     events = Events()
