@@ -3,7 +3,7 @@
 red         a check of its own failed while it was set up nowhere
 setup       each step of set-up went well on each host of its group, and nothing was rolled back since
 verify      each check holds on each host, and none is older than a rollback or than a set-up that changed something
-rollback    each step of rollback went well on each host
+rollback    each step of rollback went well on each host, and there was something to undo
 second-run  (of a phase) one run of all its components on all their hosts changed nothing
 
 Dry runs prove nothing, and neither do runs that were killed. A check that was asked for and did not run proves nothing

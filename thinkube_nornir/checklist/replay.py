@@ -76,6 +76,8 @@ class ComponentState:
     """When that run ended: what was checked before may be of the time before."""
     undone: dict[str, Loss] = field(default_factory=dict)
     """Host to its last rollback."""
+    at_stake: dict[str, int] = field(default_factory=dict)
+    """Host to the last rollback that had something to undo there: another one proves nothing."""
 
 
 @dataclass
@@ -184,11 +186,15 @@ def _play_rollback(cell: Cell, run: PastRun, outcome: str | None, kind: str | No
         if _passed_over(run, outcome):
             cell.holds(run.id)
         return
-    _undo(cell.component, cell.host, run, whole=outcome in _GOOD)
+    component = cell.component
+    if outcome == "changed" or cell.host in component.set_up:
+        component.at_stake[cell.host] = run.id
+    _undo(component, cell.host, run, whole=outcome in _GOOD)
     if run.outcome is None:
         return
     if outcome in _GOOD:
-        cell.holds(run.id)
+        if component.at_stake.get(cell.host) == run.id:
+            cell.holds(run.id)
     else:
         cell.lose("failed", run.id)
 

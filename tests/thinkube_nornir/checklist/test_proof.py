@@ -166,6 +166,14 @@ def test_a_rollback_that_failed_refutes_both() -> None:
     assert verify.reason == f"{tried}; run {half} rolled it back on b"
 
 
+def test_a_rollback_of_nothing_is_no_tested_rollback() -> None:
+    """It says that there is nothing to do on hosts that nobody has set up."""
+    story = Story()
+    story.run("rollback", but=dict.fromkeys(_removals(), "unchanged"))
+
+    assert story.proof("phase5.dns/rollback").state == "unknown"
+
+
 def test_a_rollback_stays_proven_after_the_next_set_up() -> None:
     """That it works was seen; setting up again does not unsee it."""
     story = Story()
