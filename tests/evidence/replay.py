@@ -75,7 +75,8 @@ class Answers:
         for line in self.archive.commands:
             self._lines[line["host"], tuple(line["argv"]), line["root"]].append(line)
         for line in self.archive.calls:
-            self._lines[line["method"], line["url"]].append(line)
+            made = _begun(json.loads(line["body"])) if line["method"] == "POST" and line.get("body") else ""
+            self._lines[line["method"], line["url"], made].append(line)
 
     @contextmanager
     def step(self, node: str) -> Iterator[None]:
@@ -159,6 +160,11 @@ class ReplayedHost:
         """Nothing is open."""
 
 
+def _begun(obj: Any) -> str:
+    """How the name begins that the API completes: probes of several kinds are created under one address."""
+    return str((obj.get("metadata") or {}).get("generateName", "")) if isinstance(obj, dict) else ""
+
+
 @dataclass
 class ReplayedClient:
     """cluster.client.Client."""
@@ -167,7 +173,7 @@ class ReplayedClient:
     answers: Answers
 
     def request(self, call: Call, _: object) -> Answer:
-        line = self.answers.take(call.method, call.url)
+        line = self.answers.take(call.method, call.url, _begun(call.body) if call.method == "POST" else "")
         return Answer(line["status"], line["body"].encode(errors="surrogateescape"))
 
     def ask(self, call: Call, within: object) -> Object:
@@ -177,7 +183,7 @@ class ReplayedClient:
         return answer.json()
 
     def stream(self, call: Call, _: float) -> Iterator[Object]:
-        yield from self.answers.take(call.method, call.url)["events"]
+        yield from self.answers.take(call.method, call.url, "")["events"]
 
     def close(self) -> None:
         """Nothing is open."""
