@@ -25,7 +25,7 @@ CODE = [
 ]
 TEMPLATES = sorted(path for path in (ROOT / "templates").rglob("*") if path.is_file())
 
-_RUNNING = {"run": 1, "change": 2, "obtain": 2, "undo": 3}
+_RUNNING = {"run": 1, "change": 2, "obtain": 2, "undo": 3, "_change": 2, "_ordered": 2}
 """Functions that run a command, with the place of the program among their arguments."""
 _PATH = re.compile(r"/(?:boot|dev|etc|home|lib|opt|proc|root|run|snap|srv|sys|tmp|usr|var)(?:/[\w.*@:+-]+)+")
 _HOME = re.compile(r"(?:~|\*)/(\.[\w.*/-]+)")
@@ -101,7 +101,10 @@ def _argv(node: ast.AST) -> list[str | None]:
             return _texts_of(argv)
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in _RUNNING:
             return _texts_of(node)[_RUNNING[name] :]
-        case ast.Assign(targets=[ast.Name(id="argv")], value=ast.Tuple() as argv):
+        case (
+            ast.Assign(targets=[ast.Name(id="argv")], value=ast.Tuple() as argv)
+            | ast.AnnAssign(target=ast.Name(id="argv"), value=ast.Tuple() as argv)
+        ):
             return _texts_of(argv) if argv.elts and not _is_verb(argv.elts[0]) else []
     return []
 
