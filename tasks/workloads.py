@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from nornir.core.task import Result, Task
 
 from tasks.control_plane import expect, kube
-from thinkube_nornir.cluster import is_rolled_out, rolled_out, seen, workload_troubles
+from thinkube_nornir.cluster import is_rolled_out, namespace_troubles, rolled_out, seen, workload_troubles
 from thinkube_nornir.context import context
 from thinkube_nornir.outcome import skipped, unchanged
 
@@ -27,6 +27,11 @@ def await_rolled_out(task: Task, workloads: Iterable[Workload], namespace: str, 
             return skipped(task, f"a dry run does not wait for {kind} {name}")
         rolled_out(api, kind, name, namespace, timeout=_ROLL_OUT)
     return unchanged(task, summary)
+
+
+def look_into(task: Task, namespace: str) -> Callable[[], str]:
+    """Says what the namespace's pods that are not ready have to say, when it is asked."""
+    return lambda: namespace_troubles(kube(task), namespace)
 
 
 def expect_rolled_out(task: Task, workloads: Iterable[Workload], namespace: str, what: str) -> None:

@@ -40,6 +40,7 @@ from tasks.phase6_extended_services._issuing import (
     issuers,
     release,
 )
+from tasks.workloads import look_into
 from thinkube_nornir.cluster import apply, condition_true, delete, wait
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, here, step
@@ -64,7 +65,8 @@ def install_release(task: Task) -> Result:
     """The chart's own start-up check answers before helm ends, so the webhook is there for what comes next."""
     api = kube(task)
     there = [name for name in KINDS if api.get(*DEFINITION, name)]
-    return install_or_upgrade(task, DISTRIBUTION.HELM, release(task), before={"definitions": there})
+    before, look = {"definitions": there}, look_into(task, NAMESPACE)
+    return install_or_upgrade(task, DISTRIBUTION.HELM, release(task), before=before, look=look)
 
 
 def write_token(task: Task) -> Result:

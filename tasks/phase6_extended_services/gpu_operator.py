@@ -41,6 +41,7 @@ from tasks.phase6_extended_services._gpu_release import (
     sharing,
     without_driver,
 )
+from tasks.workloads import look_into
 from thinkube_nornir.cluster import apply, condition_true, current_pods, wait, wait_all
 from thinkube_nornir.command import Fact, File
 from thinkube_nornir.component import Component, chain, here, step
@@ -144,7 +145,7 @@ def update_definitions(task: Task) -> Result:
 
 @_where_cards_are
 def install_operator(task: Task) -> Result:
-    return install_or_upgrade(task, HELM, release(task))
+    return install_or_upgrade(task, HELM, release(task), look=look_into(task, namespace(task)))
 
 
 @_where_cards_are

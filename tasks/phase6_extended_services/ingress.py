@@ -32,6 +32,7 @@ from tasks.phase6_extended_services import _traffic_checks as traffic
 from tasks.phase6_extended_services._addresses import addresses_are_nobodys
 from tasks.phase6_extended_services._certificates import faults_of, secret_of
 from tasks.phase6_extended_services._controllers import REPOSITORY, Controller, controllers, release_of
+from tasks.workloads import look_into
 from thinkube_nornir.cluster import wait
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, here, step
@@ -129,7 +130,7 @@ def _install(task: Task, controller: Controller) -> Result:
     release = release_of(task, controller)
     if context(task).dry_run and former.in_the_way(task, controller.role):
         return changed(task, f"install release {release.name}: {release.chart} {release.version}", planned=True)
-    return install_or_upgrade(task, DISTRIBUTION.HELM, release)
+    return install_or_upgrade(task, DISTRIBUTION.HELM, release, look=look_into(task, release.namespace))
 
 
 def await_addresses(task: Task) -> Result:

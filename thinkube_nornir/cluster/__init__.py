@@ -13,7 +13,7 @@ Objects are plain dicts, as the API speaks them. Every error is a ThinkubeError 
 """
 
 from thinkube_nornir.cluster.changes import apply, delete, drop_finalizer
-from thinkube_nornir.cluster.diagnosis import troubles, workload_troubles
+from thinkube_nornir.cluster.diagnosis import namespace_troubles, troubles, workload_troubles
 from thinkube_nornir.cluster.handle import Cluster, cluster
 from thinkube_nornir.cluster.leftovers import LABELS
 from thinkube_nornir.cluster.messages import Object
@@ -36,6 +36,7 @@ __all__ = [
     "delete",
     "drop_finalizer",
     "is_rolled_out",
+    "namespace_troubles",
     "node_ready",
     "probe_pod",
     "probe_server",

@@ -96,6 +96,16 @@ def workload_troubles(kube: Cluster, api_version: str, kind: str, name: str, nam
     return look.told(pods, lambda about: about == name or about.startswith(f"{name}-"))
 
 
+def namespace_troubles(kube: Cluster, namespace: str) -> str:
+    """What those pods of a namespace say that are not ready; as `pod_troubles`."""
+    look = _Look(kube, namespace)
+    try:
+        pods = [pod for pod in look.objects("Pod") if not _is_ready(pod)]
+    except ThinkubeError as error:
+        return f"the pods of {namespace} could not be read: {error.what}"
+    return look.told(pods, lambda _: True)
+
+
 class _Look:
     """One look at a namespace after something failed; all of it within _READ seconds."""
 

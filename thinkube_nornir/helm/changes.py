@@ -67,14 +67,22 @@ def deviations(task: Task, helm: Helm, release: Release) -> tuple[str, ...]:
     return tuple(text for text, holds in statements.items() if holds)
 
 
-def install_or_upgrade(task: Task, helm: Helm, release: Release, *, before: Mapping[str, Any] | None = None) -> Result:
-    """Have the release in this version with these values, its objects ready; a failed upgrade is rolled back by helm.
+def install_or_upgrade(
+    task: Task,
+    helm: Helm,
+    release: Release,
+    *,
+    before: Mapping[str, Any] | None = None,
+    look: Callable[[], str] = lambda: "",
+) -> Result:
+    """Have the release in this version with these values, its objects ready; what fails is taken back at once.
 
     What a killed run left pending or failed is cleared away first. A chart repository that does not answer is asked
     again for two minutes.
 
     Args:
         before: what else was so before us, JSON, for the step that uninstalls; read it with `recorded`.
+        look: says why the release's pods do not run; asked before they are taken away with what failed.
 
     Raises:
         Refused: somebody else's release of that name is not deployed: failed, or in the middle of something.
@@ -86,7 +94,7 @@ def install_or_upgrade(task: Task, helm: Helm, release: Release, *, before: Mapp
     results = _recovered(task, helm, release)
     there = installed(task, helm, release.name, release.namespace)
     former = {"revision": there and there.revision, "chart": there and there.chart} | dict(before or {})
-    results.append(_retried(task, release, lambda: _upgrade(task, helm, release, former)))
+    results.append(_retried(task, release, lambda: _upgrade(task, helm, release, former, look)))
     results[-1].diff = shown
     return all_of(task, *results)
 
@@ -141,21 +149,43 @@ def _as_before(ours: Change, name: str) -> str:
     return f"release {name}, {ours.before['chart']} before us, is as it was, or somebody else removed it"
 
 
-def _upgrade(task: Task, helm: Helm, release: Release, former: Mapping[str, Any]) -> Result:
-    """With --reset-values: without any of our own, helm would keep those of the former revision."""
-    limits = ("--atomic", "--wait", "--timeout", f"{release.timeout:.0f}s")
+def _upgrade(task: Task, helm: Helm, release: Release, former: Mapping[str, Any], look: Callable[[], str]) -> Result:
+    """With --reset-values: without any of our own, helm would keep those of the former revision.
+
+    Without --atomic: helm would remove the pods before anybody could ask them what is wrong.
+    """
+    limits = ("--wait", "--timeout", f"{release.timeout:.0f}s")
     argv = (*helm, "upgrade", release.name, *release.source, "--install", "--namespace", release.namespace)
     verb = "install" if former["revision"] is None else "upgrade"
-    return change(
-        task,
-        f"{verb} release {release.name}: {release.chart} {release.version}",
-        *(*argv, "--reset-values", "--values", "-", "--history-max", "0", *limits),
-        stdin=json.dumps(plain(release.values)).encode(),
-        root=True,
-        key=key(release.name, release.namespace),
-        before=former,
-        timeout=release.timeout + _SPARE,
-    )
+    try:
+        return change(
+            task,
+            f"{verb} release {release.name}: {release.chart} {release.version}",
+            *(*argv, "--reset-values", "--values", "-", "--history-max", "0", *limits),
+            stdin=json.dumps(plain(release.values)).encode(),
+            root=True,
+            key=key(release.name, release.namespace),
+            before=former,
+            timeout=release.timeout + _SPARE,
+        )
+    except CommandFailed as error:
+        there = installed(task, helm, release.name, release.namespace)
+        if there is not None and there.status == "failed" and there.revision != former["revision"]:
+            error.why = f"{error.why}\n{look()}".rstrip()
+            error.why += _taken_back(task, helm, release, former["revision"])
+        raise
+
+
+def _taken_back(task: Task, helm: Helm, release: Release, revision: int | None) -> str:
+    """Put the former revision back, or remove the release; says so, or why it could not be done."""
+    verb = ("uninstall", release.name) if revision is None else ("rollback", release.name, str(revision))
+    what = f"{verb[0]} release {release.name}, which failed"
+    waiting = ("--namespace", release.namespace, "--wait", "--timeout", f"{release.timeout:.0f}s")
+    try:
+        change(task, what, *helm, *verb, *waiting, root=True, timeout=release.timeout + _SPARE)
+    except CommandFailed as error:
+        return f"\n{what}: failed: {error.why}"
+    return "\nit was taken back: " + ("removed" if revision is None else f"revision {revision} is back")
 
 
 def _recovered(task: Task, helm: Helm, release: Release) -> list[Result]:

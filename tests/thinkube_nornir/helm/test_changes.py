@@ -51,6 +51,8 @@ class HelmHost(FakeHost):
 
     def _upgrade(self, command: Command) -> Reply:
         if self.failures:
+            if "deadline" in self.failures[0]:
+                self._add("failed", "web-1.2.0", json.loads(command.stdin))
             return Reply(1, stderr=self.failures.pop(0))
         if any(status.startswith("pending") for status, _, _ in self.revisions.values()):
             return Reply(1, stderr="Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress")
@@ -109,8 +111,49 @@ def test_a_release_is_installed_with_its_values_by_stdin() -> None:
     assert "+replicas: 2" in result.diff
     (sent,) = (c for c in host.commands if c.argv[1] == "upgrade")
     assert sent.argv[2:9] == ("web", "web", "--repo", REPO, "--version", "1.2.0", "--install")
-    assert {"--atomic", "--wait", "--reset-values"} <= set(sent.argv)
+    assert {"--wait", "--reset-values"} <= set(sent.argv)
     assert (json.loads(sent.stdin), sent.root, sent.alters) == ({"replicas": 2}, True, True)
+
+
+@pytest.mark.parametrize(
+    ("before", "says", "left"),
+    [
+        ({}, "it was taken back: removed", []),
+        ({"r1": ("deployed", "web-1.1.0", {})}, "it was taken back: revision 1 is back", ["web-1.1.0"]),
+    ],
+    ids=["install", "upgrade"],
+)
+def test_what_fails_is_looked_into_before_it_is_taken_back(before: Any, says: str, left: list[str]) -> None:
+    """Its pods go with it, and only they know why they do not run."""
+    host = HelmHost(**before)
+    host.failures = ["Error: UPGRADE FAILED: context deadline exceeded"]
+    seen: list[list[int]] = []
+
+    def look() -> str:
+        seen.append(list(host.revisions))
+        return "pod web-1: container main: ImagePullBackOff"
+
+    def run(task: Task) -> Result:
+        return install_or_upgrade(task, HELM, WEB, look=look)
+
+    result = host.apply(run)
+
+    assert isinstance(result.exception, CommandFailed)
+    assert f"deadline exceeded\npod web-1: container main: ImagePullBackOff\n{says}" in result.exception.why
+    assert [len(there) for there in seen] == [len(before) + 1]
+    assert [chart for status, chart, _ in host.revisions.values() if status == "deployed"] == left
+
+
+def test_a_chart_that_was_not_found_is_not_looked_into() -> None:
+    """There is no release, and so there are no pods."""
+    host = HelmHost()
+    host.failures = ['Error: chart "web" matching 1.2.0 not found in repository']
+
+    def run(task: Task) -> Result:
+        return install_or_upgrade(task, HELM, WEB, look=lambda: pytest.fail("it was looked into"))
+
+    assert isinstance(host.apply(run).exception, CommandFailed)
+    assert [c.argv[1] for c in host.commands if c.argv[1] in ("uninstall", "rollback")] == []
 
 
 def test_a_second_run_changes_nothing() -> None:
