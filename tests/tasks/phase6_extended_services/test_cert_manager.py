@@ -282,7 +282,7 @@ FAULTS: dict[str, list[tuple[str, Break]]] = {
     ],
     "secret_holds_the_certificate": [
         ("ca", asleep(obj(SECRET, None))),
-        ("ca", content(**{"tls.key": None})),
+        ("ca", content(**{"tls.key": ""})),
         ("ca", content(**{"tls.crt": "bm90aGluZw=="})),
         ("ca", content(**pair(*NAMES))),
         ("ca", content(**pair(*NAMES, signed=False))),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from thinkube_nornir.lab.kube import status
 from thinkube_nornir.lab.kube.objects import Object, annotations_of, dig, name_of, uid_of
-from thinkube_nornir.lab.kube.status import ApiError
 from thinkube_nornir.lab.kube.store import Store
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -31,6 +31,7 @@ def admit(store: Store, obj: Object, live: Object | None) -> None:
             _select_own_pods(obj)
         case "Pod":
             _check_runtime_class(store, obj)
+            _set_priority(store, obj)
 
 
 def _protect(obj: Object, finalizer: str) -> None:
@@ -58,8 +59,8 @@ def _default_ingress_class(store: Store, ingress: Object) -> None:
     default = [c for c in classes if annotations_of(c).get(DEFAULT_INGRESS_CLASS) == "true"]
     if len(default) > 1:
         told = f"{len(default)} default IngressClasses were found, only 1 allowed"
-        message = f'ingresses.networking.k8s.io "{name_of(ingress)}" is forbidden: Internal error occurred: {told}'
-        raise ApiError(403, message)
+        why = f"Internal error occurred: {told}"
+        raise status.forbidden("ingresses", "networking.k8s.io", name_of(ingress), why)
     if default:
         ingress["spec"]["ingressClassName"] = name_of(default[0])
 
@@ -72,9 +73,22 @@ def _select_own_pods(job: Object) -> None:
     job["spec"].setdefault("selector", {"matchLabels": {"batch.kubernetes.io/controller-uid": uid_of(job)}})
 
 
+def _set_priority(store: Store, pod: Object) -> None:
+    """By its class, which must be there.
+
+    Source: kubernetes/kubernetes@v1.36.2 plugin/pkg/admission/priority/admission.go
+    """
+    wanted = dig(pod, "spec", "priorityClassName")
+    if not wanted:
+        return
+    found = store.get("priorityclasses.scheduling.k8s.io", ("", wanted))
+    if found is None:
+        raise status.forbidden("pods", "", name_of(pod), f"no PriorityClass with name {wanted} was found")
+    pod["spec"]["priority"] = found["value"]
+
+
 def _check_runtime_class(store: Store, pod: Object) -> None:
     """A pod that names a RuntimeClass must find it; real admission refuses it otherwise."""
     wanted = dig(pod, "spec", "runtimeClassName")
     if wanted and store.get("runtimeclasses.node.k8s.io", ("", wanted)) is None:
-        message = f'pods "{name_of(pod)}" is forbidden: pod rejected: RuntimeClass "{wanted}" not found'
-        raise ApiError(403, message)
+        raise status.forbidden("pods", "", name_of(pod), f'pod rejected: RuntimeClass "{wanted}" not found')

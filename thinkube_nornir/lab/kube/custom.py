@@ -1,6 +1,4 @@
-"""What a CRD's schema says of its objects: fields and types, merging of lists, defaults, and what is required.
-
-Not checked: patterns, lengths and ranges, and CEL rules.
+"""What a CRD's schema says of its objects: fields and types, merging of lists, defaults. Its rules: custom_rules.py.
 
 Source: kubernetes/kubernetes@10dfa86b6c7b
     staging/src/k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning/algorithm.go
@@ -10,14 +8,13 @@ Source: kubernetes/kubernetes@94341df30b4a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from thinkube_nornir.lab.kube.objects import Object, clone
+from thinkube_nornir.lab.kube.objects import clone
 from thinkube_nornir.lab.kube.resources import Resource
 from thinkube_nornir.lab.kube.schema import UNKNOWN, Schema, built_in
-from thinkube_nornir.lab.kube.status import Cause
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
@@ -116,32 +113,3 @@ def fill_in(declared: Mapping[str, Any], value: Any) -> None:
                 fill_in(inner, value[name])
         for inner in value.values() if isinstance(declared.get("additionalProperties"), Mapping) else ():
             fill_in(declared["additionalProperties"], inner)
-
-
-def causes(declared: Mapping[str, Any], value: Any, path: str = "") -> Iterator[Cause]:
-    """What validation refuses: missing fields, wrong types, values that are not among the allowed ones."""
-    schema = CustomSchema("declared", declared=declared)
-    if schema.known and schema.mismatch(value):
-        told = f'"{value}"' if isinstance(value, str) else type(value).__name__
-        kind = declared.get("type", "string")
-        yield Cause(path, f"Invalid value: {told}: {path} in body must be of type {kind}", "FieldValueTypeInvalid")
-    elif "enum" in declared and value not in declared["enum"]:
-        allowed = ", ".join(f'"{one}"' for one in declared["enum"])
-        yield Cause(path, f'Unsupported value: "{value}": supported values: {allowed}', "FieldValueNotSupported")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from causes(declared.get("items") or {}, item, f"{path}[{index}]")
-    elif isinstance(value, dict):
-        yield from _in_fields(declared, value, path)
-
-
-def _in_fields(declared: Mapping[str, Any], value: Object, path: str) -> Iterator[Cause]:
-    where = f"{path}." if path else ""
-    for name in declared.get("required") or ():
-        if name not in value:
-            yield Cause(f"{where}{name}", "Required value", "FieldValueRequired")
-    properties = declared.get("properties") or {}
-    for name, inner in value.items():
-        below = properties.get(name) or declared.get("additionalProperties")
-        if isinstance(below, Mapping) and inner is not None:
-            yield from causes(below, inner, f"{where}{name}")

@@ -177,7 +177,8 @@ def _service(obj: Object) -> None:
     if spec["type"] == "LoadBalancer":
         _set(spec, allocateLoadBalancerNodePorts=True)
     for port in spec.get("ports") or []:
-        _set(port, protocol="TCP", targetPort=port.get("port"))
+        _set(port, protocol="TCP")
+        port["targetPort"] = port.get("targetPort") or port.get("port")
     _set(obj, status={"loadBalancer": {}})
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from thinkube_nornir.lab.kube import status
 from thinkube_nornir.lab.kube.objects import Object
 from thinkube_nornir.lab.kube.resources import Resource
 from thinkube_nornir.lab.kube.status import ApiError
@@ -85,12 +86,7 @@ def authorize(store: Store, user: User, attempt: Attempt) -> None:
     group = attempt.resource.group
     where = f'in the namespace "{attempt.namespace}"' if attempt.namespace else "at the cluster scope"
     why = f'User "{user.name}" cannot {attempt.verb} resource "{attempt.what}" in API group "{group}" {where}'
-    subject = f"{attempt.resource.plural}.{group}" if group else attempt.resource.plural
-    details: Object = {"kind": attempt.resource.plural}
-    details |= {"name": attempt.name} if attempt.name else {}
-    details |= {"group": group} if group else {}
-    named = f' "{attempt.name}"' if attempt.name else ""
-    raise ApiError(403, f"{subject}{named} is forbidden: {why}", details=details)
+    raise status.forbidden(attempt.resource.plural, group, attempt.name, why)
 
 
 def authorize_path(user: User, method: str, path: str) -> None:

@@ -86,6 +86,12 @@ def already_exists(plural: str, group: str, name: str, *, going: bool) -> ApiErr
     return ApiError(409, message, reason="AlreadyExists", details=_details(plural, group, name))
 
 
+def forbidden(plural: str, group: str, name: str, why: str, causes: Sequence[Cause] = ()) -> ApiError:
+    named = f' "{name}"' if name else ""
+    details = {field: value for field, value in _details(plural, group, name).items() if value}
+    return ApiError(403, f"{_qualified(plural, group)}{named} is forbidden: {why}", causes=causes, details=details)
+
+
 def conflict(plural: str, group: str, name: str, why: str) -> ApiError:
     message = f'Operation cannot be fulfilled on {_qualified(plural, group)} "{name}": {why}'
     return ApiError(409, message, details=_details(plural, group, name))

@@ -1,27 +1,23 @@
-"""Rules an object must keep: names, required fields of the common kinds, and what may not change.
+"""Which rules an object must keep: its metadata, what its kind demands (*_rules.py), and what may not change.
 
 Source: kubernetes/apimachinery@v0.35.0 pkg/api/validation/objectmeta.go (ValidateImmutableField)
-Unproven: that these are all rules an object of ours could break, and the words in which each kind refuses a change.
+Unproven: that these are all rules an object of ours could break, and the words in which each kind refuses a change;
+    those in which it refuses a new object are compared with a real API server's, where there is one.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 
-from thinkube_nornir.lab.kube import custom, status
+from thinkube_nornir.lab.kube import custom_rules, other_rules, rules, service_rules, status
 from thinkube_nornir.lab.kube.objects import Object, dig, labels_of, name_of
+from thinkube_nornir.lab.kube.pod_rules import pod_spec
 from thinkube_nornir.lab.kube.resources import Resource
-from thinkube_nornir.lab.kube.selectors import selects
 from thinkube_nornir.lab.kube.status import Cause
+from thinkube_nornir.lab.kube.workload_rules import cron_job, job, workload
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_SERVICE = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
-_DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+")
-
+_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _IMMUTABLE: Mapping[str, tuple[str, ...]] = {
     "Deployment": ("spec.selector",),
     "ReplicaSet": ("spec.selector",),
@@ -45,11 +41,7 @@ _POD_MAY_CHANGE = {
     "nodeName",
     "ephemeralContainers",
 }
-_WORKLOADS = ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet")
-_POD_SPECS = dict.fromkeys((*_WORKLOADS, "Job"), "spec.template.spec") | {"Pod": "spec"}
 _NEEDED: Mapping[str, tuple[str, ...]] = {
-    "StorageClass": ("provisioner",),
-    "PersistentVolumeClaim": ("spec.accessModes", "spec.resources.requests"),
     "CustomResourceDefinition": (
         "spec.group",
         "spec.scope",
@@ -64,7 +56,7 @@ def check(resource: Resource, obj: Object, live: Object | None) -> None:
     """Raise 422 Invalid, with every cause found."""
     causes = [
         *_metadata(resource, obj),
-        *(custom.causes(resource.declared, obj) if resource.custom else _required(obj)),
+        *(custom_rules.causes(resource.declared, obj) if resource.custom else _required(obj)),
     ]
     if live is not None:
         causes += _unchanged(obj, live)
@@ -73,104 +65,50 @@ def check(resource: Resource, obj: Object, live: Object | None) -> None:
 
 
 def _metadata(resource: Resource, obj: Object) -> Iterator[Cause]:
-    name = name_of(obj)
+    metadata, name = obj["metadata"], name_of(obj)
     if not name:
         yield Cause("metadata.name", "Required value: name or generateName is required", "FieldValueRequired")
-    elif not _name_fits(resource, name):
-        rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'"
-        yield Cause("metadata.name", f'Invalid value: "{name}": {rule}')
-    for key, value in labels_of(obj).items():
-        if len(value) > 63 or not _LABEL_VALUE.fullmatch(value):
-            yield Cause("metadata.labels", f'Invalid value: "{value}": not a valid label value (of {key})')
+    else:
+        yield from rules.broken("metadata.name", name, _name_rule(resource))
+    yield from rules.labels("metadata.labels", labels_of(obj))
+    for key in metadata.get("annotations") or {}:
+        yield from rules.broken("metadata.annotations", key.lower(), rules.qualified_name)
+    for owner in metadata.get("ownerReferences") or []:
+        if not owner.get("uid"):
+            yield rules.invalid("metadata.ownerReferences.uid", "", "must not be empty")
+    for index, finalizer in enumerate(metadata.get("finalizers") or []):
+        field = f"metadata.finalizers[{index}]"
+        yield from rules.broken(field, finalizer, rules.qualified_name)
+        strict = not resource.custom and obj["kind"] != "CustomResourceDefinition"
+        if strict and "/" not in finalizer and finalizer not in _FINALIZERS:
+            told = "name is neither a standard finalizer name nor is it fully qualified"
+            yield rules.invalid(field, finalizer, told)
 
 
-def _name_fits(resource: Resource, name: str) -> bool:
+def _name_rule(resource: Resource) -> rules.Rule:
     if resource.group == "rbac.authorization.k8s.io":
-        return name not in (".", "..") and not {"/", "%"} & set(name)
-    if resource.kind == "Service":
-        return bool(_SERVICE.fullmatch(name)) and len(name) <= 63
-    if resource.kind == "Namespace":
-        return bool(_LABEL.fullmatch(name)) and len(name) <= 63
-    return bool(_SUBDOMAIN.fullmatch(name)) and len(name) <= 253
+        return _path_segment
+    if resource.custom:
+        return rules.subdomain
+    return {"Service": rules.label, "Namespace": rules.label}.get(resource.kind, rules.subdomain)
+
+
+def _path_segment(name: str) -> Iterator[str]:
+    if name in (".", ".."):
+        yield f"may not be '{name}'"
+    yield from (f"may not contain '{illegal}'" for illegal in "/%" if illegal in name)
 
 
 def _required(obj: Object) -> Iterator[Cause]:
-    kind = obj["kind"]
-    if kind in _NEEDED:
-        yield from _needs(obj, *_NEEDED[kind])
-    if kind in _WORKLOADS:
-        yield from _selector(obj)
-    if kind in _POD_SPECS:
-        where = _POD_SPECS[kind]
-        yield from _pod_spec(dig(obj, *where.split("."), default={}), where)
-    if more := _MORE.get(kind):
+    for field in _NEEDED.get(obj["kind"], ()):
+        if not dig(obj, *field.split(".")):
+            yield rules.required(field)
+    if more := _MORE.get(obj["kind"]):
         yield from more(obj)
 
 
-def _job(obj: Object) -> Iterator[Cause]:
-    if dig(obj, "spec", "template", "spec", "restartPolicy") == "Always":
-        field = "spec.template.spec.restartPolicy"
-        yield Cause(field, 'Required value: valid values: "OnFailure", "Never"', "FieldValueRequired")
-
-
-def _data(obj: Object) -> Iterator[Cause]:
-    rule = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
-    for key in dig(obj, "data", default={}):
-        if not _DATA_KEY.fullmatch(key):
-            yield Cause(f"data[{key}]", f'Invalid value: "{key}": {rule}')
-
-
-def _needs(obj: Object, *fields: str) -> Iterator[Cause]:
-    for field in fields:
-        if not dig(obj, *field.split(".")):
-            yield Cause(field, "Required value", "FieldValueRequired")
-
-
-def _pod_spec(spec: Object, where: str) -> Iterator[Cause]:
-    containers = spec.get("containers") or []
-    if not containers:
-        yield Cause(f"{where}.containers", "Required value", "FieldValueRequired")
-    seen: set[str] = set()
-    for index, container in enumerate(containers):
-        field = f"{where}.containers[{index}]"
-        for name in ("name", "image"):
-            if not container.get(name):
-                yield Cause(f"{field}.{name}", "Required value", "FieldValueRequired")
-        if container.get("name") in seen:
-            yield Cause(f"{field}.name", f'Duplicate value: "{container["name"]}"', "FieldValueDuplicate")
-        seen.add(container.get("name", ""))
-    yield from _mounts(spec, where)
-
-
-def _mounts(spec: Object, where: str) -> Iterator[Cause]:
-    volumes = {volume.get("name") for volume in spec.get("volumes") or []}
-    for index, container in enumerate(spec.get("containers") or []):
-        for number, mount in enumerate(container.get("volumeMounts") or []):
-            if mount.get("name") not in volumes:
-                field = f"{where}.containers[{index}].volumeMounts[{number}].name"
-                yield Cause(field, f'Not found: "{mount.get("name")}"', "FieldValueNotFound")
-
-
-def _selector(obj: Object) -> Iterator[Cause]:
-    selector = dig(obj, "spec", "selector")
-    if not selector:
-        yield Cause("spec.selector", "Required value", "FieldValueRequired")
-    elif not selects(selector, dig(obj, "spec", "template", "metadata", "labels", default={})):
-        labels = dig(obj, "spec", "template", "metadata", "labels", default={})
-        yield Cause(
-            "spec.template.metadata.labels", f"Invalid value: {labels}: `selector` does not match template `labels`"
-        )
-
-
-def _service(obj: Object) -> Iterator[Cause]:
-    spec = obj["spec"]
-    ports = spec.get("ports") or []
-    if not ports and spec["type"] != "ExternalName" and spec.get("clusterIP") != "None":
-        yield Cause("spec.ports", "Required value", "FieldValueRequired")
-    if len(ports) > 1:
-        for index, port in enumerate(ports):
-            if not port.get("name"):
-                yield Cause(f"spec.ports[{index}].name", "Required value", "FieldValueRequired")
+def _pod(obj: Object) -> Iterator[Cause]:
+    yield from pod_spec(obj["spec"], "spec")
 
 
 def _definition(obj: Object) -> Iterator[Cause]:
@@ -186,10 +124,25 @@ def _definition(obj: Object) -> Iterator[Cause]:
 
 
 _MORE: Mapping[str, Callable[[Object], Iterator[Cause]]] = {
-    "Job": _job,
-    "Service": _service,
-    "ConfigMap": _data,
-    "Secret": _data,
+    "Pod": _pod,
+    **dict.fromkeys(("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"), workload),
+    "Job": job,
+    "CronJob": cron_job,
+    "Service": service_rules.service,
+    "Ingress": service_rules.ingress,
+    "IngressClass": service_rules.ingress_class,
+    "NetworkPolicy": service_rules.network_policy,
+    "ConfigMap": other_rules.config_map,
+    "Secret": other_rules.secret,
+    **dict.fromkeys(("Role", "ClusterRole"), other_rules.role),
+    **dict.fromkeys(("RoleBinding", "ClusterRoleBinding"), other_rules.binding),
+    "PersistentVolumeClaim": other_rules.claim,
+    "StorageClass": other_rules.storage_class,
+    "PodDisruptionBudget": other_rules.budget,
+    "PriorityClass": other_rules.priority_class,
+    "RuntimeClass": other_rules.runtime_class,
+    "Lease": other_rules.lease,
+    "ResourceQuota": other_rules.quota,
     "CustomResourceDefinition": _definition,
 }
 

@@ -17,6 +17,7 @@ from typing import Any
 from thinkube_nornir.lab.kube import addresses, admission, custom, defaults, patch, status, validation
 from thinkube_nornir.lab.kube.apply import server_side_apply
 from thinkube_nornir.lab.kube.custom import schema_of
+from thinkube_nornir.lab.kube.decoding import unreadable
 from thinkube_nornir.lab.kube.managed import Manager, track_update
 from thinkube_nornir.lab.kube.objects import (
     Key,
@@ -185,6 +186,9 @@ class Writer:
         if wrong and (not resource.custom or wrong.path.startswith("metadata")):
             why = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
             raise ApiError(400, f"{why}: {wrong.path}: {wrong.what}")
+        if not resource.custom and (why := unreadable(obj)):
+            what = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
+            raise ApiError(400, f"{what}: {why}")
         unknown = [f'unknown field "{mistake.path}"' for mistake in found if mistake.unknown]
         if unknown and options.validation == "Strict":
             raise ApiError(400, f"strict decoding error: {', '.join(unknown)}")
@@ -216,8 +220,9 @@ class Writer:
             raise status.not_found("namespaces", "", namespace)
         if terminating(found):
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            message = f'{resource.plural} "{name_of(obj)}" is forbidden: {why}'
-            raise ApiError(403, message, causes=[status.Cause("metadata.namespace", why, "NamespaceTerminating")])
+            told = f"namespace {namespace} is being terminated"
+            causes = [status.Cause("metadata.namespace", told, "NamespaceTerminating")]
+            raise status.forbidden(resource.plural, resource.group, name_of(obj), why, causes)
 
 
 def _stored_version(resource: Resource) -> str:
