@@ -93,7 +93,7 @@ def addresses(cluster: LabCluster) -> dict[str, str]:
 def test_a_cluster_with_our_ingress_nginx_is_moved(cluster: LabCluster) -> None:
     """The plan shows it, no address changes, verify holds, an Ingress of class nginx is served as before."""
     set_up_before(cluster)
-    cluster.add(published("Ingress", ingressClassName="nginx", rules=[]))
+    cluster.add(published("Ingress", ingressClassName="nginx", defaultBackend=BACKEND))
     assert set(addresses(cluster).values()) == {"192.168.191.200", "192.168.191.201"}
     cluster.forget_history()
 
