@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thinkube_nornir.lab.kube import status
+from thinkube_nornir.lab.kube import pod_security, status
 from thinkube_nornir.lab.kube.objects import Object, annotations_of, dig, name_of, uid_of
 from thinkube_nornir.lab.kube.store import Store
 
@@ -32,6 +32,7 @@ def admit(store: Store, obj: Object, live: Object | None) -> None:
         case "Pod":
             _check_runtime_class(store, obj)
             _set_priority(store, obj)
+            pod_security.admit(store, obj)
 
 
 def _protect(obj: Object, finalizer: str) -> None:

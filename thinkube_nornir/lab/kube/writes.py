@@ -14,7 +14,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from thinkube_nornir.lab.kube import addresses, admission, custom, defaults, patch, status, validation
+from thinkube_nornir.lab.kube import addresses, admission, custom, defaults, patch, quotas, status, validation
 from thinkube_nornir.lab.kube.apply import server_side_apply
 from thinkube_nornir.lab.kube.custom import schema_of
 from thinkube_nornir.lab.kube.decoding import unreadable
@@ -168,6 +168,8 @@ class Writer:
             addresses.allocate(obj, live, self.store.list("services"))
         admission.admit(self.store, obj, live)
         validation.check(resource, obj, live)
+        if live is None and resource.namespaced:
+            quotas.admit(self.store, resource.plural, resource.group, obj)
         if live is not None and _same(live, obj):
             return live
         _count_generation(resource, live, obj)
