@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from nornir.core.task import Result, Task
 
 from tests.thinkube_nornir.resources.throw_away import ThrowAway
 from thinkube_nornir.command import Fact
 from thinkube_nornir.errors import Refused
-from thinkube_nornir.outcome import Outcome, outcome_of
+from thinkube_nornir.outcome import Outcome, outcome_of, unchanged
+from thinkube_nornir.remote import read
 from thinkube_nornir.resources import (
     AptRepository,
     Block,
@@ -224,6 +226,21 @@ def test_each_way_to_break_it_is_named_and_repaired_and_rollback_restores(ready:
     for outcome in (Outcome.CHANGED, Outcome.UNCHANGED):
         assert outcome_of(machine.apply(resource.roll_back)) is outcome
     assert machine.look(case.shows) == before
+
+
+@pytest.mark.parametrize("ready", CASES, indirect=True)
+def test_all_that_it_compares_is_read_together(ready: tuple[ThrowAway, Case]) -> None:
+    """Its facts are all that its state reads, so that a chain's resources are read in one round trip."""
+    machine, case = ready
+    machine.apply(case.resource)
+    machine.trips.clear()
+
+    def compare(task: Task) -> Result:
+        read(task, *case.resource.facts(task))
+        return unchanged(task, case.resource.state(task).expected)
+
+    assert machine.apply(compare).exception is None
+    assert len(machine.trips) == 1
 
 
 @pytest.mark.parametrize("ready", ["package"], indirect=True)
