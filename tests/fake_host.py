@@ -121,6 +121,8 @@ class FakeHost:
         self.facts: dict[str, dict[Fact[Any], Any]] = {}
         self.commands: list[Command] = []
         self.trips: list[list[str]] = []
+        self.timeouts: dict[str, float] = {}
+        """Command line to the seconds that it was given last."""
 
     @property
     def sent(self) -> list[str]:
@@ -168,6 +170,7 @@ class FakeHost:
         retried: Callable[[str], None] = lambda _: None,
     ) -> list[Completed]:
         assert timeout > 0
+        self.timeouts.update({str(command): timeout for command in commands})
         self.trips.append([str(command) for command in commands])
         return [self._run(command) for command in commands]
 

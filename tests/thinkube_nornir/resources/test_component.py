@@ -137,7 +137,7 @@ def test_all_resources_of_a_chain_are_read_in_one_round_trip() -> None:
         from thinkube_nornir.remote import read
 
         read(task, *facts(task))
-        return unchanged(task, "")
+        return unchanged(task, "read")
 
     host.apply(read_all)
 

@@ -102,6 +102,53 @@ def test_the_home_of_a_user_who_is_not_there_is_an_error_with_a_fix() -> None:
     assert (error.what, error.fix) == ("there is no user ada", "create it, or correct its name in the inventory")
 
 
+def test_a_command_takes_its_time_and_its_statuses() -> None:
+    """Of the command and of its undoing; one that was undone by somebody else is only forgotten."""
+    made = [False]
+
+    def set_mark(command: Sent) -> Reply:
+        made[0] = command.argv[0] == "touch"
+        return Reply(3)
+
+    host = FakeHost(
+        answers={"test -e": lambda _: Reply(int(not made[0])), "touch": set_mark, "rm": set_mark, "true": ""}
+    )
+    mark = Command("set the mark", DONE, ("touch", "/mark"), undo=("rm", "/mark"), accept=(3,), timeout=500.0)
+    error = host.apply(mark.check).exception
+    assert isinstance(error, NotAsDeclared)
+    assert (error.what, error.expected, error.seen) == (
+        "the mark is set is not so",
+        "the mark is set: yes",
+        "the mark is set: no",
+    )
+
+    assert host.apply(mark).result == "set the mark"
+    assert host.apply(mark.roll_back).result == "undo: set the mark"
+    assert host.altering == ["touch /mark", "rm /mark"]
+    assert {round(s) for line, s in host.timeouts.items() if "/mark" in line and "test" not in line} == {500}
+    assert all(command.root for command in host.commands if command.alters)
+
+    plain = Command("set the mark", DONE, ("touch", "/mark"), accept=(3,), root=False)
+    host.apply(plain)
+    made[0] = False
+    host.facts.clear()
+    host.commands.clear()
+    forgotten = Command("set the mark", DONE, ("touch", "/mark"), undo=("rm", "/mark"), root=False)
+    assert host.apply(forgotten.roll_back).exception is None
+    assert host.altering == ["true"]
+    assert not any(command.root for command in host.commands)
+    assert host.apply(forgotten.roll_back).result == "set the mark: not by us"
+
+
+def test_modules_are_looked_for_under_the_kernels_name() -> None:
+    """Files may have dashes; status 2 is grep's for a kernel without a list of what is built in."""
+    (fact,) = (fact for fact in KernelModule("br-netfilter").facts(None) if fact.name.startswith("module"))  # type: ignore[arg-type]
+
+    assert (fact.name, fact.argv[-1], fact.accept) == ("module br-netfilter", "br_netfilter", (0, 1, 2))
+    assert "/sys/module/$1" in fact.argv[2]
+    assert "modules.builtin" in fact.argv[2]
+
+
 class Kernel:
     """One module; it may be in use."""
 

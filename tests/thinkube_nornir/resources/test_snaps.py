@@ -221,6 +221,19 @@ def test_what_snapd_works_on_is_waited_for(step: str, monkeypatch: pytest.Monkey
     assert snapd.host.sent.count("snap changes") >= 3
 
 
+def test_orders_may_take_long() -> None:
+    """Hundreds of megabytes over a slow line; a machine that was just installed; gigabytes to delete."""
+    for state in ((), ("5.0/stable", "disabled")):
+        snapd = Snapd(*state)
+        snapd.host.apply(LXD)
+        snapd.host.apply(LXD.roll_back)
+
+        for line, seconds in snapd.host.timeouts.items():
+            wrapped = line.removeprefix("thinkube:change ").removeprefix("thinkube:undo ")
+            if "snap list" not in line and "snap changes" not in line:
+                assert round(seconds) == (300 if "seed.loaded" in line else 900), wrapped
+
+
 def test_a_plan_of_what_is_missing_promises_both() -> None:
     snapd = Snapd()
 

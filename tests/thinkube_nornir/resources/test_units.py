@@ -237,6 +237,30 @@ def test_rollback_forgets_a_unit_that_has_gone(unit: Unit) -> None:
         assert not [command for command in systemd.host.altering if "restart" in command[10:]] or unit is READING
 
 
+def test_starting_may_take_long() -> None:
+    """systemd itself waits for 90 s, and a stop comes before."""
+    systemd = FakeSystemd(active="inactive", enabled="disabled")
+    _set_up(systemd, NTP)
+    _rolled_back(systemd, NTP)
+    reading = FakeSystemd()
+    _set_up(reading, READING)
+    _rolled_back(reading, READING)
+
+    orders = {**systemd.host.timeouts, **reading.host.timeouts}
+    found = {line.rpartition("systemctl ")[2]: s for line, s in orders.items() if "systemctl " in line}
+    assert {verb for verb, s in found.items() if round(s) == 150} == {
+        f"{verb} ntp.service" for verb in ("start", "stop", "enable", "disable", "restart")
+    }
+
+
+def test_a_unit_with_nothing_to_read_asks_for_no_times() -> None:
+    assert [fact.name for fact in NTP.facts(None)] == ["unit ntp.service"]  # type: ignore[arg-type]
+    assert [fact.name for fact in READING.facts(None)] == [  # type: ignore[arg-type]
+        "unit ntp.service",
+        "changes of /etc/ntp/ntp.conf",
+    ]
+
+
 def test_a_plan_of_a_rollback_changes_nothing() -> None:
     systemd = FakeSystemd(active="inactive")
     _set_up(systemd, READING)
