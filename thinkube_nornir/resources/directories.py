@@ -69,7 +69,7 @@ class Directory(Resource):
     def apply(self, task: Task) -> Result:
         """A folder that we make becomes ours as a whole; of one that was there, mode and owner."""
         path, (found, is_directory) = resolve(task, self.path), read(task, *self.facts(task))
-        if found is None or (found.kind != "absent" and not is_directory):
+        if found is None or found.kind not in ("absent", "other") or (found.kind == "other" and not is_directory):
             raise Refused(self.state(task).wrong, why="it is not ours to replace", fix="move it away, or add the user")
         if found.kind == "absent":
             return self._make(task, path, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 from abc import abstractmethod
 from dataclasses import dataclass, field
@@ -116,8 +117,9 @@ class _Text(Resource):
     def _found(self, task: Task) -> FileState:
         """Through a link: what it leads to is what is read and written."""
         found = read(task, self._at())
-        if found is not None and found.kind == "link" and found.target.startswith("/"):
-            found = read(task, state_at(found.target, "root", None))
+        if found is not None and found.kind == "link":
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(self.path), found.target))
+            found = read(task, state_at(target, "root", None))
         if found is None or found.kind not in ("file", "absent"):
             raise Refused(f"{self.path} is no file", why="a link, folder or device is there", fix="name another path")
         return found

@@ -21,6 +21,8 @@ def said(monkeypatch: pytest.MonkeyPatch) -> None:
         result = plain(self, *given, **how)
         told = [result.result, *(vars(result)[name] for name in ("expected", "seen") if name in vars(result))]
         assert result.exception or all(isinstance(text, str) and text and "None" not in text for text in told), told
+        ordinary = getattr(self, "unprivileged", False)
+        assert ordinary or all(command.root for command in self.commands if command.alters)
         for change in self.ledger.changes():
             assert change.summary
             assert "None" not in change.summary

@@ -128,6 +128,7 @@ def test_a_command_takes_its_time_and_its_statuses() -> None:
     assert {round(s) for line, s in host.timeouts.items() if "/mark" in line and "test" not in line} == {500}
     assert all(command.root for command in host.commands if command.alters)
 
+    host.unprivileged = True  # type: ignore[attr-defined]
     plain = Command("set the mark", DONE, ("touch", "/mark"), accept=(3,), root=False)
     host.apply(plain)
     made[0] = False
@@ -147,6 +148,40 @@ def test_modules_are_looked_for_under_the_kernels_name() -> None:
     assert (fact.name, fact.argv[-1], fact.accept) == ("module br-netfilter", "br_netfilter", (0, 1, 2))
     assert "/sys/module/$1" in fact.argv[2]
     assert "modules.builtin" in fact.argv[2]
+
+
+def test_a_parameter_that_the_kernel_has_not_is_named_and_forgotten() -> None:
+    """Its module is not loaded, before set-up or before rollback."""
+    value: list[str | None] = [None]
+
+    def shown(_: Sent) -> Reply:
+        return Reply(0, f"{value[0]}\n") if value[0] else Reply(255, stderr="sysctl: cannot stat /proc/sys/net/x")
+
+    def write(command: Sent) -> str:
+        value[0] = command.argv[-1].partition("=")[2]
+        return ""
+
+    host = FakeHost(answers={"sysctl -n net.x": shown, "sysctl -w": write, "true": ""})
+    parameter = KernelParameter("net.x", "1\t2")
+    error = host.apply(parameter.check).exception
+    assert isinstance(error, NotAsDeclared)
+    assert (error.what, error.expected, error.seen) == ("the kernel has no net.x", "net.x = 1\t2", "unknown")
+
+    value[0] = "3\t4"
+    host.facts.clear()
+    assert host.apply(parameter).result == "write /etc/sysctl.d/90-net.x.conf; set net.x to 1\t2"
+    assert host.apply(parameter.check).exception is None
+    value[0] = None
+    host.facts.clear()
+    host.apply(parameter.roll_back)
+    assert host.altering == ["sysctl -w 'net.x=1\t2'", "true"]
+    assert host.ledger.changes() == []
+
+    value[0] = "3\t4"
+    host.facts.clear()
+    host.apply(parameter)
+    assert host.apply(parameter.roll_back).result == "remove /etc/sysctl.d/90-net.x.conf; set net.x to 3 4 again"
+    assert value[0] == "3 4"
 
 
 class Kernel:

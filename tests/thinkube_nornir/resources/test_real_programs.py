@@ -9,7 +9,7 @@ from nornir.core.task import Result, Task
 
 from tests.thinkube_nornir.resources.throw_away import ThrowAway
 from thinkube_nornir.command import Fact
-from thinkube_nornir.errors import Refused
+from thinkube_nornir.errors import CommandFailed, Refused
 from thinkube_nornir.outcome import Outcome, outcome_of, unchanged
 from thinkube_nornir.remote import read
 from thinkube_nornir.resources import (
@@ -26,12 +26,13 @@ from thinkube_nornir.resources import (
     Package,
     Resource,
     User,
+    from_setting,
 )
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 ARCHIVE = AptRepository("here", "file:/srv/here", "./")
-HELLO = Package("thinkube-hello", "1.0", held=True)
+HELLO = Package("thinkube-hello", from_setting("hello"), held=True)
 MARK: Fact[bool] = Fact("the mark is set", ("test", "-e", "/srv/mark"), lambda done: done.status == 0, accept=(0, 1))
 
 # A package that needs another one, in two versions each, and the archive for apt.
@@ -88,7 +89,7 @@ CASES = {
         shows=_shadow("/etc/motd"),
     ),
     "directory": Case(
-        Directory("/srv/a/b", mode=0o750, owner="games"),
+        Directory(from_setting("folder"), mode=0o750, owner=from_setting("games")),
         {
             "rmdir /srv/a/b": "/srv/a/b is missing",
             "chmod 700 /srv/a/b": "has mode 700, not 750",
@@ -133,7 +134,7 @@ CASES = {
         shows=_shadow("/etc/ssh/sshd_config"),
     ),
     "user": Case(
-        User("ada"),
+        User(from_setting("user")),
         {
             "userdel ada": "there is no user ada",
             "usermod --shell /bin/sh ada": "ada has the shell /bin/sh, not /bin/bash",
@@ -147,13 +148,13 @@ CASES = {
         shows="getent passwd ada; ls /home /home/ada",
     ),
     "member": Case(
-        GroupMember("games", "ada"),
+        GroupMember("games", from_setting("user")),
         {"gpasswd --delete ada games": "ada is not in group games"},
         prepare="useradd ada; usermod -aG mail ada",
         shows="id -Gn ada",
     ),
     "parameter": Case(
-        KernelParameter("net.ipv4.ip_local_port_range", "30000 60001"),
+        KernelParameter("net.ipv4.ip_local_port_range", from_setting("ports")),
         {
             "sysctl -w 'net.ipv4.ip_local_port_range=40000 50000'": "is 40000 50000, not 30000 60001",
             "rm /etc/sysctl.d/90-net.ipv4.ip_local_port_range.conf": "is missing",
@@ -301,6 +302,77 @@ def test_a_folder_with_somebody_elses_content_stays(machine: ThrowAway) -> None:
 
     assert machine.sh("ls /srv/a/b") == "theirs"
     assert machine.ledger.changes() == []
+
+
+def test_what_is_in_the_way_of_a_folder_is_not_replaced(machine: ThrowAway) -> None:
+    """A file, a link, or an owner who is not there: named by the check, and refused by set-up with a way out."""
+    machine.sh("echo x >/srv/file; ln -s /tmp /srv/link")
+    for path, owner, says in (
+        ("/srv/file", "root", "/srv/file is no folder"),
+        ("/srv/link", "root", "/srv/link is no folder"),
+        ("/srv/new", "nobody-here", "/srv/new cannot belong to nobody-here, who is not there"),
+    ):
+        folder = Directory(path, owner=owner)
+        error, refused = machine.apply(folder.check).exception, machine.apply(folder).exception
+
+        assert isinstance(error, NotAsDeclared)
+        assert (error.what, error.expected) == (says, f"{path}: a folder, mode 755, of {owner}")
+        assert error.seen == ("no such user or group" if owner != "root" else "something else")
+        assert isinstance(refused, Refused)
+        assert (refused.what, refused.why) == (says, "it is not ours to replace")
+        assert refused.fix == "move it away, or add the user"
+
+
+def test_a_block_goes_where_a_link_leads(machine: ThrowAway) -> None:
+    """The link stays one, both ways; what is no file is refused with a way out."""
+    machine.sh("mkdir /srv/real; echo theirs >/srv/real/conf; ln -s real/conf /srv/conf; ln -s /srv/none /srv/new")
+    block = Block("/srv/conf", "names", "x = 1")
+    for step, text in ((block, "theirs\n# BEGIN"), (block.check, "theirs\n# BEGIN"), (block.roll_back, "theirs")):
+        assert machine.apply(step).exception is None
+        assert machine.sh("readlink /srv/conf; cat /srv/real/conf").startswith(f"real/conf\n{text}")
+    assert machine.sh("cat /srv/real/conf") == "theirs"
+
+    new = Block("/srv/new", "names", "x = 1")
+    assert machine.apply(new).exception is None
+    assert machine.sh("readlink /srv/new; head -c 7 /srv/none") == "/srv/none\n# BEGIN"
+    machine.sh("ln -s real /srv/relative")
+    for path in ("/srv/real", "/srv/relative"):
+        error = machine.apply(Block(path, "names", "x").check).exception
+        assert isinstance(error, Refused)
+        assert (error.what, error.fix) == (f"{path} is no file", "name another path")
+        assert error.why == "a link, folder or device is there"
+
+
+def test_a_file_of_ours_that_others_write_into_stays(machine: ThrowAway) -> None:
+    """Our block goes, their line does not; and what we had made alone goes with it."""
+    block = Block("/etc/new.conf", "names", "x = 1")
+    for theirs in ("y = 2", ""):
+        machine.apply(block)
+        if theirs:
+            machine.sh(f"echo '{theirs}' >>/etc/new.conf")
+        machine.facts.clear()
+        assert machine.apply(block.roll_back).exception is None
+        assert machine.look("cat /etc/new.conf; rm /etc/new.conf").startswith(theirs or "cat: /etc/new.conf: No such")
+
+    machine.apply(block)
+    machine.sh("rm /etc/new.conf")
+    assert machine.apply(block.roll_back).result == "forget block names in /etc/new.conf, which has gone"
+    assert machine.ledger.changes() == []
+
+
+def test_a_change_between_look_and_write_is_not_lost(machine: ThrowAway) -> None:
+    """Somebody else wrote in the meantime: nothing is written, and another run does it right."""
+    block = Block("/etc/hosts", "names", "10.0.0.1 a")
+    assert machine.apply(block.check).exception is not None
+    before = dict(machine.facts)
+    machine.sh("echo theirs >>/etc/hosts")
+    machine.facts.update(before)
+
+    error = machine.apply(block).exception
+    assert isinstance(error, CommandFailed)
+    assert "changed by somebody else" in error.why
+    assert machine.apply(block).exception is None
+    assert "theirs\n# BEGIN" in machine.sh("cat /etc/hosts")
 
 
 def test_a_block_without_its_end_is_refused(machine: ThrowAway) -> None:

@@ -32,7 +32,8 @@ class ThrowAway(FakeHost):
     """The door with such a machine behind it: everything really happens, and is seen by the commands that follow."""
 
     def __init__(self) -> None:
-        super().__init__()
+        settings = {"folder": "/srv/a/b", "games": "games", "user": "ada", "hello": "1.0", "ports": "30000 60001"}
+        super().__init__(settings=settings)
         self._channel = LocalChannel([*_UNSHARE, "sh", "-c", _ENTER], {**os.environ, "LC_ALL": "C"})
         self._shell = Shell(self._channel)
 
@@ -46,6 +47,7 @@ class ThrowAway(FakeHost):
     ) -> list[Completed]:
         self.trips.append([str(command) for command in commands])
         self.commands += commands
+        assert all(command.root for command in commands if command.alters)
         return self._shell.execute(commands, time.monotonic() + timeout, cancelled)
 
     def sh(self, script: str, stdin: bytes = b"") -> str:
