@@ -194,15 +194,43 @@ GOING = {"reason": "NamespaceTerminating", "message": "namespace n is being term
             "the cluster's admission webhook policy.example.org does not let it pass",
             "policy.example.org",
         ),
+        (
+            failure(400, 'admission webhook "policy.example.org" denied the request: no'),
+            "the cluster's admission webhook policy.example.org does not let it pass",
+            "policy.example.org",
+        ),
+        (
+            failure(500, 'failed calling webhook "w.example.org": failed to call webhook: connection refused'),
+            "the cluster's admission webhook w.example.org does not answer",
+            "see that the pods behind it run",
+        ),
+        (
+            failure(422, "forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: never"),
+            "the cluster's admission policy p does not let it pass",
+            "validatingadmissionpolicy p",
+        ),
         (failure(403, "forbidden"), "our user may not do that", "kubeconfig on tkc"),
     ],
-    ids=["a right", "in the cluster", "a path", "namespace goes", "security", "quota", "limits", "webhook", "unknown"],
+    ids=[
+        "a right",
+        "in the cluster",
+        "a path",
+        "namespace goes",
+        "security",
+        "quota",
+        "limits",
+        "webhook",
+        "as 400",
+        "silent",
+        "policy",
+        "unknown",
+    ],
 )
 def test_each_kind_of_forbidden_has_its_own_remedy(open_door: Any, reply: Reply, why: str, fix: str) -> None:
     with ScriptedApi({NODE: reply}) as api, pytest.raises(ClusterError) as caught:
-        open_door(api.kubeconfig()).use(node)
+        open_door(api.kubeconfig(), command=0.5).use(node)
     assert caught.value.why.startswith(why)
-    assert "(HTTP 403)" in caught.value.why
+    assert f"(HTTP {reply.status})" in caught.value.why
     assert fix in caught.value.fix
     assert "{" not in caught.value.fix
 

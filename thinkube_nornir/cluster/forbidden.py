@@ -1,10 +1,12 @@
-"""What a 403 means: five different things, each with a remedy of its own.
+"""What a 403 means: five different things, each with a remedy of its own; and what admission webhooks say, in any code.
 
 Source: kubernetes/kubernetes@v1.36.2
     staging/src/k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go (forbiddenMessage)
 Source: kubernetes/kubernetes@v1.36.2 staging/src/k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle/admission.go
 Source: kubernetes/kubernetes@v1.36.2 staging/src/k8s.io/apiserver/pkg/admission/plugin/resourcequota/controller.go
 Source: kubernetes/kubernetes@v1.36.2 staging/src/k8s.io/pod-security-admission/admission/admission.go
+Source: kubernetes/kubernetes@v1.36.2
+    staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/errors/statuserror.go (ToStatusErr)
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ _RIGHT = re.compile(
 _QUOTA = re.compile(r"exceeded quota: (?P<name>[^,]+), requested: (?P<numbers>.+)", re.DOTALL)
 _UNLIMITED = re.compile(r"failed quota: (?P<name>[^:]+): must specify (?P<what>.+)", re.DOTALL)
 _SECURITY = re.compile(r'violates PodSecurity "(?P<level>[^":]+)[^"]*"')
-_WEBHOOK = re.compile(r'admission webhook "(?P<name>[^"]+)" denied the request')
+_DENIED = re.compile(r'admission webhook "(?P<name>[^"]+)" denied the request')
+_POLICY = re.compile(r"ValidatingAdmissionPolicy '(?P<name>[^']+)' with binding '[^']+' denied request")
+_SILENT = re.compile(r'failed calling webhook "(?P<name>[^"]+)"')
 
 
 def meaning(message: str, causes: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
@@ -44,12 +48,28 @@ def meaning(message: str, causes: Sequence[Mapping[str, Any]]) -> tuple[str, str
             "let the namespace admit it: label it pod-security.kubernetes.io/enforce with the level that the pod needs"
         )
         return f"the namespace admits pods of the security level {found['level']} only", fix
-    if found := _WEBHOOK.search(message):
-        fix = f"see what the admission webhook {found['name']} demands, or exempt the namespace from it"
-        return f"the cluster's admission webhook {found['name']} does not let it pass", fix
     if found := _RIGHT.search(message):
         return _lacking(found)
     return "our user may not do that", "give the user of the kubeconfig on {host} the right named above"
+
+
+def admission(message: str) -> tuple[str, str] | None:
+    """What an admission webhook or policy said, or that it said nothing; None when none was the cause.
+
+    >>> admission('admission webhook "policy.example.org" denied the request: no')[0]
+    "the cluster's admission webhook policy.example.org does not let it pass"
+    """
+    if found := _DENIED.search(message):
+        fix = f"see what the admission webhook {found['name']} demands, or exempt the namespace from it"
+        return f"the cluster's admission webhook {found['name']} does not let it pass", fix
+    if found := _POLICY.search(message):
+        fix = f"see what it demands: kubectl get validatingadmissionpolicy {found['name']} -o yaml"
+        return f"the cluster's admission policy {found['name']} does not let it pass", fix
+    if found := _SILENT.search(message):
+        look = "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
+        fix = f"see that the pods behind it run; `{look}` says which service it is"
+        return f"the cluster's admission webhook {found['name']} does not answer", fix
+    return None
 
 
 def _lacking(found: re.Match[str]) -> tuple[str, str]:

@@ -98,7 +98,9 @@ def refusal(answer: Answer, doing: str, host: str) -> ClusterError:
     default = ("the API failed", "look at the API server's log on {host}, then run again")
     status = 422 if _UNTYPED in answer.message else answer.status
     meant, fix = _MEANING.get(status, default)
-    if status == 403:
+    if found := forbidden.admission(answer.message):
+        meant, fix = found
+    elif status == 403:
         meant, fix = forbidden.meaning(answer.message, answer.causes)
     lines = [f"{meant} (HTTP {answer.status}): {answer.message}"]
     lines += [redact(f"  {cause.get('field', '')}: {cause.get('message', '')}") for cause in answer.causes]
