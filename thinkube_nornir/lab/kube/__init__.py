@@ -3,8 +3,10 @@
 Knows Kubernetes, and no distribution of it: who installs it (tasks/lab) creates a KubeApi, adds nodes and manifests.
 How to write a controller: controllers.py. What is checked of an object: schema.py (fields, types), validation.py.
 
-Left out: exec and port-forward, autoscaling, StatefulSets' pods,
-CronJobs' schedules, admission webhooks, eviction of pods from nodes that stay NotReady.
+How to write a rule that objects must keep: rules.py.
+
+Left out: exec and port-forward, autoscaling, StatefulSets' pods, CronJobs' schedules, admission webhooks and policies,
+eviction of pods from nodes that stay NotReady.
 
 Unproven: what else a fresh cluster holds than these namespaces, its own service and two priority classes.
 """
