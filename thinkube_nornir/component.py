@@ -26,9 +26,7 @@ class Here(str):
 
 
 def here(name: str) -> str:
-    """
-    >>> Component.needs = ("phase5.microk8s_control", here("phase5.microk8s_workers"))  # doctest: +SKIP
-    """
+    """What a component or step needs of another one on the same host: `needs=(here("phase5.microk8s_workers"),)`."""
     return Here(name)
 
 

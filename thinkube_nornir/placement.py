@@ -6,7 +6,7 @@ them. When a filter leaves this host out, its checks stay, as they change nothin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -68,7 +68,8 @@ class Placement:
     catalog: Catalog
     entries: Sequence[Entry]
     inventory: Inventory
-    selected: Collection[str]
+    selected: Mapping[str, object]
+    """Hosts; a mapping, because they are looked up for each component and step."""
     verb: str
     _groups: dict[str, dict[str, None]] = field(default_factory=dict)
 

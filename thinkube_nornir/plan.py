@@ -16,6 +16,7 @@ from nornir.core.inventory import Inventory
 from thinkube_nornir.catalog import Catalog, Entry
 from thinkube_nornir.component import Chain, ChainName, Step
 from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.garbage import nothing_collected
 from thinkube_nornir.placement import Part, Placement, chain_of
 from thinkube_nornir.relations import Relations
 
@@ -92,7 +93,14 @@ def make(catalog: Catalog, entries: Sequence[Entry], inventory: Inventory, hosts
     Raises:
         ConfigError: not one step falls on one of the hosts; a step runs on a group without hosts.
     """
-    placement = Placement(catalog, entries, inventory, hosts, verb)
+    with nothing_collected():
+        plan = _make(catalog, entries, inventory, hosts, verb)
+        _ = plan.remaining  # now, because it grows and stays like the plan itself
+        return plan
+
+
+def _make(catalog: Catalog, entries: Sequence[Entry], inventory: Inventory, hosts: Collection[str], verb: str) -> Plan:
+    placement = Placement(catalog, entries, inventory, dict.fromkeys(hosts), verb)
     relations = Relations(placement.parts(), verb)
     nodes = [node for part in relations.parts for node in _nodes(relations, part)]
     gates = relations.gates

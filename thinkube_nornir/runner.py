@@ -19,6 +19,7 @@ from nornir.core.inventory import Host
 from nornir.core.processor import Processor
 from nornir.core.task import AggregatedResult, MultiResult, Result, Task
 
+from thinkube_nornir import garbage
 from thinkube_nornir.component import CHECKS, StepFunction
 from thinkube_nornir.context import Context, Roster, StepTask, retries_of
 from thinkube_nornir.errors import Cancelled, ConfigError, NotRehearsed, ThinkubeError, Unreachable
@@ -64,7 +65,7 @@ def carry_out(
     nornir = nornir.filter(filter_func=lambda host: host.name in hosts)
     # Nornir passes failed hosts over unless told otherwise; here each node decides by its own needs.
     nornir = nornir.with_runner(runner).with_processors(list(processors))
-    with _interruptions(runner):
+    with _interruptions(runner), garbage.kept():
         nornir.run(task=_no_task, name=plan.verb, on_failed=True)
     return RunResult(runner.results, runner.stopping)
 
