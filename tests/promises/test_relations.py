@@ -59,7 +59,7 @@ def test_a_worker_alone_says_what_it_waits_for(labs: Labs) -> None:
     ended = project("run", "phase5", "-l", "tkw1")
 
     assert ended.code == 1
-    assert (WORKERS, "install_snap", "tkw1") in ended.places("changed")
+    assert (WORKERS, "snap_microk8s", "tkw1") in ended.places("changed")
     assert f"needs {CONTROL}/verify/" in _message(ended, f"{WORKERS}/setup/join_cluster@tkw1")
     assert {host for _, _, host in ended.places("changed")} == {"tkw1"}
     assert project.snapshot()["files"]["tkc"] == before["files"]["tkc"]
@@ -117,7 +117,7 @@ def test_a_dead_control_plane_leaves_workers_what_needs_nothing_of_it(labs: Labs
     assert project("run", "phase5").code == 0
 
 
-@pytest.mark.parametrize("moment", ["install_snap@tkw1", "await_node@tkw1", "pods_run_here@tkw1"])
+@pytest.mark.parametrize("moment", ["snap_microk8s@tkw1", "await_node@tkw1", "pods_run_here@tkw1"])
 def test_a_worker_that_dies_in_the_middle_stops_nobody(labs: Labs, moment: str) -> None:
     """Before its join, after it, or while it is checked; and when it is back, the same command finishes."""
     project = labs(speed=100)
@@ -199,7 +199,7 @@ def test_a_machine_that_died_is_left_out_of_what_stands(labs: Labs) -> None:
     assert project("run", "all").code == 0
     node = "microk8s kubectl get node tkw1.home.example"
     drain = "microk8s kubectl drain tkw1.home.example --ignore-daemonsets --delete-emptydir-data --force"
-    project.ssh("tkc", f"{drain} && microk8s kubectl uncordon tkw1.home.example")  # as Kubernetes does after 5 minutes
+    project.ssh("tkc", drain)  # as Kubernetes itself does after five minutes
     project.ssh("tkw1", "snap stop microk8s.daemon-kubelite")
     assert eventually(lambda: "NotReady" in project.ssh("tkc", node).text, 30)
     project.fault("tkw1", "dead")
