@@ -433,7 +433,7 @@ class FakeCluster:
         for kind, name in (("Deployment", "coredns"), ("Deployment", "calico-kube-controllers")):
             api.add(workload(kind, name))
         api.add(workload("Deployment", "hostpath-provisioner"))
-        api.add(workload("DaemonSet", "calico-node"))
+        api.add(pod("calico-tkc", "k8s-app=calico-node", machine.hostname))
         api.add(pod("coredns-1", "k8s-app=kube-dns", machine.hostname))
         for name, namespace, address in (("kube-dns", "kube-system", ".10"), ("kubernetes", "default", ".1")):
             metadata = {"name": name, "namespace": namespace}

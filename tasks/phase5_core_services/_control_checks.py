@@ -13,6 +13,7 @@ from tasks.microk8s import SNAP, units_of
 from tasks.microk8s_facts import CERTIFICATE, CLUSTERED, DATASTORE_SOCKET, SOCKET_FILE, STATUS, arguments
 from tasks.node_address import ARGUMENTS, given
 from tasks.node_facts import HOSTNAME, units
+from tasks.pod_network import pod_network_trouble
 from thinkube_nornir.cluster import is_rolled_out, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import setting
@@ -31,8 +32,7 @@ def addons(task: Task) -> list[str]:
 
 def workloads(task: Task) -> list[tuple[str, str]]:
     storage = [("Deployment", "hostpath-provisioner")] if STORAGE in addons(task) else []
-    always = [("Deployment", "calico-kube-controllers"), ("DaemonSet", "calico-node"), ("Deployment", "coredns")]
-    return always + storage
+    return [("Deployment", "calico-kube-controllers"), ("Deployment", "coredns"), *storage]
 
 
 def microk8s_runs(task: Task) -> Result:
@@ -86,16 +86,19 @@ def arguments_are_exact(task: Task) -> Result:
 
 
 def workloads_are_ready(task: Task) -> Result:
-    api = kube(task)
+    """With Calico on this node: on another one it is that node's matter."""
+    api, node = kube(task), name_of(registered_node(task))
     states = {f"{k} {n}": api.get("apps/v1", k, n, "kube-system") for k, n in workloads(task)}
-    wrong = {name: obj for name, obj in states.items() if not is_rolled_out(obj)}
+    wrong = {name: seen(obj) for name, obj in states.items() if not is_rolled_out(obj)}
+    if trouble := pod_network_trouble(task, node):
+        wrong[f"Calico on {node}"] = trouble
     expect(
         not wrong,
         f"not all pods are ready: {', '.join(wrong)}",
-        why="\n".join(f"{name}: {seen(obj)}" for name, obj in wrong.items()),
+        why="\n".join(f"{name}: {told}" for name, told in wrong.items()),
         fix="see `kubectl -n kube-system get pods`",
     )
-    return unchanged(task, f"ready: {', '.join(states)}")
+    return unchanged(task, f"ready: {', '.join(states)}, Calico on {node}")
 
 
 def dns_service_has_endpoints(task: Task) -> Result:

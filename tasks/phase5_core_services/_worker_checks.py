@@ -24,8 +24,9 @@ from tasks.control_plane import (
 from tasks.microk8s import SNAP, units_of
 from tasks.microk8s_facts import CLUSTERED
 from tasks.node_facts import HOSTNAME, units
+from tasks.pod_network import pod_network_trouble
 from tasks.probes import SERVICE_NAME, lookups_when, run_here
-from thinkube_nornir.cluster import condition_true, current_pods, seen
+from thinkube_nornir.cluster import current_pods
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import absent, hosts_in, known
 from thinkube_nornir.outcome import unchanged
@@ -64,13 +65,9 @@ def node_runs_the_control_planes_version(task: Task) -> Result:
 
 def pod_network_is_ready(task: Task) -> Result:
     name = name_of(registered_node(task))
-    pods = kube(task).list(
-        *("v1", "Pod", "kube-system"), label_selector="k8s-app=calico-node", field_selector=f"spec.nodeName={name}"
-    )
-    why = "; ".join(seen(pod) for pod in pods) or f"no pod of DaemonSet calico-node is on {name}"
-    ready = [pod for pod in current_pods(pods) if condition_true(pod, "Ready")]
-    expect(ready, f"Calico is not ready on {name}", why=why, fix="see `kubectl -n kube-system get pods -o wide`")
-    return unchanged(task, f"{name_of(ready[0])} is ready")
+    why = pod_network_trouble(task, name)
+    expect(not why, f"Calico is not ready on {name}", why=why, fix="see `kubectl -n kube-system get pods -o wide`")
+    return unchanged(task, f"Calico is ready on {name}")
 
 
 def pods_run_here(task: Task) -> Result:

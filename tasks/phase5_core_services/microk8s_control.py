@@ -13,7 +13,7 @@ from nornir.core.task import Result, Task
 
 from tasks import launch, microk8s
 from tasks import microk8s_node as node
-from tasks.control_plane import CONTROL_PLANE, WORKERS, kube, name_of
+from tasks.control_plane import CONTROL_PLANE, WORKERS, kube, name_of, registered_node
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s import MEMBERSHIP_KEY, SNAP
 from tasks.microk8s_facts import STATUS, arguments
@@ -22,6 +22,7 @@ from tasks.node_facts import HOSTNAME
 from tasks.node_preconditions import PRECONDITIONS
 from tasks.phase5_core_services import _control_checks as checks
 from tasks.phase5_core_services._control_checks import CLUSTER_DNS, addons, workloads
+from tasks.pod_network import await_pod_network
 from tasks.workloads import await_rolled_out
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain
@@ -64,8 +65,11 @@ def enable_addons(task: Task) -> Result:
 
 def await_workloads(task: Task) -> Result:
     awaited = workloads(task)
-    summary = f"{', '.join(name for _, name in awaited)} are rolled out"
-    return await_rolled_out(task, awaited, "kube-system", summary=summary)
+    summary = f"{', '.join(name for _, name in awaited)} are rolled out, and Calico is ready here"
+    result = await_rolled_out(task, awaited, "kube-system", summary=summary)
+    if not context(task).dry_run:
+        await_pod_network(task, name_of(registered_node(task)))
+    return result
 
 
 def refuse_while_workers_are_registered(task: Task) -> Result:

@@ -32,7 +32,8 @@ from tasks.microk8s_facts import CLUSTERED, COMMAND, CONTROL_PLANES
 from tasks.node_facts import HOSTNAME
 from tasks.node_preconditions import PRECONDITIONS
 from tasks.phase5_core_services import _worker_checks as checks
-from thinkube_nornir.cluster import condition_true, current_pods, node_ready, wait_all
+from tasks.pod_network import await_pod_network
+from thinkube_nornir.cluster import node_ready, wait_all
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, step
 from thinkube_nornir.context import context, note_retry, ours, setting
@@ -154,15 +155,7 @@ def await_node(task: Task) -> Result:
     if context(task).dry_run and not (registered and is_ready(registered)):
         return skipped(task, f"a dry run does not wait for node {name}")
     node_ready(api, name, timeout=_NODE_READY)
-    wait_all(
-        api,
-        *("v1", "Pod", "kube-system"),
-        label_selector="k8s-app=calico-node",
-        field_selector=f"spec.nodeName={name}",
-        condition=lambda pods: any(condition_true(pod, "Ready") for pod in current_pods(pods)),
-        what=f"Calico to be ready on {name}",
-        timeout=_NODE_READY,
-    )
+    await_pod_network(task, name)
     return unchanged(task, f"node {name} is Ready, and Calico on it")
 
 

@@ -305,7 +305,8 @@ def without_node(host: str, coredns_host: str) -> tuple[Place, ...]:
     """What a node that is not Ready means for the pods on it."""
     asked_in_pods = dns(host, "pods_ask_the_cluster_dns", *ASKED_IN_PODS)
     served = (*UNSERVED, *dns("tkc", "coredns_is_available", "coredns_does_not_restart"))
-    return (*asked_in_pods, *control("workloads_are_ready"), *(served if host == coredns_host else ()))
+    network = control("workloads_are_ready") if host == "tkc" or host == coredns_host else ()
+    return (*asked_in_pods, *network, *(served if host == coredns_host else ()))
 
 
 def asked_from_control_plane(coredns_host: str) -> tuple[Place, ...]:
@@ -409,7 +410,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
             api(
                 f"v1 Pod kube-system {calico_pod}",
                 NO_PEERS,
-                (*worker("tkw1", "pod_network_is_ready"), *control("workloads_are_ready")),
+                worker("tkw1", "pod_network_is_ready"),
                 "Ready",
             ),
             Breakage(

@@ -79,7 +79,7 @@ FAULTS: dict[str, list[Break]] = {
         lambda c: c.api.get("Node", "tkc.example.org")["status"].update(nodeInfo={"kubeletVersion": "v1.3.3"})
     ],
     "workloads_are_ready": [
-        lambda c: c.api.get("DaemonSet", "calico-node", "kube-system")["status"].update(numberAvailable=0),
+        lambda c: c.api.get("Pod", "calico-tkc", "kube-system")["status"].update(conditions=[]),
         lambda c: c.api.drop("Deployment", "hostpath-provisioner", "kube-system"),
     ],
     "dns_service_has_endpoints": [
