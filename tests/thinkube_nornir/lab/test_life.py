@@ -43,8 +43,9 @@ def test_a_started_lab_says_so_once_and_is_found_again(tmp_path: Path) -> None:
         lab_down(config)
 
     assert first == second
-    assert len(said) == 1
+    assert len(said) == 2
     assert "started 3 hosts" in said[0]
+    assert "snapd are emulated" in said[1]
 
 
 def test_commands_that_start_at_once_get_one_lab(tmp_path: Path) -> None:
