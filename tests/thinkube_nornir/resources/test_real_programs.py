@@ -141,6 +141,11 @@ CASES = {
         },
         shows="getent passwd ada; getent group ada; ls /home",
     ),
+    "user of a service": Case(
+        User("exporter", shell="/usr/sbin/nologin", system=True),  # noqa: S604 - no shell runs
+        {"userdel exporter": "there is no user exporter"},
+        shows="getent passwd exporter | cut -d: -f1,7; getent group exporter | cut -d: -f1; ls /home",
+    ),
     "user of before": Case(
         User("ada", shell="/bin/sh"),  # noqa: S604 - no shell runs
         {"usermod --shell /bin/dash ada": "ada has the shell /bin/dash, not /bin/sh"},
