@@ -78,6 +78,11 @@ class Step:
     def name(self) -> str:
         return self.function.__name__
 
+    @property
+    def title(self) -> str:
+        """For people: what the function is called, in words."""
+        return str(getattr(self.function, "title", "") or self.name.replace("_", " "))
+
 
 @dataclass(frozen=True)
 class Chain:

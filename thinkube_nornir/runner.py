@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -23,7 +23,8 @@ from thinkube_nornir import garbage
 from thinkube_nornir.component import CHECKS, StepFunction
 from thinkube_nornir.context import Context, Roster, StepTask, retries_of
 from thinkube_nornir.errors import Cancelled, ConfigError, NotRehearsed, ThinkubeError, Unreachable
-from thinkube_nornir.obstacle import INTERRUPTED, NOT_FORESEEN, Obstacle
+from thinkube_nornir.foundation import Foundation
+from thinkube_nornir.obstacle import INTERRUPTED, NOT_FORESEEN
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped
 from thinkube_nornir.plan import Node, Plan
 from thinkube_nornir.schedule import Schedule
@@ -105,12 +106,9 @@ class GraphRunner:
     """None when every node is finished, _CANCELLED, or a fault of the runner's own."""
     _running: set[str] = field(default_factory=set)
     """Nodes that were started, by now ended or not."""
-    _blocked: set[str] = field(default_factory=set)
-    """Nodes that were not started; what needs them is not started either."""
-    _causes: dict[str, str] = field(default_factory=dict)
-    """Of gates: a node that failed or was not started; empty when there is none."""
-    _promises: dict[str, int] = field(default_factory=dict)
-    """In a dry run, of nodes and gates: the promised changes up to and with it, a bit for each."""
+
+    def __post_init__(self) -> None:
+        self._foundation = Foundation(self.plan, self.context, self.results)
 
     def run(self, task: Task, hosts: list[Host]) -> AggregatedResult:
         by_name = {host.name: host for host in hosts}
@@ -196,12 +194,11 @@ class GraphRunner:
     def _finished(self, node: Node, result: Result) -> None:
         self.results[node.id] = result
         if self.context.dry_run:
-            own = 1 << len(self._promises) if outcome_of(result) is Outcome.PLANNED else 0
-            self._promises[node.id] = self._standing_on(node.needs | node.after) | own
+            self._foundation.promise(node, outcome_of(result) is Outcome.PLANNED)
         if isinstance(result.exception, Unreachable):
             self.context.roster.unreachable.add(node.host)
-        if node.chain != "verify" and self._bad(node.id):
-            told = f"{node.step.name} {'was not started' if node.id in self._blocked else 'failed'}"
+        if node.chain != "verify" and self._foundation.is_bad(node.id):
+            told = f"{node.step.name} {'was not started' if node.id in self._foundation.blocked else 'failed'}"
             self.context.roster.stopped.setdefault((node.component, node.host), told)
 
     def _carry_out(self, node: Node, task: Task, host: Host) -> MultiResult:
@@ -225,53 +222,15 @@ class GraphRunner:
             return result
 
     def _function(self, node: Node) -> StepFunction:
-        if obstacle := self._obstacle(node):
-            self._blocked.add(node.id)
-        reason = obstacle or self._not_rehearsed(node)
+        reason = self._foundation.obstacle(node, stopping=self.stopping) or self._not_rehearsed(node)
         if not reason:
             return lambda task: self._timed(node, task)
         return lambda task: _lasting(task, skipped(task, reason), 0.0)
 
-    def _obstacle(self, node: Node) -> str:
-        """Why a node is not started; empty when nothing stands in its way."""
-        if self.stopping:
-            return INTERRUPTED
-        if node.host in self.context.roster.unreachable:
-            return str(Obstacle(unreachable=node.host))
-        for need in sorted(node.needs):
-            if cause := self._cause(need):
-                return str(self._behind(self._root(cause)))
-        return ""
-
-    def _cause(self, need: str) -> str:
-        """The node that failed or was not started, of a gate the first by name; empty when all is well."""
-        if need not in self.plan.gates:
-            return need if self._bad(need) else ""
-        if need not in self._causes:
-            self._causes[need] = min(filter(self._bad, self.plan.gates[need]), default="")
-        return self._causes[need]
-
-    def _bad(self, node: str) -> bool:
-        return node in self._blocked or (node in self.results and outcome_of(self.results[node]) is Outcome.FAILED)
-
     def _not_rehearsed(self, node: Node) -> str:
         """Why a check is left out in a dry run, which stands in nobody's way; empty when it is not."""
-        planned = self._promised(node) if self.context.dry_run and node.chain == "verify" else 0
+        planned = self._foundation.promised(node) if self.context.dry_run and node.chain == "verify" else 0
         return f"not run: {_changes(planned)} only planned" if planned else ""
-
-    def _root(self, need: str) -> str:
-        """The failed node behind a chain of nodes that were not started because of it."""
-        seen = need
-        while seen in self._blocked:
-            causes = [cause for need in sorted(self.plan.by_id[seen].needs) if (cause := self._cause(need))]
-            if not causes:
-                break
-            seen = causes[0]
-        return seen
-
-    def _behind(self, root: str) -> Obstacle:
-        host = self.plan.by_id[root].host
-        return Obstacle(root, host if host in self.context.roster.unreachable else "")
 
     def _timed(self, node: Node, task: Task) -> Result:
         started, evidence = time.monotonic(), self.context.evidence
@@ -303,22 +262,10 @@ class GraphRunner:
         """In a dry run, a step cannot look at what an earlier promise would have made; that is no failure."""
         if isinstance(error, NotRehearsed):
             return skipped(task, error.what)
-        planned = self._promised(node)
+        planned = self._foundation.promised(node)
         if not self.context.dry_run or not planned or isinstance(error, Unreachable | ConfigError | Cancelled):
             return None
         return skipped(task, f"{NOT_FORESEEN}: {_changes(planned)} only planned ({error.what})")
-
-    def _promised(self, node: Node) -> int:
-        """How many promised changes this one stands on, directly or not."""
-        return self._standing_on(node.needs | node.after).bit_count()
-
-    def _standing_on(self, names: Iterable[str]) -> int:
-        found = 0
-        for name in names:
-            if name in self.plan.gates and name not in self._promises:
-                self._promises[name] = self._standing_on(self.plan.gates[name])
-            found |= self._promises.get(name, 0)
-        return found
 
 
 def _no_result(node: Node, returned: object) -> ThinkubeError:

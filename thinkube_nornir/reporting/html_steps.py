@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from thinkube_nornir.reporting.record import Record, Row
+from thinkube_nornir.reporting.rendering import words
 
 PROBLEMS = ("failed", "missing")
 """Outcomes that a reader must not miss: what has them is unfolded."""
@@ -28,6 +29,7 @@ class ShownStep:
     component: str
     chain: str
     name: str
+    title: str
     about: str
     prerequisite: bool
     rows: tuple[ShownRow, ...]
@@ -59,7 +61,7 @@ class ShownComponent:
 class Check:
     """A line of the matrix."""
 
-    step: str
+    title: str
     cells: tuple[ShownRow | None, ...]
     """One for each host; None where the check is not for it."""
 
@@ -91,10 +93,15 @@ def components(rows: Sequence[ShownRow], hosts: Sequence[str]) -> list[ShownComp
     ]
 
 
+def title_of(row: Row) -> str:
+    """Records of former versions have none."""
+    return row.title or words(row.step)
+
+
 def _step(rows: Iterable[ShownRow], place: Mapping[str, int]) -> ShownStep:
     ordered = tuple(sorted(rows, key=lambda shown: place.get(shown.row.host, len(place))))
     row = ordered[0].row
-    return ShownStep(row.component, row.chain, row.step, row.about, row.prerequisite, ordered)
+    return ShownStep(row.component, row.chain, row.step, title_of(row), row.about, row.prerequisite, ordered)
 
 
 def matrix(shown: Sequence[ShownComponent], hosts: Sequence[str]) -> Matrix:
@@ -107,4 +114,4 @@ def matrix(shown: Sequence[ShownComponent], hosts: Sequence[str]) -> Matrix:
 
 def _check(step: ShownStep, hosts: Sequence[str]) -> Check:
     by_host = {shown.row.host: shown for shown in step.rows}
-    return Check(step.name, tuple(by_host.get(host) for host in hosts))
+    return Check(step.title, tuple(by_host.get(host) for host in hosts))

@@ -64,6 +64,8 @@ class Row:
     """Ids of the rows that had to end before this one could start; of many hosts' rows the one that ended last."""
     limited_by: str = ""
     """The concurrency limit that it shares with other steps: `join`."""
+    title: str = ""
+    """The step in words: `file /etc/microk8s.yaml is as declared`."""
     about: str = ""
     """What the step's docstring says first; empty without one."""
     retries: int = 0
@@ -200,6 +202,7 @@ def row(node: Node, result: Result | None, started: float | None = None, last: M
         "started": started,
         "needs": tuple(sorted({(last or {}).get(name, name) for name in node.needs | node.after})),
         "limited_by": node.step.token or "",
+        "title": clean(node.step.title),
         "about": _first_sentence(node.step.function.__doc__),
     }
     if result is None:

@@ -85,8 +85,18 @@ class Resource(ABC):
 
     @property
     @abstractmethod
+    def words(self) -> tuple[str, ...]:
+        """What it is called: ("file", "/etc/chrony/chrony.conf")."""
+
+    @property
     def name(self) -> str:
         """An identifier: it begins the names of its steps."""
+        return identifier(*self.words)
+
+    @property
+    def title(self) -> str:
+        """For people: "file /etc/chrony/chrony.conf"."""
+        return " ".join(self.words)
 
     @abstractmethod
     def facts(self, task: Task) -> tuple[Fact[Any], ...]:
@@ -146,7 +156,7 @@ class Resource(ABC):
 
     @property
     def setup_step(self) -> Step:
-        return Step(named(self.set_up, self.name))
+        return Step(named(self.set_up, self.name, self.title))
 
     @property
     def last_step(self) -> Step | None:
@@ -154,11 +164,11 @@ class Resource(ABC):
 
     @property
     def check_step(self) -> Step:
-        return Step(named(self.check, f"{self.name}_is_as_declared"))
+        return Step(named(self.check, f"{self.name}_is_as_declared", f"{self.title} is as declared"))
 
     @property
     def rollback_step(self) -> Step:
-        return Step(named(self.roll_back, f"restore_{self.name}"))
+        return Step(named(self.roll_back, f"restore_{self.name}", f"restore {self.title}"))
 
 
 def label_of(value: str | Callable[[Task], str], label: str) -> str:
@@ -178,9 +188,12 @@ def identifier(*words: str) -> str:
     return re.sub(r"\W+", "_", " ".join(words), flags=re.ASCII).strip("_").lower()
 
 
-def named(function: Callable[[Task], Result], name: str) -> Callable[[Task], Result]:
+def named(function: Callable[[Task], Result], name: str, title: str) -> Callable[[Task], Result]:
+    """The function as a step of that name; component.Step shows the title."""
+
     def step(task: Task) -> Result:
         return function(task)
 
     step.__name__ = step.__qualname__ = name
+    step.title = title  # type: ignore[attr-defined]  # a function takes any attribute, its type says none
     return step

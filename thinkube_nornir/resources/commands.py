@@ -11,7 +11,7 @@ from thinkube_nornir.command import Fact
 from thinkube_nornir.context import ours
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import change, read, undo
-from thinkube_nornir.resources.base import Resource, State, identifier
+from thinkube_nornir.resources.base import Resource, State
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Command(Resource):
     timeout: float | None = None
 
     @property
-    def name(self) -> str:
-        return identifier("command", self.label or self.summary)
+    def words(self) -> tuple[str, ...]:
+        return "command", self.label or self.summary
 
     def facts(self, task: Task) -> tuple[Fact[Any], ...]:
         return (self.done,)

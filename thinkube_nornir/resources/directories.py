@@ -15,7 +15,7 @@ from thinkube_nornir.errors import Refused
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, undo
 from thinkube_nornir.remote.file_states import FileState, state_at
-from thinkube_nornir.resources.base import Resource, State, identifier, label_of, resolve
+from thinkube_nornir.resources.base import Resource, State, label_of, resolve
 
 # Arguments: uid:gid, mode, then the folders to make, outermost first. Only the last one gets this mode.
 _MAKE = r"""
@@ -39,8 +39,8 @@ class Directory(Resource):
     group: str | None = None
 
     @property
-    def name(self) -> str:
-        return identifier("directory", label_of(self.path, self.label))
+    def words(self) -> tuple[str, ...]:
+        return "directory", label_of(self.path, self.label)
 
     def loaded_from(self, task: Task) -> tuple[str, ...]:
         return (resolve(task, self.path),)

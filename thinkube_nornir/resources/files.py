@@ -13,7 +13,7 @@ from thinkube_nornir.command import File as Wanted
 from thinkube_nornir.remote import put, read, restore
 from thinkube_nornir.remote.file_diff import diff_of
 from thinkube_nornir.remote.file_states import FileState, state_at, states_of
-from thinkube_nornir.resources.base import Resource, State, identifier, label_of, resolve
+from thinkube_nornir.resources.base import Resource, State, label_of, resolve
 
 Text = str | Callable[[Task], str]
 
@@ -45,8 +45,8 @@ class File(Resource):
             raise TypeError(f"{self.name} has content or a template, not both")
 
     @property
-    def name(self) -> str:
-        return identifier("file", label_of(self.path, self.label))
+    def words(self) -> tuple[str, ...]:
+        return "file", label_of(self.path, self.label)
 
     def loaded_from(self, task: Task) -> tuple[str, ...]:
         return (resolve(task, self.path),)

@@ -13,7 +13,7 @@ from thinkube_nornir.command import Completed, Fact
 from thinkube_nornir.context import context
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, undo
-from thinkube_nornir.resources.base import Resource, State, identifier, resolve
+from thinkube_nornir.resources.base import Resource, State, resolve
 from thinkube_nornir.resources.files import File
 
 
@@ -57,8 +57,8 @@ class KernelParameter(_Kernel):
     value: str | Callable[[Task], str]
 
     @property
-    def name(self) -> str:
-        return identifier("sysctl", self.parameter)
+    def words(self) -> tuple[str, ...]:
+        return "sysctl", self.parameter
 
     def facts(self, task: Task) -> tuple[Fact[Any], ...]:
         return (*self.file(task).facts(task), sysctl(self.parameter))
@@ -112,8 +112,8 @@ class KernelModule(_Kernel):
     module: str
 
     @property
-    def name(self) -> str:
-        return identifier("module", self.module)
+    def words(self) -> tuple[str, ...]:
+        return "module", self.module
 
     def facts(self, task: Task) -> tuple[Fact[Any], ...]:
         return (*self.file(task).facts(task), module(self.module))

@@ -13,7 +13,7 @@ from thinkube_nornir.context import ours
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import change, read, undo
 from thinkube_nornir.resources.accounts import Group, group
-from thinkube_nornir.resources.base import Resource, State, identifier, label_of, resolve
+from thinkube_nornir.resources.base import Resource, State, label_of, resolve
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class GroupMember(Resource):
     user: str | Callable[[Task], str]
 
     @property
-    def name(self) -> str:
-        return identifier("member", label_of(self.user, self.label), "of", self.group)
+    def words(self) -> tuple[str, ...]:
+        return "member", label_of(self.user, self.label), "of", self.group
 
     def facts(self, task: Task) -> tuple[Fact[Any], ...]:
         return (group(self.group),)

@@ -15,7 +15,7 @@ from thinkube_nornir.errors import Refused
 from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, run, undo
-from thinkube_nornir.resources.base import Resource, State, identifier, resolve
+from thinkube_nornir.resources.base import Resource, State, resolve
 from thinkube_nornir.resources.files import File
 
 APT = (
@@ -74,8 +74,8 @@ class Package(Resource):
     held: bool = False
 
     @property
-    def name(self) -> str:
-        return identifier("package", self.package)
+    def words(self) -> tuple[str, ...]:
+        return "package", self.package
 
     def loaded_from(self, task: Task) -> tuple[str, ...]:
         """What dpkg writes whenever it unpacks the package."""
@@ -195,8 +195,8 @@ class AptRepository(Resource):
     key: str = ""
 
     @property
-    def name(self) -> str:
-        return identifier("repository", self.repository)
+    def words(self) -> tuple[str, ...]:
+        return "repository", self.repository
 
     def loaded_from(self, task: Task) -> tuple[str, ...]:
         return tuple(path for file in self._files for path in file.loaded_from(task))

@@ -17,7 +17,7 @@ from thinkube_nornir.command import Completed, Fact
 from thinkube_nornir.context import context, ours
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, run, undo
-from thinkube_nornir.resources.base import Resource, State, identifier, resolve
+from thinkube_nornir.resources.base import Resource, State, resolve
 from thinkube_nornir.resources.snapd import WORK, await_idle, order
 
 _HOLD, _CHANNEL, _ENABLED = "snap-hold", "snap-channel", "snap-enabled"
@@ -66,8 +66,8 @@ class Snap(Resource):
     keeps_record: bool = False
 
     @property
-    def name(self) -> str:
-        return identifier("snap", self.snap)
+    def words(self) -> tuple[str, ...]:
+        return "snap", self.snap
 
     @property
     def key(self) -> str:

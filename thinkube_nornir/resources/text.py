@@ -19,7 +19,7 @@ from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import change, read, undo
 from thinkube_nornir.remote.file_diff import diff_of
 from thinkube_nornir.remote.file_states import FileState, state_at
-from thinkube_nornir.resources.base import Resource, State, identifier
+from thinkube_nornir.resources.base import Resource, State
 
 MARKER = "{comment} {edge} managed by thinkube-nornir: {name}"
 """The lines around a block; `edge` is BEGIN or END."""
@@ -140,8 +140,8 @@ class Block(_Text):
     comment: str = "#"
 
     @property
-    def name(self) -> str:
-        return identifier("block", self.block, "in", self.path)
+    def words(self) -> tuple[str, ...]:
+        return "block", self.block, "in", self.path
 
     @property
     def key(self) -> str:
@@ -198,8 +198,8 @@ class Line(_Text):
     replaces: str = field(default="")
 
     @property
-    def name(self) -> str:
-        return identifier("line", self.label or self.line, "in", self.path)
+    def words(self) -> tuple[str, ...]:
+        return "line", self.label or self.line, "in", self.path
 
     @property
     def key(self) -> str:

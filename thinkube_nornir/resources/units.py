@@ -19,7 +19,7 @@ from thinkube_nornir.context import context
 from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, undo
-from thinkube_nornir.resources.base import Resource, State, identifier, named
+from thinkube_nornir.resources.base import Resource, State, named
 
 _PROPERTIES = (
     "LoadState",
@@ -108,8 +108,8 @@ class Unit(Resource):
     restart_on: tuple[Resource | str, ...] = ()
 
     @property
-    def name(self) -> str:
-        return identifier("unit", self.unit)
+    def words(self) -> tuple[str, ...]:
+        return "unit", self.unit
 
     def facts(self, task: Task) -> tuple[Fact[Any], ...]:
         paths = self._paths(task)
@@ -179,7 +179,9 @@ class Unit(Resource):
 
     @property
     def last_step(self) -> Step | None:
-        return Step(named(self.after_rollback, f"restart_{self.name}_as_before")) if self.restart_on else None
+        if not self.restart_on:
+            return None
+        return Step(named(self.after_rollback, f"restart_{self.name}_as_before", f"restart {self.title} as before"))
 
     def _enabling(self, found: Found) -> str:
         """The verb that makes it start at boot, or not, as declared; empty when it does."""

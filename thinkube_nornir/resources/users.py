@@ -13,7 +13,7 @@ from thinkube_nornir.context import context
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import change, read, undo
 from thinkube_nornir.resources.accounts import account
-from thinkube_nornir.resources.base import Resource, State, identifier, label_of, resolve
+from thinkube_nornir.resources.base import Resource, State, label_of, resolve
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class User(Resource):
     system: bool = False
 
     @property
-    def name(self) -> str:
-        return identifier("user", label_of(self.user, self.label))
+    def words(self) -> tuple[str, ...]:
+        return "user", label_of(self.user, self.label)
 
     def facts(self, task: Task) -> tuple[Fact[Any], ...]:
         return (account(resolve(task, self.user)),)

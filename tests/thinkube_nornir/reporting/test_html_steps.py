@@ -38,5 +38,5 @@ def test_the_matrix_has_the_checks_of_verify_alone() -> None:
     made = matrix(SHOWN, RECORD.hosts)
 
     assert made.hosts == ("a", "b")
-    cells = {c.step: [s.number if s else None for s in c.cells] for checks in made.components.values() for c in checks}
+    cells = {c.title: [s.number if s else None for s in c.cells] for checks in made.components.values() for c in checks}
     assert cells == {"runs": [3, 4], "answers": [None, 5]}

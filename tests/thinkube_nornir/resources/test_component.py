@@ -40,6 +40,15 @@ def _names(component: Component) -> dict[str, list[str]]:
     return {name: [s.name for s in getattr(component, name).steps] for name in ("setup", "verify", "rollback")}
 
 
+def test_steps_of_resources_have_titles_for_people() -> None:
+    """Their names are identifiers, and no longer show what they are made from."""
+    component = _component(manages=(A,), setup=chain(peculiar))
+
+    assert [s.title for s in component.setup.steps] == ["file /etc/a", "peculiar"]
+    assert [s.title for s in component.verify.steps] == ["file /etc/a is as declared"]
+    assert [s.title for s in component.rollback.steps] == ["restore file /etc/a"]
+
+
 def test_a_resource_that_is_managed_once_is_checked_and_rolled_back_once() -> None:
     """Its check comes after those that run once and stand first: steps that a filter leaves out need these alone."""
     looks_first = step(checked, on="first")
