@@ -77,6 +77,9 @@ class MemoryLedger:
     def ours(self, host: str, key: str) -> Change | None:
         return self._changes.get((host, key))
 
+    def drop_damaged(self, host: str, key: str) -> bool:
+        return False
+
     def changes(self, *, host: str | None = None, component: str | None = None) -> list[Change]:
         return [
             c

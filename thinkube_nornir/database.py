@@ -26,7 +26,7 @@ _MIGRATIONS = (
 )""",
         "CREATE UNIQUE INDEX ours ON changes (scope, host, key) WHERE state != 'undone'",
     ),
-    (  # to version 2: what a run was given, and what its steps had to try again
+    (  # to version 2: what a run was given, what its steps had to try again, and how a damaged record is seen
         "CREATE TABLE contents (digest TEXT NOT NULL PRIMARY KEY, content TEXT NOT NULL)",
         "ALTER TABLE runs ADD COLUMN settings TEXT REFERENCES contents",
         "ALTER TABLE runs ADD COLUMN files TEXT REFERENCES contents",
@@ -35,6 +35,7 @@ _MIGRATIONS = (
         "ALTER TABLE nodes ADD COLUMN retries INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE nodes ADD COLUMN retried TEXT NOT NULL DEFAULT ''",
         "CREATE INDEX node_runs ON nodes (node, run)",
+        "ALTER TABLE changes ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
     ),
 )
 """What brings a file from each version to the next one; a new file goes through all of them. A program of the version
@@ -56,6 +57,8 @@ class Database:
         self.path = path
         self._lock = threading.Lock()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.is_dir():
+            raise ConfigError([Problem(str(path), "is a folder, and the journal should be there", "move it away")])
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
         self._connection.row_factory = sqlite3.Row

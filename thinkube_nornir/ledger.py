@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import threading
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from thinkube_nornir.database import Database
+from thinkube_nornir.errors import ThinkubeError
+from thinkube_nornir.program import command
 from thinkube_nornir.secret import redact
 
 
@@ -59,6 +62,10 @@ class Ledger(Protocol):
         """All that is ours, oldest first."""
         ...
 
+    def drop_damaged(self, host: str, key: str) -> bool:
+        """Forget a record that cannot be read, as a copy of it takes its place; whether there was such a one."""
+        ...
+
 
 class StoredLedger:
     """The ledger in the journal's database; `scope` as in Journal."""
@@ -74,11 +81,11 @@ class StoredLedger:
             if known:
                 self._set(known, "intended")
                 return known
-            summary = redact(summary)
+            summary, text = redact(summary), json.dumps(before)
             row = self._db.write(
-                "INSERT INTO changes (scope, host, component, key, summary, before, state, at)"
-                " VALUES (?, ?, ?, ?, ?, ?, 'intended', ?)",
-                *(self._scope, host, component, key, summary, json.dumps(before), time.time()),
+                "INSERT INTO changes (scope, host, component, key, summary, before, state, at, digest)"
+                " VALUES (?, ?, ?, ?, ?, ?, 'intended', ?, ?)",
+                *(self._scope, host, component, key, summary, text, time.time(), _digest(text)),
             )
             return Change(row, host, component, key, summary, dict(before), "intended")
 
@@ -92,13 +99,20 @@ class StoredLedger:
         self._db.write("UPDATE changes SET state = ?, at = ? WHERE id = ?", state, time.time(), change.id)
 
     def ours(self, host: str, key: str) -> Change | None:
-        rows = self._db.query(
-            "SELECT * FROM changes WHERE scope = ? AND host = ? AND key = ? AND state != 'undone'",
-            self._scope,
-            host,
-            key,
-        )
+        rows = self._rows(host, key)
         return _change(rows[0]) if rows else None
+
+    def _rows(self, host: str, key: str) -> list[sqlite3.Row]:
+        return self._db.query(
+            "SELECT * FROM changes WHERE scope = ? AND host = ? AND key = ? AND state != 'undone'",
+            *(self._scope, host, key),
+        )
+
+    def drop_damaged(self, host: str, key: str) -> bool:
+        damaged = [row for row in self._rows(host, key) if not _is_whole(row)]
+        for row in damaged:
+            self._db.write("UPDATE changes SET state = 'undone', at = ? WHERE id = ?", time.time(), row["id"])
+        return bool(damaged)
 
     def changes(self, *, host: str | None = None, component: str | None = None) -> list[Change]:
         rows = self._db.query(
@@ -110,6 +124,16 @@ class StoredLedger:
 
 
 def _change(row: sqlite3.Row) -> Change:
+    """
+    Raises:
+        ThinkubeError: the record is not as it was written.
+    """
+    if not _is_whole(row):
+        raise ThinkubeError(
+            f"the journal's record of {row['summary']!r} on {row['host']} is damaged",
+            why=f"{row['key']}: what was there before cannot be read any more",
+            fix=f"{command('rollback', row['component'])} takes what the host itself remembers in its place",
+        )
     return Change(
         id=row["id"],
         host=row["host"],
@@ -119,3 +143,16 @@ def _change(row: sqlite3.Row) -> Change:
         before=json.loads(row["before"]),
         state=row["state"],
     )
+
+
+def _is_whole(row: sqlite3.Row) -> bool:
+    text = row["before"]
+    try:
+        read = json.loads(text)
+    except (ValueError, TypeError):
+        return False
+    return isinstance(read, dict) and row["digest"] in ("", _digest(text))
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()

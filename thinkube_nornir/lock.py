@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from thinkube_nornir.errors import ConfigError, Problem
@@ -29,8 +29,9 @@ def hold(state: Path, purpose: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigError([_held(state, os.pread(descriptor, 4096, 0))]) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(_holder(purpose)).encode(), 0)
+        with suppress(OSError):  # a full disk: the lock holds, and others are not told by whom
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(_holder(purpose)).encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -38,7 +38,7 @@ def _dump(path: Path, *tables: str) -> list[tuple[object, ...]]:
         columns = {
             "runs": "id, scope, verb, selection, hosts, dry_run, pid, started, finished, outcome",
             "nodes": "run, node, host, started, finished, outcome, message, error",
-            "changes": "*",
+            "changes": "id, scope, host, component, key, summary, before, state, at",
         }
         return [row for table in tables for row in connection.execute(f"SELECT {columns[table]} FROM {table}")]  # noqa: S608
 
@@ -146,7 +146,7 @@ Database(path)
 """
 
 
-@pytest.mark.parametrize("statements", [0, 2, 5, 9, 10])
+@pytest.mark.parametrize("statements", [0, 2, 5, 10, 11])
 def test_a_killed_upgrade_leaves_version_1_as_it_was(journal: Path, statements: int) -> None:
     """Killed before any statement of it, the last one that commits included; the next program upgrades it."""
     before = _schema(journal), _dump(journal, "runs", "nodes", "changes")
@@ -180,3 +180,10 @@ def test_a_file_that_cannot_be_written_is_left_alone(journal: Path, monkeypatch:
         Database(journal)
 
     assert journal.read_bytes() == before
+
+
+def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "journal.sqlite").mkdir()
+
+    with pytest.raises(ConfigError, match=r"journal\.sqlite: is a folder, and the journal should be there"):
+        Database(tmp_path / "journal.sqlite")

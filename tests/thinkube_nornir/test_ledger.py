@@ -73,6 +73,40 @@ def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
     assert caught.value.fix.startswith("move the file away")
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"channel": "1.32"}', '{"channel": null} '])
+def test_a_damaged_record_is_named_and_no_other(database: Database, text: str) -> None:
+    """What it was about is said, and it is no fault of this program; also when it is good JSON of other content."""
+    ledger = StoredLedger(database, "ssh")
+    ledger.done(ledger.intend(**SNAP, before={"channel": None}))
+    ledger.done(ledger.intend(**{**SNAP, "key": "snap:y"}, before={"channel": None}))
+    database.write("UPDATE changes SET before = ? WHERE key = 'snap:x'", text)
+
+    with pytest.raises(ThinkubeError, match="the journal's record of 'install x' on h1 is damaged") as caught:
+        ledger.ours("h1", "snap:x")
+
+    assert "rollback p.a" in caught.value.fix
+    assert ledger.ours("h1", "snap:y") is not None
+
+
+def test_a_damaged_record_makes_way_for_a_copy(database: Database) -> None:
+    """And a sound one does not."""
+    ledger = StoredLedger(database, "ssh")
+    ledger.intend(**SNAP, before={"channel": None})
+    assert not ledger.drop_damaged("h1", "snap:x")
+    database.write("UPDATE changes SET before = '{'")
+
+    assert ledger.drop_damaged("h1", "snap:x")
+    assert ledger.intend(**SNAP, before={"channel": "1.31"}).before == {"channel": "1.31"}
+
+
+def test_a_record_of_version_1_has_no_digest_and_is_believed(database: Database) -> None:
+    ledger = StoredLedger(database, "ssh")
+    ledger.intend(**SNAP, before={"channel": None})
+    database.write("UPDATE changes SET digest = ''")
+
+    assert ledger.ours("h1", "snap:x") is not None
+
+
 def test_a_killed_change_stays_intended(tmp_path: Path) -> None:
     """It is on disk before the effect, also when the process ends without a word."""
     path = tmp_path / "journal.sqlite"
@@ -193,3 +227,12 @@ def test_the_lock_names_its_holder(tmp_path: Path) -> None:
         pass
     with lock.hold(tmp_path, "rollback phase5"):
         pass
+
+
+def test_a_lock_holds_on_a_full_disk(tmp_path: Path) -> None:
+    """Who holds it cannot be written then; `lab down` must work all the same."""
+    (tmp_path / "lock").symlink_to("/dev/full")
+
+    with lock.hold(tmp_path, "lab down"), pytest.raises(ConfigError, match="a run is under way by another process"):
+        with lock.hold(tmp_path, "run all"):
+            pass

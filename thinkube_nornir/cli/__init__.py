@@ -70,7 +70,8 @@ def _explain(error: Exception, terminal: Terminal, place: Place) -> int:
         return 2
     if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
         fix = "see its owner, its mode and its disk; `state` in config.yaml names the folder for what is kept"
-        terminal.complain(f"error: {error.filename}: {error.strerror} ({fix})")
+        where = f"{error.filename}: " if error.filename else ""
+        terminal.complain(f"error: {where}{error.strerror} ({fix})")
         return 1
     return _explain_fault(error, terminal, place)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from thinkube_nornir.context import component_of, context
 from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.ledger import Change
 from thinkube_nornir.remote.exchange import accepted, exchange
+
+log = logging.getLogger(__name__)
 
 _FOLDERS = {True: "part=/var/lib/thinkube-nornir\n", False: "part=$HOME/.thinkube-nornir\n"}  # by root
 
@@ -114,13 +117,15 @@ def load_host_part(task: Task) -> list[Record]:
 
 
 def adopt_host_part(task: Task) -> list[Change]:
-    """Enter into the ledger what the host remembers and the ledger lacks, as `intended`; return those."""
+    """Enter into the ledger, as `intended`, what the host remembers and it lacks or cannot read; return those."""
     ledger, host = context(task).ledger, task.host.name
-    return [
-        ledger.intend(host=host, component=r.component, key=r.key, summary=r.summary, before=r.before)
-        for r in load_host_part(task)
-        if ledger.ours(host, r.key) is None
-    ]
+    adopted = []
+    for record in load_host_part(task):
+        if ledger.drop_damaged(host, record.key):
+            log.warning("%s: the journal's record of %s is damaged; the host's own is used", host, record.key)
+        if ledger.ours(host, record.key) is None:
+            adopted.append(ledger.intend(host=host, **vars(record)))
+    return adopted
 
 
 def record_of(task: Task, key: str, summary: str, before: Mapping[str, Any]) -> Record:

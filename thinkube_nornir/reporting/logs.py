@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -21,6 +22,24 @@ class _Redacting(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
+
+
+class _LogFile(logging.FileHandler):
+    """Says once that the file cannot be written (a full disk), and goes on in silence."""
+
+    _lost = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._lost:
+            self._lost = True
+            sys.stderr.write(f"log    {self.baseFilename} cannot be written: {error.strerror}\n")
+
+    def close(self) -> None:
+        with suppress(OSError):  # what was not written was told by handleError
+            super().close()
 
 
 @contextmanager
@@ -59,6 +78,6 @@ def _handler(path: Path) -> logging.Handler:
     if path.is_file() and path.stat().st_size > _LONGEST:  # asked once, not at every line
         RotatingFileHandler(path, backupCount=_OLDER, delay=True).doRollover()
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))  # nobody but the operator can read it
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_Redacting("%(asctime)s %(levelname)-7s %(threadName)s %(name)s: %(message)s"))
     return handler

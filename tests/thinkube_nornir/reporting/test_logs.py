@@ -64,3 +64,14 @@ def test_a_fault_is_logged_somewhere(tmp_path: Path) -> None:
 
     assert "RuntimeError: boom" in path.read_text()
     path.unlink()
+
+
+def test_a_full_disk_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """/dev/full takes nothing; the run goes on, and its end is no error either."""
+    (tmp_path / "x.log").symlink_to("/dev/full")
+
+    with logging_to(tmp_path / "x.log"):
+        for number in range(3):
+            logging.getLogger("x").error("line %d", number)
+
+    assert capsys.readouterr().err == f"log    {tmp_path}/x.log cannot be written: No space left on device\n"
