@@ -233,6 +233,6 @@ def test_a_lock_holds_on_a_full_disk(tmp_path: Path) -> None:
     """Who holds it cannot be written then; `lab down` must work all the same."""
     (tmp_path / "lock").symlink_to("/dev/full")
 
-    with lock.hold(tmp_path, "lab down"), pytest.raises(ConfigError, match="a run is under way by another process"):
-        with lock.hold(tmp_path, "run all"):
-            pass
+    busy = pytest.raises(ConfigError, match="a run is under way by another process")
+    with lock.hold(tmp_path, "lab down"), busy, lock.hold(tmp_path, "run all"):
+        pass
