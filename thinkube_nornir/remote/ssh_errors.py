@@ -15,12 +15,25 @@ if TYPE_CHECKING:
     from thinkube_nornir.remote.ssh_route import Login
 
 
+_MOST_SAID = 80  # characters
+
+
 class Stranger(Exception):
     """The host showed a key, and known_hosts has none for it."""
 
     def __init__(self, key: HostKey) -> None:
         super().__init__(str(key))
         self.key = key
+
+
+class NoGreeting(paramiko.SSHException):
+    """SSH's first line did not come; `said` is what came in its place, if anything."""
+
+    def __init__(self, said: str, *, ended: bool) -> None:
+        super().__init__(said)
+        self.said = "".join(filter(str.isprintable, said)).strip()[:_MOST_SAID]
+        self.ended = ended
+        """The other side closed the connection; else it was waited for in vain."""
 
 
 def unreachable(login: Login, error: Exception) -> ThinkubeError:
@@ -59,11 +72,19 @@ def _cause(error: Exception, login: Login) -> str:
         return f"{login.route.via} cannot open a connection there: {error.text}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    if str(error).startswith("Error reading SSH protocol banner"):
-        return f"it takes the connection, and no SSH server says anything within {login.connect_timeout:g} s"
+    if isinstance(error, NoGreeting):
+        return _silence(error, login)
     if isinstance(error, EOFError) or str(error) == "No existing session":
         return "the connection ended before the login, in the middle of the SSH handshake"
     return str(error) or type(error).__name__
+
+
+def _silence(error: NoGreeting, login: Login) -> str:
+    if error.said:
+        return f"something other than an SSH server answers: {error.said}"
+    if error.ended:
+        return "it takes the connection, and ends it before an SSH server says anything"
+    return f"it takes the connection, and no SSH server says anything within {round(login.connect_timeout, 1):g} s"
 
 
 def _fix(error: Exception) -> str:

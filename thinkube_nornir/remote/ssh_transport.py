@@ -23,7 +23,7 @@ from thinkube_nornir.errors import ThinkubeError, Unreachable
 from thinkube_nornir.remote.host_keys import HostKey, load_known_hosts
 from thinkube_nornir.remote.liveness import unwatch, watch
 from thinkube_nornir.remote.ssh_channel import SHELL, ShellChannel, open_shell
-from thinkube_nornir.remote.ssh_errors import Stranger, unreachable
+from thinkube_nornir.remote.ssh_errors import NoGreeting, Stranger, unreachable
 from thinkube_nornir.remote.ssh_route import Login, Route
 from thinkube_nornir.remote.ssh_stream import tcp_to
 
@@ -75,10 +75,30 @@ class _Client(paramiko.SSHClient):
         return channel
 
 
+class _Transport(paramiko.Transport):
+    """Knows what came in place of SSH's first line: paramiko says of a web server and of silence the same."""
+
+    def _check_banner(self) -> None:
+        heard: list[str] = []
+        read = self.packetizer.readline
+
+        def readline(timeout: float) -> str:
+            heard.append(line := read(timeout))
+            return line
+
+        self.packetizer.readline = readline  # type: ignore[method-assign]
+        try:
+            super()._check_banner()  # type: ignore[misc]
+        except paramiko.SSHException as error:
+            raise NoGreeting("".join(heard[:1]), ended=not isinstance(error.__context__, TimeoutError)) from error
+        finally:
+            self.packetizer.readline = read  # type: ignore[method-assign]
+
+
 def _light_transport(*args: Any, **kwargs: Any) -> paramiko.Transport:
     """paramiko compares a MAC byte by byte in Python, and AES-GCM, which has none, comes last in its list: 20 ms for a
     thousand packets."""
-    transport = paramiko.Transport(*args, **kwargs)
+    transport = _Transport(*args, **kwargs)
     options = transport.get_security_options()
     options.ciphers = sorted(options.ciphers, key=lambda name: "gcm" not in name)
     return transport
@@ -218,7 +238,7 @@ def show_host_key(login: Login) -> HostKey:
     """
     stream = stream_to(login)
     try:
-        transport = paramiko.Transport(stream)
+        transport = _Transport(stream)
         transport.banner_timeout = login.connect_timeout
         try:
             transport.start_client(timeout=login.connect_timeout)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from pathlib import Path
 
 import paramiko
 import pytest
 
 from thinkube_nornir.config import SSHSettings
-from thinkube_nornir.remote.ssh_errors import unreachable
+from thinkube_nornir.errors import Unreachable
+from thinkube_nornir.remote.ssh_errors import NoGreeting, unreachable
 from thinkube_nornir.remote.ssh_route import Login, Route
+from thinkube_nornir.remote.ssh_transport import show_host_key
 
 LOGIN = Login(Route("host1", "host1.example", 22, "ops", Path("/id")), SSHSettings(), 10.0)
 
@@ -17,7 +21,9 @@ LOGIN = Login(Route("host1", "host1.example", 22, "ops", Path("/id")), SSHSettin
 @pytest.mark.parametrize(
     ("error", "why"),
     [
-        (paramiko.SSHException("Error reading SSH protocol banner"), "no SSH server says anything within 10 s"),
+        (NoGreeting("", ended=False), "no SSH server says anything within 10 s"),
+        (NoGreeting("", ended=True), "ends it before an SSH server says anything"),
+        (NoGreeting("HTTP/1.1 400 \x1b[2J", ended=False), "other than an SSH server answers: HTTP/1.1 400 [2J"),
         (paramiko.SSHException("No existing session"), "ended before the login"),
         (EOFError(), "ended before the login"),
         (TimeoutError(), "no answer within 10 s"),
@@ -26,3 +32,29 @@ LOGIN = Login(Route("host1", "host1.example", 22, "ops", Path("/id")), SSHSettin
 )
 def test_a_silent_or_ending_server_is_named_as_what_it_is(error: Exception, why: str) -> None:
     assert why in unreachable(LOGIN, error).why
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", "an SSH server answers: HTTP/1.1 400 Bad Request"),
+        (b"", "ends it before an SSH server says anything"),
+    ],
+)
+def test_what_answers_in_place_of_an_ssh_server_is_quoted(answer: bytes, why: str) -> None:
+    """And no time is named that did not pass."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answering() -> None:
+            stream, _ = server.accept()
+            with stream:
+                stream.recv(100)
+                stream.sendall(answer)
+
+        thread = threading.Thread(target=answering)
+        thread.start()
+        route = Route("host1", "127.0.0.1", server.getsockname()[1], "ops", Path("/id"))
+        with pytest.raises(Unreachable) as error:
+            show_host_key(Login(route, SSHSettings(), 10.0))
+        thread.join()
+    assert error.value.why.endswith(why)
