@@ -1,8 +1,8 @@
-"""The light lab: up, status, down."""
+"""The light lab: up, status, fault, down."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from thinkube_nornir.cli import options
+from thinkube_nornir.lab.faults import FAULTS, MEND, TAKES
 from thinkube_nornir.reporting.terminal import Terminal
 
 if TYPE_CHECKING:
     from thinkube_nornir.config import Config
+    from thinkube_nornir.errors import Problem
+    from thinkube_nornir.lab.client import LabInfo
+
+_KINDS = "\n".join(
+    f"{kind:8}{what.replace('`seconds`', '--seconds').replace('`count`', '--count')}" for kind, what in FAULTS.items()
+)
 
 
 @click.group("lab")
@@ -65,6 +72,53 @@ def _unproven(config: Config, width: int) -> Iterator[str]:
         yield "unproven, as no source of it could be read (docs/reality.md: what is proven, how):"
     for unproven in found:
         yield from wrap(f"{unproven.file.stem}: {unproven.what}", width, initial_indent="  ", subsequent_indent="    ")
+
+
+@lab_verb.command(
+    "fault",
+    short_help="Break something about a host, or mend it.",
+    help=f"Break something about a host of the running lab, or mend it.\n\n\b\nKIND is one of\n{_KINDS}",
+)
+@click.argument("host")
+@click.argument("kind")
+@click.option("--seconds", type=click.FloatRange(0, 3600), metavar="N", help="Of slow and sshd; 0.5 when left out.")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Bytes, of cut.")
+@options.common
+def fault(
+    host: str, kind: str, seconds: float | None, count: int | None, config: Path, verbose: int, no_color: bool
+) -> int:
+    from thinkube_nornir.config import load_config
+    from thinkube_nornir.errors import ConfigError
+    from thinkube_nornir.lab.client import lab_fault, lab_status
+    from thinkube_nornir.program import command
+
+    terminal = Terminal(verbose, False if no_color else None)
+    loaded = load_config(config)
+    numbers = {name: n for name, n in (("seconds", seconds), ("count", count)) if n is not None}
+    if problems := [*_problems(lab_status(loaded), host, kind, numbers)]:
+        raise ConfigError(problems)
+    lab_fault(loaded, host, kind, **numbers)
+    mended = kind == MEND
+    terminal.say(
+        f"lab: {host} is mended"
+        if mended
+        else f"lab: {host} is {kind}; `{command('lab', 'fault', host, MEND)}` mends it"
+    )
+    return 0
+
+
+def _problems(lab: LabInfo | None, host: str, kind: str, numbers: Mapping[str, float]) -> Iterator[Problem]:
+    """What is wrong with the fault that was asked for; hosts are known while a lab runs."""
+    from thinkube_nornir.errors import Problem
+    from thinkube_nornir.settings.names import nearest
+
+    if lab and host not in lab.hosts:
+        yield Problem("HOST", f"the lab has no host {host}", nearest(host, lab.hosts))
+    if kind not in FAULTS:
+        yield Problem("KIND", f"the lab knows no fault {kind}", nearest(kind, FAULTS))
+    for name in numbers.keys() - {TAKES.get(kind)} if kind in FAULTS else ():
+        takers = " and ".join(taker for taker, number in TAKES.items() if number == name)
+        yield Problem(f"--{name}", f"means nothing to {kind}", f"it is for {takers}")
 
 
 @lab_verb.command("down")

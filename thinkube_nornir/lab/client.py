@@ -114,7 +114,7 @@ def lab_down(config: Config) -> LabInfo | None:
 
 
 def lab_fault(config: Config, host: str, kind: str, **details: float) -> None:
-    """Break something about a host, as control.FAULTS lists it; kind `none` mends all of it.
+    """Break something about a host, as faults.FAULTS lists it; kind `none` mends all of it.
 
     Raises:
         ThinkubeError: no lab runs; or it knows no such host or fault.

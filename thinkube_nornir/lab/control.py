@@ -10,19 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thinkube_nornir.errors import ThinkubeError
+from thinkube_nornir.lab import faults
+from thinkube_nornir.settings.names import nearest
 
 if TYPE_CHECKING:
     from thinkube_nornir.lab.server import LightLab
-
-FAULTS = {
-    "dead": "connections are refused, and those that are open are cut",
-    "silent": "connections are taken, and nothing is answered",
-    "slow": "everything is delayed by `seconds` in each direction",
-    "cut": "open connections are cut, at once or after `count` more bytes",
-    "sshd": "the SSH server dies with its sessions, and is back after `seconds`",
-    "full": "nothing more can be written to the disk (/run is no part of it)",
-}
-_RESTART = 0.5
 
 
 class Control:
@@ -60,12 +52,12 @@ class Control:
         told = emulation.snapshot(self._lab) if hasattr(emulation, "snapshot") else {}
         return {"files": self._lab.machines[name].disk_state(), "emulation": told}
 
-    async def _fault(self, *, host: str, kind: str, seconds: float = _RESTART, count: int = 0) -> None:
+    async def _fault(self, *, host: str, kind: str, seconds: float = faults.RESTART, count: int = 0) -> None:
         if host not in self._lab.machines:
-            raise ThinkubeError(f"the lab has no host {host}", fix=f"its hosts are {', '.join(self._lab.machines)}")
+            raise ThinkubeError(f"the lab has no host {host}", fix=nearest(host, self._lab.machines))
         link, machine = self._lab.links[host], self._lab.machines[host]
         match kind:
-            case "none":
+            case faults.MEND:
                 await link.mend()
                 machine.fill(full=False)
             case "dead":
@@ -84,7 +76,7 @@ class Control:
             case "full":
                 machine.fill(full=True)
             case _:
-                raise ThinkubeError(f"the lab knows no fault {kind}", fix=f"its faults are {', '.join(FAULTS)}")
+                raise ThinkubeError(f"the lab knows no fault {kind}", fix=nearest(kind, faults.FAULTS))
 
     def _back(self, host: str) -> None:
         self._mending = asyncio.ensure_future(self._lab.links[host].mend())

@@ -13,7 +13,9 @@ from tests.thinkube_nornir.cli.conftest import Cli
 from thinkube_nornir import lock
 from thinkube_nornir.lab import client
 from thinkube_nornir.lab.client import LabAddress, LabInfo
+from thinkube_nornir.lab.faults import FAULTS
 
+ROOT = Path(__file__).parents[3]
 INFO = LabInfo(
     hosts={
         name: LabAddress(f"127.77.0.{n}", 2222, "thinkube") for n, name in enumerate(("tkc", "tkw1", "tkw2", "dns1"))
@@ -116,3 +118,65 @@ def test_status_names_what_is_unproven(cli: Cli, labs: list[LabInfo], project: P
 
     assert "unproven, as no source of it could be read (docs/reality.md: what is proven, how):" in lines
     assert "  __init__: how long the imagined tool takes." in lines
+
+
+@pytest.fixture
+def faults(labs: list[LabInfo], monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict[str, float]]]:
+    """What the running lab was asked to break."""
+    asked: list[tuple[str, str, dict[str, float]]] = []
+    labs.append(INFO)
+    monkeypatch.setattr(client, "lab_fault", lambda _, host, kind, **numbers: asked.append((host, kind, numbers)))
+    return asked
+
+
+def test_a_host_is_broken_and_mended(cli: Cli, faults: list[tuple[str, str, dict[str, float]]]) -> None:
+    """Numbers go with it; how to mend it is said."""
+    broken = cli("lab", "fault", "tkw1", "slow", "--seconds", "2")
+    cut = cli("lab", "fault", "tkw1", "cut", "--count", "100")
+    mended = cli("lab", "fault", "tkw1", "none")
+
+    assert (broken.code, cut.code, mended.code) == (0, 0, 0)
+    assert faults == [("tkw1", "slow", {"seconds": 2.0}), ("tkw1", "cut", {"count": 100}), ("tkw1", "none", {})]
+    assert "lab fault tkw1 none` mends it" in broken.out
+    assert mended.lines == ["lab: tkw1 is mended"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("tkw3", "dead"), "HOST: the lab has no host tkw3 (did you mean tkw2?)"),
+        (("tkw1", "silnt"), "KIND: the lab knows no fault silnt (did you mean silent?)"),
+        (("tkw1", "flood"), "known: cut, dead, full, none, silent, slow, sshd"),
+        (("tkw1", "dead", "--seconds", "3"), "--seconds: means nothing to dead (it is for slow and sshd)"),
+        (("tkw1", "slow", "--seconds", "-1"), "--seconds"),
+        (("tkw1",), "KIND"),
+    ],
+)
+def test_a_fault_that_the_lab_does_not_know_is_refused(
+    cli: Cli, faults: list[tuple[str, str, dict[str, float]]], words: tuple[str, ...], told: str
+) -> None:
+    """With the nearest name, and nothing is broken."""
+    ended = cli("lab", "fault", *words)
+
+    assert ended.code == 2
+    assert told in " ".join(ended.err.split())
+    assert not faults
+
+
+def test_without_a_lab_nothing_is_broken(cli: Cli, project: Path) -> None:
+    """It is not started for that: an empty one would be broken. A wrong kind is told first."""
+    ended = cli("lab", "fault", "tkw1", "dead")
+
+    assert ended.code == 1
+    assert "no lab is running" in ended.err
+    assert "lab up" in ended.err
+    assert cli("lab", "fault", "tkw1", "deed").code == 2
+
+
+def test_help_and_the_documentation_list_every_fault(cli: Cli) -> None:
+    """None is to be found in code alone."""
+    told, document = cli("lab", "fault", "--help").out, (ROOT / "docs/lab.md").read_text()
+
+    for kind in FAULTS:
+        assert f"\n  {kind} " in told, kind
+        assert f"\n| `{kind}` |" in document, kind
