@@ -21,7 +21,8 @@ _REAL = "ssh"
 # CROSS JOIN keeps SQLite from looking at the nodes of all other scopes first.
 _NODES = """
     SELECT n.run, n.node, n.outcome, CASE n.outcome WHEN 'failed' THEN json_extract(n.error, '$.kind') END
-    FROM runs r CROSS JOIN nodes n ON n.run = r.id WHERE r.scope = ? AND NOT r.dry_run ORDER BY r.id, n.node
+    FROM runs r CROSS JOIN nodes n ON n.run = r.id WHERE r.scope = ? AND NOT r.dry_run
+    ORDER BY coalesce(n.finished, n.started), r.id, n.node
 """
 
 
@@ -52,7 +53,8 @@ class History:
     runs: Mapping[int, PastRun] = field(default_factory=dict)
     """On any hosts."""
     rows: Iterable[Row] = ()
-    """Of the altering and verifying runs in this scope, oldest run first; dry runs are left out."""
+    """Of the altering and verifying runs in this scope, in the order in which they ended: a verify may end while a run
+    with a lower number goes on. Dry runs are left out."""
 
     @property
     def on_lab(self) -> bool:

@@ -1,11 +1,12 @@
-"""Plays the journal's runs in their order, and keeps what each step on each host still stands for.
+"""Plays the results of the journal's runs in the order of time, and keeps what each step on each host still stands for.
 
 A run whose end is unknown (killed, or still at work) proves nothing; what it may have changed counts all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -48,9 +49,12 @@ class Cell:
     host: str
     since: int | None = None
     """The first run since which it has gone well."""
+    last: int | None = None
+    """The last run in which it did."""
     loss: Loss | None = None
 
     def holds(self, run: int) -> None:
+        self.last = run
         if self.since is None:
             self.since, self.loss = run, None
 
@@ -86,8 +90,8 @@ class PhaseState:
     components: tuple[ComponentState, ...]
     second_run: int | None = None
     """The first run of all its components on all their hosts that changed nothing."""
-    quiet: int = 0
-    """Steps of set-up that changed nothing, of the run that is played."""
+    quiet: Counter[int] = field(default_factory=Counter)
+    """Run to its steps of set-up that changed nothing."""
 
     @property
     def steps(self) -> int:
@@ -103,12 +107,8 @@ def replay(
     names = dict.fromkeys(c.phase for c in components)
     phases = {name: PhaseState(name, tuple(c for c in components if c.phase == name)) for name in names}
     cells = {cell.node: cell for c in components for chain in c.cells.values() for cell in chain}
-    run: PastRun | None = None
     for number, node, outcome, kind in history.rows:
-        if run is None or run.id != number:
-            _end_run(run, phases)
-            run = history.runs[number]
-        cell = cells.get(node)
+        run, cell = history.runs[number], cells.get(node)
         if cell is None:
             continue
         if "/verify/" in node:
@@ -117,7 +117,8 @@ def replay(
             _play_setup(cell, run, outcome, phases[cell.component.phase])
         else:
             _play_rollback(cell, run, outcome, kind)
-    _end_run(run, phases)
+    for phase in phases.values():
+        phase.second_run = _second_run(phase, history)
     return components, tuple(phases.values())
 
 
@@ -142,7 +143,7 @@ def _play_check(cell: Cell, run: PastRun, outcome: str | None, kind: str | None)
         return
     if outcome in _GOOD:
         # A verify needs no lock, and may have looked while another run was changing things.
-        if cell.since is None and (component.altered == run.id or run.started >= component.busy_until):
+        if component.altered == run.id or run.started >= component.busy_until:
             cell.holds(run.id)
     elif outcome == "failed":
         cell.lose("failed", run.id)
@@ -165,19 +166,19 @@ def _play_setup(cell: Cell, run: PastRun, outcome: str | None, phase: PhaseState
         return
     if outcome in _GOOD or _passed_over(run, outcome):
         cell.holds(run.id)
-        phase.quiet += outcome != "changed"
+        phase.quiet[run.id] += outcome != "changed"
     elif outcome == "failed":
         cell.lose("failed", run.id)
 
 
 def _alter(component: ComponentState, run: PastRun) -> None:
     """Checks on any of its hosts are worth nothing now; those of the same run come after the changes."""
-    if component.altered == run.id:
-        return
     component.altered = run.id
     component.busy_until = max(component.busy_until, run.finished or run.started)
     for check in component.cells["verify"]:
-        if check.since is not None or check.loss:
+        if check.last == run.id and check.since is not None:
+            check.since = run.id
+        elif check.since is not None or (check.loss and check.loss.run != run.id):
             check.lose("changed", run.id)
 
 
@@ -201,17 +202,15 @@ def _play_rollback(cell: Cell, run: PastRun, outcome: str | None, kind: str | No
 
 def _undo(component: ComponentState, host: str, run: PastRun, *, whole: bool) -> None:
     """One step of a rollback ran on this host; one that failed leaves the host in between."""
-    loss = Loss("rolled back" if whole else "half undone", run.id)
-    if component.undone.get(host) in (loss, Loss("half undone", run.id)):
-        return
-    component.undone[host] = loss
+    loss, half = Loss("rolled back" if whole else "half undone", run.id), Loss("half undone", run.id)
+    known = component.undone.get(host)
+    first = known not in (loss, half)
+    component.undone[host] = loss = loss if first or known is None else known
     component.busy_until = max(component.busy_until, run.finished or run.started)
-    if whole:
-        component.set_up.discard(host)
-    else:
-        component.set_up.add(host)
+    if first:
+        (component.set_up.discard if whole else component.set_up.add)(host)
     for other in (*component.cells["setup"], *component.cells["verify"]):
-        if other.host == host:
+        if other.host == host and (first or other.since is not None):
             other.lose(loss.kind, run.id)
 
 
@@ -220,10 +219,7 @@ def _passed_over(run: PastRun, outcome: str | None) -> bool:
     return outcome == "skipped" and run.outcome == "done"
 
 
-def _end_run(run: PastRun | None, phases: Mapping[str, PhaseState]) -> None:
-    """A run of a whole phase that changed nothing is noted, the first one only."""
-    for phase in phases.values():
-        complete = phase.steps and phase.quiet == phase.steps
-        if run and complete and run.outcome == "done" and phase.second_run is None:
-            phase.second_run = run.id
-        phase.quiet = 0
+def _second_run(phase: PhaseState, history: History) -> int | None:
+    """The first run of the whole phase that changed nothing."""
+    complete = (run for run in sorted(phase.quiet) if phase.quiet[run] == phase.steps)
+    return next((run for run in complete if history.runs[run].outcome == "done"), None)

@@ -43,6 +43,8 @@ class Story:
     """Whose hosts the next runs are on."""
     runs: dict[int, PastRun] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
+    ended: dict[tuple[int, str], float] = field(default_factory=dict)
+    """When each step of each run came to its end."""
 
     def run(
         self,
@@ -64,15 +66,20 @@ class Story:
         for name in names or ("phase5.dns", "phase5.api"):
             members = [host for host in GROUPS[_group(name)] if host in hosts]
             nodes = [f"{name}/{c}/{s}@{h}" for c in chains for s in STEPS[c] for h in members]
-            for node in sorted(nodes):
+            for place, node in enumerate(sorted(nodes), 1):
+                self.ended[number, node] = started + lasting * place / (len(nodes) + 1)
                 usual: str | None = {"setup": setup, "verify": "unchanged", "rollback": "changed"}[node.split("/")[1]]
                 told = (but or {}).get(node, usual)
                 word, _, kind = (told or "").partition(" ")
                 self.rows.append((number, node, word or None, kind or None))
         return number
 
+    @property
+    def in_time(self) -> list[Row]:
+        return sorted(self.rows, key=lambda row: self.ended[row[0], row[1]])
+
     def proofs(self) -> Proofs:
-        rows = [row for row in self.rows if self.runs[row[0]].scope == self.scope]
+        rows = [row for row in self.in_time if self.runs[row[0]].scope == self.scope]
         history = History(self.scope, self.runs, rows)
         return Proofs(history, prove(history, CATALOG, engine.inventory(GROUPS)))
 

@@ -263,6 +263,29 @@ def test_what_was_verified_while_another_run_changed_it_is_worth_nothing() -> No
     assert story.proof("phase5.dns/verify").state == "unknown"
 
 
+def test_the_latest_answer_counts_and_not_the_highest_number() -> None:
+    """A verify that was red while a longer run was under way says nothing of what that run found at its end."""
+    story = Story()
+    long = story.run("run", setup="changed", lasting=3000.0)
+    but: dict[str, str | None] = {"phase5.dns/verify/answers@b": "failed CheckFailed"}
+    began = story.runs[long].started
+    story.run("verify", "phase5.dns", outcome="failed", but=but, started=began + 600, lasting=10.0)
+    assert _state(story, "phase5.dns/verify") == ("proven", long)
+
+    late = story.run("verify", "phase5.dns", outcome="failed", but=but, started=began + 2990, lasting=9.0)
+
+    assert _state(story, "phase5.dns/verify") == ("refuted", late)
+
+
+def test_a_second_run_is_one_although_it_was_verified_meanwhile() -> None:
+    """Steps of a run are counted for that run, whatever else ended in between."""
+    story = Story()
+    quiet = story.run("run", lasting=3000.0)
+    story.run("verify", started=story.runs[quiet].started + 600, lasting=10.0)
+
+    assert _state(story, "phase5/second-run") == ("proven", quiet)
+
+
 def test_red_is_a_check_of_its_own_that_failed_before_set_up() -> None:
     """And stays proven when it is set up afterwards."""
     story = Story()
@@ -370,6 +393,19 @@ def _record(database: Database, scope: str, *, dry_run: bool = False) -> None:
             )
 
 
+def test_results_are_read_in_the_order_in_which_they_ended(tmp_path: Path, database: Database) -> None:
+    """One that has no end stands where it began."""
+    _record(database, "ssh")
+    _record(database, "ssh")
+    database.write("UPDATE nodes SET started = 5, finished = 9 WHERE run = 1 AND node LIKE '%/verify/answers@a'")
+    database.write("UPDATE nodes SET started = 7, finished = NULL WHERE run = 2 AND node LIKE '%/verify/answers@a'")
+    database.close()
+
+    *_, unfinished, last = read_history(engine.config(tmp_path)).rows
+
+    assert (unfinished[0], last[0]) == (2, 1)
+
+
 def test_only_runs_on_these_hosts_count(tmp_path: Path, database: Database) -> None:
     """Neither those of a lab, nor dry runs."""
     _record(database, "lab 1 2.000")
@@ -399,38 +435,59 @@ RUNS = st.tuples(
     st.sampled_from([("a",), ("b",), ("a", "b")]),
     st.sampled_from(["done", "failed", None]),
     st.dictionaries(st.integers(0, 7), st.sampled_from(OUTCOMES), max_size=3),
+    st.sampled_from([None, 0.0, 25.0, 50.0]),  # seconds of the run before after which a verify begins; None: an hour
 )
 
 
 def _verified(story: Story) -> bool:
-    """The rule in its plain form: each check's last answer is good, and nothing was done to the component since."""
+    """The rule in its plain form: each check's last answer is good, and nothing was done to the component since.
 
-    def altered(number: int, node: str, outcome: str | None, kind: str | None, host: str) -> bool:
+    A good answer counts when its run began after what was done before, or is the run that did it.
+    """
+    rows = story.in_time
+
+    def altered(number: int, node: str, outcome: str | None, kind: str | None) -> bool:
         if "/setup/" in node:
             return outcome in ("changed", "failed", None)
-        return "/rollback/" in node and node.endswith(f"@{host}") and outcome != "skipped" and kind != "Refused"
+        return "/rollback/" in node and outcome != "skipped" and kind != "Refused"
+
+    def counts(place: int) -> bool:
+        number, _, outcome, _ = rows[place]
+        before = [story.runs[row[0]] for row in rows[:place] if altered(*row)]
+        began = story.runs[number].started
+        later = all(began >= (run.finished or run.started) for run in before)
+        own = [run.id for run in before if run.verb == "run"][-1:] == [number]
+        return later or own or outcome not in ("unchanged", "passed", "changed")
 
     for step_name in ("answers", "is_ready"):
         for host in ("a", "b"):
             check = f"phase5.dns/verify/{step_name}@{host}"
-            answers = [row for row in story.rows if row[1] == check and story.runs[row[0]].outcome is not None]
-            if not answers or answers[-1][2] not in ("unchanged", "passed", "changed"):
+            places = [place for place, row in enumerate(rows) if row[1] == check]
+            answers = [place for place in places if story.runs[rows[place][0]].outcome is not None and counts(place)]
+            if not answers or rows[answers[-1]][2] not in ("unchanged", "passed", "changed"):
                 return False
-            if any(row[0] > answers[-1][0] and altered(*row, host) for row in story.rows):
+            since = [row for row in rows[answers[-1] :] if altered(*row)]
+            if any("/setup/" in row[1] or row[1].endswith(f"@{host}") for row in since):
                 return False
     return True
 
 
 @given(st.lists(RUNS, max_size=6))
 def test_verify_is_proven_when_the_plain_rule_says_so(
-    runs: list[tuple[str, tuple[str, ...], str | None, dict[int, str]]],
+    runs: list[tuple[str, tuple[str, ...], str | None, dict[int, str], float | None]],
 ) -> None:
-    """For any journal."""
+    """For any journal, with a verify that began while another run was at work."""
     story = Story()
-    for verb, hosts, outcome, but in runs:
+    for verb, hosts, outcome, but, meanwhile in runs:
         chains = {"run": ("setup", "verify")}.get(verb, (verb,))
         nodes = [f"phase5.dns/{c}/{name}@{host}" for c in chains for name in STEPS[c] for host in hosts]
         differing = {nodes[number % len(nodes)]: word for number, word in but.items()}
-        story.run(verb, "phase5.dns", hosts=hosts, outcome=outcome, but=differing, setup="unchanged")
+        before = story.runs.get(len(story.runs))
+        if verb == "verify" and meanwhile is not None and before:
+            story.run(
+                verb, "phase5.dns", hosts=hosts, outcome=outcome, but=differing, started=before.started + meanwhile
+            )
+        else:
+            story.run(verb, "phase5.dns", hosts=hosts, outcome=outcome, but=differing)
 
     assert (story.proof("phase5.dns/verify").state == "proven") is _verified(story)
