@@ -146,8 +146,9 @@ class Relations:
         """The default edge between components; see Step.needs."""
         if self.verb == "rollback":
             return self._dependents(part)
-        if part.chain == "verify":
-            return _NONE
+        set_up_here = part.whole or part.prerequisite or self.verb != "run"
+        if part.chain == "verify" and set_up_here:
+            return _NONE  # its own set-up has needed them; a check that runs once, somewhere else, follows none
         needs = part.entry.component.needs
         return frozenset(i for need in needs for i in self._verified(need, part.host))
 

@@ -339,10 +339,10 @@ def test_checks_need_what_runs_once_at_the_end_of_the_set_up() -> None:
 
 
 def test_a_check_outside_of_its_components_hosts_comes_after_theirs() -> None:
-    """It needs none of them: what failed on one is not counted."""
+    """It needs none of them, as what failed on one is not counted; but what the component itself needs."""
     counted = with_names().by_id["p5.workers/verify/all_are_counted@c1"]
 
-    assert counted.needs == set()
+    assert counted.needs == {"p5.control/verify/is_ready@c1", "p5.control/verify/answers@c1"}
     assert counted.after == {"p5.workers/verify/has_joined@w1", "p5.workers/verify/has_joined@w2"}
     assert counted.facts is None
     assert not counted.prerequisite
