@@ -51,8 +51,8 @@ def sync(document: Document, proofs: Proofs) -> Sync:
     for task in reversed(document.tasks):  # what is below a task comes before it
         proof = proofs.by_identifier.get(task.identifier or "")
         left = list(document.open_below(task, lambda below: _will_be_done(below, changes)))
-        is_heading = bool(document.children(task)) and _is_bold(task.text)
-        change, note = _judged(task, proof, proofs) if proof else (_heading(task, left) if is_heading else None, None)
+        heading = _heading(task, left) if is_heading(document, task) else None
+        change, note = _judged(task, proof, proofs) if proof else (heading, None)
         change, note = _with_children(task, left, change, note)
         if change:
             changes[task.line] = change
@@ -93,6 +93,11 @@ def _cited(task: Task, evidence: Evidence, proof: Proof, proofs: Proofs) -> tupl
     if run and run.scope != proofs.history.scope:
         return _opened(task, f"run {evidence.run} was on a lab that has ended, and its hosts with it"), None
     return None, Note(task, f"not proven any more: {proof.reason}", proof.command)
+
+
+def is_heading(document: Document, task: Task) -> bool:
+    """Whether it claims nothing but what is below it."""
+    return bool(document.children(task)) and _is_bold(task.text)
 
 
 def _is_bold(text: str) -> bool:

@@ -59,7 +59,7 @@ def start(phase: str, base: str, remote: str, no_push: bool, config: Path, verbo
 @_REMOTE
 @options.common
 def finish(phase: str, remote: str, config: Path, verbose: int, no_color: bool) -> int:
-    """Print the pull request's title and text.
+    """Print the pull request's text.
 
     For a pipe:
 
@@ -75,6 +75,7 @@ def finish(phase: str, remote: str, config: Path, verbose: int, no_color: bool) 
     from thinkube_nornir.phase.naming import find_phase
     from thinkube_nornir.phase.pull_request import pull_request
     from thinkube_nornir.phase.repository import Repository
+    from thinkube_nornir.phase.start import MESSAGE
     from thinkube_nornir.project import load_hosts
 
     terminal = Terminal(verbose, False if no_color else None)
@@ -93,7 +94,8 @@ def finish(phase: str, remote: str, config: Path, verbose: int, no_color: bool) 
     pipe = f"gh pr create --title 'Phase {found.number}: {found.title}' --body-file -"
     terminal.complain(f"next   {command('phase', 'finish', found.name)} | {pipe}")
     last = [f"{found.name}/{task}" for task in LAST]
-    terminal.complain(f"then   {command('checklist', 'complete', *last)}")
+    terminal.complain(f"then   note its link in {work.list.name}: {command('checklist', 'complete', *last)}")
+    terminal.complain(f"then   git commit -m {MESSAGE!r} {work.list.name} && git push {remote} {work.branch}")
     return 0
 
 
@@ -105,7 +107,9 @@ def _failed(failed: Sequence[Failed], phase: str, terminal: Terminal) -> Iterato
         yield textwrap.fill(
             condition.what, width, initial_indent=first, subsequent_indent=" " * 8, break_long_words=False
         )
-        yield f"  fix   {command(*condition.command) if condition.command else condition.fix}"
+        first_fix, *more = [command(*arguments) for arguments in condition.commands] or [""]
+        yield f"  fix   {': '.join(part for part in (condition.fix, first_fix) if part)}"
+        yield from (f"  then  {then}" for then in more)
     yield f"{phase} is not finished: {len(failed)} {'thing is' if len(failed) == 1 else 'things are'} missing"
 
 

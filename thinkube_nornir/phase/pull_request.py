@@ -43,7 +43,7 @@ class Item:
 
 
 def pull_request(work: Work, catalog: Catalog, inventory: Inventory) -> str:
-    """Title and text, Markdown, of a phase whose conditions all hold."""
+    """The text, Markdown and without a title, of a phase whose conditions all hold."""
     entries = [entry for entry in catalog.entries if entry.phase == work.phase.name]
     base = work.repository.default_branch(work.remote)
     return render(
@@ -85,8 +85,8 @@ def _items(work: Work, entries: Sequence[Entry]) -> list[Item]:
         proven("verify", "All checks pass on all hosts"),
         proven("second-run", "A second run changes nothing"),
         proven("rollback", "Rollback was tested"),
-        Item(f"Variables are documented{_lacking(undocumented)}", not undocumented),
-        Item(f"README is updated{_lacking(unnamed)}", not unnamed),
+        Item(f"docs/settings.md names each setting{_lacking(undocumented)}", not undocumented),
+        Item(f"README.md names each component{_lacking(unnamed)}", not unnamed),
         Item(f"Task list is in step: `{work.list.name}`", True),
         Item(f"Lessons are written: `{work.phase.lessons}`", True),
     ]

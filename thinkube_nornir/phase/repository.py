@@ -108,6 +108,14 @@ class Repository:
     def is_untracked(self, path: Path) -> bool:
         return not self.ask("ls-files", "--error-unmatch", "--", str(path)).good
 
+    def has_committed(self, path: Path) -> bool:
+        """Whether the last commit has this file of the project."""
+        return self.ask("cat-file", "-e", f"HEAD:./{path.relative_to(self.folder)}").good
+
+    def is_named(self, path: Path, name: str) -> bool:
+        """Whether this file of the project has this name in the repository."""
+        return self.ask("rev-parse", "--show-prefix").out + str(path.relative_to(self.folder)) == name
+
     def has_ancestor(self, commit: str, ancestor: str) -> bool:
         """False as well for an ancestor that is not known here."""
         return self.ask("merge-base", "--is-ancestor", ancestor, commit).good

@@ -101,19 +101,20 @@ def _push(place: Place) -> None:
 
 
 def test_a_finished_phase_gets_its_pull_request(finished: Place, cli: Cli) -> None:
-    """Title and text on standard output alone; what to do with it on standard error."""
+    """Its text on standard output alone; on standard error what to do with it, and the title."""
     ended = cli("phase", "finish", "phase1")
 
     assert (ended.code, ended.err.splitlines()) == (
         0,
         [
             "next   thinkube-nornir phase finish phase1 | gh pr create --title 'Phase 1: Base' --body-file -",
-            "then   thinkube-nornir checklist complete phase1/finish phase1/pull-request",
+            "then   note its link in START_HERE.md: thinkube-nornir checklist complete phase1/finish"
+            " phase1/pull-request",
+            "then   git commit -m '[Project] Update task progress in START_HERE.md' START_HERE.md"
+            " && git push origin feature/phase1",
         ],
     )
-    assert ended.lines[:5] == [
-        "# Phase 1: Base",
-        "",
+    assert ended.lines[:3] == [
         "## Summary",
         "",
         "- `phase1.base`: The base that everything needs on tkc, tkw1 and tkw2",
@@ -127,8 +128,8 @@ def test_a_finished_phase_gets_its_pull_request(finished: Place, cli: Cli) -> No
         f"- [x] All checks pass on all hosts (run 4, {today})",
         f"- [x] A second run changes nothing (run 5, {today})",
         f"- [x] Rollback was tested (run 3, {today})",
-        "- [x] Variables are documented",
-        "- [x] README is updated",
+        "- [x] docs/settings.md names each setting",
+        "- [x] README.md names each component",
         "- [x] Task list is in step: `START_HERE.md`",
         f"- [x] Lessons are written: `{LESSONS}`",
         "- [ ] Squash merge, and a run of the whole phase after it",
@@ -158,8 +159,8 @@ def test_what_is_not_named_is_not_ticked(finished: Place, cli: Cli) -> None:
 
     ended = cli("phase", "finish", "phase1")
 
-    assert "- [ ] Variables are documented (not named: `channel`)" in ended.lines
-    assert "- [ ] README is updated (not named: `phase1.base`)" in ended.lines
+    assert "- [ ] docs/settings.md names each setting (not named: `channel`)" in ended.lines
+    assert "- [ ] README.md names each component (not named: `phase1.base`)" in ended.lines
 
 
 def test_everything_that_is_missing_is_told_at_once(place: Place, cli: Cli) -> None:
@@ -170,23 +171,21 @@ def test_everything_that_is_missing_is_told_at_once(place: Place, cli: Cli) -> N
 
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.splitlines() == [
-        "list    open in START_HERE.md, and not proven: line 6",
+        "verify  phase1 is not verified green on all of its hosts: phase1.base: not verified on tkc, tkw1, tkw2;"
+        " open in START_HERE.md, and not proven: lines 6, 8, 9, 10, 11",
         "  fix   thinkube-nornir verify phase1",
-        "list    open in START_HERE.md, and not proven: lines 8, 9, 11",
-        "  fix   thinkube-nornir run phase1",
-        "list    open in START_HERE.md, and not proven: line 10",
-        "  fix   thinkube-nornir rollback phase1",
-        "list    open in START_HERE.md: lines 5, 7",
-        "  fix   thinkube-nornir checklist complete phase1/branch phase1.base",
-        "verify  phase1 is not verified green on all of its hosts: phase1.base: not verified on tkc, tkw1, tkw2",
-        "  fix   thinkube-nornir run phase1",
+        "  then  thinkube-nornir run phase1",
+        "  then  thinkube-nornir rollback phase1",
+        "  then  thinkube-nornir run phase1",
+        "  then  thinkube-nornir run phase1",
+        "  then  thinkube-nornir checklist sync",
         f"lessons {LESSONS} is missing",
         "  fix   thinkube-nornir lessons new phase1",
         "git     not committed: config.yaml",
         "  fix   git add config.yaml && git commit",
         "git     the phase's branch is feature/phase1, and the current one is main",
         "  fix   thinkube-nornir phase start phase1",
-        "phase1 is not finished: 8 things are missing",
+        "phase1 is not finished: 4 things are missing",
     ]
 
 
@@ -219,6 +218,14 @@ def _open_task(place: Place, cli: Cli) -> None:
 def _no_list(place: Place, cli: Cli) -> None:
     (place.folder / "START_HERE.md").unlink()
     _push(place)
+
+
+def _deleted_list(place: Place, cli: Cli) -> None:
+    (place.folder / "START_HERE.md").unlink()
+
+
+def _deleted_lessons(place: Place, cli: Cli) -> None:
+    place.git("rm", "-q", LESSONS)
 
 
 def _uncommitted(place: Place, cli: Cli) -> None:
@@ -288,10 +295,16 @@ MISSING: dict[str, tuple[Callable[[Place, Cli], object], str, str]] = {
     "out of step": (_red, "list    START_HERE.md is not in step with the journal", "thinkube-nornir checklist sync"),
     "open task": (
         _open_task,
-        "list    open in START_HERE.md: line 14",
-        "thinkube-nornir checklist complete phase1/kubectl",
+        "list    to be done by hand, open in START_HERE.md: line 14 (phase1/kubectl)",
+        "do it, then mark it: thinkube-nornir checklist complete phase1/kubectl",
     ),
     "no list": (_no_list, "list    START_HERE.md: there is no such file", "START_HERE.md is in the project's folder"),
+    "deleted list": (_deleted_list, "list    START_HERE.md was deleted", "git restore START_HERE.md"),
+    "deleted lessons": (
+        _deleted_lessons,
+        f"lessons {LESSONS} was deleted",
+        f"git restore --source=HEAD --staged --worktree {LESSONS}",
+    ),
     "uncommitted": (_uncommitted, f"git     not committed: {LESSONS}", f"git add {LESSONS} && git commit"),
     "untracked": (_untracked, f"git     not committed: {LESSONS}", f"git add {LESSONS} && git commit"),
     "not pushed": (_not_pushed, "git     commits of feature/phase1 are not pushed", "git push origin feature/phase1"),
@@ -326,6 +339,47 @@ def test_each_condition_can_fail(finished: Place, cli: Cli, missing: str) -> Non
     told = [index for index, line in enumerate(lines) if line.startswith(what)]
     assert told, ended.err
     assert lines[told[0] + 1].startswith(f"  fix   {fix}")
+
+
+def test_a_deletion_is_not_to_be_committed(finished: Place, cli: Cli) -> None:
+    """It is taken back, and that is all that is missing."""
+    _deleted_list(finished, cli)
+
+    ended = cli("phase", "finish", "phase1")
+
+    assert ended.err.splitlines()[2:] == ["phase1 is not finished: 1 thing is missing"]
+
+
+def test_the_runs_that_are_missing_prove_all_when_they_are_done_in_their_order(place: Place, cli: Cli) -> None:
+    """None of them undoes what another one has shown."""
+    cli("phase", "start", "phase1")
+    missing = [line for line in cli("phase", "finish", "phase1").err.splitlines() if " checklist complete" not in line]
+    commands = [line.split(" thinkube-nornir ")[1].split() for line in missing if " thinkube-nornir " in line]
+    for arguments in commands:
+        cli(*arguments, *(["--yes"] if arguments[0] == "rollback" else []))
+
+    ended = cli("phase", "finish", "phase1")
+
+    assert "not proven" not in ended.err
+    assert "not verified" not in ended.err
+    assert "in step" not in ended.err
+
+
+def test_what_a_sync_would_open_is_not_called_open(finished: Place, cli: Cli) -> None:
+    """It stands as done in the list: the sync opens it, and the runs prove it anew; the heading needs nobody."""
+    _rolled_back(finished, cli)
+
+    ended = cli("phase", "finish", "phase1")
+
+    assert ended.err.splitlines() == [
+        "list    START_HERE.md is not in step with the journal: lines 7, 8, 9",
+        "  fix   thinkube-nornir checklist sync",
+        "verify  phase1 is not verified green on all of its hosts: phase1.base: run 6 rolled it back on tkc, tkw1,"
+        " tkw2",
+        "  fix   thinkube-nornir run phase1",
+        "  then  thinkube-nornir checklist sync",
+        "phase1 is not finished: 2 things are missing",
+    ]
 
 
 def test_an_unknown_phase_and_no_repository(place: Place, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
