@@ -27,7 +27,7 @@ def provable(tasks: Sequence[Task], config: Path) -> list[Task]:
     named = any(task.identifier and "/" in task.identifier for task in tasks)
     if not named or (config == _USUAL and not config.exists()):
         return []
-    subjects = _subjects(config)
+    subjects = subjects_of(config)
     return [task for task in tasks if is_provable(task.identifier, subjects)]
 
 
@@ -68,7 +68,7 @@ def _proven(tasks: Sequence[Task], config: Path, command: Callable[..., str]) ->
     return found
 
 
-def _subjects(config: Path) -> frozenset[str]:
+def subjects_of(config: Path) -> frozenset[str]:
     """The names of this project's components and phases."""
     try:
         from thinkube_nornir.project import load_catalog

@@ -77,13 +77,14 @@ def _phases(document: Document, wanted: str) -> dict[str, list[Task]]:
     phases: dict[str, list[Task]] = {}
     for task in document.tasks:
         phases.setdefault(task.phase, []).append(task)
-    found = {name: tasks for name, tasks in phases.items() if not wanted or _is_called(name, wanted)}
+    found = {name: tasks for name, tasks in phases.items() if not wanted or is_called(name, wanted)}
     if not found:
         raise ConfigError([Problem("--phase", f"no heading is called {wanted!r}", f"there are: {', '.join(phases)}")])
     return found
 
 
-def _is_called(heading: str, wanted: str) -> bool:
+def is_called(heading: str, wanted: str) -> bool:
+    """Whether `phase5`, `5`, or how a heading begins, names this heading."""
     number = re.fullmatch(r"(?:phase)?\s*(\d+)", wanted.strip().casefold())
     if number:
         return re.match(rf"phase\s*{number[1]}\b", heading.casefold()) is not None

@@ -59,7 +59,7 @@ def show(only_open: bool, phase: str, path: Path | None, config: Path, verbose: 
     shown = tree.show(document, tree.View(phase, only_open, bool(verbose), width))
     for line in [*shown, "", *tree.summary(document, phase)]:
         terminal.say(line)
-    _say_progress(document, place, terminal, tree.in_phase(document, phase))
+    _say_progress(document, place, config, terminal, tasks=tree.in_phase(document, phase))
     return 0
 
 
@@ -67,12 +67,17 @@ def show(only_open: bool, phase: str, path: Path | None, config: Path, verbose: 
 @_PHASE
 @_with_list
 def next_(phase: str, path: Path | None, config: Path, verbose: int, no_color: bool) -> int:
-    """Print the next open task."""
+    """Print the next open task.
+
+    It is of the phase whose branch, feature/PHASE, is checked out; otherwise of the first one that this project builds.
+    """
     from thinkube_nornir.checklist import store, tree
+    from thinkube_nornir.checklist.following import following
 
     terminal = Terminal(verbose, False if no_color else None)
-    document = store.read(path or _beside(config))
-    task = tree.next_open(document, tree.in_phase(document, phase))
+    place = path or _beside(config)
+    document = store.read(place)
+    task = following(document, tree.in_phase(document, phase), folder=place.parent, config=config)
     if task is None:
         terminal.say("nothing is open")
         return 0
@@ -173,7 +178,7 @@ def _mark(
         _say_task(word if marked.changed else "same", marked.task, end, terminal)
     if any(marked.changed for marked in told):
         _say_commit(place, terminal)
-    _say_progress(after, place, terminal)
+    _say_progress(after, place, config, terminal, marked=[marked.task for marked in told])
     return 0
 
 
@@ -197,17 +202,26 @@ def _say_sync(sync: Sync, place: Path, config: Path, terminal: Terminal, dry_run
     else:
         terminal.say(f"{place}: {told}")
         _say_commit(place, terminal)
-        _say_progress(sync.document, place, terminal)
+        _say_progress(sync.document, place, config, terminal, marked=[change.task for change in sync.changes])
 
 
-def _say_progress(document: Document, place: Path, terminal: Terminal, tasks: Sequence[Task] | None = None) -> None:
+def _say_progress(
+    document: Document,
+    place: Path,
+    config: Path,
+    terminal: Terminal,
+    *,
+    tasks: Sequence[Task] | None = None,
+    marked: Sequence[Task] = (),
+) -> None:
     from thinkube_nornir.checklist import tree
+    from thinkube_nornir.checklist.following import following
 
     shown = document.tasks if tasks is None else tasks
     terminal.say(f"{place}: {tree.progress(document.tasks)}")
-    following = tree.next_open(document, shown)
-    if following:
-        _say_task("next", following, "", terminal)
+    task = following(document, shown, folder=place.parent, config=config, marked=marked)
+    if task:
+        _say_task("next", task, "", terminal)
     else:
         terminal.say("nothing is open")
 

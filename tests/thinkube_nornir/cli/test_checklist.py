@@ -112,6 +112,47 @@ def test_next_says_how_to_mark(cli: Cli, tasks: Path) -> None:
     assert second.lines[-1] == "then   thinkube-nornir checklist sync    (the journal proves it)"
 
 
+PHASES = """\
+## Phase 0: by hand
+
+- [ ] Plug it in
+
+## Phase 1: base
+
+- [ ] Read <!-- phase1/read -->
+- [ ] Look <!-- phase1/look -->
+
+## Phase 2: more
+
+- [ ] Think <!-- phase2/think -->
+- [ ] Write <!-- phase2/write -->
+"""
+
+
+def test_next_is_of_the_phase_that_is_worked_on(cli: Cli, tasks: Path) -> None:
+    """Of the branch's, of the one that was just marked, of the first that is built; the others come last."""
+    tasks.write_text(PHASES)
+    assert cli("checklist", "next").lines[1] == "  Read"
+    assert cli("checklist", "show").lines[-1] == "next    7  Read"
+    assert cli("checklist", "complete", "phase2/think").lines[-1] == "next    13  Write"
+    assert cli("checklist", "next").lines[1] == "  Read"
+
+    subprocess.run(["git", "init", "-q", "-b", "feature/phase2"], cwd=tasks.parent, check=True)
+    assert cli("checklist", "next").lines[1] == "  Write"
+    assert cli("checklist", "complete", "phase1/read").lines[-1] == "next    13  Write"
+    assert cli("checklist", "next", "--phase", "phase1").lines[1] == "  Look"
+    assert cli("checklist", "complete", "13").lines[-1] == "next    8  Look"
+    assert cli("checklist", "complete", "8").lines[-1] == "next    3  Plug it in"
+
+
+def test_next_needs_no_working_project(cli: Cli, tasks: Path) -> None:
+    """With a configuration that is wrong, the list is gone through from its top."""
+    tasks.write_text(PHASES)
+    (tasks.parent / "config.yaml").write_text("target: nowhere")
+
+    assert cli("checklist", "complete", "3").lines[-1] == "next    7  Read"
+
+
 def test_nothing_is_next_when_all_is_done(cli: Cli, tasks: Path) -> None:
     """No task, no error."""
     tasks.write_text("- [x] a\n")
