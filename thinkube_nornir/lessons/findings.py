@@ -31,10 +31,19 @@ class Failing:
     why: str
     times: int
     hosts: tuple[str, ...]
-    runs: tuple[int, int]
-    """The first one and the last."""
-    still: tuple[str, ...]
-    """Hosts on which it has not passed since."""
+    runs: tuple[int, ...]
+    """Those in which it failed, each once."""
+
+
+@dataclass(frozen=True)
+class StillFailing:
+    """Steps whose latest result is red, with one message."""
+
+    steps: tuple[Step, ...]
+    what: str
+    hosts: tuple[str, ...]
+    run: int
+    """The last one."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +64,7 @@ class Retried:
     step: Step
     times: int
     hosts: tuple[str, ...]
-    runs: tuple[int, int]
-    in_runs: int
+    runs: tuple[int, ...]
     reason: str
     """Of the last one."""
 
@@ -79,10 +87,11 @@ class Share:
 
 @dataclass(frozen=True)
 class Unstable:
-    """A step that was good and bad by turns while nothing was changed."""
+    """Steps that were good and bad by turns, the same ones together, while nothing was changed."""
 
-    step: Step
+    steps: tuple[Step, ...]
     turns: int
+    """Of each."""
     hosts: tuple[str, ...]
 
 
@@ -98,14 +107,11 @@ class Findings:
     longest: tuple[Slow, ...]
     shares: tuple[Share, ...]
     unstable: tuple[Unstable, ...]
-
-    @property
-    def still_failing(self) -> tuple[Failing, ...]:
-        return tuple(failing for failing in self.failures if failing.still)
+    still_failing: tuple[StillFailing, ...]
 
     @property
     def often_retried(self) -> tuple[Retried, ...]:
-        return tuple(retried for retried in self.retries if retried.in_runs >= _OFTEN)
+        return tuple(retried for retried in self.retries if len(retried.runs) >= _OFTEN)
 
 
 def findings(runs: Sequence[PhaseRun]) -> tuple[Findings, ...]:
@@ -128,6 +134,7 @@ def _findings(runs: tuple[PhaseRun, ...]) -> Findings:
         longest=tuple(_longest(every)),
         shares=tuple(_shares(every)),
         unstable=tuple(_unstable(runs, tried)),
+        still_failing=tuple(_still_failing(tried)),
     )
 
 
@@ -138,8 +145,7 @@ def _failures(tried: Mapping[str, list[Attempt]]) -> list[Failing]:
         for attempt in those:
             if not attempt.good:
                 groups.setdefault(_message(attempt), []).append(attempt)
-    last = {node: those[-1] for node, those in tried.items()}
-    found = [_failing(group, last) for group in groups.values()]
+    found = [_failing(group) for group in groups.values()]
     return sorted(found, key=lambda failing: (-failing.times, failing.runs, failing.steps))
 
 
@@ -148,19 +154,40 @@ def _message(attempt: Attempt) -> str:
     return (attempt.node.error or {}).get("what", "").replace(attempt.node.host, "...")
 
 
-def _failing(group: list[Attempt], last: Mapping[str, Attempt]) -> Failing:
-    group.sort(key=lambda attempt: (attempt.run.run.id, attempt.node.started))
+def _failing(group: list[Attempt]) -> Failing:
+    group.sort(key=_time)
     error = group[-1].node.error or {}
-    numbers = [attempt.run.run.id for attempt in group]
     return Failing(
         steps=_steps(group),
         what=error.get("what", ""),
         why=error.get("why", ""),
         times=len(group),
         hosts=_hosts(group),
-        runs=(numbers[0], numbers[-1]),
-        still=_hosts(attempt for attempt in group if attempt is last[attempt.node.node]),
+        runs=_runs(group),
     )
+
+
+def _still_failing(tried: Mapping[str, list[Attempt]]) -> list[StillFailing]:
+    """Each step of each host by its own latest result; the same message in the same run is told once."""
+    groups: dict[tuple[str, int], list[Attempt]] = {}
+    for those in tried.values():
+        last = those[-1]
+        if not last.good:
+            groups.setdefault((_message(last), last.run.run.id), []).append(last)
+    found = [
+        StillFailing(_steps(group), (group[-1].node.error or {}).get("what", ""), _hosts(group), run)
+        for (_, run), group in groups.items()
+    ]
+    return sorted(found, key=lambda one: (-one.run, one.steps))
+
+
+def _time(attempt: Attempt) -> float:
+    """When it ended; a verify may end while a run with a lower number goes on."""
+    return attempt.node.finished or attempt.node.started
+
+
+def _runs(group: Iterable[Attempt]) -> tuple[int, ...]:
+    return tuple(sorted({attempt.run.run.id for attempt in group}))
 
 
 def _steps(group: Iterable[Attempt]) -> tuple[Step, ...]:
@@ -201,8 +228,7 @@ def _retries(every: Sequence[Attempt]) -> list[Retried]:
             step=step,
             times=sum(attempt.node.retries for attempt in group),
             hosts=_hosts(group),
-            runs=(group[0].run.run.id, group[-1].run.run.id),
-            in_runs=len({attempt.run.run.id for attempt in group}),
+            runs=_runs(group),
             reason=group[-1].node.retried,
         )
         for step, group in groups.items()
@@ -234,15 +260,18 @@ def _shares(every: Sequence[Attempt]) -> list[Share]:
 
 
 def _unstable(runs: Sequence[PhaseRun], tried: Mapping[str, list[Attempt]]) -> list[Unstable]:
-    """Twice the other result without a change; once may have been a repair outside of what is known here."""
-    turns: dict[Step, Counter[str]] = {}
+    """Twice the other result without a change; once may have been a repair outside of what is known here.
+
+    Steps that turned in the same runs are told together: a host that comes and goes turns all of its checks.
+    """
+    groups: dict[tuple[tuple[int, int], ...], list[Attempt]] = {}
     for those in tried.values():
-        for first, second in pairwise(those):
-            if first.good != second.good and changes_between(runs, [(first, second)]).none:
-                turns.setdefault(first.step, Counter())[first.node.host] += 1
-    found = [
-        Unstable(step, sum(count.values()), tuple(sorted(count)))
-        for step, count in turns.items()
-        if max(count.values()) >= _OFTEN
-    ]
-    return sorted(found, key=lambda one: (-one.turns, one.step))
+        turns = tuple(
+            (first.run.run.id, second.run.run.id)
+            for first, second in pairwise(those)
+            if first.good != second.good and changes_between(runs, [(first, second)]).none
+        )
+        if len(turns) >= _OFTEN:
+            groups.setdefault(turns, []).append(those[0])
+    found = [Unstable(_steps(group), len(turns), _hosts(group)) for turns, group in groups.items()]
+    return sorted(found, key=lambda one: (-one.turns, one.steps))

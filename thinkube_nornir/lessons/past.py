@@ -61,7 +61,7 @@ def read_runs(journal: Journal, phase: str) -> tuple[PhaseRun, ...]:
 
 
 def attempts(runs: tuple[PhaseRun, ...]) -> Mapping[str, list[Attempt]]:
-    """Step and host to what became of it each time.
+    """Step and host to what became of it each time, in the order of time.
 
     A check that is red while its component is not set up says what it should, and is left out. So is what the
     operator cancelled, and what was never begun.
@@ -77,6 +77,8 @@ def attempts(runs: tuple[PhaseRun, ...]) -> Mapping[str, list[Attempt]]:
             cancelled = node.error is not None and node.error.get("kind") == "Cancelled"
             if attempt.good or (node.outcome == "failed" and not as_expected and not cancelled):
                 found.setdefault(node.node, []).append(attempt)
+    for those in found.values():  # a verify may end while a run with a lower number goes on
+        those.sort(key=lambda one: one.node.finished or one.node.started)
     return found
 
 

@@ -62,9 +62,6 @@ def _practice(kind: str, components: Sequence[str], proofs: Sequence[Proof | Non
 def _history(runs: Sequence[PhaseRun], scope: str) -> History:
     there = [run for run in runs if run.run.scope == scope]
     known = {r.id: PastRun(r.id, r.scope, r.verb, r.started, r.finished, r.outcome) for r in (run.run for run in there)}
-    rows = (
-        (run.run.id, node.node, node.outcome, (node.error or {}).get("kind"))
-        for run in there
-        for node in sorted(run.nodes, key=lambda node: node.node)
-    )
+    ended = sorted((node.finished or node.started, run.run.id, node.node, node) for run in there for node in run.nodes)
+    rows = [(number, name, node.outcome, (node.error or {}).get("kind")) for _, number, name, node in ended]
     return History(scope, known, rows)

@@ -23,12 +23,25 @@ _TARGETS = {"ssh": "On real hosts", "lab": "On the lab"}
 def target(found: Findings) -> str:
     days = [time.strftime("%Y-%m-%d", time.localtime(date)) for date in found.dates]
     when = days[0] if days[0] == days[1] else f"{days[0]} to {days[1]}"
-    numbers = runs((found.runs[0], found.runs[-1]))
-    return f"{_TARGETS[found.target]}, {counted(len(found.runs), 'run')} ({numbers}, {when})"
+    return f"{_TARGETS[found.target]}, {counted(len(found.runs), 'run')} ({runs(found.runs)}, {when})"
 
 
-def runs(numbers: tuple[int, int]) -> str:
-    return f"run {numbers[0]}" if numbers[0] == numbers[1] else f"runs {numbers[0]} to {numbers[1]}"
+def runs(numbers: Sequence[int]) -> str:
+    """Those that follow each other are told by the first and the last one.
+
+    >>> runs([1, 2, 3, 9])
+    'runs 1 to 3 and 9'
+    >>> runs([1, 9])
+    'runs 1 and 9'
+    """
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][-1] + 1:
+            spans[-1].append(number)
+        else:
+            spans.append([number])
+    parts = [part for span in spans for part in ([f"{span[0]} to {span[-1]}"] if span[2:] else map(str, span))]
+    return f"run{'s' if numbers[1:] else ''} {listed(parts)}"
 
 
 def times(number: int) -> str:
@@ -48,9 +61,10 @@ def step(named: Step) -> str:
     return f"{code(component)} {'set-up' if chain == 'setup' else chain} {code(name)}"
 
 
-def steps(named: Sequence[Step]) -> str:
-    """The first one, the others by their number."""
-    return step(named[0]) + (f" and {counted(len(named) - 1, 'other step')}" if named[1:] else "")
+def steps(named: Sequence[Step], most: int = 3) -> str:
+    """Each by its name; the rest of a long list is counted."""
+    more = [f"{len(named) - most} more steps"] if named[most + 1 :] else [step(one) for one in named[most:]]
+    return listed([*map(step, named[:most]), *more])
 
 
 def listed(words: Sequence[str]) -> str:

@@ -64,11 +64,34 @@ def test_what_the_operator_cancelled_or_what_was_not_begun_is_no_failure() -> No
 
 
 def test_still_failing_is_what_has_not_passed_since() -> None:
-    """Per host; it is an improvement to make."""
+    """Per step and host; it is an improvement to make."""
     found = only(SET_UP, phase_run(2, failed(), failed(host="tkw1")), phase_run(3, node()))
 
-    assert [failing.still for failing in found.still_failing] == [("tkw1",)]
+    assert [(failing.hosts, failing.run) for failing in found.still_failing] == [(("tkw1",), 2)]
     assert only(SET_UP, phase_run(2, failed()), phase_run(3, node())).still_failing == ()
+
+
+def test_a_step_that_passed_does_not_fail_still_because_another_one_does() -> None:
+    """Although both had the same message: each is told by its own name and its own last run."""
+    found = only(
+        SET_UP,
+        phase_run(2, failed("verify/answers", "tkw1"), failed("verify/resolves", "tkw1")),
+        phase_run(3, failed("verify/resolves", "tkw1")),
+        phase_run(4, node("verify/answers", "tkw1")),
+    )
+
+    (failing,) = found.failures
+    (still,) = found.still_failing
+    assert (failing.runs, len(failing.steps)) == ((2, 3), 2)
+    assert (still.steps, still.hosts, still.run) == ((("phase5.coredns", "verify", "resolves"),), ("tkw1",), 3)
+
+
+def test_the_latest_result_is_the_last_one_in_time() -> None:
+    """A verify that was red while a longer run was under way is older than what that run found at its end."""
+    long = phase_run(2, node(seconds=7200.0))
+    during = phase_run(3, failed(), verb="verify")
+
+    assert only(SET_UP, long, during).still_failing == ()
 
 
 def test_a_repair_names_what_was_changed_in_between() -> None:
@@ -145,11 +168,10 @@ def test_retries_are_summed_per_step() -> None:
     )
 
     join, pull = found.retries
-    assert (join.times, join.hosts, join.runs, join.in_runs, join.reason) == (
+    assert (join.times, join.hosts, join.runs, join.reason) == (
         3,
         ("tkw1", "tkw2"),
         (1, 2),
-        2,
         "still busy",
     )
     assert pull.times == 2
@@ -174,7 +196,7 @@ def test_a_check_that_is_red_and_green_by_turns_is_unstable() -> None:
     """When nothing was changed between; one turn may have been repaired by hand."""
     turns = [phase_run(2, node()), phase_run(3, failed()), phase_run(4, node()), phase_run(5, failed())]
 
-    assert [(u.step, u.turns, u.hosts) for u in only(SET_UP, *turns).unstable] == [(CHECK, 3, ("tkc",))]
+    assert [(u.steps, u.turns, u.hosts) for u in only(SET_UP, *turns).unstable] == [((CHECK,), 3, ("tkc",))]
     assert only(SET_UP, *turns[:2]).unstable == ()
     altered = [
         phase_run(2, node()),
@@ -183,6 +205,17 @@ def test_a_check_that_is_red_and_green_by_turns_is_unstable() -> None:
         phase_run(5, changed(), failed()),
     ]
     assert only(SET_UP, *altered).unstable == ()
+
+
+def test_a_host_that_comes_and_goes_is_told_once() -> None:
+    """All of its checks turned in the same runs."""
+    names = ("answers", "resolves", "is_ready")
+    bad = [failed(f"verify/{name}", "tkw1") for name in names]
+    good = [node(f"verify/{name}", "tkw1") for name in names]
+
+    (one,) = only(SET_UP, phase_run(2, *bad), phase_run(3, *good), phase_run(4, *bad)).unstable
+
+    assert ([step for _, _, step in one.steps], one.turns, one.hosts) == ([*names], 2, ("tkw1",))
 
 
 def test_real_hosts_and_the_lab_are_told_apart() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from thinkube_nornir.lessons.changes import Changes, SettingChange
-from thinkube_nornir.lessons.told import changes, code, codes, listed
+from thinkube_nornir.lessons.told import changes, code, codes, listed, runs, steps
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,21 @@ def test_long_lists_and_texts_are_cut() -> None:
     assert code("x" * 500) == f"`{'x' * 157}...`"
     assert listed([]) == "nothing"
     assert code("") == "`-`"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [([1], "run 1"), ([1, 2], "runs 1 and 2"), ([1, 9], "runs 1 and 9"), ([1, 2, 3, 7, 8], "runs 1 to 3, 7 and 8")],
+)
+def test_only_runs_that_follow_each_other_are_a_span(numbers: list[int], told: str) -> None:
+    """Runs 1 and 9 are not nine runs."""
+    assert runs(numbers) == told
+
+
+def test_steps_are_called_by_their_names() -> None:
+    """None is folded under another one's; only a long list is cut."""
+    named = [("phase5.coredns", "verify", name) for name in ("a", "b", "c", "d", "e")]
+
+    assert steps(named[:2]) == "`phase5.coredns` verify `a` and `phase5.coredns` verify `b`"
+    assert steps(named).endswith("verify `c` and 2 more steps")
+    assert steps(named[:4]).endswith("and `phase5.coredns` verify `d`")
