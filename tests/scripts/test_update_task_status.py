@@ -70,11 +70,11 @@ def test_parents_that_are_opened_are_reported(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "usage: update_task_status.py LINE|IDENTIFIER complete|pending"),
+        ((), "usage: update_task_status.py LINE|NAME complete|pending"),
         (("4",), "usage:"),
         (("4", "complete", "more"), "usage:"),
         (("4", "done"), "'done' is no status: complete or pending"),
-        (("four", "complete"), "four: no task has this identifier"),
+        (("four", "complete"), "four: no task has this name"),
         (("1", "complete"), "line 1: is no task (the nearest one is on line 2: parent)"),
         (("0", "complete"), "line 0: there is none: the file has 5 lines"),
         (("99", "pending"), "line 99: there is none: the file has 5 lines"),

@@ -66,6 +66,15 @@ class Document:
         """Those directly below it."""
         return self._children.get(task.line, ())
 
+    @property
+    def shared_names(self) -> Mapping[str, Sequence[int]]:
+        """Names that several tasks have, with their lines."""
+        lines: dict[str, list[int]] = {}
+        for task in self.tasks:
+            if task.identifier:
+                lines.setdefault(task.identifier, []).append(task.line)
+        return {name: those for name, those in lines.items() if those[1:]}
+
     def open_below(self, task: Task, is_done: Callable[[Task], bool] = attrgetter("done")) -> Iterator[Task]:
         """The open ones below it; what is below those is not looked at."""
         waiting = [*reversed(self.children(task))]

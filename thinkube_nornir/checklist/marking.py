@@ -120,9 +120,7 @@ def _by_identifier(document: Document, name: str) -> Task:
         return found[0]
     known = [task.identifier for task in document.tasks if task.identifier]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    raise _error(
-        name, "no task has this identifier", f"did you mean {near[0]}?" if near else "`checklist show -v` has them"
-    )
+    raise _error(name, "no task has this name", f"did you mean {near[0]}?" if near else "`checklist show -v` has them")
 
 
 def _open_children(task: Task, left: Sequence[Task]) -> Problem:

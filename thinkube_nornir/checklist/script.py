@@ -16,7 +16,7 @@ from thinkube_nornir.errors import ConfigError, ThinkubeError
 LIST = Path("START_HERE.md")
 _CONFIG = Path("config.yaml")
 _VENV = Path(".venv/bin/python")
-_USAGE = "usage: update_task_status.py LINE|IDENTIFIER complete|pending"
+_USAGE = "usage: update_task_status.py LINE|NAME complete|pending"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -29,7 +29,7 @@ _FILE = click.option(
     help=f"The list; {_LIST} beside config.yaml when not given.",
 )
 _PHASE = click.option("--phase", default="", metavar="PHASE", help="Of this phase only: phase5.")
-_TASKS = click.argument("tasks", nargs=-1, required=True, metavar="LINE|IDENTIFIER...")
+_TASKS = click.argument("tasks", nargs=-1, required=True, metavar="LINE|NAME...")
 
 
 def _with_list(function: options.F) -> options.F:
@@ -40,7 +40,7 @@ def _with_list(function: options.F) -> options.F:
 def checklist_verb() -> None:
     """The master task list: what is done, next, and proven.
 
-    A task is named by its line number or by its identifier (`checklist show -v`).
+    A task is named by its line number or by its name (`checklist show -v`).
     """
 
 
@@ -49,7 +49,7 @@ def checklist_verb() -> None:
 @_PHASE
 @_with_list
 def show(only_open: bool, phase: str, path: Path | None, config: Path, verbose: int, no_color: bool) -> int:
-    """Print the list by phase; -v adds identifiers."""
+    """Print the list by phase; -v adds the tasks' names."""
     from thinkube_nornir.checklist import store, tree
 
     terminal = Terminal(verbose, False if no_color else None)
@@ -59,6 +59,7 @@ def show(only_open: bool, phase: str, path: Path | None, config: Path, verbose: 
     shown = tree.show(document, tree.View(phase, only_open, bool(verbose), width))
     for line in [*shown, "", *tree.summary(document, phase)]:
         terminal.say(line)
+    _say_shared_names(document, terminal)
     _say_progress(document, place, config, terminal, tasks=tree.in_phase(document, phase))
     return 0
 
@@ -183,6 +184,7 @@ def _mark(
 
 
 def _say_sync(sync: Sync, place: Path, config: Path, terminal: Terminal, dry_run: bool) -> None:
+    _say_shared_names(sync.document, terminal)
     for note in sync.notes:
         fix = f"; prove it: {command(*note.command)}" if note.command else ""
         _say_line("note", f"{_named(note.task)}: {note.why}{fix}", terminal)
@@ -231,6 +233,12 @@ def _say_commit(place: Path, terminal: Terminal) -> None:
     if (place.parent / ".git").exists():
         message = f"[Project] Update task progress in {place.name}"
         terminal.say(f"commit  {shlex.join(['git', 'commit', '-m', message, str(place)])}")
+
+
+def _say_shared_names(document: Document, terminal: Terminal) -> None:
+    for name, lines in document.shared_names.items():
+        numbers = ", ".join(map(str, lines))
+        _say_line("note", f"lines {numbers} have one name, {name}: give each task its own", terminal)
 
 
 def _named(task: Task) -> str:

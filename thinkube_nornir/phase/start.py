@@ -86,10 +86,13 @@ def _obstacles(repository: Repository, wish: Wish) -> Iterator[Problem | None]:
         yield _problem(what, "commit them, or lay them aside: git stash")
     if wish.base and not repository.commit_of(wish.base):
         yield _problem(f"there is no branch or commit {wish.base} to begin at", nearest(wish.base, repository.branches))
-    if repository.has_branch(wish.branch):
+    is_on_it = repository.branch == wish.branch
+    if is_on_it:
+        yield _problem(f"you are on {wish.branch} already", f"see what is next: checklist next --phase {wish.phase}")
+    elif repository.has_branch(wish.branch):
         yield _problem(f"branch {wish.branch} is there already", f"go on with it: git switch {wish.branch}")
     yield repository.must_know_who_commits()
-    if wish.push:
+    if wish.push and not is_on_it:
         missing = repository.missing_remote(wish.remote)
         yield missing or _on_remote(repository, wish)
 

@@ -45,11 +45,11 @@ def _done(document: Document) -> list[str]:
         ("-3", "line -3: there is none: the file has 10 lines"),
         ("11", "line 11: there is none: the file has 10 lines"),
         ("9" * 30, f"line {'9' * 30}: there is none: the file has 10 lines"),
-        ("a/tow", "a/tow: no task has this identifier (did you mean a/two?)"),
-        ("xyz", "xyz: no task has this identifier (`checklist show -v` has them)"),
+        ("a/tow", "a/tow: no task has this name (did you mean a/two?)"),
+        ("xyz", "xyz: no task has this name (`checklist show -v` has them)"),
         ("c/twice", "c/twice: is ambiguous: lines 9, 10 have it (name the line, and give each task its own)"),
-        ("", ": no task has this identifier (`checklist show -v` has them)"),
-        ("²", "²: no task has this identifier (`checklist show -v` has them)"),
+        ("", ": no task has this name (`checklist show -v` has them)"),
+        ("²", "²: no task has this name (`checklist show -v` has them)"),
     ],
 )
 def test_what_names_no_task_is_an_error(name: str, said: str) -> None:

@@ -112,6 +112,16 @@ def test_next_says_how_to_mark(cli: Cli, tasks: Path) -> None:
     assert second.lines[-1] == "then   thinkube-nornir checklist sync    (the journal proves it)"
 
 
+def test_a_name_that_two_tasks_have_is_told(cli: Cli, tasks: Path) -> None:
+    """By what shows the list and by what marks it, not only when it is asked for."""
+    tasks.write_text(LIST + "- [ ] Once more <!-- phase1/read -->\n")
+    told = "note    lines 6, 17 have one name, phase1/read: give each task its own"
+
+    assert told in cli("checklist", "show").lines
+    assert told in cli("checklist", "sync").lines
+    assert told in cli("checklist", "sync", "--dry-run").lines
+
+
 PHASES = """\
 ## Phase 0: by hand
 

@@ -209,6 +209,18 @@ def test_what_is_in_the_way_is_told_before_anything_is_done(place: Place, cli: C
     assert place.state == before
 
 
+def test_on_the_branch_there_is_nothing_to_begin(place: Place, cli: Cli) -> None:
+    """That is all that is said: neither to switch to it, nor that it is on the remote."""
+    cli("phase", "start", "phase2")
+
+    ended = cli("phase", "start", "phase2")
+
+    assert (ended.code, ended.err.splitlines()) == (
+        2,
+        ["error: phase start: you are on feature/phase2 already (see what is next: checklist next --phase phase2)"],
+    )
+
+
 def test_everything_in_the_way_is_told_at_once(place: Place, cli: Cli) -> None:
     """Not one after the other, each after another attempt."""
     for obstacle in ("dirty", "exists", "no name", "no remote"):
