@@ -40,6 +40,15 @@ def test_every_task_has_a_name_of_its_own() -> None:
     assert [name for name, count in names.items() if name is None or count > 1] == []
 
 
+def test_the_guide_shows_what_is_printed_for_this_list() -> None:
+    """`phase start` names the lines that it marks; and there is no short name for the program."""
+    guide = (ROOT / "docs" / "phases.md").read_text()
+    branch, push = (t.line for t in DOCUMENT.tasks if t.identifier in ("phase5/branch", "phase5/push"))
+
+    assert f"START_HERE.md: lines {branch} and {push} are done" in guide
+    assert "$ thinkube " not in guide
+
+
 def test_a_fresh_list_is_open() -> None:
     """Nobody has done anything yet."""
     assert [task.line for task in DOCUMENT.tasks if task.done or task.evidence] == []

@@ -64,7 +64,7 @@ class Work:
 
 
 def failed_conditions(work: Work) -> list[Failed]:
-    parts = (_list, _lessons, _committed, _pushed)
+    parts = (_list, _lessons, _by_hand, _committed, _pushed)
     return [failed for part in parts for failed in part(work)]
 
 
@@ -96,9 +96,13 @@ def _list(work: Work) -> Iterator[Failed]:
     if synced.changes:
         lines = _lines([change.task for change in synced.changes])
         yield Failed("list", f"{name} is not in step with the journal: {lines}", (("checklist", "sync"),))
-    left = [task for task in synced.document.tasks if not task.done and _is_of(task, work.phase.name)]
+    left = _left(work, synced.document)
     yield from _proven(work, document, [task for task in left if task.identifier in work.proofs.by_identifier])
-    yield from _by_hand(work, document, left)
+
+
+def _left(work: Work, document: Document) -> list[Task]:
+    """The phase's open tasks."""
+    return [task for task in document.tasks if not task.done and _is_of(task, work.phase.name)]
 
 
 def _proven(work: Work, document: Document | None, left: Sequence[Task]) -> Iterator[Failed]:
@@ -122,19 +126,23 @@ def _proven(work: Work, document: Document | None, left: Sequence[Task]) -> Iter
         yield Failed("list" if green else "verify", "; ".join(told), (*commands, ("checklist", "sync")))
 
 
-def _by_hand(work: Work, document: Document, left: Sequence[Task]) -> Iterator[Failed]:
+def _by_hand(work: Work) -> Iterator[Failed]:
     """What no run proves; headings are left out, as a sync marks them."""
+    try:
+        document = store.read(work.list)
+    except ConfigError:  # told by what looks at the list
+        return
     begins = () if work.repository.has_branch(work.branch) else (f"{work.phase.name}/branch", f"{work.phase.name}/push")
     tasks = [
         task
-        for task in left
+        for task in _left(work, sync(document, work.proofs).document)
         if task.identifier not in (*work.proofs.by_identifier, *begins)
         and not document.by_line[task.line].done
         and not is_heading(document, task)
     ]
     if tasks:
         names = [task.identifier or "" for task in tasks]
-        what = f"to be done by hand, open in {work.list.name}: {_lines(tasks)} ({_listed(names)})"
+        what = f"to be done by hand, open in {work.list.name}: {_lines(tasks)} ({', '.join(names)})"
         mark = ("checklist", "complete", "NAME" if names[1:] else names[0])
         yield Failed("list", what, (mark,), "do these, then mark each" if names[1:] else "do it, then mark it")
 
