@@ -35,6 +35,9 @@ class Distribution(Protocol):
     def leave(self, task: Task) -> Result:
         """Stop being a worker, if we made this host one."""
 
+    def start(self, task: Task) -> Result:
+        """Have the services of an installed one run that was stopped, or half stopped."""
+
     def kubeconfig(self, task: Task) -> str:
         """On a control plane: an administrator's kubeconfig; what is secret in it is known to be."""
 

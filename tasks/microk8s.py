@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from nornir.core.task import Result, Task
 
 from tasks.defaults import DEFAULTS
 from tasks.leftover_facts import noted
-from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS, STATUS_TIMEOUT
+from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS, STATUS_TIMEOUT, STOPPED, STOPPED_LOCK
 from tasks.node_facts import units
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.context import context, ours, setting
@@ -57,6 +58,7 @@ _ADDON = 600.0  # a second one waits for the first; taking dns away takes minute
 _JOIN = 300.0
 _LEAVE = 900.0  # measured 60 s; it tries ten times to stop and ten times to start all services, with pauses
 _STOP = 300.0
+_START = 600.0  # containerd alone may take 300 to start; it then waits for the node
 _RESTART = 400.0  # containerd alone may take 300 to start, and a service that does not stop is killed after 30
 _KEEPS_VOLUMES = "hostpath-storage"
 """Its `disable` asks whether to delete the volumes, and exits with 1 when they are kept.
@@ -154,8 +156,31 @@ def leave(task: Task) -> Result:
 
 
 def leave_cluster(task: Task, summary: str) -> Result:
+    """A stopped node is started before: `microk8s leave` refuses there, and orders its services about itself."""
+    started = start(task) if read(task, STOPPED) else unchanged(task, "MicroK8s is not stopped")
     await_idle(task, NAME)  # half of it done, it cannot be asked again
-    return _ordered(task, summary, COMMAND, "leave", timeout=_LEAVE)
+    return all_of(task, started, _ordered(task, summary, COMMAND, "leave", timeout=_LEAVE))
+
+
+def start(task: Task) -> Result:
+    """What `stop` ended, or only began to end: it is unfinished when services are inactive without its lock.
+
+    `microk8s start` does nothing on a worker but to name `snap start`; there the lock goes when kubelite starts.
+
+    Source: canonical/microk8s@1.35 microk8s-resources/wrappers/microk8s-start.wrapper
+    Source: canonical/microk8s@1.35 microk8s-resources/wrappers/run-kubelite-with-args
+    """
+    if not is_installed(task):
+        return unchanged(task, "MicroK8s is not installed")
+    await_idle(task, NAME)  # what an interrupted `stop` began goes on without it
+    locked, worker = read(task, STOPPED), read(task, CLUSTERED)
+    if not locked and "inactive" not in _states(task, worker=worker).values():
+        return unchanged(task, "MicroK8s is not stopped")
+    argv = ("snap", "start", "--enable", NAME) if worker else (COMMAND, "start")
+    started = _ordered(task, "start MicroK8s", *argv, timeout=_START)
+    if context(task).dry_run or not read(task, STOPPED):
+        return started
+    return all_of(task, started, restart(task, "kubelite", f"restart kubelite, which removes {STOPPED_LOCK}"))
 
 
 def stop(task: Task) -> Result:
@@ -185,10 +210,13 @@ def kubeconfig(task: Task) -> str:
 
 def health(task: Task) -> tuple[str, ...]:
     worker = read(task, CLUSTERED)
-    states = read(task, units(*units_of(worker=worker)))
-    down = [f"{unit} is {state}" for unit, state in states.items() if state != "active"]
+    down = [f"{unit} is {state}" for unit, state in _states(task, worker=worker).items() if state != "active"]
     silent = not worker and not read(task, STATUS).running
     return (*down, *(["microk8s status says that it does not run"] if silent else []))
+
+
+def _states(task: Task, *, worker: bool) -> Mapping[str, str]:
+    return read(task, units(*units_of(worker=worker)))
 
 
 def without_addon(task: Task, name: str) -> Result:

@@ -85,6 +85,14 @@ STATUS = Fact(
 CLUSTERED = Fact(
     "worker mark", ("test", "-e", f"{DATA}/var/lock/clustered.lock"), parse_present, root=True, accept=(0, 1)
 )
+STOPPED_LOCK = f"{DATA}/var/lock/stopped.lock"
+STOPPED = Fact("stopped mark", ("test", "-e", STOPPED_LOCK), parse_present, root=True, accept=(0, 1))
+"""Left by `microk8s stop`: `enable`, `kubectl` and `leave` refuse, and `status --wait-ready` does not wait and exits 0.
+
+Source: canonical/microk8s@1.35 microk8s-resources/wrappers/microk8s-stop.wrapper
+Source: canonical/microk8s@1.35 microk8s-resources/actions/common/utils.sh (exit_if_stopped)
+Source: canonical/microk8s@1.35 scripts/wrappers/common/utils.py (exit_if_stopped, ensure_started)
+"""
 SOCKET_FILE = f"{DATA}/var/kubernetes/backend/kine.sock:12379"
 """The port is part of the name: k8s-dqlite listens on the whole path.
 

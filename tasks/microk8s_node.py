@@ -10,7 +10,7 @@ from tasks import microk8s, microk8s_leftovers
 from tasks.control_plane import expect, internal_ip, is_ready, name_of, registered_node, unready_because
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s import GROUP, KUBELET_LINK, ROOT, SNAP, SNAP_KEY
-from tasks.microk8s_facts import KUBELET_TARGET, ROOT_FOLDER
+from tasks.microk8s_facts import KUBELET_TARGET, ROOT_FOLDER, STOPPED, STOPPED_LOCK
 from tasks.node_facts import HOSTNAME, MOUNTS
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, ours, setting
@@ -25,7 +25,14 @@ MEMBER = GroupMember("microk8s", USER)
 _STAYS = "kernel modules, a loaded AppArmor profile, sets of addresses and raised limits stay until the next boot"
 
 
+def start_services(task: Task) -> Result:
+    """Of a node that a rollback stopped and did not come to remove: waiting for it would wait for nothing."""
+    return DISTRIBUTION.start(task)
+
+
 def services_run(task: Task) -> Result:
+    why = f"`microk8s stop` left {STOPPED_LOCK}; while it is there, `microk8s leave` and others refuse"
+    expect(not read(task, STOPPED), "MicroK8s is stopped", why=why, fix="run the set-up again, which starts it")
     faults = DISTRIBUTION.health(task)
     fix = "see why: `journalctl -u snap.microk8s.daemon-kubelite`"
     expect(not faults, f"{len(faults)} of MicroK8s' services do not run", why="\n".join(faults), fix=fix)

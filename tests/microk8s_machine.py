@@ -100,6 +100,10 @@ class Machine:
     running: bool = True
     addons: set[str] = field(default_factory=set)
     clustered: bool = False
+    stopped: bool = False
+    """Whether `microk8s stop` has left its mark."""
+    survives_start: bool = False
+    """The mark is there, and the services run: to start them does nothing."""
     units: dict[str, str] = field(default_factory=dict)
     """States other than active."""
     ports: set[int] = field(default_factory=lambda: {22})
@@ -176,7 +180,7 @@ class Machine:
             "snap refresh microk8s": self._refresh,
             "snap refresh --hold": lambda _: self._noted("held", on=True),
             "snap refresh --unhold": lambda _: self._noted("held", on=False),
-            "snap restart": "",
+            "snap restart": lambda _: self._restarted(),
             "snap remove --purge": self._remove,
             "getent group microk8s": lambda _: (
                 f"microk8s:x:9:{','.join(sorted(self.members))}\n" if self.channel or self.group else Reply(2)
@@ -214,6 +218,7 @@ class Machine:
             f"cat {DATA}/args/traefik": lambda _: "- address: 192.168.1.110:16443\n" if self.clustered else Reply(1),
             f"cat {DATA}/certs/server.crt": lambda _: self.certificate if self.channel else Reply(1),
             f"test -e {DATA}/var/lock/clustered.lock": lambda _: Reply(0 if self.clustered else 1),
+            f"test -e {DATA}/var/lock/stopped.lock": lambda _: Reply(0 if self.stopped else 1),
             f"test -e {DATA}/var/kubernetes/backend/kine.sock:12379": lambda _: Reply(0 if self.socket else 1),
             "stat '--format=%.9Z %n'": lambda c: Reply(*self.files.stat_changes(c)),
             "/home/ops/.local/bin/kubectl": lambda _: self.kubectl,
@@ -221,7 +226,9 @@ class Machine:
             "/snap/bin/microk8s enable": lambda c: _quiet(self.addons.add, c.argv[-1]),
             "/snap/bin/microk8s disable": self._disable,
             "/snap/bin/microk8s config": lambda _: KUBECONFIG if self.channel else Reply(127),
-            "/snap/bin/microk8s stop": lambda _: "",
+            "/snap/bin/microk8s stop": lambda _: "" if self.clustered else self._stop(),
+            "/snap/bin/microk8s start": lambda _: "" if self.clustered else self._start(),
+            "snap start --enable microk8s": lambda _: "" if self.survives_start else self._start(),
             "/snap/bin/microk8s leave": lambda _: self._left(),
             "/snap/bin/microk8s add-node": lambda _: self.cluster.invite(),
             "/snap/bin/microk8s remove-node": lambda c: self.cluster.forget(c.argv[2]),
@@ -327,8 +334,23 @@ class Machine:
         self.cluster.joined(self)
         return Reply()
 
-    def _left(self) -> str:
+    def _left(self) -> Reply:
+        if self.stopped:
+            return Reply(1, stderr="microk8s is not running, try microk8s start")
         self.clustered = False
+        return Reply()
+
+    def _stop(self) -> str:
+        self.stopped = True
+        self.units = {f"snap.microk8s.daemon-{name}": "inactive" for name in ("kubelite", "containerd")}
+        return ""
+
+    def _restarted(self) -> str:
+        self.stopped = False
+        return ""
+
+    def _start(self) -> str:
+        self.stopped, self.units = False, {}
         return ""
 
     def _move(self, command: Command) -> str:

@@ -10,7 +10,7 @@ from nornir.core.task import Result, Task
 from tasks.control_plane import expect, kube, kubelet_version, name_of, registered_node
 from tasks.defaults import DEFAULTS
 from tasks.microk8s import SNAP, units_of
-from tasks.microk8s_facts import CERTIFICATE, CLUSTERED, DATASTORE_SOCKET, SOCKET_FILE, STATUS, arguments
+from tasks.microk8s_facts import CERTIFICATE, CLUSTERED, DATASTORE_SOCKET, SOCKET_FILE, STATUS, STOPPED, arguments
 from tasks.node_address import ARGUMENTS, given
 from tasks.node_facts import HOSTNAME, units
 from tasks.pod_network import pod_network_trouble
@@ -163,5 +163,5 @@ def certificate_covers_the_lan_address(task: Task) -> Result:
 
 
 def facts(_: Task) -> tuple[Fact[Any], ...]:
-    plain = (SNAP, STATUS, CLUSTERED, DATASTORE_SOCKET, CERTIFICATE, HOSTNAME)
+    plain = (SNAP, STATUS, CLUSTERED, STOPPED, DATASTORE_SOCKET, CERTIFICATE, HOSTNAME)
     return (*plain, units(*units_of(worker=False)), *map(arguments, ARGUMENTS))

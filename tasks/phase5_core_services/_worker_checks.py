@@ -22,7 +22,7 @@ from tasks.control_plane import (
     registered_node,
 )
 from tasks.microk8s import SNAP, units_of
-from tasks.microk8s_facts import CLUSTERED
+from tasks.microk8s_facts import CLUSTERED, STOPPED
 from tasks.node_facts import HOSTNAME, units
 from tasks.pod_network import pod_network_trouble
 from tasks.probes import SERVICE_NAME, lookups_when, run_here
@@ -36,7 +36,7 @@ WORKER_LABEL = "node.kubernetes.io/microk8s-worker"
 
 
 def facts(_: Task) -> tuple[Fact[Any], ...]:
-    return SNAP, HOSTNAME, CLUSTERED, units(*units_of(worker=True))
+    return SNAP, HOSTNAME, CLUSTERED, STOPPED, units(*units_of(worker=True))
 
 
 def host_is_marked_as_worker(task: Task) -> Result:

@@ -16,7 +16,7 @@ from tasks import microk8s_node as node
 from tasks.control_plane import CONTROL_PLANE, WORKERS, kube, name_of, registered_node
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s import MEMBERSHIP_KEY, SNAP
-from tasks.microk8s_facts import STATUS, arguments
+from tasks.microk8s_facts import STATUS, STOPPED, arguments
 from tasks.node_address import ARGUMENTS, restore_node_address, set_node_address
 from tasks.node_facts import HOSTNAME
 from tasks.node_preconditions import PRECONDITIONS
@@ -99,7 +99,7 @@ def restore_addons(task: Task) -> Result:
 
 
 def _setup_facts(_: Task) -> tuple[Fact[Any], ...]:
-    return (STATUS, *map(arguments, ARGUMENTS))
+    return (STATUS, STOPPED, *map(arguments, ARGUMENTS))
 
 
 COMPONENT = Component(
@@ -112,6 +112,7 @@ COMPONENT = Component(
         LAUNCH,
         DISTRIBUTION.INSTALLATION,
         node.MEMBER,
+        node.start_services,
         microk8s.await_ready,
         await_launch_configuration,
         set_node_address,

@@ -28,7 +28,7 @@ from tasks.control_plane import (
 )
 from tasks.kubernetes_distribution import DISTRIBUTION
 from tasks.microk8s import MEMBERSHIP_KEY, SNAP
-from tasks.microk8s_facts import CLUSTERED, COMMAND, CONTROL_PLANES
+from tasks.microk8s_facts import CLUSTERED, COMMAND, CONTROL_PLANES, STOPPED
 from tasks.node_facts import HOSTNAME
 from tasks.node_preconditions import PRECONDITIONS
 from tasks.phase5_core_services import _worker_checks as checks
@@ -210,7 +210,7 @@ def _remove_node(task: Task, registered: Object, *options: str) -> Result:
 
 
 def _setup_facts(_: Task) -> tuple[Fact[Any], ...]:
-    return HOSTNAME, CLUSTERED
+    return HOSTNAME, CLUSTERED, STOPPED
 
 
 COMPONENT = Component(
@@ -224,6 +224,7 @@ COMPONENT = Component(
         step(LAUNCH, needs=()),
         step(DISTRIBUTION.INSTALLATION, needs=()),
         step(node.MEMBER, needs=()),
+        step(node.start_services, needs=()),
         step(await_ready, needs=()),
         step(await_launch_configuration, needs=()),
         step(join_cluster, token=MEMBERSHIP_TOKEN),

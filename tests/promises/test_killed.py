@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from typing import Any
 
@@ -152,4 +153,44 @@ def test_a_rollback_killed_while_snapd_works_is_taken_up_again(labs: Labs) -> No
     ended = project("rollback", "phase5.microk8s_control")
 
     assert ended.code == 0, ended.told
+    assert "\n".join(differences(before, project.snapshot())) == ""
+
+
+@pytest.fixture(scope="module")
+def taken_down(labs: Labs) -> tuple[LabProject, Any]:
+    """A lab on which rollbacks are interrupted, and its hosts as they were at first; each test leaves them so."""
+    project = labs()
+    return project, project.snapshot()
+
+
+INTERRUPTED = (
+    "drain_node@tkw1",
+    "leave_cluster@tkw1",
+    "remove_registration@bcn1",
+    "stop_services@bcn1",
+    "unmount_volumes@tkw1",
+    "snap_microk8s@tkw1",
+    "clear_leftovers@bcn1",
+    "stop_services@tkc",
+    "snap_microk8s@tkc",
+)
+"""Steps of a rollback; Ctrl-C lets those end that have begun, so it stops after them."""
+
+
+@pytest.mark.parametrize("step", INTERRUPTED)
+def test_after_an_interrupted_rollback_run_and_rollback_work(taken_down: tuple[LabProject, Any], step: str) -> None:
+    """Wherever it stopped: what `run` then stands up passes `verify`, and can be taken down like any other."""
+    project, before = taken_down
+    assert project("run", "phase5").code == 0
+    log = project.folder / ".thinkube/thinkube.log"
+    log.write_text("")
+    with project.started("rollback", "phase5", "-y", "-vv") as process:
+        assert eventually(lambda: f"{step}: started" in log.read_text(), 30)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+
+    for again in (("run", "phase5"), ("verify", "phase5"), ("rollback", "phase5")):
+        ended = project(*again)
+        assert ended.code == 0, ended.told
     assert "\n".join(differences(before, project.snapshot())) == ""

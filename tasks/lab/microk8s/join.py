@@ -188,7 +188,8 @@ async def _become_worker(node: Node, control: Node, address: str) -> None:
     )
     node.control, node.cluster = control.host, control.api
     install.use_control_plane(node, control)
-    services.set_running(host, services.WORKER)
+    stay = tuple(name for name in services.KEPT_BY_JOIN if not node.runs(name))
+    services.set_running(host, tuple(name for name in services.WORKER if name not in stay))
     await services.started(host, "kubelite")
     snap_changes.goes_on(host, "microk8s", STILL_STARTING)
 

@@ -18,7 +18,17 @@ from ipaddress import ip_address
 
 from tasks.lab import background, ufw
 from tasks.lab.microk8s import containerd, resolv_conf
-from tasks.lab.microk8s.node import BACKEND, DATA, Node, control_of, labels, node_of, read_arguments, set_argument
+from tasks.lab.microk8s.node import (
+    BACKEND,
+    DATA,
+    LOCKS,
+    Node,
+    control_of,
+    labels,
+    node_of,
+    read_arguments,
+    set_argument,
+)
 from tasks.lab.state import Unit, machine
 from thinkube_nornir.lab.emulation import LabHost, pause
 from thinkube_nornir.lab.kube import Fault
@@ -27,6 +37,11 @@ PREFIX = "snap.microk8s.daemon-"
 ALWAYS = ("kubelite", "containerd", "cluster-agent")
 CONTROL_PLANE = (*ALWAYS, "k8s-dqlite", "apiserver-kicker")
 WORKER = (*ALWAYS, "apiserver-proxy")
+KEPT_BY_JOIN = ("containerd", "cluster-agent")
+"""A join restarts the other services, and does not start these.
+
+Source: canonical/microk8s@1.35 scripts/wrappers/join.py (mark_worker_node)
+"""
 OFF = ("etcd", "flanneld")
 ALL = (*CONTROL_PLANE, "apiserver-proxy", *OFF)
 ARGUMENT_FILES = {
@@ -67,7 +82,10 @@ async def started(host: LabHost, service: str) -> None:
     node = node_of(host)
     if node is None:
         return
+    if service not in (WORKER if node.worker else CONTROL_PLANE):
+        machine(host).units[PREFIX + service].active = False  # its script sees the locks and ends
     if service == "kubelite":
+        host.files.remove(f"{LOCKS}/stopped.lock")
         _find_resolv_conf(host)
         ufw.microk8s_starts(host)
     for name in ARGUMENT_FILES.get(service, ()):

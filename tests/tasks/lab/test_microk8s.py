@@ -17,6 +17,7 @@ DATA = "/var/snap/microk8s/current"
 COMMON = "/var/snap/microk8s/common"
 BACKEND = f"{DATA}/var/kubernetes/backend"
 INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.35/stable")
+RUNTIME = ("kubelite", "containerd")
 KUBELITE = "microk8s.daemon-kubelite"
 
 
@@ -299,6 +300,41 @@ def test_a_stopped_microk8s_says_so_and_status_exits_0() -> None:
 
     assert (told.status, told.stdout) == (0, "microk8s is not running, try microk8s start\n")
     assert [here.sh("tkc", "microk8s", verb).status for verb in ("enable", "kubectl", "add-node")] == [2, 1, 1]
+
+
+def test_the_mark_of_a_stop_goes_when_kubelite_starts() -> None:
+    """Its script takes it for started then, whoever started it."""
+    here = cluster()
+    lock = f"{DATA}/var/lock/stopped.lock"
+    here.sh("tkc", "microk8s", "stop")
+    assert here.hosts["tkc"].files.exists(lock)
+
+    here.sh("tkc", "snap", "start", "--enable", "microk8s")
+
+    assert not here.hosts["tkc"].files.exists(lock)
+
+
+def test_a_join_starts_kubelite_of_a_stopped_node_and_not_containerd() -> None:
+    """It restarts some services by name, so that such a node is a member without a container runtime."""
+    here = cluster("bcn1")
+    here.sh("bcn1", "microk8s", "stop")
+
+    joined(here, "bcn1")
+
+    state = {s: here.sh("bcn1", "systemctl", "is-active", f"snap.microk8s.daemon-{s}").stdout for s in RUNTIME}
+    assert state == {"kubelite": "active\n", "containerd": "inactive\n"}
+    assert not here.hosts["bcn1"].files.exists(f"{DATA}/var/lock/stopped.lock")
+
+
+def test_what_is_not_for_a_worker_ends_when_it_is_started_there() -> None:
+    """`snap start` of the whole snap starts each; the scripts of some see the mark, and end."""
+    here = cluster("bcn1")
+    joined(here, "bcn1")
+
+    here.sh("bcn1", "snap", "start", "--enable", "microk8s")
+
+    assert here.sh("bcn1", "systemctl", "is-active", "snap.microk8s.daemon-k8s-dqlite").stdout == "inactive\n"
+    assert here.sh("bcn1", "systemctl", "is-active", "snap.microk8s.daemon-apiserver-proxy").stdout == "active\n"
 
 
 def test_storage_is_a_deprecated_alias() -> None:

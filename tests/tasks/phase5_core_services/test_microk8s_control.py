@@ -50,6 +50,7 @@ FAULTS: dict[str, list[Break]] = {
     "services_run": [
         lambda c: c.machines["tkc"].units.update({"snap.microk8s.daemon-k8s-dqlite": "failed"}),
         lambda c: c.machines["tkc"].units.update({"snap.microk8s.daemon-kubelite": "inactive"}),
+        lambda c: setattr(c.machines["tkc"], "stopped", True),
     ],
     "datastore_listens": [lambda c: setattr(c.machines["tkc"], "socket", False)],
     "microk8s_runs": [
@@ -273,6 +274,17 @@ def test_a_snap_that_was_there_is_told_the_address_and_restarted() -> None:
     assert cluster.machines["tkc"].files.text(KUBELET) == "--v=2\n--node-ip=192.168.1.110\n"
     assert any("snap restart microk8s.daemon-kubelite" in command for command in cluster.altering)
     assert "/etc/microk8s.yaml" not in cluster.machines["tkc"].files
+
+
+def test_a_stopped_control_plane_is_started_before_it_is_waited_for(installed: FakeCluster) -> None:
+    """Its `status --wait-ready` does not wait and exits with 0, and `enable` would fail."""
+    installed.machines["tkc"]._stop()
+    installed.forget_history()
+
+    results = installed.run("tkc", COMPONENT)
+
+    assert results["start_services"].result == "start MicroK8s"
+    assert [c for c in installed.altering if "microk8s" in c] == ["/snap/bin/microk8s start"]
 
 
 def test_restart_that_a_killed_run_missed_is_made_up_for() -> None:

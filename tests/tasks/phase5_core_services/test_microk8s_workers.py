@@ -61,7 +61,10 @@ FAULTS: dict[str, list[Break]] = {
     "member_system_username_of_microk8s_is_as_declared": [lambda c: c.machines["tkw1"].members.clear()],
     "file_etc_microk8s_yaml_is_as_declared": [lambda c: c.machines["tkw1"].files.pop("/etc/microk8s.yaml")],
     "host_is_marked_as_worker": [lambda c: setattr(c.machines["tkw1"], "clustered", False)],
-    "services_run": [lambda c: c.machines["tkw1"].units.update({"snap.microk8s.daemon-apiserver-proxy": "failed"})],
+    "services_run": [
+        lambda c: c.machines["tkw1"].units.update({"snap.microk8s.daemon-apiserver-proxy": "failed"}),
+        lambda c: setattr(c.machines["tkw1"], "stopped", True),
+    ],
     "node_is_ready": [
         lambda c: c.api.get("Node", NAME)["status"].update(conditions=[{"type": "Ready", "status": "Unknown"}]),
         _renamed,
@@ -353,6 +356,53 @@ def test_rollback_drains_leaves_and_removes_the_registered_name(installed: FakeC
     assert (machine.channel, machine.members, machine.clustered) == ("", set(), False)
     assert machine.links == {"lo", "br0", "ztabc"}
     assert installed.ledger.changes(host="tkw1") == []
+
+
+@pytest.mark.parametrize("locked", [True, False], ids=["stopped", "half stopped"])
+def test_a_node_that_was_stopped_is_started_before_it_joins(control: FakeCluster, locked: bool) -> None:
+    """An interrupted rollback leaves it so; `status --wait-ready` would not wait for it."""
+    worker = control.machines["tkw1"]
+    control.run("tkw1", COMPONENT)
+    worker.clustered = False
+    worker._stop()
+    worker.stopped = locked
+    control.forget_history()
+
+    results = control.run("tkw1", COMPONENT)
+
+    assert results["start_services"].result == "start MicroK8s"
+    assert (worker.stopped, worker.clustered) == (False, True)
+    assert control.run("tkw1", COMPONENT)["start_services"].result == "MicroK8s is not stopped"
+
+
+def test_a_stopped_member_is_started_by_the_way_that_works_on_a_worker(installed: FakeCluster) -> None:
+    """`microk8s start` only names another command there, and exits with 0."""
+    worker = installed.machines["tkw1"]
+    worker._stop()
+
+    assert installed.run("tkw1", COMPONENT)["start_services"].result == "start MicroK8s"
+    assert "snap start --enable microk8s" in worker.host.altering
+    assert not worker.stopped
+
+
+def test_the_mark_of_a_member_that_runs_goes_with_kubelites_restart(installed: FakeCluster) -> None:
+    """To start what runs already does nothing; kubelite's script removes the mark when it starts."""
+    worker = installed.machines["tkw1"]
+    worker.stopped, worker.survives_start = True, True
+
+    assert "restart kubelite" in str(installed.run("tkw1", COMPONENT)["start_services"].result)
+    assert not worker.stopped
+
+
+def test_rollback_starts_a_stopped_member_so_that_it_can_leave(installed: FakeCluster) -> None:
+    """`microk8s leave` refuses while the mark of a stop is there."""
+    worker = installed.machines["tkw1"]
+    worker._stop()
+
+    results = installed.run("tkw1", COMPONENT, "rollback")
+
+    assert results["leave_cluster"].result == "start MicroK8s; leave the cluster"
+    assert (worker.clustered, worker.channel) == (False, "")
 
 
 def test_rollback_on_a_bare_host_is_silent(control: FakeCluster) -> None:
