@@ -14,7 +14,7 @@ from tasks.node_facts import HOSTNAME
 from thinkube_nornir.cluster import Cluster, cluster, condition_true
 from thinkube_nornir.component import StepFunction
 from thinkube_nornir.context import component_of, context, hosts_in, on
-from thinkube_nornir.errors import CheckFailed, ClusterError, ConfigError, Problem, Unreachable
+from thinkube_nornir.errors import CheckFailed, ClusterUnreachable, ConfigError, Problem, Unreachable
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import read, undo
 
@@ -50,13 +50,16 @@ def kube(task: Task) -> Cluster:
 
 @contextmanager
 def asking_control_plane(task: Task) -> Iterator[Task]:
-    """Unreachable would speak of the step's own host, so an error of the control plane's names that one."""
+    """Unreachable speaks of the step's own host, so on another one an error of the control plane's names that."""
     there = control_plane(task)
     try:
         yield there
     except Unreachable as error:
-        fix = f"make {there.host.name} reachable, then run again"
-        raise ClusterError(f"the control plane {there.host.name} is unreachable", why=str(error), fix=fix) from error
+        name = there.host.name
+        if name == task.host.name:
+            raise
+        why, fix = "\n".join(filter(None, (error.what, error.why))), f"make {name} reachable, then run again"
+        raise ClusterUnreachable(f"the control plane {name} is unreachable", why=why, fix=fix) from error
 
 
 def where_a_cluster_is(step: StepFunction) -> StepFunction:

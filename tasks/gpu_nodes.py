@@ -196,8 +196,8 @@ def answering(task: Task, question: Callable[[Task], object]) -> list[Task]:
         try:
             if question(there):
                 found.append(there)
-        except Unreachable:
+        except Unreachable as error:
             if there.host.name == task.host.name:
                 raise
-            lost(there)
+            lost(there, error)
     return found

@@ -13,7 +13,7 @@ from nornir.core.task import MultiResult, Result, Task
 
 from thinkube_nornir.command import Fact
 from thinkube_nornir.config import Config
-from thinkube_nornir.errors import ConfigError, DeadlinePassed, Problem
+from thinkube_nornir.errors import ConfigError, DeadlinePassed, Problem, Unreachable
 from thinkube_nornir.ledger import Ledger
 from thinkube_nornir.secret import Secret, redact
 
@@ -57,6 +57,8 @@ class Roster:
     selected: frozenset[str] | None = None
     """None for all."""
     unreachable: set[str] = field(default_factory=set)
+    losses: dict[str, Unreachable] = field(default_factory=dict)
+    """Those that nobody need try to reach again in this run, to the error that says why."""
     stopped: dict[tuple[str, str], str] = field(default_factory=dict)
     """Component and host to the step of it that failed there, or could not start."""
 
@@ -191,9 +193,17 @@ def absent(task: Task, group: str) -> dict[str, str]:
     return {host: reason for host, reason in reasons if reason}
 
 
-def lost(task: Task) -> None:
-    """The task's host does not answer: it takes part in nothing more of this run."""
-    context(task).roster.unreachable.add(task.host.name)
+def lost(task: Task, error: Unreachable) -> None:
+    """The task's host does not answer: it takes part in nothing more of this run, and is not asked again."""
+    roster = context(task).roster
+    roster.unreachable.add(task.host.name)
+    roster.losses.setdefault(task.host.name, error)
+
+
+def loss(task: Task) -> Unreachable | None:
+    """Why the task's host is not asked any more; a new error for each step that is told."""
+    error = context(task).roster.losses.get(task.host.name)
+    return Unreachable(error.what, why=error.why, fix=error.fix) if error else None
 
 
 def _absence(task: Task, host: str) -> str:

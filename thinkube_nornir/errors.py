@@ -89,5 +89,9 @@ class ClusterError(ThinkubeError):
         """What it said when it last answered, though that may have been before the attempt that failed."""
 
 
+class ClusterUnreachable(ClusterError):
+    """The host through which the Kubernetes API is reached does not answer; the step acts on another one."""
+
+
 class Cancelled(ThinkubeError):
     """The operator ended the run (second Ctrl-C) while this step was at work."""

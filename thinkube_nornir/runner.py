@@ -197,6 +197,7 @@ class GraphRunner:
             self._foundation.promise(node, outcome_of(result) is Outcome.PLANNED)
         if isinstance(result.exception, Unreachable):
             self.context.roster.unreachable.add(node.host)
+            self.context.roster.losses.setdefault(node.host, result.exception)
         if node.chain != "verify" and self._foundation.is_bad(node.id):
             told = f"{node.step.name} {'was not started' if node.id in self._foundation.blocked else 'failed'}"
             self.context.roster.stopped.setdefault((node.component, node.host), told)

@@ -140,6 +140,23 @@ def test_a_silent_host_is_given_up(labs: Labs) -> None:
     assert errors[0]["fix"]
 
 
+def test_a_silent_control_plane_is_one_cause(labs: Labs) -> None:
+    """Its own steps and those of others that ask its API: one failure to mend, and the same command after that."""
+    project = labs()
+    _with_deadlines(project)
+    project.fault("tkc", "silent")
+
+    ended = project("verify", "phase5.coredns", "-l", "tkw1")
+
+    assert ended.code == 1
+    errors = [n["error"] for n in ended.report["nodes"] if n["error"] and "Unreachable" in n["error"]["kind"]]
+    assert {error["kind"] for error in errors} == {"Unreachable", "ClusterUnreachable"}
+    assert len({error["why"].splitlines()[-1] for error in errors}) == 1
+    assert not any("see that" in error["why"] for error in errors)
+    assert ended.told.count("no SSH server says anything") == 1
+    assert " verify phase5.coredns -l tkw1" in ended.report["next"]
+
+
 def test_a_rollback_killed_while_snapd_works_is_taken_up_again(labs: Labs) -> None:
     """snapd goes on stopping services when nobody waits for it; the next rollback waits until it accepts an order."""
     project = labs(speed=20)

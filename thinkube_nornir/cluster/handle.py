@@ -14,8 +14,8 @@ from nornir.core.task import Task
 from thinkube_nornir.cluster.kubeconfig import Access, parse, write_private
 from thinkube_nornir.cluster.messages import Call, Object, refusal
 from thinkube_nornir.cluster.patience import Patience, patience
-from thinkube_nornir.context import context, on
-from thinkube_nornir.errors import ClusterError
+from thinkube_nornir.context import context, lost, on
+from thinkube_nornir.errors import ClusterError, Unreachable
 from thinkube_nornir.remote.exchange import connection
 
 if TYPE_CHECKING:
@@ -203,11 +203,17 @@ def cluster(task: Task, host: str, kubeconfig: Callable[[Task], str]) -> Cluster
 
     Raises:
         ClusterError: the kubeconfig cannot be used.
+        Unreachable: no connection to the host.
     """
     slot = cast(Clusters, context(task).clusters.setdefault(host, Clusters()))
     with slot.lock:
         if slot.client is None:
-            slot.client = _opened(on(task, host), kubeconfig)
+            there = on(task, host)
+            try:
+                slot.client = _opened(there, kubeconfig)
+            except Unreachable as error:
+                lost(there, error)  # within the lock: the steps that wait for it need not try again
+                raise
         return Cluster(task, slot.client, slot.kinds)
 
 

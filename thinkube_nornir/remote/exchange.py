@@ -12,7 +12,7 @@ from typing import cast
 from nornir.core.task import Task
 
 from thinkube_nornir.command import Command, Completed, HostConnection
-from thinkube_nornir.context import cancelled, component_of, context, is_read_only, note_retry, time_left
+from thinkube_nornir.context import cancelled, component_of, context, is_read_only, loss, note_retry, time_left
 from thinkube_nornir.errors import CommandFailed, Refused, ThinkubeError
 from thinkube_nornir.secret import redact
 
@@ -22,7 +22,13 @@ _EVIDENCE = 2000  # characters of a failed command's output that an error shows
 
 
 def connection(task: Task) -> HostConnection:
-    """The host's connection; opening it costs nothing until the first command."""
+    """The host's connection; opening it costs nothing until the first command.
+
+    Raises:
+        Unreachable: this run has lost the host: each further attempt would take as long as the first.
+    """
+    if gone := loss(task):
+        raise gone
     with _opening:  # Nornir would open two for two steps that start at once
         return cast(HostConnection, task.host.get_connection(CONNECTION, task.nornir.config))
 

@@ -7,6 +7,7 @@ loopback: the PTY and login shell (bashrc, motd), and netmiko's 0.1 s pause befo
 from __future__ import annotations
 
 import functools
+import logging
 import socket
 import threading
 from dataclasses import replace
@@ -65,8 +66,9 @@ class _Client(paramiko.SSHClient):
         try:
             super().connect(*args, **{**kwargs, "transport_factory": _light_transport})
         except Exception as error:
+            late = _late(self.get_transport(), error)
             self.close()
-            raise unreachable(self._login, error) from error
+            raise unreachable(self._login, late) from error
 
     def invoke_shell(self, *_args: Any, **_kwargs: Any) -> paramiko.Channel:
         channel = open_shell(_transport(self), SHELL, self._login.connect_timeout)
@@ -78,21 +80,31 @@ class _Client(paramiko.SSHClient):
 class _Transport(paramiko.Transport):
     """Knows what came in place of SSH's first line: paramiko says of a web server and of silence the same."""
 
+    heard = ""
+    """The first line."""
+
     def _check_banner(self) -> None:
-        heard: list[str] = []
         read = self.packetizer.readline
 
         def readline(timeout: float) -> str:
-            heard.append(line := read(timeout))
+            line = read(timeout)
+            self.heard = self.heard or line
             return line
 
         self.packetizer.readline = readline  # type: ignore[method-assign]
         try:
             super()._check_banner()  # type: ignore[misc]
         except paramiko.SSHException as error:
-            raise NoGreeting("".join(heard[:1]), ended=not isinstance(error.__context__, TimeoutError)) from error
+            raise NoGreeting(self.heard, ended=not isinstance(error.__context__, TimeoutError)) from error
         finally:
             self.packetizer.readline = read  # type: ignore[method-assign]
+
+
+def _late(transport: paramiko.Transport | None, error: Exception) -> Exception:
+    """paramiko goes on when the handshake takes too long, and then misses its result: `No existing session`."""
+    if not isinstance(transport, _Transport) or not transport.is_active() or str(error) != "No existing session":
+        return error
+    return TimeoutError() if transport.heard.startswith("SSH-") else NoGreeting(transport.heard, ended=False)
 
 
 def _light_transport(*args: Any, **kwargs: Any) -> paramiko.Transport:
@@ -243,6 +255,8 @@ def show_host_key(login: Login) -> HostKey:
         try:
             transport.start_client(timeout=login.connect_timeout)
             return _host_key(transport.get_remote_server_key())
+        except paramiko.SSHException as error:
+            raise unreachable(login, _late(transport, error)) from error
         finally:
             transport.close()
     except (OSError, EOFError, paramiko.SSHException) as error:
@@ -262,6 +276,8 @@ def _transport(client: paramiko.SSHClient) -> paramiko.Transport:
         raise paramiko.SSHException("the connection ended at once")
     return transport
 
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it speaks of threads that outlive a run
 
 CLASS_MAPPER[DEVICE] = Terminalless
 platforms.append(DEVICE)

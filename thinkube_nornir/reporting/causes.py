@@ -139,8 +139,8 @@ def _quotes(failed: Sequence[Row]) -> Mapping[str, list[str]]:
 
 
 def _text(failure: Failure) -> str:
-    """As str() of the error gives it, and errors that quote it."""
-    return "\n".join(part for part in (failure.what, failure.why, failure.fix) if part)
+    """As errors quote it, with its fix or without."""
+    return "\n".join(part for part in (failure.what, failure.why) if part)
 
 
 def _blocked(rows: Sequence[Row], failed: Sequence[Row]) -> Mapping[str, list[Row]]:

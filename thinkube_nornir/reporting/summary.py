@@ -21,6 +21,8 @@ MOST_CAUSES = 10
 
 MOST_REASONS = 5
 
+_SILENT = ("Unreachable", "ClusterUnreachable")
+
 _ONLY_PLANNED = re.compile(r"\d+ changes? (is|are)(?= only planned)")
 
 DIFF_MARGIN = " " * 6
@@ -184,7 +186,7 @@ def _next(record: Record, later_phase: str | None) -> list[str]:
 
 def _after_failure(record: Record, selected: Sequence[str]) -> list[str]:
     """Empty for the same again."""
-    if any(row.failure and row.failure.kind == "Unreachable" for row in record.failures):
+    if any(row.failure and row.failure.kind in _SILENT for row in record.failures):
         return []
     if record.verb == "verify":
         return ["run", *selected]

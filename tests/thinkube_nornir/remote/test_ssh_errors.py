@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import paramiko
@@ -13,7 +14,7 @@ from thinkube_nornir.config import SSHSettings
 from thinkube_nornir.errors import Unreachable
 from thinkube_nornir.remote.ssh_errors import NoGreeting, unreachable
 from thinkube_nornir.remote.ssh_route import Login, Route
-from thinkube_nornir.remote.ssh_transport import show_host_key
+from thinkube_nornir.remote.ssh_transport import Link, show_host_key
 
 LOGIN = Login(Route("host1", "host1.example", 22, "ops", Path("/id")), SSHSettings(), 10.0)
 
@@ -58,3 +59,13 @@ def test_what_answers_in_place_of_an_ssh_server_is_quoted(answer: bytes, why: st
             show_host_key(Login(route, SSHSettings(), 10.0))
         thread.join()
     assert error.value.why.endswith(why)
+
+
+@pytest.mark.parametrize("connect", [show_host_key, Link])
+def test_a_silent_server_is_named_as_one(connect: Callable[[Login], object]) -> None:
+    """Not as one that ended the connection: whichever of the two deadlines passes first."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        route = Route("host1", "127.0.0.1", server.getsockname()[1], "ops", None)
+        with pytest.raises(Unreachable) as error:
+            connect(Login(route, SSHSettings(), 0.3))
+    assert error.value.why == "it takes the connection, and no SSH server says anything within 0.3 s"

@@ -190,6 +190,7 @@ def test_tables_have_hosts_in_the_inventorys_order() -> None:
 GREEN, RED = (row(),), (failed(),)
 LACKING = (failed(prerequisite=True), row("install", component="phase6.ingress", outcome=Outcome.SKIPPED))
 DEAD = (row(outcome=Outcome.FAILED, failure=Failure("Unreachable", "x", "y", "z"), prerequisite=True),)
+ASKED = (row(outcome=Outcome.FAILED, failure=Failure("ClusterUnreachable", "x", "y", "z")),)
 PENDING = (row("a", chain="setup", outcome=Outcome.PLANNED),)
 
 
@@ -203,6 +204,7 @@ PENDING = (row("a", chain="setup", outcome=Outcome.PLANNED),)
         (RED, {"verb": "verify"}, None, "run phase5"),
         (RED, {"verb": "verify", "limit": "tkc"}, None, "run phase5 -l tkc"),
         (DEAD, {"verb": "verify"}, None, "verify phase5"),
+        (ASKED, {"verb": "verify", "limit": "tkw1"}, None, "verify phase5 -l tkw1"),
         (DEAD, {"verb": "run", "selection": ("phase6",)}, None, "run phase6"),
         (RED, {"verb": "rollback"}, None, "rollback phase5"),
         (GREEN, {"verb": "verify", "interrupted": True}, None, "verify phase5"),
