@@ -3,6 +3,9 @@
 PHASES = ("phase5_core_services", "phase6_extended_services")
 """In order; later ones may need earlier ones. `phase5` is short for a folder's full name."""
 
+PLANNED = ("phase1", "phase2", "phase3", "phase4")
+"""Phases that START_HERE.md lists and this version does not set up: what they give is taken as done."""
+
 SETTINGS = "settings"
 """The module with the SCHEMA of all settings; a name, so that finding components does not import pydantic."""
 

@@ -32,6 +32,8 @@ class Catalog:
     entries: tuple[Entry, ...]
     """Phase by phase; within a phase what is needed comes first, then by number."""
     package: ModuleType
+    planned: tuple[str, ...] = ()
+    """Phases that this version does not have yet, by their short names."""
 
     def select(self, wanted: Sequence[str]) -> tuple[Entry, ...]:
         """The entries that `phase5`, `phase5.coredns` or `all` name, each once, in the catalog's order.
@@ -39,10 +41,18 @@ class Catalog:
         Raises:
             ConfigError: a name that is neither, with the nearest one.
         """
-        problems = [_unknown(name, self._names()) for name in wanted if name not in self._names()]
+        names = self._names()
+        problems = [self.no_phase(name) or _unknown(name, names) for name in wanted if name not in names]
         if problems or not wanted:
             raise ConfigError(problems or [Problem("selection", "nothing is selected", "name a phase, or `all`")])
         return tuple(e for e in self.entries if {"all", e.phase, e.name} & set(wanted))
+
+    def no_phase(self, name: str, where: str = "selection") -> Problem | None:
+        """What to say of a phase, or of one of its components, that is planned and not built."""
+        phase = name.partition(".")[0]
+        if phase not in self.planned:
+            return None
+        return Problem(where, f"{phase} is not built in this version", "it is taken as done: see to it by other means")
 
     def needed_by(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
         """What the given entries need directly and is not among them."""
@@ -74,7 +84,8 @@ def load(folder: Path) -> Catalog:
     found = [_phase_entries(folder, phase) for phase in _phases(folder, package)]
     every = {entry.name: entry for entries in found for entry in entries}
     _refuse_unknown_needs(folder, every)
-    return Catalog(tuple(entry for entries in found for entry in _sorted(folder, entries)), package)
+    planned = tuple(getattr(package, "PLANNED", ()))
+    return Catalog(tuple(entry for entries in found for entry in _sorted(folder, entries)), package, planned)
 
 
 def _phases(folder: Path, package: ModuleType) -> Sequence[str]:

@@ -186,3 +186,14 @@ def test_phases_that_are_no_list_of_folders(tmp_path: Path, phases: str, message
 
     with pytest.raises(ConfigError, match=message):
         catalog.load(tasks)
+
+
+@pytest.mark.parametrize("wanted", ["phase2", "phase2.keys"])
+def test_a_phase_that_is_only_planned_is_no_typo(tmp_path: Path, wanted: str) -> None:
+    """The operator's list names it; nobody else's name is proposed for it."""
+    tasks = folder(tmp_path, keys=(10, ()))
+    with (tasks / "__init__.py").open("a") as package:
+        package.write('PLANNED = ("phase2",)\n')
+
+    with pytest.raises(ConfigError, match="phase2 is not built in this version"):
+        catalog.load(tasks).select([wanted])

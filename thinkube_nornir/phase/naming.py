@@ -42,6 +42,6 @@ def find_phase(catalog: Catalog, name: str, verb: str) -> Phase:
     if name not in folders:
         of = name.partition(".")[0]
         fix = f"name its phase: {of}" if of in folders else nearest(name, folders)
-        raise ConfigError([Problem(verb, f"no phase is called {name!r}", fix)])
+        raise ConfigError([catalog.no_phase(name, verb) or Problem(verb, f"no phase is called {name!r}", fix)])
     words = folders[name].removeprefix(name).strip("_").split("_")
     return Phase(name, " ".join(word.capitalize() for word in words))
