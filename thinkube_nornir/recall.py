@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from nornir.core import Nornir
 from nornir.core.inventory import Inventory
@@ -15,6 +15,7 @@ from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.ledger import Ledger
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.plan import Node, Plan
+from thinkube_nornir.program import command
 from thinkube_nornir.remote.host_part import adopt_host_part
 from thinkube_nornir.runner import carry_out
 
@@ -46,9 +47,17 @@ def concerned(catalog: Catalog, entries: Sequence[Entry], inventory: Inventory, 
 
 
 def refuse_while_needed(
-    catalog: Catalog, entries: Sequence[Entry], inventory: Inventory, selected: Sequence[str], ledger: Ledger
+    catalog: Catalog,
+    entries: Sequence[Entry],
+    inventory: Inventory,
+    selected: Sequence[str],
+    ledger: Ledger,
+    asked: Sequence[str] = (),
 ) -> None:
     """Raise when something of ours, that needs one of the entries, would be left standing on nothing.
+
+    Args:
+        asked: the selection as it was typed, where no filter narrows it; what to type in its place is proposed then.
 
     Raises:
         ConfigError: with each such component and its hosts.
@@ -66,7 +75,8 @@ def refuse_while_needed(
         if (name, host) in left and ledger.changes(host=host, component=name):
             found.setdefault(name, []).append(host)
     if found:
-        problems = [_problem(name, hosts, entries) for name, hosts in found.items()]
+        together = command("rollback", *_together(found, asked)) if asked else ""
+        problems = [_problem(name, hosts, entries, together) for name, hosts in found.items()]
         raise ConfigError(problems)
 
 
@@ -74,10 +84,17 @@ def _gets(inventory: Inventory, entry: Entry, host: str) -> bool:
     return bool(inventory.hosts[host].has_parent_group(entry.component.group))
 
 
-def _problem(name: str, hosts: Sequence[str], entries: Sequence[Entry]) -> Problem:
+def _together(found: Iterable[str], asked: Sequence[str]) -> list[str]:
+    """What needs it, as whole phases where nothing of them was asked for, and what was asked for."""
+    phases = {name.partition(".")[0] for name in asked}
+    more = (phase if (phase := name.partition(".")[0]) not in phases else name for name in found)
+    return list(dict.fromkeys([*more, *asked]))
+
+
+def _problem(name: str, hosts: Sequence[str], entries: Sequence[Entry], together: str) -> Problem:
     needed = ", ".join(e.name for e in entries)
     return Problem(
         "rollback",
         f"{name} on {', '.join(hosts)} still needs {needed}",
-        f"roll {name} back first, or together with it on all of its hosts",
+        f"roll {name} back first, or together with it on all of its hosts" + (f": `{together}`" if together else ""),
     )

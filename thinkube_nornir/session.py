@@ -99,7 +99,8 @@ class Session:
         """Raise ConfigError when something of ours, as journal and hosts know it, stands on what is to go."""
         catalog, entries, inventory = self.project.catalog, self.project.entries, self.project.inventory
         recall(self.nornir, self.context, concerned(catalog, entries, inventory, self.hosts))
-        refuse_while_needed(catalog, entries, inventory, self.hosts, self.context.ledger)
+        asked = () if self.request.limit else self.request.selection
+        refuse_while_needed(catalog, entries, inventory, self.hosts, self.context.ledger, asked)
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -29,6 +29,16 @@ def test_a_component_that_is_needed_stays() -> None:
         refuse_while_needed(CATALOG, (CONTROL,), STOCK, ["c1"], ledger(("w1", "p5.workers"), ("w2", "p5.workers")))
 
 
+@pytest.mark.parametrize(
+    ("asked", "typed"),
+    [(("p5.control",), "rollback p5.workers p5.control"), (("p4",), "rollback p5 p4")],
+)
+def test_what_to_type_in_place_of_it_is_said(asked: tuple[str, ...], typed: str) -> None:
+    """A whole phase that stands on it, or the component of the same phase."""
+    with pytest.raises(ConfigError, match=f" {typed}`"):
+        refuse_while_needed(CATALOG, (CONTROL,), STOCK, ["c1"], ledger(("w1", "p5.workers")), asked)
+
+
 def test_a_component_whose_dependents_are_gone_may_go() -> None:
     """Only what is ours on a host counts."""
     refuse_while_needed(CATALOG, (CONTROL,), STOCK, ["c1"], ledger(("c1", "p5.control")))

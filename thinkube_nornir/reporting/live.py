@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from thinkube_nornir.estimate import Countdown
     from thinkube_nornir.plan import Plan
 
-_PROMINENCE = ("at work", "waiting", "done")
+_PROMINENCE = ("at work", "waiting", "interrupted", "done")
 """What a host is, in the order in which it is shown where not all have room."""
 
 _STYLES = {Outcome.FAILED: "red", Outcome.CHANGED: "yellow", Outcome.PLANNED: "yellow"}
@@ -60,7 +60,7 @@ class LiveProgress(Progress):
         if not outcome.quiet or self.terminal.verbose:
             self._above(line, _STYLES.get(outcome, ""))
 
-    def note(self, text: str) -> None:
+    def say(self, text: str) -> None:
         self._above(text)
 
     def _above(self, text: str, style: str = "") -> None:
@@ -81,18 +81,21 @@ class LiveProgress(Progress):
     def _state(self, host: str) -> str:
         if self.running[host]:
             return "at work"
-        return "waiting" if self.outcomes[host].total() < self.totals[host] else "done"
+        if self.outcomes[host].total() < self.totals[host]:
+            return "waiting"
+        return "interrupted" if self.done(host) < self.totals[host] else "done"
 
     def head(self) -> str:
         counts: Counter[Outcome] = sum(self.outcomes.values(), Counter())
         told = "  ".join(f"{count} {word}" for word in Outcome if (count := counts[word]))
         times = [age(self.clock() - self.begun), *filter(None, (self.left(),))]
-        return "  ".join((f"{counts.total()}/{self.totals.total()} steps", ", ".join(times), told))
+        done = sum(map(self.done, self.outcomes))
+        return "  ".join((f"{done}/{self.totals.total()} steps", ", ".join(times), told))
 
     def _line(self, host: str) -> Text:
         width = max(len(name) for name in self.outcomes)
-        counts, total = self.outcomes[host], str(self.totals[host])
-        done = f"{counts.total()}/{total}".rjust(2 * len(total) + 1)
+        counts, digits = self.outcomes[host], len(str(max(self.totals.values())))
+        done = f"{self.done(host):>{digits}}/{self.totals[host]:<{digits}}"
         text = Text(f"{host:<{width}}  {done}  {self._doing(host)}", no_wrap=True, overflow="ellipsis")
         if counts[Outcome.FAILED]:
             text.stylize("red", 0, len(host))

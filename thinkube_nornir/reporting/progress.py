@@ -51,6 +51,7 @@ class Progress(NodeEvents, AbstractContextManager["Progress"]):
         self.titles = {node.id: f"{node.component} {node.chain}: {node.step.name}" for node in plan.nodes}
         self.totals = Counter(node.host for node in plan.nodes)
         self.outcomes: dict[str, Counter[Outcome]] = {host: Counter() for host in plan.hosts}
+        self.interrupted = False
         self.running: dict[str, dict[str, float]] = {host: {} for host in plan.hosts}
         self.lock = threading.RLock()
 
@@ -78,14 +79,24 @@ class Progress(NodeEvents, AbstractContextManager["Progress"]):
         raise NotImplementedError
 
     def left(self) -> str:
-        """The time that remains; empty when too little is known."""
+        """The time that remains; empty when too little is known, and of a run that does not go on to its end."""
         with self.lock:
-            return self.countdown.text(self.clock()) if self.countdown else ""
+            return self.countdown.text(self.clock()) if self.countdown and not self.interrupted else ""
 
     def note(self, text: str) -> None:
-        """A line about the run as a whole."""
+        """What an interruption does."""
         with self.lock:
-            self.terminal.say(text)
+            self.interrupted = True
+            self.say(text)
+
+    def say(self, text: str) -> None:
+        """A line about the run as a whole."""
+        self.terminal.say(text)
+
+    def done(self, host: str) -> int:
+        """Steps that ended; of an interrupted run only those that were carried out."""
+        counts = self.outcomes[host]
+        return counts.total() - (counts[Outcome.SKIPPED] if self.interrupted else 0)
 
     def line(self, node: str, host: str, word: str, message: str, seconds: float) -> str:
         width = max((len(name) for name in self.outcomes), default=0)
@@ -127,7 +138,7 @@ class PlainProgress(Progress):
                     if now - since >= STILL_RUNNING:
                         self.terminal.say(self.line(node, host, "running", "", now - since))
             if left := self.left():
-                done = sum(counts.total() for counts in self.outcomes.values())
+                done = sum(map(self.done, self.outcomes))
                 self.terminal.say(f"time   {left} ({done} of {self.totals.total()} steps are done)")
 
     def _tick(self) -> None:

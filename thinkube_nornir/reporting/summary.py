@@ -191,7 +191,8 @@ def _after_failure(record: Record, selected: Sequence[str]) -> list[str]:
     if record.verb == "verify":
         return ["run", *selected]
     lacking = _lacking(record) if record.verb in ("plan", "run") and not record.limit else []
-    return ["run", *lacking, *record.selection] if lacking else []
+    others = [name for name in record.selection if name.partition(".")[0] not in lacking]  # the phases have the rest
+    return ["run", *lacking, *others] if lacking else []
 
 
 def _lacking(record: Record) -> list[str]:

@@ -256,3 +256,27 @@ def test_live_prints_changes_and_failures_above() -> None:
 def test_age(seconds: float, text: str) -> None:
     """Minutes once there are any."""
     assert age(seconds) == text
+
+
+def test_an_interrupted_run_says_nothing_of_time_and_counts_what_ran() -> None:
+    """It does not go on to its end; what was not started any more is not done."""
+    shown, console, _ = _live(("tkc",))
+    shown.countdown = _foreseen(10.0)
+    first, second = plan("install", "join").nodes
+    shown.node_started(first.id, first.host)
+    complete(shown, first, result="install", changed=True)
+
+    shown.note("interrupted: running steps finish")
+    complete(shown, second, result="interrupted", outcome=Outcome.SKIPPED)
+
+    head, line = _drawn(shown, console)[-2:]
+    assert head == "1/2 steps  0 s  1 changed  1 skipped"
+    assert line == "tkc  1/2  interrupted"
+
+
+def test_counts_of_hosts_stand_in_columns() -> None:
+    """Whatever the number of their digits."""
+    shown, console, _ = _live(("tkc", "tkw1"))
+    shown.totals.update({"tkc": 124})
+
+    assert _drawn(shown, console)[-2:] == ["tkc     0/126  waiting", "tkw1    0/2    waiting"]

@@ -219,6 +219,7 @@ PENDING = (row("a", chain="setup", outcome=Outcome.PLANNED),)
         (RED, {"verb": "run", "dry_run": True}, None, "run phase5 --dry-run"),
         (GREEN, {"verb": "run", "interrupted": True}, None, "resume"),
         (LACKING, {"verb": "run", "selection": ("phase6.ingress",)}, None, "run phase5 phase6.ingress"),
+        (LACKING, {"verb": "run", "selection": ("phase5.dns", "phase6")}, None, "run phase5 phase6"),
         (LACKING, {"verb": "plan", "selection": ("phase6",), "dry_run": True}, None, "run phase5 phase6"),
         ((*LACKING, failed()), {"verb": "run", "selection": ("phase6",)}, None, "run phase6"),
         (LACKING, {"verb": "run", "selection": ("phase6",), "limit": "tkc"}, None, "run phase6 -l tkc"),
