@@ -25,6 +25,8 @@ _VERDICTS = ("green", "pending", "failed", "interrupted", "killed", "running")
 _CHAINS = ("preconditions", "setup", "verify", "rollback")
 _OUTCOMES = ("changed", "planned", "passed", "unchanged", "skipped", "failed", "unfinished")
 _AS_WANTED = ("passed", "unchanged")
+_FOLDED = (*_AS_WANTED, "skipped")
+_MORE = ("verb", "outcome", "time", "changed", "failed", "selection")
 
 
 def _word(name: str, *declared: str, words: Collection[str], **more: Any) -> Callable[[F], F]:
@@ -119,12 +121,10 @@ def _must_be_known(names: Collection[str], journal: Journal, config: Path) -> No
 
 def _list(found: Collection[Listed], total: int, filtered: bool, terminal: Terminal) -> None:
     from thinkube_nornir.history.runs import VERDICTS, counted
-    from thinkube_nornir.reporting.matrix import table
     from thinkube_nornir.reporting.rendering import render
 
     if found:
-        head = ("run", "when", "target", "verb", "outcome", "time", "changed", "failed", "selection")
-        lines = table(head, [_cells(each) for each in found], width=_room(terminal))
+        lines = _fitting(("run", "when", "target", *_MORE), [_cells(each) for each in found], _room(terminal))
         terminal.say(render("history.txt.j2", table=lines).rstrip("\n"))
     verdicts = counted((each.verdict for each in found), VERDICTS)
     told = render("history_summary.txt.j2", shown=len(found), total=total, filtered=filtered, verdicts=verdicts).rstrip(
@@ -132,6 +132,20 @@ def _list(found: Collection[Listed], total: int, filtered: bool, terminal: Termi
     )
     # A pipe's reader counts and cuts lines: what is not one of them goes elsewhere.
     (terminal.say if _is_terminal(terminal) or not found else terminal.complain)(told)
+
+
+def _fitting(head: tuple[str, ...], cells: Sequence[tuple[str, ...]], width: int | None) -> list[str]:
+    """The table. Where it has no room, years and seconds go first, then targets: the selection is to be seen."""
+    from thinkube_nornir.reporting.matrix import table
+
+    lines = table(head, cells)
+    if width and max(map(len, lines)) > width:
+        cells = [(run, when[5:16], *others) for run, when, *others in cells]
+        lines = table(head, cells)
+    if width and max(map(len, lines)) > width:
+        cells = [(run, when, *others) for run, when, _, *others in cells]
+        lines = table((*head[:2], *head[3:]), cells, width=width)
+    return lines
 
 
 def _cells(each: Listed) -> tuple[str, ...]:
@@ -213,7 +227,7 @@ def _show(past: PastRun, steps: Steps, terminal: Terminal) -> None:
 
     nodes = steps.of(past)
     brief = _is_terminal(terminal) and steps.all and not terminal.verbose
-    listed = [node for node in nodes if not brief or node.outcome not in _AS_WANTED]
+    listed = [node for node in nodes if not brief or node.outcome not in _FOLDED]
     record = record_of(past, nodes)
     following = summary.next_arguments(record, None) if past.verdict not in ("green", "running") else []
     lines = _fitted(listed, terminal.width) if _is_terminal(terminal) else _columns([_step(node) for node in listed])
@@ -232,7 +246,8 @@ def _show(past: PastRun, steps: Steps, terminal: Terminal) -> None:
         filtered=not steps.all,
         lines=lines,
         listed=len(listed),
-        hidden=len(nodes) - len(listed),
+        skipped=summary.skips(record) if brief else [],
+        hidden=sum(node.outcome in _AS_WANTED for node in nodes) if brief else 0,
         failures=summary.failures(record),
         next=command(*following) if following else "",
     )

@@ -287,3 +287,29 @@ def test_a_killed_run_is_resumed(cli: Cli, past: PastRuns) -> None:
     assert "verdict  killed" in ended.lines
     assert any(line.startswith("unfinished  -") for line in ended.lines)
     assert ended.lines[-1] == "next   thinkube-nornir resume"
+
+
+def test_history_at_80_columns_shows_the_selection(cli: Cli, past: PastRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Years, seconds and targets give way."""
+    _on_terminal(monkeypatch)
+    monkeypatch.setattr(Terminal, "width", 80)
+
+    ended = cli("history")
+
+    assert ended.lines[0].endswith("  selection")
+    assert max(map(len, ended.lines)) <= 80
+    assert ended.lines[1].endswith("phase2")
+
+
+def test_show_on_a_terminal_folds_what_was_not_run(cli: Cli, past: PastRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One dead host has one line for the steps that did not run, not one for each; -v shows each."""
+    away = {"what": "no SSH connection", "why": "refused", "fix": "see to it"}
+    skipped = [step(f"s{n}", "tkw1", outcome="skipped", message="tkw1 is unreachable") for n in range(9)]
+    past.add(step("a", "tkw1", outcome="failed", error=away), *skipped, outcome="failed")
+    past.add(*(step(f"s{n}", outcome="skipped", message="no cards here") for n in range(9)))
+    _on_terminal(monkeypatch)
+
+    assert "tkw1 is unreachable" not in cli("show", "7").out
+    assert "  also  9 steps did not run because of it" in cli("show", "7").lines
+    assert "skipped     9  no cards here" in cli("show", "8").lines
+    assert cli("show", "8", "-v").out.count("no cards here") == 9
