@@ -60,6 +60,11 @@ _LEAVE = 900.0  # measured 60 s; it tries ten times to stop and ten times to sta
 _STOP = 300.0
 _START = 600.0  # containerd alone may take 300 to start; it then waits for the node
 _RESTART = 400.0  # containerd alone may take 300 to start, and a service that does not stop is killed after 30
+ALWAYS_ON = ("helm", "helm3")
+"""Addons that are on as soon as the snap is there: `status` looks for a program in the snap itself.
+
+Source: canonical/microk8s-core-addons@1.35 addons.yaml
+"""
 _KEEPS_VOLUMES = "hostpath-storage"
 """Its `disable` asks whether to delete the volumes, and exits with 1 when they are kept.
 

@@ -33,7 +33,11 @@ from thinkube_nornir.program import command
 from thinkube_nornir.remote import read
 from thinkube_nornir.resources import File, from_setting, in_home
 
-LAUNCH = launch.configuration("microk8s_control/launch.yaml.j2", lan_ip=from_setting("lan_ip"), cluster_dns=CLUSTER_DNS)
+LAUNCHED = ("dns",)
+"""Addons that the launch configuration turns on."""
+LAUNCH = launch.configuration(
+    "microk8s_control/launch.yaml.j2", lan_ip=from_setting("lan_ip"), cluster_dns=CLUSTER_DNS, addons=LAUNCHED
+)
 """Before the snap: a node registers with the address it has at its first start."""
 KUBECTL, HELM = (
     File(
@@ -60,7 +64,11 @@ def await_launch_configuration(task: Task) -> Result:
 
 
 def enable_addons(task: Task) -> Result:
-    return all_of(task, *[DISTRIBUTION.addon(task, name) for name in addons(task)])
+    """A plan for a host without MicroK8s promises those alone that do not come with the installation."""
+    coming = () if DISTRIBUTION.is_installed(task) else (*LAUNCHED, *microk8s.ALWAYS_ON)
+    wanted = [DISTRIBUTION.addon(task, name) for name in addons(task) if name not in coming]
+    come = [unchanged(task, f"addon {name} comes with the installation") for name in addons(task) if name in coming]
+    return all_of(task, *come, *wanted)
 
 
 def await_workloads(task: Task) -> Result:

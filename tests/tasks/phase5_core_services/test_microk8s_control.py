@@ -168,6 +168,16 @@ def test_dry_run_on_a_bare_host_promises_the_installation() -> None:
     assert results["snap_microk8s"].result.startswith("install microk8s 1.35/stable; ")
 
 
+def test_a_plan_promises_the_addons_that_the_run_enables() -> None:
+    """On a bare host: dns comes with the launch configuration, helm3 with the snap."""
+    cluster = FakeCluster()
+
+    promised = cluster.run("tkc", COMPONENT, dry_run=True)["enable_addons"].result
+
+    assert promised == "enable addon hostpath-storage"
+    assert cluster.run("tkc", COMPONENT)["enable_addons"].result == promised
+
+
 def test_launch_configuration_is_there_before_the_snap_and_gives_the_address() -> None:
     """The node registers at its first start: kubelet and API server get lan_ip without a restart."""
     cluster = _control(FakeCluster())
