@@ -11,7 +11,7 @@ import pytest
 
 from tests.promises import breakages
 from tests.promises.breakages import Breakage
-from tests.promises.lab_project import LabProject, differences
+from tests.promises.lab_project import NODES, LabProject, differences
 from thinkube_nornir import catalog
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -38,6 +38,15 @@ def _rounds(project: LabProject) -> list[Sequence[Breakage]]:
 
 def _all(rounds: Sequence[Sequence[Breakage]]) -> list[Breakage]:
     return [breakage for each in rounds for breakage in each]
+
+
+def test_the_user_finds_kubectl_at_a_login(standing: LabProject) -> None:
+    """Ours in ~/.local/bin, which shows every node, and none that the machine may have in /usr/bin."""
+    done = standing.lab.ssh("tkc", "bash -lc 'command -v kubectl; kubectl get nodes'")
+
+    program, _, *nodes = done.text.splitlines()
+    assert (program, len(nodes)) == ("/home/thinkube/.local/bin/kubectl", len(NODES)), done
+    assert all(line.split()[1] == "Ready" for line in nodes), done
 
 
 def test_verify_is_read_only(standing: LabProject) -> None:

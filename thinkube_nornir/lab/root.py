@@ -19,6 +19,16 @@ _FOLDERS = {
     "root": 0o700, "home": 0o755, "mnt": 0o755, "media": 0o755, "srv": 0o755, "boot": 0o755, "tmp": 0o1777,
     "var/lib": 0o755, "var/log": 0o755, "var/cache": 0o755, "var/spool": 0o755, "var/backups": 0o755, "var/tmp": 0o1777,
 }  # fmt: skip
+PROFILE = """\
+# ~/.profile: read by login shells.
+if [ -d "$HOME/bin" ]; then
+    PATH="$HOME/bin:$PATH"
+fi
+if [ -d "$HOME/.local/bin" ]; then
+    PATH="$HOME/.local/bin:$PATH"
+fi
+"""
+"""What Ubuntu's /etc/skel gives a new account that matters here; the machine's own /etc/skel may be another one's."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,7 @@ def build(spec: HostSpec, ground: Path, disk: Path) -> tuple[int, int]:
     for name, mode in _FOLDERS.items():
         _folder(root / name, mode)
     _folder(root / "home" / spec.login_user, 0o750)
+    (root / "home" / spec.login_user / ".profile").write_text(PROFILE)
     (root / "var/run").symlink_to("/run")
     for name in ("etc", *OVERLAID):
         _lay_over(Path("/", name), ground, disk)

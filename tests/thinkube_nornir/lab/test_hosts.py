@@ -22,6 +22,21 @@ def test_status_and_both_outputs_come_back_apart(lab: RunningLab) -> None:
     assert (answer.status, answer.stdout, answer.stderr) == (7, b"out\n", b"err\n")
 
 
+def test_a_login_finds_the_accounts_own_programs_first(lab: RunningLab) -> None:
+    """As on Ubuntu: in ~/.local/bin and ~/bin, which a command without a login shell does not look through."""
+    lab.ssh(
+        "tkc", "mkdir -p ~/.local/bin ~/bin && for p in .local/bin/env bin/own; do install -m 755 /bin/true ~/$p; done"
+    )
+
+    found = lab.ssh("tkc", "command -v env; bash -lc 'command -v env own'")
+
+    assert found.text.splitlines()[0] == "/usr/bin/env"
+    assert [path.partition("/home/")[2].partition("/")[2] for path in found.text.splitlines()[1:]] == [
+        ".local/bin/env",
+        "bin/own",
+    ]
+
+
 def test_bytes_survive_in_both_directions(lab: RunningLab) -> None:
     """A megabyte of every byte value comes back as it was sent."""
     blob = bytes(range(256)) * 4096
