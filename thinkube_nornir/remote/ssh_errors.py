@@ -60,7 +60,8 @@ def unreachable(login: Login, error: Exception) -> ThinkubeError:
             why=f"{error}; tried {_tried(login)}",
             fix=f"see that `ssh -p {route.port} {route.username}@{route.hostname}` works",
         )
-    return Unreachable(f"no SSH connection to {route.known_name}", why=_cause(error, login), fix=_fix(error))
+    what = f"{route.name} is unreachable: no SSH connection to {route.known_name}"
+    return Unreachable(what, why=_cause(error, login), fix=_fix(error))
 
 
 def _cause(error: Exception, login: Login) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from thinkube_nornir.outcome import Outcome
@@ -48,7 +48,7 @@ def failures(record: Record, more: str = "") -> list[str]:
     shown = found[:MOST_CAUSES] if more else found
     if not shown:
         return []
-    blocks = list(map(_block, shown))
+    blocks = [_block(cause, _without(record, cause)) for cause in shown]
     return render("causes.txt.j2", blocks=blocks, hidden=len(found) - len(shown), more=more).rstrip("\n").split("\n")
 
 
@@ -60,7 +60,19 @@ class _Block:
     followed: tuple[str, ...]
 
 
-def _block(cause: Cause) -> _Block:
+def _without(record: Record, cause: Cause) -> str:
+    """How to go on without hosts that nobody reaches, where nothing on others failed because of them."""
+    if cause.failure.kind != "Unreachable" or cause.quoting or record.limit or not set(record.hosts) - {*cause.hosts}:
+        return ""
+    return (
+        "; `-l '"
+        + ",".join(f"!{host}" for host in cause.hosts)
+        + "'` goes on without "
+        + ("it" if len(cause.hosts) == 1 else "them")
+    )
+
+
+def _block(cause: Cause, without: str) -> _Block:
     rows, others = cause.own, cause.quoting
     components = _first((row.component for row in rows), "component", 2)
     steps = _first((row.step for row in rows), "step")
@@ -70,7 +82,8 @@ def _block(cause: Cause) -> _Block:
     followed = [f"{_count(len(others), 'step')} on {where} failed because of it"] if others else []
     followed += [f"{_count(len(cause.not_run), 'step')} did not run because of it"] if cause.not_run else []
     place = f"{components}  {chains}: {steps}  on {', '.join(_once(row.host for row in rows))}"
-    return _Block(place, cause.failure, _count(alike, "statement") if alike else "", tuple(followed))
+    failure = replace(cause.failure, fix=f"{cause.failure.fix.rstrip()}{without}")
+    return _Block(place, failure, _count(alike, "statement") if alike else "", tuple(followed))
 
 
 def _first(names: Iterable[str], thing: str, most: int = 1) -> str:

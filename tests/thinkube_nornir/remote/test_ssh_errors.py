@@ -69,3 +69,7 @@ def test_a_silent_server_is_named_as_one(connect: Callable[[Login], object]) -> 
         with pytest.raises(Unreachable) as error:
             connect(Login(route, SSHSettings(), 0.3))
     assert error.value.why == "it takes the connection, and no SSH server says anything within 0.3 s"
+
+
+def test_the_host_is_named_with_its_address() -> None:
+    assert unreachable(LOGIN, TimeoutError()).what == "host1 is unreachable: no SSH connection to host1.example"

@@ -243,3 +243,12 @@ def test_the_next_command_keeps_the_number_of_workers() -> None:
     assert summary.next_arguments(record(*RED, verb="run"), None, 2) == ["run", "phase5", "--workers", "2"]
     assert summary.next_arguments(record(*GREEN, verb="run", interrupted=True), None, 2) == ["resume", "--workers", "2"]
     assert summary.next_arguments(record(*GREEN, verb="verify"), None, 2) == []
+
+
+@pytest.mark.parametrize(("limit", "hint"), [("", "mend it; `-l '!tkw1'` goes on without it"), ("tkw1", "mend it")])
+def test_how_to_go_on_without_a_dead_host_is_said(limit: str, hint: str) -> None:
+    """Where there are others, and none of them failed because of it."""
+    dead = row("a", "tkw1", Outcome.FAILED, failure=Failure("Unreachable", "tkw1 is unreachable", "refused", "mend it"))
+    told = summary.failures(record(dead, row("a", "tkc"), limit=limit, hosts=("tkc", "tkw1")))
+
+    assert told[-1] == f"  fix   {hint}"
