@@ -1,4 +1,4 @@
-"""Text from hosts in Markdown: always code, so that it is neither markup nor HTML, and mentions nobody.
+"""Text from hosts in Markdown: code, but for plain words, so that it is neither markup nor HTML, and mentions nobody.
 
 Escaping is not enough: GitHub looks for mentions and references in text after it was unescaped, and not in code.
 """
@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import groupby
 
 _BACKTICKS = re.compile("`+")
+_WORD = re.compile(r"\(?(?!GH-|[0-9a-f]{7,40}\b)[^\W_]+(['-][^\W_]+)*[).,:;?!]*", re.IGNORECASE)
+"""Nothing that GitHub makes a reference, a link or markup of, as it does of GH-1 and of a commit's number."""
 
 MOST_HOSTS = 12
 
@@ -24,6 +27,25 @@ def code(text: object) -> str:
         return ""
     fence = "`" * (_longest(line) + 1)
     return f"{fence} {line} {fence}" if "`" in line else f"{fence}{line}{fence}"
+
+
+def prose(text: object) -> str:
+    """A sentence with its commands, and whatever is no plain word, as code.
+
+    >>> print(prose("run it again: `lab up`; ask @you or 10.0.0.1 twice"))
+    run it again: `lab up`; ask `@you` or `10.0.0.1` twice
+    """
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0 or "" in parts[1:-1]:  # no pairs: what is a command cannot be told
+        return code(text)
+    return "".join(code(part) if number % 2 else _plain(part) for number, part in enumerate(parts))
+
+
+def _plain(text: str) -> str:
+    """Words, punctuation that stands alone, and the spaces around them."""
+    words = groupby(text.split(), lambda word: bool(_WORD.fullmatch(word)) or word in (",", ";", ":", ".", "-"))
+    told = " ".join(" ".join(group) if plain else code(" ".join(group)) for plain, group in words)
+    return " " * text[:1].isspace() + told + " " * (text[-1:].isspace() and bool(told))
 
 
 def cell(text: object) -> str:

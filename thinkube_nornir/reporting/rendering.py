@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from thinkube_nornir.reporting.markdown_text import cell, code, fenced, on_hosts
+from thinkube_nornir.reporting.markdown_text import cell, code, fenced, on_hosts, prose
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -109,7 +109,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters |= FILTERS
-    made.filters |= {"code": code, "cell": cell, "fenced": fenced, "on_hosts": on_hosts}
+    made.filters |= {"code": code, "cell": cell, "fenced": fenced, "on_hosts": on_hosts, "prose": prose}
     return made
 
 

@@ -14,7 +14,7 @@ from markdown_it.token import Token
 from tests.fake_run import MIXED, failed, record, row
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.markdown_report import LIMIT, as_markdown
-from thinkube_nornir.reporting.markdown_text import MOST_HOSTS
+from thinkube_nornir.reporting.markdown_text import MOST_HOSTS, prose
 from thinkube_nornir.reporting.record import Failure, Record, Row
 from thinkube_nornir.reporting.terminal import clean
 
@@ -61,7 +61,7 @@ def test_a_reader_sees_verdict_failures_hosts_and_checks() -> None:
     assert text.startswith("# ✗ `run phase5`: failed\n")
     assert "5 steps on 4 hosts in 1.50 s: 1 changed, 1 passed, 1 skipped, 1 failed, 1 missing." in text
     assert "0 of 2 pods are ready" in _code(text)
-    assert "Why: `the Corefile has no forward line`\n\nFix: `run: thinkube-nornir run phase5.coredns`\n" in text
+    assert "Why: `the Corefile has no forward line`\n\nFix: run: thinkube-nornir run `phase5.coredns`\n" in text
     assert ["host", "changed", "passed", "skipped", "failed", "missing"] in _cells(text)
     assert ["tkc", "1", "1", "", "", ""] in _cells(text)
     assert ["check", "tkc", "tkw1", "tkw2", "tkw3"] in _cells(text)
@@ -115,7 +115,7 @@ def test_the_lab_cannot_pass_for_real_hosts() -> None:
     text = as_markdown(record(row(), target="lab", emulated=("snapd", "MicroK8s"), limit="workers", left_out=left_out))
 
     assert "- left out by `-l`: `phase5.coredns` on `tkc`\n" in text
-    assert "- emulated, not real: `snapd, MicroK8s`\n" in text
+    assert "- emulated, not real: snapd, MicroK8s\n" in text
     assert text.startswith("# ✓ `run phase5 -l workers`: green\n")
 
 
@@ -143,7 +143,7 @@ _SAID = st.lists(st.sampled_from(HOSTILE) | st.text(max_size=8), max_size=5).map
 
 
 def _said(what: str, why: str, message: str, diff: str) -> Record:
-    causes = [Failure("CheckFailed", f"w{what}", f"y{why}", f"f{n}{why}") for n in range(5)]
+    causes = [Failure("CheckFailed", f"w{what}", f"y{why}", f"f{n}") for n in range(5)]
     return record(
         row("install", chain="setup", outcome=Outcome.CHANGED, message=f"m{message}", diff=f"+d{diff}"),
         *(row(f"bad{n}", outcome=Outcome.FAILED, failure=failure) for n, failure in enumerate(causes)),
@@ -172,6 +172,16 @@ def test_what_hosts_say_is_code_and_nothing_else(what: str, why: str, message: s
     assert [shown if "<summary>✗" not in shown[1] else shown[0] for shown in _form(hostile)] == [
         shown if "<summary>✗" not in shown[1] else shown[0] for shown in _form(benign)
     ]
+
+
+@given(_SAID)
+def test_what_hosts_say_in_a_fix_is_code_but_for_plain_words(said: str) -> None:
+    """Nothing of it is markup, and no text has a sign that GitHub makes something of."""
+    form = _form(f"Fix: {prose(said)}\n")
+
+    assert {kind for kind, _ in form} <= {"paragraph_open", "inline", "text", "code_inline", "paragraph_close"}
+    for kind, text in form:
+        assert kind != "text" or re.fullmatch(r"[^\W_]*([\s().,:;?!'-]+[^\W_]*)*", text), text
 
 
 def test_a_reason_of_several_lines_keeps_them() -> None:
@@ -253,3 +263,18 @@ def test_many_hosts_of_one_failure_are_counted() -> None:
     text = as_markdown(record(*(failed(host=f"h{n:03d}") for n in range(50))))
 
     assert f"`h{MOST_HOSTS - 1:03d}` and {50 - MOST_HOSTS} more: 50 steps failed." in text
+
+
+@pytest.mark.parametrize(
+    ("fix", "told"),
+    [
+        ("run the set-up: `nornir run a.b`; it mends it", "run the set-up: `nornir run a.b`; it mends it"),
+        ("`lab up`, then look", "`lab up`, then look"),
+        ("ask @admin about #12, GH-3 and <b>this</b>", "ask `@admin` about `#12, GH-3` and `<b>this</b>`"),
+        ("see commit 0123abcd of www.example.org/*x*", "see commit `0123abcd` of `www.example.org/*x*`"),
+        ("an odd ` is left", "`` an odd ` is left ``"),
+    ],
+)
+def test_a_fix_is_a_sentence_with_its_commands_as_code(fix: str, told: str) -> None:
+    """Nothing else of it can become a mention, a reference, a link or markup."""
+    assert prose(fix) == told
