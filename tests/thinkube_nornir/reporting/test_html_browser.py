@@ -349,6 +349,28 @@ def test_the_page_never_scrolls_sideways(reader: Reader, made: Record, width: in
     assert overflow(page) == 0
 
 
+def test_a_phone_breaks_no_word_of_what_was_waited_for(reader: Reader) -> None:
+    """The step and its component have a line of their own."""
+    page = reader.open(installation(3, 4), width=390)
+
+    names = page.locator(".waits .meta")
+
+    assert names.count()
+    assert {int(name.evaluate("e => e.getClientRects().length")) for name in names.all()} == {1}
+    heights = names.evaluate_all("all => all.map(e => e.offsetHeight / parseFloat(getComputedStyle(e).fontSize))")
+    assert max(heights) < 2
+
+
+def test_a_failed_cell_is_shaded_as_high_as_its_line(reader: Reader) -> None:
+    """Also where the check's name needs several lines."""
+    made = record(failed(step="a_check_whose_name_is_so_long_that_it_needs_more_than_one_line_on_a_phone", host="tkc"))
+    page = reader.open(made, width=390)
+
+    cell = page.locator(".matrix td:has(a.failed)").first
+
+    assert colour(cell) not in ("rgba(0, 0, 0, 0)", "transparent")
+
+
 def test_a_bar_leads_to_its_step(reader: Reader) -> None:
     """And says which one it is."""
     page = reader.open(RED)
