@@ -63,8 +63,18 @@ def test_our_own_are_well_formed() -> None:
 
 _OWN = {
     "thinkube_nornir/lab": {
-        *("__init__.py", "client.py", "control.py", "emulation.py", "files.py", "ground.py", "host.py", "kernel.py"),
-        *("link.py", "process.py", "request.py", "root.py", "server.py", "snapshot.py", "sources.py", "spawner.py"),
+        *("__init__.py", "client.py", "control.py", "emulation.py", "faults.py", "files.py", "ground.py", "host.py"),
+        *(
+            "kernel.py",
+            "link.py",
+            "process.py",
+            "request.py",
+            "root.py",
+            "server.py",
+            "snapshot.py",
+            "sources.py",
+            "spawner.py",
+        ),
         *("ssh.py", "tools.py", "warden.py", "kube/controllers.py", "kube/objects.py", "kube/snapshot.py"),
     },
     "tasks/lab": {
