@@ -75,7 +75,7 @@ def test_parents_that_are_opened_are_reported(folder: Path) -> None:
         (("4", "complete", "more"), "usage:"),
         (("4", "done"), "'done' is no status: complete or pending"),
         (("four", "complete"), "four: no task has this name"),
-        (("1", "complete"), "line 1: is no task (the nearest one is on line 2: parent)"),
+        (("1", "complete"), "line 1: no task stands there (the nearest one is on line 2: parent)"),
         (("0", "complete"), "line 0: there is none: the file has 5 lines"),
         (("99", "pending"), "line 99: there is none: the file has 5 lines"),
         (("2", "complete"), "line 2: parent: open below it: 4 two"),

@@ -107,7 +107,9 @@ def _by_number(document: Document, name: str) -> Task:
     task = document.by_line.get(line)
     if task is None:
         near = min(document.tasks, key=lambda t: abs(t.line - line))
-        raise _error(f"line {name}", "is no task", f"the nearest one is on line {near.line}: {shorten(near.text)}")
+        raise _error(
+            f"line {name}", "no task stands there", f"the nearest one is on line {near.line}: {shorten(near.text)}"
+        )
     return task
 
 

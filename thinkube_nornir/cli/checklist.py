@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thinkube_nornir.cli import options
+from thinkube_nornir.cli.group import NamingGroup
 from thinkube_nornir.program import command
 from thinkube_nornir.reporting.terminal import Terminal
 
@@ -36,7 +37,7 @@ def _with_list(function: options.F) -> options.F:
     return reduce(lambda decorated, decorator: decorator(decorated), (_FILE, options.common), function)
 
 
-@click.group("checklist")
+@click.group("checklist", cls=NamingGroup)
 def checklist_verb() -> None:
     """The master task list: what is done, next, and proven.
 

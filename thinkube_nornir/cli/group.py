@@ -29,7 +29,33 @@ VERBS = {
 """Verb to the module of this package that has it, in the order of --help."""
 
 
-class VerbGroup(click.Group):
+_OF_VERBS = ("-v", "--verbose", "-c", "--config", "-l", "--limit", "--no-color")
+
+
+class NamingGroup(click.Group):
+    """Says what there is when something else was asked for."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        names = self.list_commands(ctx)
+        if args[0] not in names and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], names, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
+            of = f" of {ctx.info_name}" if ctx.parent else ""
+            raise click.UsageError(f"no verb{of} is called {args[0]!r} ({hint})", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class VerbGroup(NamingGroup):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name not in _OF_VERBS:
+                raise
+            raise click.UsageError(f"{error.option_name} stands before the verb; options stand after it", ctx) from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
         return list(VERBS)
 
@@ -39,12 +65,3 @@ class VerbGroup(click.Group):
         module = importlib.import_module(f"thinkube_nornir.cli.{VERBS[cmd_name]}")
         command: click.Command = getattr(module, f"{cmd_name}_verb")
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in VERBS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], VERBS, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(VERBS)}"
-            raise click.UsageError(f"no verb is called {args[0]!r} ({hint})", ctx)
-        return super().resolve_command(ctx, args)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thinkube_nornir.cli import options
+from thinkube_nornir.cli.group import NamingGroup
 from thinkube_nornir.lab.faults import FAULTS, MEND, TAKES
 from thinkube_nornir.reporting.terminal import Terminal
 
@@ -23,7 +24,7 @@ _KINDS = "\n".join(
 )
 
 
-@click.group("lab")
+@click.group("lab", cls=NamingGroup)
 def lab_verb() -> None:
     """The inventory's hosts on this machine, to try things on."""
 
@@ -51,7 +52,7 @@ def status(config: Path, verbose: int, no_color: bool) -> int:
 
     terminal = Terminal(verbose, False if no_color else None)
     loaded = load_config(config)
-    for line in [*status_lines(lab_status(loaded)), *_unproven(loaded, terminal.width)]:
+    for line in [*status_lines(lab_status(loaded)), *_unproven(loaded, terminal)]:
         terminal.say(line, wrap=_is_prose(line))
     return 0
 
@@ -61,17 +62,21 @@ def _is_prose(line: str) -> bool:
     return not line.startswith("  ")
 
 
-def _unproven(config: Config, width: int) -> Iterator[str]:
+def _unproven(config: Config, terminal: Terminal) -> Iterator[str]:
     """What the emulation does without that anybody could read that the real thing does it."""
     from thinkube_nornir import lab
     from thinkube_nornir.lab.sources import read_in
 
     emulation = config.tasks.joinpath(*config.lab.emulation.split("."))
     found = [u for folder in (emulation, Path(lab.__path__[0])) if folder.is_dir() for u in read_in(folder)[1]]
+    if found and not terminal.verbose:
+        yield f"unproven: {len(found)} things that the lab does, as no source of them could be read; -v lists them"
+        return
     if found:
         yield "unproven, as no source of it could be read (docs/reality.md: what is proven, how):"
     for unproven in found:
-        yield from wrap(f"{unproven.file.stem}: {unproven.what}", width, initial_indent="  ", subsequent_indent="    ")
+        text = f"{unproven.file.stem}: {unproven.what}"
+        yield from wrap(text, terminal.width, initial_indent="  ", subsequent_indent="    ")
 
 
 @lab_verb.command(

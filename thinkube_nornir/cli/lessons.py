@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from thinkube_nornir.cli import options
+from thinkube_nornir.cli.group import NamingGroup
 from thinkube_nornir.reporting.terminal import Terminal
 
 if TYPE_CHECKING:
     from thinkube_nornir.lessons.writing import Written
 
 
-@click.group("lessons")
+@click.group("lessons", cls=NamingGroup)
 def lessons_verb() -> None:
     """What was learned in a phase, begun from what the journal knows."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thinkube_nornir.cli import options
+from thinkube_nornir.cli.group import NamingGroup
 from thinkube_nornir.program import command
 from thinkube_nornir.reporting.terminal import Terminal
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _REMOTE = click.option("--remote", default="origin", show_default=True, metavar="NAME", help="Where the branch goes.")
 
 
-@click.group("phase")
+@click.group("phase", cls=NamingGroup)
 def phase_verb() -> None:
     """Work on a phase on a branch of its own: feature/phase5."""
 

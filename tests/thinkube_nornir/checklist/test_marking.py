@@ -40,7 +40,7 @@ def _done(document: Document) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("1", "line 1: is no task (the nearest one is on line 2: top)"),
+        ("1", "line 1: no task stands there (the nearest one is on line 2: top)"),
         ("0", "line 0: there is none: the file has 10 lines"),
         ("-3", "line -3: there is none: the file has 10 lines"),
         ("11", "line 11: there is none: the file has 10 lines"),

@@ -79,6 +79,9 @@ def test_list_names_components_in_order(cli: Cli) -> None:
     ("arguments", "expected"),
     [
         (["rnu", "phase1"], "error: no verb is called 'rnu' (did you mean run?)"),
+        (["phase", "begin"], "error: no verb of phase is called 'begin' (there are: finish, start)"),
+        (["lab", "upp"], "error: no verb of lab is called 'upp' (did you mean up?)"),
+        (["-v", "verify", "phase1"], "error: -v stands before the verb; options stand after it"),
         (["run", "phse1"], "error: selection: no phase or component is called 'phse1' (did you mean phase1?)"),
         (["verify", "all", "-l", "dns"], "error: -l/--limit: there is no host or group dns (did you mean dns1?)"),
         (["run", "phase1", "--limt", "tkc"], "did you mean"),

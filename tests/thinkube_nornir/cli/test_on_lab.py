@@ -116,6 +116,8 @@ def test_status_names_what_is_unproven(cli: Cli, labs: list[LabInfo], project: P
 
     lines = cli("lab", "status").lines
 
+    assert any(line.startswith("unproven: ") and line.endswith("; -v lists them") for line in lines)
+    lines = cli("lab", "status", "-v").lines
     assert "unproven, as no source of it could be read (docs/reality.md: what is proven, how):" in lines
     assert "  __init__: how long the imagined tool takes." in lines
 
