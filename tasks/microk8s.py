@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import wraps
 from typing import Any
 
 from nornir.core.task import Result, Task
@@ -13,7 +14,8 @@ from tasks.leftover_facts import noted
 from tasks.microk8s_facts import CLUSTERED, COMMAND, STATUS, STATUS_TIMEOUT, STOPPED, STOPPED_LOCK
 from tasks.node_facts import units
 from thinkube_nornir.cluster.kubeconfig import parse
-from thinkube_nornir.context import context, ours, setting
+from thinkube_nornir.component import StepFunction
+from thinkube_nornir.context import component_of, context, ours, setting
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.program import command
@@ -78,6 +80,27 @@ def units_of(*, worker: bool) -> tuple[str, ...]:
 
 def is_installed(task: Task) -> bool:
     return read(task, SNAP) is not None
+
+
+def where_installed(check: StepFunction) -> StepFunction:
+    """A check of what MicroK8s has on this host; without MicroK8s that is said, and not each thing that is missing."""
+
+    @wraps(check)
+    def guarded(task: Task) -> Result:
+        _must_be_installed(task, component_of(task))
+        return check(task)
+
+    return guarded
+
+
+def _must_be_installed(task: Task, component: str) -> None:
+    """In the same words for all who ask, so that a report has it once."""
+    if not is_installed(task):
+        raise CheckFailed(
+            f"MicroK8s is not installed on {task.host.name}",
+            why="snap list does not name microk8s",
+            fix=f"set it up: `{command('run', component)}`",
+        )
 
 
 def await_ready(task: Task) -> Result:
@@ -202,12 +225,7 @@ def restart_undone(task: Task, service: str, key: str) -> Result:
 
 
 def kubeconfig(task: Task) -> str:
-    if not is_installed(task):
-        raise CheckFailed(
-            f"there is no cluster: MicroK8s is not installed on {task.host.name}",
-            why="snap list does not name microk8s",
-            fix=f"set it up: `{command('run', 'phase5.microk8s_control')}`",
-        )
+    _must_be_installed(task, "phase5.microk8s_control")
     text = run(task, COMMAND, "config", root=True).text + "\n"
     parse(text, task.host.name)  # refuses what cannot be used, and makes its keys known as secrets
     return text

@@ -9,11 +9,12 @@ from nornir.core.task import Result, Task
 from tasks import microk8s, microk8s_leftovers
 from tasks.control_plane import expect, internal_ip, is_ready, name_of, registered_node, unready_because
 from tasks.kubernetes_distribution import DISTRIBUTION
-from tasks.microk8s import GROUP, KUBELET_LINK, ROOT, SNAP, SNAP_KEY
+from tasks.microk8s import GROUP, KUBELET_LINK, ROOT, SNAP, SNAP_KEY, where_installed
 from tasks.microk8s_facts import KUBELET_TARGET, ROOT_FOLDER, STOPPED, STOPPED_LOCK
 from tasks.node_facts import HOSTNAME, MOUNTS
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, ours, setting
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import change, read, undo
 from thinkube_nornir.resources import GroupMember, from_setting
@@ -30,9 +31,10 @@ def start_services(task: Task) -> Result:
     return DISTRIBUTION.start(task)
 
 
+@where_installed
 def services_run(task: Task) -> Result:
     why = f"`microk8s stop` left {STOPPED_LOCK}; while it is there, `microk8s leave` and others refuse"
-    expect(not read(task, STOPPED), "MicroK8s is stopped", why=why, fix="run the set-up again, which starts it")
+    expect(not read(task, STOPPED), "MicroK8s is stopped", why=why, fix=f"{set_up(task)}, which starts it")
     faults = DISTRIBUTION.health(task)
     fix = "see why: `journalctl -u snap.microk8s.daemon-kubelite`"
     expect(not faults, f"{len(faults)} of MicroK8s' services do not run", why="\n".join(faults), fix=fix)
@@ -52,7 +54,7 @@ def node_has_the_lan_address(task: Task) -> Result:
         internal_ip(node) == lan_ip,
         f"node {name_of(node)} has not the address {lan_ip}",
         why=f"its InternalIP is {internal_ip(node) or 'missing'}",
-        fix="see that the route to the other nodes leaves from lan_ip, then run the set-up again",
+        fix=f"see that the route to the other nodes leaves from lan_ip, then {set_up(task)}",
     )
     return unchanged(task, f"InternalIP is {lan_ip}")
 

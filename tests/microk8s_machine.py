@@ -212,6 +212,9 @@ class Machine:
             "umount": lambda _: _quiet(self.mounts.clear),
             "readlink /var/lib/kubelet": Reply(1),
             "ls -A /var/snap/microk8s/common/etc/launcher": lambda _: self._launcher(),
+            "test -e /etc/systemd/resolved.conf.d/10-thinkube.conf": lambda command: Reply(
+                0 if command.argv[-1] in self.host.files else 1
+            ),
             "test -e /var/snap/microk8s": lambda _: Reply(0 if self.leftovers else 1),
             "rm -rf": self._clear,
             f"cat {DATA}/args": self._arguments,

@@ -9,7 +9,7 @@ from nornir.core.task import Result, Task
 
 from tasks.control_plane import expect, kube, kubelet_version, name_of, registered_node
 from tasks.defaults import DEFAULTS
-from tasks.microk8s import SNAP, units_of
+from tasks.microk8s import SNAP, units_of, where_installed
 from tasks.microk8s_facts import CERTIFICATE, CLUSTERED, DATASTORE_SOCKET, SOCKET_FILE, STATUS, STOPPED, arguments
 from tasks.node_address import ARGUMENTS, given
 from tasks.node_facts import HOSTNAME, units
@@ -17,6 +17,7 @@ from tasks.pod_network import pod_network_trouble
 from thinkube_nornir.cluster import is_rolled_out, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import setting
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import read, run
 from thinkube_nornir.resources import from_setting, in_home
@@ -35,6 +36,7 @@ def workloads(task: Task) -> list[tuple[str, str]]:
     return [("Deployment", "calico-kube-controllers"), ("Deployment", "coredns"), *storage]
 
 
+@where_installed
 def microk8s_runs(task: Task) -> Result:
     running = read(task, STATUS).running
     fix = "see why: `microk8s inspect`"
@@ -42,11 +44,12 @@ def microk8s_runs(task: Task) -> Result:
     return unchanged(task, "microk8s status: running")
 
 
+@where_installed
 def addons_are_on(task: Task) -> Result:
     seen_on = read(task, STATUS).addons
     off = [name for name in addons(task) if not seen_on.get(name)]
     on = ", ".join(name for name, enabled in seen_on.items() if enabled) or "none"
-    expect(not off, f"addons are not on: {', '.join(off)}", why=f"on are: {on}", fix="run the set-up again")
+    expect(not off, f"addons are not on: {', '.join(off)}", why=f"on are: {on}", fix=set_up(task))
     return unchanged(task, f"on: {', '.join(addons(task))}")
 
 
@@ -57,7 +60,7 @@ def node_version_fits_the_channel(task: Task) -> Result:
         version.removeprefix("v").startswith(f"{track}."),
         f"the node does not run Kubernetes {track}",
         why=f"its kubelet says {version or 'nothing'}",
-        fix="run the set-up again; it moves the snap to its channel",
+        fix=f"{set_up(task)}; it moves the snap to its channel",
     )
     return unchanged(task, f"kubelet {version}")
 
@@ -73,6 +76,7 @@ def api_is_ready(task: Task) -> Result:
     return unchanged(task, "/readyz: ok")
 
 
+@where_installed
 def arguments_are_exact(task: Task) -> Result:
     lan_ip, found = setting(task, "lan_ip"), given(task)
     wrong = {key: values for key, values in found.items() if values != (lan_ip,)}
@@ -80,7 +84,7 @@ def arguments_are_exact(task: Task) -> Result:
         not wrong,
         f"{' and '.join(wrong)} must be given once, as {lan_ip}",
         why="; ".join(f"{key}: {', '.join(values) or 'not given'}" for key, values in wrong.items()),
-        fix="run the set-up again",
+        fix=set_up(task),
     )
     return unchanged(task, f"{' and '.join(found)} are {lan_ip}")
 
@@ -125,11 +129,12 @@ def storage_class_is_default(task: Task) -> Result:
         default == ["microk8s-hostpath"],
         "microk8s-hostpath is not the one default StorageClass",
         why=f"default: {', '.join(default) or 'none'}; there are: {', '.join(map(name_of, classes)) or 'none'}",
-        fix="run the set-up again, or unmark the other class",
+        fix=f"{set_up(task)}, or unmark the other class",
     )
     return unchanged(task, "microk8s-hostpath is the default StorageClass")
 
 
+@where_installed
 def kubectl_answers(task: Task) -> Result:
     path = KUBECTL_PATH(task)
     done = run(task, path, "version", "--output=json", root=True, accept=tuple(range(256)))
@@ -138,11 +143,12 @@ def kubectl_answers(task: Task) -> Result:
         done.status == 0 and '"serverVersion"' in done.text,
         "kubectl gets no answer",
         why=why,
-        fix="run the set-up again",
+        fix=set_up(task),
     )
     return unchanged(task, f"{path} reaches the API")
 
 
+@where_installed
 def datastore_listens(task: Task) -> Result:
     there = read(task, DATASTORE_SOCKET)
     fix = "see why: `journalctl -u snap.microk8s.daemon-k8s-dqlite`"
@@ -151,6 +157,7 @@ def datastore_listens(task: Task) -> Result:
     return unchanged(task, "the socket of dqlite is there")
 
 
+@where_installed
 def certificate_covers_the_lan_address(task: Task) -> Result:
     lan_ip, found = setting(task, "lan_ip"), read(task, CERTIFICATE)
     expect(

@@ -11,6 +11,7 @@ from nornir.core.task import Result, Task
 
 from tasks.address_pool import ingress_addresses
 from tasks.control_plane import DNS_LABEL, Object, expect, kube, name_of
+from tasks.microk8s_facts import parse_present
 from tasks.node_facts import HOSTNAME, RESOLVER_DOMAINS, RESOLVER_SERVERS, grep
 from tasks.probes import (
     POD_REPORT,
@@ -32,6 +33,8 @@ from thinkube_nornir.cluster import condition_true, current_pods, is_rolled_out,
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import StepFunction
 from thinkube_nornir.context import setting
+from thinkube_nornir.errors import CheckFailed
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import read
 from thinkube_nornir.templates import render
@@ -39,6 +42,7 @@ from thinkube_nornir.templates import render
 DROP_INS = "/etc/systemd/resolved.conf.d"
 DROP_IN = f"{DROP_INS}/10-thinkube.conf"
 CAPTURES_ALL = grep(r"^Domains=(.*[[:space:]])?~\.([[:space:]]|$)", DROP_INS)
+DROP_IN_IS_THERE = Fact("our drop-in of systemd-resolved", ("test", "-e", DROP_IN), parse_present, accept=(0, 1))
 Addresses = dict[str, tuple[str, ...]]
 """Of names."""
 WITHOUT_NAME_SERVERS = "left out: no name servers in the inventory, CoreDNS serves the domain"
@@ -47,7 +51,7 @@ _LATELY = timedelta(minutes=5)  # as long as the pause between two attempts to s
 
 def facts(task: Task) -> tuple[Fact[Any], ...]:
     names = (*(expected(task) if bind_address(task) else ()), *_plain(public_names(task)))
-    return (HOSTNAME, CAPTURES_ALL, RESOLVER_SERVERS, RESOLVER_DOMAINS, *map(node_lookup, names))
+    return (HOSTNAME, CAPTURES_ALL, DROP_IN_IS_THERE, RESOLVER_SERVERS, RESOLVER_DOMAINS, *map(node_lookup, names))
 
 
 def without_name_servers(task: Task) -> str:
@@ -91,7 +95,7 @@ def corefile_is_as_wanted(task: Task) -> Result:
     found = kube(task).get("v1", "ConfigMap", "coredns", "kube-system") or {}
     lines, wanted = ((found.get("data") or {}).get("Corefile") or "").splitlines(), corefile(task).splitlines()
     differing = [f"{side} {line}" for side, line in _differences(lines, wanted)]
-    fix = "run the set-up again; disabling and enabling addon dns resets the file"
+    fix = f"{set_up(task)}; disabling and enabling addon dns resets the file"
     expect(not differing, "the Corefile is not the wanted one", why=_first(differing), fix=fix)
     return unchanged(task, "the Corefile is as wanted")
 
@@ -175,7 +179,7 @@ def pods_ask_public_servers_for_acme_names(task: Task) -> Result:
 
     found = wrong(lookups_when(task, lambda report: not wrong(report)))
     why = "\n".join(f"{name}: expected an answer without an ingress, seen {seen}" for name, seen in found.items())
-    expect(not found, "names for ACME challenges are not asked of public servers", why=why, fix="run the set-up again")
+    expect(not found, "names for ACME challenges are not asked of public servers", why=why, fix=set_up(task))
     return unchanged(task, f"{', '.join(acme_names(task))}: public servers answer")
 
 
@@ -194,7 +198,7 @@ def pods_resolve_the_domain(task: Task) -> Result:
 def no_drop_in_captures_all_names(task: Task) -> Result:
     found = [path for path in read(task, CAPTURES_ALL) if path != DROP_IN]
     why = f"Domains=~. stands in {', '.join(found)}"
-    fix = "run the set-up again; it sets such files aside"
+    fix = f"{set_up(task)}; it sets such files aside"
     expect(not found, "a drop-in of systemd-resolved captures all names", why=why, fix=fix)
     return unchanged(task, "no drop-in has Domains=~.")
 
@@ -205,14 +209,24 @@ def node_routes_the_domain_to_bind(task: Task) -> Result:
     bind, wanted = bind_address(task), f"~{setting(task, 'domain_name')}"
     why = f"seen: servers {', '.join(servers) or 'none'}; domains {', '.join(domains) or 'none'}"
     what = f"systemd-resolved does not ask {bind}, and it alone, for {wanted}"
-    expect(servers == (bind,) and wanted in domains, what, why=why, fix="run the set-up again")
+    if not (servers == (bind,) and wanted in domains):
+        _expect_drop_in(task)
+        raise CheckFailed(what, why=why, fix=set_up(task))
     return unchanged(task, f"{wanted} is asked of {bind}")
 
 
 @with_name_servers
 def node_resolves_the_domain(task: Task) -> Result:
+    """What was never set up does not settle: it is not waited for."""
     facts = {name: node_lookup(name) for name in expected(task)}
+    if _read_all(task, facts) != {name: (address,) for name, address in expected(task).items()}:
+        _expect_drop_in(task)
     return _domain(task, "the node", lambda: _read_all(task, facts), *facts.values())
+
+
+def _expect_drop_in(task: Task) -> None:
+    why = f"{DROP_IN} is missing: systemd-resolved is told of no server for {setting(task, 'domain_name')}"
+    expect(read(task, DROP_IN_IS_THERE), "this node is not sent to BIND", why=why, fix=set_up(task))
 
 
 def node_resolves_public_names(task: Task) -> Result:

@@ -21,7 +21,7 @@ from tasks.control_plane import (
     not_judged,
     registered_node,
 )
-from tasks.microk8s import SNAP, units_of
+from tasks.microk8s import SNAP, units_of, where_installed
 from tasks.microk8s_facts import CLUSTERED, STOPPED
 from tasks.node_facts import HOSTNAME, units
 from tasks.pod_network import pod_network_trouble
@@ -29,6 +29,7 @@ from tasks.probes import SERVICE_NAME, lookups_when, run_here
 from thinkube_nornir.cluster import current_pods
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import absent, hosts_in, known
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import read
 
@@ -39,9 +40,10 @@ def facts(_: Task) -> tuple[Fact[Any], ...]:
     return SNAP, HOSTNAME, CLUSTERED, STOPPED, units(*units_of(worker=True))
 
 
+@where_installed
 def host_is_marked_as_worker(task: Task) -> Result:
     why = "clustered.lock is not there: MicroK8s runs as a cluster of its own, or not at all"
-    expect(read(task, CLUSTERED), "the host is no worker", why=why, fix="run the set-up again")
+    expect(read(task, CLUSTERED), "the host is no worker", why=why, fix=set_up(task))
     return unchanged(task, "clustered.lock is there")
 
 

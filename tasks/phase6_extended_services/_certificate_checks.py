@@ -34,10 +34,10 @@ from tasks.tls import Pair, read_certificate, read_pair
 from tasks.workloads import expect_rolled_out
 from thinkube_nornir.cluster import condition_true, seen
 from thinkube_nornir.context import setting
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.helm import deviations
 from thinkube_nornir.outcome import unchanged
 
-_AGAIN = "run the set-up again"
 _RENEWED = timedelta(days=29)  # renewal begins thirty days before the end, and may take its time
 _ORGANIZATIONS = {"letsencrypt-prod": "Let's Encrypt", "letsencrypt-staging": "(STAGING) Let's Encrypt"}
 LOG = f"see why: `kubectl -n {NAMESPACE} logs deployment/cert-manager`"
@@ -61,7 +61,7 @@ def told(obj: Object | None) -> str:
 
 def release_is_as_wanted(task: Task) -> Result:
     wrong = deviations(task, DISTRIBUTION.HELM, release(task))
-    expect(not wrong, "the release is not as wanted", why="\n".join(wrong), fix=_AGAIN)
+    expect(not wrong, "the release is not as wanted", why="\n".join(wrong), fix=set_up(task))
     return unchanged(task, f"cert-manager {release(task).version} is deployed")
 
 
@@ -70,7 +70,7 @@ def definitions_are_established(task: Task) -> Result:
     found = {name: api.get(*DEFINITION, name) for name in KINDS}
     wrong = {name: seen(obj) for name, obj in found.items() if not condition_true(obj, "Established")}
     why = "\n".join(f"{name}: {state}" for name, state in wrong.items())
-    expect(not wrong, f"not all definitions are Established: {', '.join(wrong)}", why=why, fix=_AGAIN)
+    expect(not wrong, f"not all definitions are Established: {', '.join(wrong)}", why=why, fix=set_up(task))
     return unchanged(task, f"{len(found)} definitions are Established")
 
 
@@ -93,7 +93,7 @@ def controller_asks_public_resolvers(task: Task) -> Result:
         values = [word.partition("=")[2] for word in given if word.partition("=")[0] == name]
         if values != [value]:
             wrong.append(f"{name}: expected {value} once, seen {', '.join(values) or 'none'}")
-    expect(not wrong, "the controller does not ask public resolvers alone", why="\n".join(wrong), fix=_AGAIN)
+    expect(not wrong, "the controller does not ask public resolvers alone", why="\n".join(wrong), fix=set_up(task))
     return unchanged(task, f"challenges are looked up at {wanted['--dns01-recursive-nameservers']}")
 
 
@@ -122,7 +122,7 @@ def token_is_stored(task: Task) -> Result:
     except binascii.Error:
         value = b""
     why = f"{NAMESPACE}/{TOKEN_SECRET} has no key api-token, or nothing in it" if found else "the secret is not there"
-    expect(value.strip(), "the controller has no token for Cloudflare", why=why, fix=_AGAIN)
+    expect(value.strip(), "the controller has no token for Cloudflare", why=why, fix=set_up(task))
     return unchanged(task, f"{NAMESPACE}/{TOKEN_SECRET} has a token")
 
 
@@ -137,7 +137,7 @@ def certificate_is_ready(task: Task) -> Result:
     expect(not late, f"certificate {name} is not renewed", why=why, fix=LOG)
     failed = _failed_orders(task)
     why = "\n".join(f"Order {order}: {state}" for order, state in failed.items())
-    expect(not failed, "orders failed", why=why, fix="remove the cause, then run the set-up again")
+    expect(not failed, "orders failed", why=why, fix=f"remove the cause, then {set_up(task)}")
     return unchanged(task, f"certificate {name} is good until {end}")
 
 
@@ -174,7 +174,7 @@ def _failed_orders(task: Task) -> dict[str, str]:
 def secret_holds_the_certificate(task: Task) -> Result:
     faults = certificate_faults(task)
     place = f"{SOURCE_NAMESPACE}/{certificate_name(task)}"
-    expect(not faults, f"secret {place} does not hold the certificate", why="\n".join(faults), fix=_AGAIN)
+    expect(not faults, f"secret {place} does not hold the certificate", why="\n".join(faults), fix=set_up(task))
     return unchanged(task, f"{place} is for {', '.join(names(task))}")
 
 
@@ -221,7 +221,7 @@ def copies_are_current(task: Task) -> Result:
         found = _fingerprint(kube(task).get("v1", "Secret", name, namespace))
         if not wanted or found != wanted:
             wrong.append(f"{namespace}/{name}: expected {wanted or 'a certificate'}, seen {found or 'none'}")
-    expect(not wrong, "copies of the certificate are not current", why="\n".join(wrong), fix=_AGAIN)
+    expect(not wrong, "copies of the certificate are not current", why="\n".join(wrong), fix=set_up(task))
     return unchanged(task, f"current: {', '.join(copies(task).values()) or 'there are no copies'}")
 
 

@@ -29,6 +29,7 @@ from tasks.phase6_extended_services._issuing import (
 from thinkube_nornir.cluster import apply, condition_true, delete, wait, workload_troubles
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.outcome import all_of, changed, unchanged
 from thinkube_nornir.templates import render
 
@@ -37,7 +38,6 @@ RUN = 540.0  # seconds; shorter than the Job's own deadline, which takes away th
 _CRON, _JOB = ("batch/v1", "CronJob"), ("batch/v1", "Job")
 _CHECKSUM = "thinkube-nornir/checksum"
 _AGE = timedelta(hours=26)  # it is scheduled once a day
-_AGAIN = "run the set-up again"
 _WAKE = f'kubectl -n {NAMESPACE} patch cronjob {COPIER} --patch \'{{"spec": {{"suspend": false}}}}\''
 
 
@@ -99,7 +99,7 @@ def _started(task: Task, what: str) -> Result:
     api, name, template = kube(task), _name(task), _template(task)
     owner = api.get(*_CRON, COPIER, NAMESPACE)
     if owner is None:
-        raise CheckFailed(f"CronJob {COPIER} is not there", why="set-up has just made it", fix=_AGAIN)
+        raise CheckFailed(f"CronJob {COPIER} is not there", why="set-up has just made it", fix=set_up(task))
     reference = {"apiVersion": _CRON[0], "kind": _CRON[1], "name": COPIER, "uid": owner["metadata"]["uid"]}
     annotations = {"cronjob.kubernetes.io/instantiate": "manual", **template["metadata"]["annotations"]}
     metadata = {"name": name, "namespace": NAMESPACE, "annotations": annotations}
@@ -184,16 +184,21 @@ def renewals_reach_the_copies(task: Task) -> Result:
     """The CronJob is as it was installed, and is not suspended."""
     api, place = kube(task), f"{NAMESPACE}/{COPIER}"
     found = api.get(*_CRON, COPIER, NAMESPACE)
-    expect(found, f"CronJob {place} is not there", why="no copy would follow a renewal", fix=_AGAIN)
+    expect(found, f"CronJob {place} is not there", why="no copy would follow a renewal", fix=set_up(task))
     spec = (found or {}).get("spec") or {}
     environment = _environment(spec)
     wanted = {f"{namespace}/{name}" for namespace, name in copies(task).items()}
     why = f"it copies to {environment.get('COPIES') or 'nowhere'}"
-    expect(set(environment.get("COPIES", "").split()) == wanted, f"CronJob {place} misses copies", why=why, fix=_AGAIN)
+    expect(
+        set(environment.get("COPIES", "").split()) == wanted,
+        f"CronJob {place} misses copies",
+        why=why,
+        fix=set_up(task),
+    )
     expect(not spec.get("suspend"), f"CronJob {place} is suspended", why="no copy follows a renewal", fix=_WAKE)
     script = ((api.get("v1", "ConfigMap", COPIER, NAMESPACE) or {}).get("data") or {}).get("copy_certificate.py")
     same = script == render(task, "cert_manager/copy_certificate.py")
-    expect(same, f"ConfigMap {place} has another script", why="it is not the one that set-up writes", fix=_AGAIN)
+    expect(same, f"ConfigMap {place} has another script", why="it is not the one that set-up writes", fix=set_up(task))
     return unchanged(task, f"CronJob {place} follows renewals")
 
 
@@ -206,7 +211,7 @@ def _environment(spec: Object) -> dict[str, str]:
 def copier_has_run(task: Task) -> Result:
     """By its last Job: that the CronJob is there says nothing about whether its pod reaches the API."""
     last = _last(_jobs(task))
-    what, fix = f"CronJob {NAMESPACE}/{COPIER} has not copied the certificate", f"{_AGAIN}: it starts one at once"
+    what, fix = f"CronJob {NAMESPACE}/{COPIER} has not copied the certificate", f"{set_up(task)}: it starts one at once"
     expect(last, what, why="no Job of it has ended", fix=fix)
     why = _fault(task, last or {})
     if last and why and _failed(last):

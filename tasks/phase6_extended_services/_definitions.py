@@ -22,6 +22,7 @@ from tasks.phase6_extended_services._copies import with_leftovers
 from thinkube_nornir.cluster import Cluster, condition_true, delete
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.errors import CommandFailed, DeadlinePassed, Refused
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.helm import Installed, installed
 from thinkube_nornir.helm import definitions as helm_definitions
 from thinkube_nornir.ledger import Change
@@ -133,7 +134,7 @@ def definitions_are_there(task: Task) -> Result:
     api = kube(task)
     wrong = gateway_api_faults(api)
     wrong += [f"{plural}.traefik.io is not there" for plural in _OWN if not _is_there(api, f"{plural}.traefik.io")]
-    fix = "run the set-up again; Traefik's own: `helm show crds`, and `kubectl apply --server-side --force-conflicts`"
+    fix = f"{set_up(task)}; Traefik's own: `helm show crds`, and `kubectl apply --server-side --force-conflicts`"
     expect(not wrong, "not every definition that Traefik needs is there", why="\n".join(wrong), fix=fix)
     return unchanged(task, "Gateway API and Traefik's kinds are served")
 

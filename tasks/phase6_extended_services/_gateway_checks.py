@@ -21,9 +21,9 @@ from tasks.phase6_extended_services._controllers import (
 from tasks.phase6_extended_services._definitions import GATEWAY_API
 from thinkube_nornir.cluster import condition_true, wait
 from thinkube_nornir.context import context
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.outcome import skipped, unchanged
 
-_AGAIN = "run the set-up again"
 _VERSION = f"{GATEWAY_API}/v1"
 _STORE = ("traefik.io/v1alpha1", "TLSStore", "default")
 _PROGRAMMED = 60.0  # seconds from the pod's start until it has read the cluster and written what it found
@@ -50,7 +50,7 @@ def gateway_classes_are_accepted(task: Task) -> Result:
     found = {c.class_name: api.get(_VERSION, "GatewayClass", c.class_name) for c in controllers(task)}
     wrong = [told for c in controllers(task) for told in gateway_class_faults(task, c)]
     wrong += [f"{n} is not accepted" for n, obj in found.items() if obj and not condition_true(obj, "Accepted")]
-    fix = f"{_AGAIN}; what its controller says: " + _logs(task)
+    fix = f"{set_up(task)}; what its controller says: " + _logs(task)
     expect(not wrong, "the Gateway classes are not as wanted", why="\n".join(wrong), fix=fix)
     return unchanged(task, f"accepted: {', '.join(found)}")
 
@@ -78,7 +78,7 @@ def gateways_are_programmed(task: Task) -> Result:
         found = api.get(_VERSION, "Gateway", GATEWAY, c.namespace)
         faults = gateway_faults(task, c) or _status_faults(c, found)
         wrong += [f"Gateway {c.namespace}/{GATEWAY}: {fault}" for fault in faults]
-    fix = f"{_AGAIN}; what the controllers say: " + _logs(task)
+    fix = f"{set_up(task)}; what the controllers say: " + _logs(task)
     expect(not wrong, "the Gateways are not as wanted", why="\n".join(wrong), fix=fix)
     return unchanged(
         task, ", ".join(f"{c.namespace}/{GATEWAY} is programmed at {c.address}" for c in controllers(task))
@@ -125,7 +125,7 @@ def _status_faults(controller: Controller, gateway: Object | None) -> list[str]:
 def default_certificates_are_set(task: Task) -> Result:
     wrong = [told for c in controllers(task) for told in store_faults(task, c)]
     what = "the controllers do not fall back to the wanted certificates"
-    expect(not wrong, what, why="\n".join(wrong), fix=_AGAIN)
+    expect(not wrong, what, why="\n".join(wrong), fix=set_up(task))
     return unchanged(task, ", ".join(f"{c} falls back to {c.namespace}/{c.secret}" for c in controllers(task)))
 
 

@@ -30,6 +30,7 @@ from tasks.phase6_extended_services._gpu_release import (
 from thinkube_nornir.cluster import condition_true, current_pods, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.errors import ClusterError, DeadlinePassed
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.helm import deviations, releases
 from thinkube_nornir.outcome import skipped, unchanged
 
@@ -96,7 +97,7 @@ def _whole(check: Callable[[Task], Result]) -> Callable[[Task], Result]:
 def release_is_deployed(task: Task) -> Result:
     wanted = release(task)
     told = deviations(task, HELM, wanted)
-    expect(not told, f"release {wanted.name} is not as wanted", why="\n".join(told), fix="run the set-up again")
+    expect(not told, f"release {wanted.name} is not as wanted", why="\n".join(told), fix=set_up(task))
     return unchanged(task, f"{wanted.chart} {wanted.version} is deployed")
 
 

@@ -16,6 +16,7 @@ from tasks.phase6_extended_services._controllers import INSTANCE, Controller, co
 from tasks.phase6_extended_services._metallb import addresses_of
 from thinkube_nornir.cluster import is_rolled_out, seen
 from thinkube_nornir.command import Fact
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.helm import deviations, releases, values_of
 from thinkube_nornir.outcome import unchanged
 
@@ -23,7 +24,6 @@ ADDON = "ingress"
 ADDON_CLASS = "public"
 _DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 _PORT = 8080
-_AGAIN = "run the set-up again"
 
 
 def facts(task: Task) -> tuple[Fact[Any], ...]:
@@ -33,14 +33,14 @@ def facts(task: Task) -> tuple[Fact[Any], ...]:
 
 def addon_ingress_is_off(task: Task) -> Result:
     why = "its class public and the nodes' ports 80 and 443 collide with ours"
-    expect(not DISTRIBUTION.addon_is_on(task, ADDON), f"addon {ADDON} is on", why=why, fix=_AGAIN)
+    expect(not DISTRIBUTION.addon_is_on(task, ADDON), f"addon {ADDON} is on", why=why, fix=set_up(task))
     return unchanged(task, f"addon {ADDON} is off")
 
 
 def releases_are_as_wanted(task: Task) -> Result:
     told = {c.release: deviations(task, DISTRIBUTION.HELM, release_of(task, c)) for c in controllers(task)}
     why = "\n".join(f"{name}: {text}" for name, texts in told.items() for text in texts)
-    expect(not why, "the releases are not as wanted", why=why, fix=_AGAIN)
+    expect(not why, "the releases are not as wanted", why=why, fix=set_up(task))
     return unchanged(task, f"{' and '.join(told)} are deployed")
 
 
@@ -57,7 +57,7 @@ def controllers_are_available(task: Task) -> Result:
 def controllers_have_their_arguments(task: Task) -> Result:
     """Each once: what comes twice was added by somebody's patch, and the next upgrade doubles it again."""
     wrong = [f"{c.workload}: {told}" for c in controllers(task) for told in argument_faults(task, c)]
-    expect(not wrong, "the controllers' arguments are not as wanted", why="\n".join(wrong), fix=_AGAIN)
+    expect(not wrong, "the controllers' arguments are not as wanted", why="\n".join(wrong), fix=set_up(task))
     return unchanged(task, "each argument is there once, with the right class, label and namespace")
 
 
@@ -121,7 +121,7 @@ def classes_are_right(task: Task) -> Result:
     wrong = [told for c in controllers(task) for told in class_faults(task, c)]
     wrong += [f"{ADDON_CLASS} is there, the class of addon {ADDON}" for c in listed if name_of(c) == ADDON_CLASS]
     wrong += [f"{name_of(c)} is a default, too" for c in listed if _is_default(c) and name_of(c) not in ours]
-    fix = f"{_AGAIN}; take the mark off others: `kubectl annotate ingressclass <name> {_DEFAULT_CLASS}-`"
+    fix = f"{set_up(task)}; take the mark off others: `kubectl annotate ingressclass <name> {_DEFAULT_CLASS}-`"
     expect(not wrong, "the ingress classes are not as wanted", why="\n".join(wrong), fix=fix)
     return unchanged(task, f"{', '.join(ours)}; {ours[0]} is the default")
 

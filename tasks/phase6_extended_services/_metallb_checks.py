@@ -18,11 +18,11 @@ from tasks.phase6_extended_services._metallb import (
 )
 from tasks.workloads import expect_rolled_out
 from thinkube_nornir.cluster import condition_true, current_pods, seen
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.outcome import unchanged
 
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 _SPEAKERS = "component=speaker"
-_AGAIN = "run the set-up again"
 
 
 def addon_metallb_is_on(task: Task) -> Result:
@@ -30,7 +30,7 @@ def addon_metallb_is_on(task: Task) -> Result:
         DISTRIBUTION.addon_is_on(task, ADDON),
         f"addon {ADDON} is not on",
         why="`microk8s status --format yaml` does not list it as enabled",
-        fix=_AGAIN,
+        fix=set_up(task),
     )
     return unchanged(task, f"addon {ADDON} is on")
 
@@ -44,7 +44,7 @@ def pool_is_exact(task: Task) -> Result:
     found = kube(task).get(*POOL) or {}
     addresses, wanted = (found.get("spec") or {}).get("addresses") or [], [pool_range(task)]
     why = f"expected {wanted[0]}, seen {', '.join(addresses) or 'none'}"
-    fix = f"{_AGAIN}; `microk8s enable metallb:...` replaces the pool"
+    fix = f"{set_up(task)}; `microk8s enable metallb:...` replaces the pool"
     expect(addresses == wanted, f"the pool {POOL[2]} is not as wanted", why=why, fix=fix)
     return unchanged(task, f"the pool is {wanted[0]}")
 
@@ -77,7 +77,7 @@ def control_plane_alone_announces(task: Task) -> Result:
     found = [a for a in kube(task).list(*ADVERTISEMENT[:2], NAMESPACE) if _announces_pool(a)]
     wrong = {name_of(a): _nodes(a) for a in found if (a.get("spec") or {}).get("nodeSelectors") != [_only(node)]}
     why = "\n".join(f"{name}: {told}" for name, told in wrong.items()) or "no L2Advertisement announces the pool"
-    fix = f"{_AGAIN}; restrict or remove the L2Advertisements of others that are named above"
+    fix = f"{set_up(task)}; restrict or remove the L2Advertisements of others that are named above"
     expect(found and not wrong, f"the pool is not announced by {node} alone", why=why, fix=fix)
     return unchanged(task, f"{node} alone announces the pool")
 

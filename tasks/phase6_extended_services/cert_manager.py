@@ -46,6 +46,7 @@ from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, here, step
 from thinkube_nornir.context import context, secret
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused, ThinkubeError
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.helm import install_or_upgrade, releases, values_of
 from thinkube_nornir.outcome import all_of, skipped, unchanged
 from thinkube_nornir.secret import Secret
@@ -162,7 +163,7 @@ def await_certificate(task: Task) -> Result:
     faults = checks.certificate_faults(task)
     if faults:
         why = "\n".join(faults)
-        raise CheckFailed("the certificate is not the wanted one", why=why, fix="run the set-up again")
+        raise CheckFailed("the certificate is not the wanted one", why=why, fix=set_up(task))
     return unchanged(task, f"certificate {name} is issued")
 
 

@@ -60,4 +60,4 @@ def test_a_cluster_that_is_not_there_is_named_as_such() -> None:
     error = host(ABSENT).apply(lambda task: unchanged(task, microk8s.kubeconfig(task))).exception
 
     assert isinstance(error, CheckFailed)
-    assert error.what == "there is no cluster: MicroK8s is not installed on tkc"
+    assert error.what == "MicroK8s is not installed on tkc"

@@ -16,10 +16,10 @@ from nornir.core.task import Result, Task
 
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Step
-from thinkube_nornir.context import component_of, setting
+from thinkube_nornir.context import setting
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.outcome import Outcome, all_of, unchanged
-from thinkube_nornir.program import command
 from thinkube_nornir.secret import redact
 
 T = TypeVar("T")
@@ -133,7 +133,7 @@ class Resource(ABC):
             return unchanged(task, reason)
         state = self.state(task)
         if state.wrong:
-            raise NotAsDeclared(state, f"run the set-up again: `{command('run', component_of(task))}`")
+            raise NotAsDeclared(state, set_up(task))
         expected, seen = redact(state.expected), redact(state.seen)
         return Result(task.host, result=expected, outcome=Outcome.UNCHANGED, expected=expected, seen=seen)
 

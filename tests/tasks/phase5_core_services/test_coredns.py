@@ -15,6 +15,7 @@ from tests.microk8s_machine import COREFILE_OF_ADDON, FakeCluster, pod
 from thinkube_nornir.command import Command
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import Outcome, outcome_of
+from thinkube_nornir.program import command
 
 COMPONENT = coredns.COMPONENT
 DROP_IN = "/etc/systemd/resolved.conf.d/10-thinkube.conf"
@@ -167,6 +168,25 @@ def test_a_nodes_old_answer_is_asked_again(installed: FakeCluster, monkeypatch: 
     machine.host.answers["getent ahostsv4"] = later_right
 
     assert installed.run("tkw1", COMPONENT, "verify")["node_resolves_the_domain"].exception is None
+
+
+def test_names_that_a_node_was_never_sent_to_bind_for_are_not_waited_for(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the set-up it is asked once, and both checks say the one thing that is missing."""
+    machine = cluster.machines["tkw1"]
+    monkeypatch.setitem(machine.host.settings, "dns_settle_seconds", 30)
+    monkeypatch.setitem(machine.names, "example.org", "203.0.113.9")
+    monkeypatch.setattr(settling, "_may_ask_again", lambda _: pytest.fail("it waits for what is not set up"))
+
+    results = cluster.run("tkw1", COMPONENT, "verify")
+
+    for check in ("node_routes_the_domain_to_bind", "node_resolves_the_domain"):
+        error = results[check].exception
+        assert isinstance(error, CheckFailed), check
+        assert error.what == "this node is not sent to BIND"
+        assert "10-thinkube.conf is missing" in error.why
+        assert error.fix == f"run the set-up: `{command('run', f'phase5.{COMPONENT.title}')}`"
 
 
 def test_an_old_pod_that_ends_or_was_evicted_is_no_evidence(installed: FakeCluster) -> None:

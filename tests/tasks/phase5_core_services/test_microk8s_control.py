@@ -14,6 +14,7 @@ from tests.microk8s_machine import FakeCluster, node
 from thinkube_nornir.command import Command
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused
 from thinkube_nornir.outcome import Outcome, outcome_of
+from thinkube_nornir.program import command
 from thinkube_nornir.secret import MASK, redact
 
 COMPONENT = microk8s_control.COMPONENT
@@ -364,3 +365,16 @@ def test_rollback_refuses_when_the_api_is_down_and_workers_of_ours_are_recorded(
 
     with pytest.raises(Refused, match="tkw1"):
         installed.run("tkc", COMPONENT, "rollback")
+
+
+def test_without_microk8s_what_it_has_is_not_told_thing_by_thing() -> None:
+    """Before a set-up each of its checks says the same, with the command that sets it up."""
+    results = FakeCluster().run("tkc", COMPONENT, "verify")
+
+    errors = [error for result in results.values() if type(error := result.exception) is CheckFailed]
+    assert {(error.what, error.why) for error in errors} == {
+        ("MicroK8s is not installed on tkc", "snap list does not name microk8s")
+    }
+    told = results["addons_are_on"].exception
+    assert isinstance(told, CheckFailed)
+    assert told.fix == f"set it up: `{command('run', f'phase5.{COMPONENT.title}')}`"

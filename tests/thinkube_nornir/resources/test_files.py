@@ -61,7 +61,7 @@ def test_a_file_that_is_not_as_declared_is_named_and_repaired(way: str) -> None:
     assert (error.what, error.expected) == (what, f"{CONF}: 9 bytes, mode 640, of ntp")
     assert seen in error.seen
     assert f"expected: {error.expected}\nseen: {error.seen}" in error.why
-    assert error.fix == f"run the set-up again: `{command('run', 'test.component')}`"
+    assert error.fix == f"run the set-up: `{command('run', 'test.component')}`"
     assert outcome_of(repaired) is Outcome.CHANGED
     assert host.apply(NTP.check).exception is None
 
