@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,8 +70,17 @@ def _text(found: Difference) -> str:
     from thinkube_nornir.history.difference import KINDS, told
     from thinkube_nornir.reporting.rendering import render
 
+    other_verb = (
+        ("only_old", "only_new") if found.old.run.verb != found.new.run.verb else ()
+    )  # other chains: all of them
     kinds = [
-        {"title": KINDS[name], "count": len(pairs), "steps": told(name, pairs)} for name, pairs in found.steps.items()
+        {
+            "title": KINDS[name],
+            "count": len(pairs),
+            "steps": told(name, pairs) if name not in other_verb else [],
+            "components": Counter(f"{p.node.component} {p.node.chain}" for p in pairs) if name in other_verb else {},
+        }
+        for name, pairs in found.steps.items()
     ]
     red = found.steps.keys() & {"failed", "still_failed"}
     following = ["show", str(found.new.run.id), "--failed"] if red else []

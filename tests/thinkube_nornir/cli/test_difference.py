@@ -111,3 +111,14 @@ def test_what_hosts_said_cannot_steer_the_terminal(cli: Cli, past: PastRuns) -> 
     past.add(step(message="two"))
 
     assert "    then  \\x1b[2J one" in cli("diff").lines
+
+
+def test_diff_of_two_verbs_counts_what_only_one_of_them_does(cli: Cli, past: PastRuns) -> None:
+    """All steps of a chain are no news: they have a line for each component."""
+    undone = [step(f"undo_{n}", chain="rollback", outcome="changed") for n in range(5)]
+    number = past.add(*undone, verb="rollback")
+
+    lines = cli("diff", "4", str(number)).lines
+
+    assert lines[lines.index("only in the second: 5 steps") + 1] == "  phase5.coredns rollback: 5 steps"
+    assert "undo_" not in "".join(lines)
