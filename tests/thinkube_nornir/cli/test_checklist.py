@@ -187,13 +187,13 @@ def test_complete_and_pending_by_line_number(cli: Cli, tasks: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["complete", "1"], "line 1: is no task"),
+        (["complete", "1"], "line 1: no task stands there"),
         (["complete", "99"], "line 99: there is none: the file has 16 lines"),
         (["complete", "phase1/raed"], "did you mean phase1/read?"),
         (["pending", "0"], "line 0: there is none"),
         (["complete"], "Missing argument"),
-        (["complet", "6"], "No such command 'complet'"),
-        (["complete", "6", "1"], "line 1: is no task"),
+        (["complet", "6"], "no verb of checklist is called 'complet' (did you mean complete?)"),
+        (["complete", "6", "1"], "line 1: no task stands there"),
         (["complete", str(HEADING)], "open below it: 11 set up; 12 verified"),
     ],
 )
