@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.git_places import needs_git
 from tests.thinkube_nornir.cli.conftest import Cli
 from thinkube_nornir.checklist import store
 from thinkube_nornir.checklist.document import Document
@@ -139,6 +140,7 @@ PHASES = """\
 """
 
 
+@needs_git
 def test_next_is_of_the_phase_that_is_worked_on(cli: Cli, tasks: Path) -> None:
     """Of the branch's, of the one that was just marked, of the first that is built; the others come last."""
     tasks.write_text(PHASES)

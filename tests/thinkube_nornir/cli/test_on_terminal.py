@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -52,7 +53,9 @@ def test_a_red_run_ends_with_failures_and_the_next_command(project: Path) -> Non
         *("FAILED", "what", "why", "fix", "also"),
         *("log", "next"),
     ]
-    assert lines[-1] == f"next   {sys.executable} -m thinkube_nornir run all"
+    python = Path(sys.executable)
+    typed = python.name if shutil.which(python.name) == str(python) else python  # PATH finds it: its plain name will do
+    assert lines[-1] == f"next   {typed} -m thinkube_nornir run all"
 
 
 def test_lines_fit_a_narrow_terminal(project: Path) -> None:
