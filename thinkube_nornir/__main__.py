@@ -11,7 +11,7 @@ import threading
 # tenth of the time that `list` takes.
 gc.set_threshold(50_000)
 
-from thinkube_nornir.program import missing  # noqa: E402  # after the line above
+from thinkube_nornir.program import STEP_THREAD, missing  # noqa: E402  # after the line above
 
 try:
     from thinkube_nornir.cli import run_command_line
@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
 
 def main() -> None:
     status = run_command_line(sys.argv[1:])
-    if any(thread.name.startswith("step") for thread in threading.enumerate()):  # abandoned: nobody waits for them
+    if any(thread.name.startswith(STEP_THREAD) for thread in threading.enumerate()):  # abandoned: nobody waits for them
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

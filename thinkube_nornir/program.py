@@ -12,6 +12,9 @@ MODULE = "thinkube_nornir"
 
 _config: Path | None = None
 
+STEP_THREAD = "step"
+"""How the names of the threads begin that carry steps out; at the end of the program they may be left over."""
+
 
 def called_with(config: Path | None) -> None:
     """Keep the -c of this call for the commands that are printed; None when there was none."""

@@ -27,12 +27,11 @@ from thinkube_nornir.foundation import Foundation
 from thinkube_nornir.obstacle import INTERRUPTED, NOT_FORESEEN
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped
 from thinkube_nornir.plan import Node, Plan
+from thinkube_nornir.program import STEP_THREAD
 from thinkube_nornir.schedule import Schedule
 
 log = logging.getLogger(__name__)
 
-STEP_THREAD = "step"
-"""How the names of the threads begin that carry steps out."""
 _CANCELLED = Cancelled("the operator ended the run")
 _GRACE = 4.0  # seconds that cancelled steps have to end; what waits for a silent host in a library may take longer
 
