@@ -1,4 +1,7 @@
-"""What is installed: one folder per phase, one module per component. The engine finds it by config.yaml `tasks`."""
+"""What is installed: one folder per phase, one module or package per component.
+
+The engine finds this package by config.yaml's `tasks`. What several components use is in shared/.
+"""
 
 PHASES = ("phase5_core_services", "phase6_extended_services")
 """In order; later ones may need earlier ones. `phase5` is short for a folder's full name."""
@@ -6,10 +9,10 @@ PHASES = ("phase5_core_services", "phase6_extended_services")
 PLANNED = ("phase1", "phase2", "phase3", "phase4")
 """Phases that START_HERE.md lists and this version does not set up: what they give is taken as done."""
 
-SETTINGS = "settings"
+SETTINGS = "shared.settings.schema"
 """The module with the SCHEMA of all settings; a name, so that finding components does not import pydantic."""
 
-TOPOLOGY = "topology"
+TOPOLOGY = "shared.topology"
 """The module that knows hosts, networks and cluster, for reports; a name, likewise."""
 
 CONCURRENCY = {"join": 1, "reboot": 1}

@@ -41,7 +41,7 @@ class Write:
     answer: Object | None
     """The object as the API server has it now; None when it refused."""
     sites: frozenset[str]
-    """The product's functions that it came through: `tasks/node_address.py:apply_it`."""
+    """The product's functions that it came through: `tasks/shared/microk8s/node_address.py:apply_it`."""
 
     @property
     def partial(self) -> bool:

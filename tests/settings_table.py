@@ -17,8 +17,8 @@ import yaml
 from annotated_types import Ge, Le
 from pydantic import AfterValidator
 
-from tasks import settings
-from tasks.setting_checks import REQUIRED_OF_ALL, REQUIRED_OF_GROUP
+from tasks.shared.settings import schema as settings
+from tasks.shared.settings.checks import REQUIRED_OF_ALL, REQUIRED_OF_GROUP
 from thinkube_nornir.component import Component
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +28,7 @@ COLUMNS = ("setting", "what it is", "form", "example", "stands in", "when not se
 INTRODUCTION = """\
 # Settings
 
-<!-- Written by `python -m tests.settings_table` from tasks/settings.py and the example inventory. -->
+<!-- Written by `python -m tests.settings_table` from tasks/shared/settings/schema.py and the example inventory. -->
 
 Every setting that the inventory may hold, in the `data` of hosts, groups or defaults. A host's own value comes before
 those of its groups, in the order written there, and these before the defaults. The examples are those of the inventory

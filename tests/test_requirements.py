@@ -6,10 +6,10 @@ import re
 import tomllib
 from pathlib import Path
 
-from tasks import supported
-from tasks.phase6_extended_services._controllers import REPOSITORY as TRAEFIK
-from tasks.phase6_extended_services._gpu_release import REPOSITORY as GPU_OPERATOR
-from tasks.phase6_extended_services._issuing import REPOSITORY as CERT_MANAGER
+from tasks.phase6_extended_services.cert_manager.issuing import REPOSITORY as CERT_MANAGER
+from tasks.phase6_extended_services.gpu_operator.chart import REPOSITORY as GPU_OPERATOR
+from tasks.phase6_extended_services.ingress.controller import REPOSITORY as TRAEFIK
+from tasks.shared.hosts import supported
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs/requirements.md").read_text()

@@ -13,7 +13,7 @@ def test_the_table_of_settings_is_current() -> None:
 
 
 def test_every_setting_is_explained_in_one_line() -> None:
-    """The text below its name in tasks/settings.py is what operators read."""
+    """The text below its name in tasks/shared/settings/schema.py is what operators read."""
     found = dict(setting for members in settings_table.sections().values() for setting in members)
 
     assert found.keys() == settings_table.SCHEMA.__annotations__.keys()

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from thinkube_nornir.component import Component
+from thinkube_nornir.component_files import component_files
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.task_modules import import_module, import_package
 
@@ -25,6 +26,16 @@ class Entry:
     component: Component
     file: Path = Path()
     """The module that declares it."""
+
+    @property
+    def where(self) -> str:
+        """That module as errors show it: `tasks/phase5_core_services/ntp.py`."""
+        return "/".join(self.file.parts[-4 if self.file.stem == "__init__" else -3 :])
+
+    @property
+    def folder(self) -> str:
+        """The name of its phase's folder: `phase5_core_services`."""
+        return self.where.split("/")[1]
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,7 @@ def load(folder: Path) -> Catalog:
     package = import_package(folder)
     found = [_phase_entries(folder, phase) for phase in _phases(folder, package)]
     every = {entry.name: entry for entries in found for entry in entries}
-    _refuse_unknown_needs(folder, every)
+    _refuse_unknown_needs(every)
     planned = tuple(getattr(package, "PLANNED", ()))
     return Catalog(tuple(entry for entries in found for entry in _sorted(folder, entries)), package, planned)
 
@@ -102,7 +113,7 @@ def _phases(folder: Path, package: ModuleType) -> Sequence[str]:
     problems += [
         Problem(f"{folder.name}/{path.name}", "is a phase's folder, and PHASES does not name it", f"add it in {where}")
         for path in sorted(folder.glob("phase[0-9]*"))
-        if path.is_dir() and path.name not in phases and any(path.glob("[!_]*.py"))
+        if path.is_dir() and path.name not in phases and component_files(path)
     ]
     short = [_short(phase) for phase in phases]
     problems += [
@@ -119,29 +130,29 @@ def _short(phase: str) -> str:
 
 
 def _phase_entries(folder: Path, phase: str) -> list[Entry]:
-    modules = sorted(p.stem for p in (folder / phase).glob("[!_]*.py"))
-    return [_entry(folder, phase, module) for module in modules]
+    files = component_files(folder / phase)
+    return [_entry(folder, phase, name, files[name]) for name in sorted(files)]
 
 
-def _entry(folder: Path, phase: str, name: str) -> Entry:
+def _entry(folder: Path, phase: str, name: str, file: Path) -> Entry:
     module = import_module(folder, f"{folder.name}.{phase}.{name}")
     component = getattr(module, "COMPONENT", None)
     if not isinstance(component, Component):
         fix = "a component declares it; a module of helpers has a name that begins with _"
-        raise ConfigError([Problem(f"{folder.name}/{phase}/{name}.py", "declares no COMPONENT", fix)])
-    return Entry(f"{_short(phase)}.{name}", _short(phase), component, folder / phase / f"{name}.py")
+        raise ConfigError([Problem(str(file.relative_to(folder.parent)), "declares no COMPONENT", fix)])
+    return Entry(f"{_short(phase)}.{name}", _short(phase), component, file)
 
 
-def _refuse_unknown_needs(folder: Path, every: Mapping[str, Entry]) -> None:
+def _refuse_unknown_needs(every: Mapping[str, Entry]) -> None:
     steps = {f"{e.name}.{step.name}" for e in every.values() for chain in e.component.chains for step in chain.steps}
     problems = [
-        _unknown(need, list(every), _line(folder, entry, need), "component")
+        _unknown(need, list(every), _line(entry, need), "component")
         for entry in every.values()
         for need in entry.component.needs
         if need not in every
     ]
     problems += [
-        _unknown(need, sorted(steps), _line(folder, entry, need), "step")
+        _unknown(need, sorted(steps), _line(entry, need), "step")
         for entry in every.values()
         for chain in entry.component.chains
         for step in chain.steps
@@ -152,12 +163,11 @@ def _refuse_unknown_needs(folder: Path, every: Mapping[str, Entry]) -> None:
         raise ConfigError(problems)
 
 
-def _line(folder: Path, entry: Entry, name: str) -> str:
+def _line(entry: Entry, name: str) -> str:
     """Where a component's module has a name: with its line, when it stands there in one piece."""
-    where = f"{entry.file.relative_to(folder.parent)}"
     lines = entry.file.read_text().splitlines()
     found = [number for number, line in enumerate(lines, 1) if f'"{name}"' in line or f"'{name}'" in line]
-    return f"{where}:{found[0]}" if found else where
+    return f"{entry.where}:{found[0]}" if found else entry.where
 
 
 def _sorted(folder: Path, entries: list[Entry]) -> list[Entry]:

@@ -15,7 +15,7 @@ from thinkube_nornir.settings.schema import Schema
 def undeclared_settings(catalog: Catalog, schema: Schema) -> list[Problem]:
     declared = schema.settings.__annotations__
     return [
-        Problem(_where(entry), f"needs the setting {name!r}, which the schema does not declare", _near(name, declared))
+        Problem(entry.where, f"needs the setting {name!r}, which the schema does not declare", _near(name, declared))
         for entry in catalog.entries
         for name in entry.component.settings
         if name not in declared
@@ -28,7 +28,7 @@ def undeclared_limits(catalog: Catalog, config: Config) -> list[Problem]:
     if declared is None:
         return []
     problems = [
-        Problem(_where(entry), f"CONCURRENCY declares no {name!r}, which a step holds", _near(name, declared))
+        Problem(entry.where, f"CONCURRENCY declares no {name!r}, which a step holds", _near(name, declared))
         for entry in catalog.entries
         for name in dict.fromkeys(_held(entry))
         if name not in declared
@@ -51,10 +51,6 @@ def _declared(catalog: Catalog) -> Mapping[str, int] | None:
 
 def _held(entry: Entry) -> Iterator[str]:
     yield from (step.token for chain in entry.component.chains for step in chain.steps if step.token)
-
-
-def _where(entry: Entry) -> str:
-    return "/".join(entry.file.parts[-3:])
 
 
 def _near(name: str, names: Iterable[str]) -> str:

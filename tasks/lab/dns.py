@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tasks.address_pool import ingresses_in
 from tasks.lab.state import domain, machine
+from tasks.shared.address_pool import ingresses_in
 from thinkube_nornir.lab.emulation import Lab, LabHost
 
 Rcode = Literal["NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "TIMEOUT"]

@@ -12,7 +12,7 @@ import hashlib
 
 from tasks.lab.state import machine
 from tasks.lab.tool import ToolError, parse, tool
-from tasks.setting_values import size_bytes
+from tasks.shared.settings.values import size_bytes
 from thinkube_nornir.lab.emulation import Call, LabHost, Reply
 
 OS_RELEASE = """\

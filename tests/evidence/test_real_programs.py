@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 
 import tasks
-from tasks import gpu_facts, host_facts, node_facts, probes
-from tasks.firewall import UFW
+from tasks.shared.cluster import probes
+from tasks.shared.gpus import facts as gpu_facts
+from tasks.shared.hosts import host_facts, node_facts
+from tasks.shared.hosts.firewall import UFW
 from thinkube_nornir.command import Completed, Fact
 from thinkube_nornir.remote.file_states import state_at
 from thinkube_nornir.resources import accounts

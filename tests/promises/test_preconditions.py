@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tasks.node_preconditions import CHECKS
+from tasks.shared.hosts.node_preconditions import CHECKS
 from tests.promises.conftest import Labs
 from tests.promises.lab_project import WORKERS, LabProject, Place
 
@@ -61,7 +61,7 @@ OF_THE_INVENTORY = {
 }
 """What the lab has from the inventory, to what is said of it."""
 SEEN_ELSEWHERE = {"node_is_no_copy", "lan_ip_carries_the_default_route", "ports_are_free", "clock_is_right"}
-"""Two hosts are needed, or what the lab does not let anybody break: tests/tasks/test_node_preconditions.py."""
+"""Two hosts are needed, or what the lab does not let anybody break: tests/tasks/shared/hosts has it."""
 
 
 @pytest.fixture(scope="module")

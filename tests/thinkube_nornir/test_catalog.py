@@ -38,6 +38,20 @@ def test_components_are_found_by_looking(tmp_path: Path) -> None:
     assert names(found) == ["phase1.keys", "phase1.bash"]
 
 
+def test_a_package_is_a_component(tmp_path: Path) -> None:
+    """A component may be split into parts: its package declares it, and errors name the package's file."""
+    tasks = folder(tmp_path, keys=(10, ()))
+    (tasks / "phase1_base" / "bash").mkdir()
+    (tasks / "phase1_base" / "bash" / "__init__.py").write_text(COMPONENT.format(title="bash", number=20, needs=()))
+    (tasks / "phase1_base" / "bash" / "checks.py").write_text("")
+
+    found = catalog.load(tasks)
+
+    assert names(found) == ["phase1.keys", "phase1.bash"]
+    assert found.entries[1].where == f"{tasks.name}/phase1_base/bash/__init__.py"
+    assert {entry.folder for entry in found.entries} == {"phase1_base"}
+
+
 def test_what_is_needed_comes_first(tmp_path: Path) -> None:
     """Needs go before numbers, numbers before names."""
     found = catalog.load(folder(tmp_path, a=(10, ("phase1.z",)), z=(30, ()), m=(20, ())))

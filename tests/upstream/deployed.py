@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from tasks.defaults import DEFAULTS
+from tasks.shared.defaults import DEFAULTS
 from tests import upstream_data as upstream
 from tests.upstream_data import Object
 from tests.upstream_schemas import GroupVersionKind, Schema

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from nornir.core.task import Result, Task
 
-from tasks.defaults import DEFAULTS
-from tasks.phase6_extended_services._issuing import KINDS, certificate_manifest, issuer_manifests, release
+from tasks.phase6_extended_services.cert_manager.issuing import KINDS, certificate_manifest, issuer_manifests, release
+from tasks.shared.defaults import DEFAULTS
 from tests import upstream_data as upstream
 from tests.lab_cluster import LabCluster
-from tests.tasks.phase6_extended_services.test_cert_manager import ACME, ready
+from tests.tasks.phase6_extended_services.cert_manager.test_cert_manager import ACME, ready
 from tests.upstream_schemas import validate, validate_values
 
 VERSION = str(DEFAULTS["cert_manager_version"])

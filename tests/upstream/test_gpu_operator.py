@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from nornir.core.task import Result, Task
 
-from tasks.gpu_settings import writes_drop_in
 from tasks.lab.charts import gpu_operator
 from tasks.lab.microk8s.containerd import TEMPLATE
-from tasks.phase6_extended_services import _gpu_checks, _gpu_release
+from tasks.phase6_extended_services.gpu_operator import chart, checks
+from tasks.shared.settings.gpus import writes_drop_in
 from tests import upstream_data as upstream
 from tests.fake_host import FakeHost
 from tests.microk8s_machine import SETTINGS
@@ -33,7 +33,7 @@ def our_values(version: str, **settings: Any) -> Object:
     found: list[Object] = []
 
     def read(task: Task) -> Result:
-        found.append(plain(_gpu_release.release(task).values))
+        found.append(plain(chart.release(task).values))
         return Result(task.host)
 
     machine = FakeHost("tkc", settings={**SETTINGS, "gpu_operator_version": version, **settings})
@@ -97,7 +97,7 @@ def test_the_labs_chart_makes_what_the_real_one_makes(version: str) -> None:
 @pytest.mark.parametrize("version", RENDERED)
 def test_an_operator_is_found_by_the_label_of_its_deployment(version: str) -> None:
     """Which its feature discovery does not have; the label `app` is on its pods alone."""
-    name, _, value = _gpu_checks.OPERATOR.partition("=")
+    name, _, value = checks.OPERATOR.partition("=")
     deployments = [o["metadata"] for o in upstream.rendered(f"gpu-operator-{version}") if o["kind"] == "Deployment"]
 
     assert [at["name"] for at in deployments if at["labels"].get(name) == value] == ["gpu-operator"]

@@ -1,4 +1,4 @@
-"""What tasks/supported.py takes from MicroK8s: its networks, and the registries of the images that every node pulls."""
+"""What shared/hosts/supported.py takes from MicroK8s: its networks, and the registries of images for every node."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from tasks import supported
-from tasks.microk8s_facts import values_of
+from tasks.shared.hosts import supported
+from tasks.shared.microk8s.facts import values_of
 from tests.upstream_data import microk8s, text, tracks
 
 ADDONS = ("dns/coredns.yaml", "hostpath-storage/storage.yaml")

@@ -15,10 +15,10 @@ from nornir.core.task import Result, Task
 from tasks.lab import gateway_api
 from tasks.lab.charts import traefik
 from tasks.lab.charts.traefik_values import DEFAULTS, definitions
-from tasks.phase6_extended_services import _definitions as wanted_definitions
-from tasks.phase6_extended_services._controllers import Controller, controllers, release_of
-from tasks.phase6_extended_services._ingress_checks import wanted_arguments
-from tasks.phase6_extended_services._traffic_checks import Way, _ingress, _route
+from tasks.phase6_extended_services.ingress import definitions as wanted_definitions
+from tasks.phase6_extended_services.ingress.checks import wanted_arguments
+from tasks.phase6_extended_services.ingress.controller import Controller, controllers, release_of
+from tasks.phase6_extended_services.ingress.traffic_checks import Way, _ingress, _route
 from tests import upstream_data as upstream
 from tests.fake_host import FakeHost
 from tests.microk8s_machine import SETTINGS

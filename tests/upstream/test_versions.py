@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tasks.defaults import DEFAULTS
+from tasks.shared.defaults import DEFAULTS
 from tests import upstream_data as upstream
 from tests.product_objects import Recording
 from tests.promises.lab_project import ROOT

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from thinkube_nornir.component_files import component_files
+
 COMPONENT_KINDS = ("red", "setup", "verify", "rollback")
 PHASE_KINDS = (*COMPONENT_KINDS, "second-run")
 
@@ -25,7 +27,7 @@ def names_in(tasks: Path) -> frozenset[str]:
     subjects: set[str] = set()
     for phase in _phases(tasks / "__init__.py"):
         short = phase.partition("_")[0]
-        subjects |= {short, *(f"{short}.{module.stem}" for module in (tasks / phase).glob("[!_]*.py"))}
+        subjects |= {short, *(f"{short}.{name}" for name in component_files(tasks / phase))}
     return frozenset(subjects)
 
 

@@ -38,7 +38,7 @@ def find_phase(catalog: Catalog, name: str, verb: str) -> Phase:
     Raises:
         ConfigError: no phase has this name; the nearest one is named.
     """
-    folders = {entry.phase: entry.file.parent.name for entry in catalog.entries}
+    folders = {entry.phase: entry.folder for entry in catalog.entries}
     if name not in folders:
         of = name.partition(".")[0]
         fix = f"name its phase: {of}" if of in folders else nearest(name, folders)

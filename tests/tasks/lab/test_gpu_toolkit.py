@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tasks.containerd_facts import DROP_IN_FOLDER, parse_runtimes, will_have
 from tasks.lab import gpu_toolkit
 from tasks.lab.microk8s import containerd
 from tasks.lab.state import machine
+from tasks.shared.microk8s.containerd_facts import DROP_IN_FOLDER, parse_runtimes, will_have
 from tests.tasks.lab.fake_lab import FakeLab, lab
 from thinkube_nornir.lab.emulation import LabHost
 

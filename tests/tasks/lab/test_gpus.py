@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tasks.gpu_facts import BUS, HOST_DRIVER, parse_bus, parse_driver
 from tasks.lab.gpus import gpus
 from tasks.lab.microk8s import containerd
+from tasks.shared.gpus.facts import BUS, HOST_DRIVER, parse_bus, parse_driver
 from tests.tasks.lab.fake_lab import FakeLab, lab
 from thinkube_nornir.command import Command, Completed
 from thinkube_nornir.lab.emulation import LabHost

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tasks.lab import snapshot
-from tasks.packet_filter import removal
+from tasks.shared.hosts.packet_filter import removal
 from tests.tasks.lab.fake_lab import lab
 
 INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.35/stable")

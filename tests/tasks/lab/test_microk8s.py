@@ -10,7 +10,7 @@ import pytest
 import yaml
 from cryptography import x509
 
-from tasks.microk8s_facts import SOCKET_FILE
+from tasks.shared.microk8s.facts import SOCKET_FILE
 from tests.tasks.lab.fake_lab import FakeKube, FakeLab, lab
 
 DATA = "/var/snap/microk8s/current"

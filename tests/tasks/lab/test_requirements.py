@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.firewall import parse_ufw
-from tasks.host_facts import Room, parse_memory, parse_os_release, parse_room
+from tasks.shared.hosts.firewall import parse_ufw
+from tasks.shared.hosts.host_facts import Room, parse_memory, parse_os_release, parse_room
 from tests.tasks.lab.fake_lab import FakeLab, lab
 from tests.tasks.lab.test_microk8s import cluster, node, url
 from thinkube_nornir.command import Command, Completed
 from thinkube_nornir.lab.emulation import Reply
 
 INSTALL = ("snap", "install", "microk8s", "--classic", "--channel={}/stable")
-RECORDED = Path(__file__).parents[1] / "recorded"
+RECORDED = Path(__file__).parents[1] / "shared/hosts/recorded"
 
 
 def _done(reply: Reply) -> Completed:

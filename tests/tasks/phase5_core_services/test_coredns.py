@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tasks import settling
 from tasks.phase5_core_services import coredns
+from tasks.shared.cluster import settling
 from tests.microk8s_machine import COREFILE_OF_ADDON, FakeCluster, pod
 from thinkube_nornir.command import Command
 from thinkube_nornir.errors import CheckFailed, ThinkubeError

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tasks.node_address import RESTART_KEY
 from tasks.phase5_core_services import microk8s_control, microk8s_workers
+from tasks.shared.microk8s.node_address import RESTART_KEY
 from tests.certificates import Authority
 from tests.fake_host import FakeFile, Reply
 from tests.microk8s_machine import FakeCluster, node
@@ -201,7 +201,7 @@ def test_addons_of_the_launch_configuration_are_waited_for() -> None:
 
 def test_a_launch_configuration_that_is_never_applied_is_an_error_with_a_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what was seen, and where the reason stands."""
-    monkeypatch.setattr("tasks.launch._APPLIED", 0.4)
+    monkeypatch.setattr("tasks.shared.microk8s.launch._APPLIED", 0.4)
     cluster = FakeCluster()
     cluster.machines["tkc"].agent_looks = 1000
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tasks.microk8s import MEMBERSHIP_KEY
 from tasks.phase5_core_services import microk8s_control, microk8s_workers
+from tasks.shared.microk8s.distribution import MEMBERSHIP_KEY
 from tests.fake_host import FakeFile
 from tests.microk8s_machine import FakeCluster, node
 from thinkube_nornir.context import Roster, retries_in

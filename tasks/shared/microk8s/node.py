@@ -1,0 +1,111 @@
+"""What every MicroK8s node has in common, control plane or worker: snap, group, checks, removal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nornir.core.task import Result, Task
+
+from tasks.shared.cluster.control_plane import expect, internal_ip, is_ready, name_of, registered_node, unready_because
+from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
+from tasks.shared.hosts.node_facts import HOSTNAME, MOUNTS
+from tasks.shared.microk8s import distribution as microk8s
+from tasks.shared.microk8s import leftovers as microk8s_leftovers
+from tasks.shared.microk8s.distribution import GROUP, KUBELET_LINK, ROOT, SNAP, SNAP_KEY, where_installed
+from tasks.shared.microk8s.facts import KUBELET_TARGET, ROOT_FOLDER, STOPPED, STOPPED_LOCK
+from thinkube_nornir.command import Fact
+from thinkube_nornir.context import context, ours, setting
+from thinkube_nornir.fixes import set_up
+from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.remote import change, read, undo
+from thinkube_nornir.resources import GroupMember, from_setting
+
+SETTINGS = ("lan_ip", "system_username", "microk8s_channel")
+USER = from_setting("system_username")
+MEMBER = GroupMember("microk8s", USER)
+"""The operator uses it without root."""
+_STAYS = "kernel modules, a loaded AppArmor profile, sets of addresses and raised limits stay until the next boot"
+
+
+def start_services(task: Task) -> Result:
+    """Of a node that a rollback stopped and did not come to remove: waiting for it would wait for nothing."""
+    return DISTRIBUTION.start(task)
+
+
+@where_installed
+def services_run(task: Task) -> Result:
+    why = f"`microk8s stop` left {STOPPED_LOCK}; while it is there, `microk8s leave` and others refuse"
+    expect(not read(task, STOPPED), "MicroK8s is stopped", why=why, fix=f"{set_up(task)}, which starts it")
+    faults = DISTRIBUTION.health(task)
+    fix = "see why: `journalctl -u snap.microk8s.daemon-kubelite`"
+    expect(not faults, f"{len(faults)} of MicroK8s' services do not run", why="\n".join(faults), fix=fix)
+    return unchanged(task, "all services are active")
+
+
+def node_is_ready(task: Task) -> Result:
+    node = registered_node(task)
+    fix = "see `kubectl describe node` on the control plane"
+    expect(is_ready(node), f"node {name_of(node)} is not Ready", why=unready_because(node), fix=fix)
+    return unchanged(task, f"node {name_of(node)} is Ready")
+
+
+def node_has_the_lan_address(task: Task) -> Result:
+    node, lan_ip = registered_node(task), setting(task, "lan_ip")
+    expect(
+        internal_ip(node) == lan_ip,
+        f"node {name_of(node)} has not the address {lan_ip}",
+        why=f"its InternalIP is {internal_ip(node) or 'missing'}",
+        fix=f"see that the route to the other nodes leaves from lan_ip, then {set_up(task)}",
+    )
+    return unchanged(task, f"InternalIP is {lan_ip}")
+
+
+def stop_services(task: Task) -> Result:
+    """With its pods: mounts that they hold have made removals hang."""
+    if not ours(task, SNAP_KEY) or read(task, SNAP) is None:
+        return unchanged(task, "nothing of ours to stop")
+    return microk8s.stop(task)
+
+
+def unmount_volumes(task: Task) -> Result:
+    points = [point for point in read(task, MOUNTS) if point.startswith(f"{ROOT}/common/")]
+    if not ours(task, SNAP_KEY) or not points:
+        return unchanged(task, "nothing of ours is mounted")
+    return change(task, f"unmount {len(points)} volumes of pods", "umount", *points, root=True)
+
+
+def remove_group(task: Task) -> Result:
+    """The one that the snap made; it stays when somebody else has become a member."""
+    record, found = context(task).ledger.ours(task.host.name, SNAP_KEY), read(task, GROUP)
+    if record is None or record.before.get("group", True) or found is None:
+        return unchanged(task, "no group is ours")
+    if found.members:
+        return unchanged(task, f"group microk8s stays: {', '.join(sorted(found.members))} is in it")
+    return change(task, "remove group microk8s", "groupdel", "microk8s", root=True)
+
+
+def clear_leftovers(task: Task) -> Result:
+    """The last trace of our MicroK8s, and with it the record that it is ours."""
+    if not ours(task, SNAP_KEY):
+        return unchanged(task, "nothing is left of ours")
+    target, there = read(task, KUBELET_TARGET, ROOT_FOLDER)
+    paths = [ROOT] * there + [KUBELET_LINK] * target.startswith(f"{ROOT}/")
+    argv = ("rm", "-rf", "--one-file-system", "--", *paths) if paths else ()
+    told = f"remove {' and '.join(paths)}" if paths else "forget microk8s"
+    return undo(task, SNAP_KEY, f"{told}; {_STAYS}", *argv, root=True)
+
+
+REMOVAL = (
+    stop_services,
+    unmount_volumes,
+    MEMBER,
+    DISTRIBUTION.INSTALLATION,
+    *microk8s_leftovers.REMOVAL,
+    remove_group,
+    clear_leftovers,
+)
+"""In order; each looks first, so that it also takes back half of a set-up."""
+
+
+def removal_facts(_: Task) -> tuple[Fact[Any], ...]:
+    return SNAP, GROUP, HOSTNAME
