@@ -13,7 +13,7 @@ from nornir.core.inventory import Defaults, Group, Groups, Host, Hosts, Inventor
 from nornir.core.state import GlobalState
 from nornir.core.task import Result, Task
 
-from tests.fake_host import MemoryLedger
+from tests.fake_host import MemoryChangeLog
 from thinkube_nornir.catalog import Catalog, Entry
 from thinkube_nornir.component import Chain, Component, StepFunction
 from thinkube_nornir.config import Config
@@ -48,7 +48,7 @@ def config(root: Path = Path("/nonexistent"), **settings: Any) -> Config:
 
 
 def context(inventory: Inventory, **fields: Any) -> Context:
-    return Context(**{"config": config(), "inventory": inventory, "ledger": MemoryLedger(), **fields})
+    return Context(**{"config": config(), "inventory": inventory, "change_log": MemoryChangeLog(), **fields})
 
 
 def nornir(inventory: Inventory) -> Nornir:

@@ -66,8 +66,8 @@ class FakeApi:
     def drop(self, kind: str, name: str, namespace: str = "") -> None:
         del self.objects[_place(self.get(kind, name, namespace))]
 
-    def ask(self, call: Call, patience: Any) -> Object:
-        answer = self.request(call, patience)
+    def ask(self, call: Call, deadline: Any) -> Object:
+        answer = self.request(call, deadline)
         if not answer.good:
             raise refusal(answer, call.doing, self.host)
         return dict(answer.json())
@@ -79,7 +79,7 @@ class FakeApi:
     def close(self) -> None:
         """Nothing is open."""
 
-    def request(self, call: Call, patience: Any) -> Answer:
+    def request(self, call: Call, deadline: Any) -> Answer:
         if self.down:
             raise ClusterError(f"{call.doing} failed (cluster of tkc): no answer", why=self.down)
         if call.path in self.raw:

@@ -23,15 +23,15 @@ from nornir.core.processor import Processors
 from nornir.core.task import Result
 
 from tests.fake_files import FakeFile, FakeFiles
+from thinkube_nornir.change_log import Change
 from thinkube_nornir.command import Command, Completed, Fact
 from thinkube_nornir.component import StepFunction
 from thinkube_nornir.config import Config
 from thinkube_nornir.context import Context, StepTask
-from thinkube_nornir.ledger import Change
 from thinkube_nornir.remote.exchange import CONNECTION
 from thinkube_nornir.secret import Secret
 
-__all__ = ["FakeFile", "FakeHost", "MemoryLedger", "Reply"]
+__all__ = ["FakeFile", "FakeHost", "MemoryChangeLog", "Reply"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ Script = Answer | Sequence[Answer] | Callable[[Command], Answer]
 """One answer for every time, a list of answers in turn (the last one stays), or a function of the command."""
 
 
-class MemoryLedger:
-    """The ledger's contract, kept in memory."""
+class MemoryChangeLog:
+    """The change log's contract, kept in memory."""
 
     def __init__(self) -> None:
         self._changes: dict[tuple[str, str], Change] = {}
@@ -61,9 +61,9 @@ class MemoryLedger:
     def intend(self, *, host: str, component: str, key: str, summary: str, before: Mapping[str, Any]) -> Change:
         self._last += 1
         kept = self._changes.get((host, key))
-        former = kept.before if kept else before
+        previous = kept.before if kept else before
         number = kept.id if kept else self._last
-        change = Change(number, host, component, key, summary, former, "intended")
+        change = Change(number, host, component, key, summary, previous, "intended")
         self._changes[host, key] = change
         return change
 
@@ -120,7 +120,7 @@ class FakeHost:
         self.secrets = dict(secrets or {})
         self.component = component
         self.address = address or name
-        self.ledger = MemoryLedger()
+        self.change_log = MemoryChangeLog()
         self.facts: dict[str, dict[Fact[Any], Any]] = {}
         self.commands: list[Command] = []
         self.trips: list[list[str]] = []
@@ -225,7 +225,7 @@ class FakeHost:
         root = Path("/nonexistent/thinkube-test")
         config = Config(root, "ssh", root / "tasks", root / "templates", root / "inventory", root / ".thinkube")
         return Context(
-            config, inventory, self.ledger, self.secrets, dry_run=dry_run, read_only=read_only, facts=self.facts
+            config, inventory, self.change_log, self.secrets, dry_run=dry_run, read_only=read_only, facts=self.facts
         )
 
 

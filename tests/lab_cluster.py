@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from nornir.core.task import Result
 
 from tasks.lab.microk8s.node import node_of, nodes
-from tests.fake_host import FakeHost, MemoryLedger, Reply
+from tests.fake_host import FakeHost, MemoryChangeLog, Reply
 from tests.tasks.lab.fake_lab import FakeLab, lab
 from thinkube_nornir.command import Command
 from thinkube_nornir.component import Component
@@ -70,7 +70,7 @@ class LabCluster:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self.folder, self.ledger = folder, MemoryLedger()
+        self.folder, self.change_log = folder, MemoryChangeLog()
         self.lab: FakeLab = lab()
         self.lab.state["kube_api"] = KubeApi
         self._opened: dict[str, Any] = {}
@@ -87,7 +87,7 @@ class LabCluster:
     def _machine(self, name: str, settings: dict[str, Any]) -> LabMachine:
         known = {**SETTINGS, **self.lab.hosts[name].settings, **settings}
         machine = LabMachine(name, settings=known, groups=GROUPS[name])
-        machine.cluster, machine.ledger = self, self.ledger
+        machine.cluster, machine.change_log = self, self.change_log
         return machine
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:

@@ -24,7 +24,7 @@ class LocalChannel:
     def __init__(self, argv: Sequence[str], env: dict[str, str] | None = None) -> None:
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env=env)
-        self._bell = threading.Event()
+        self._wakeup = threading.Event()
         self._lock = threading.Lock()
         self._came = (bytearray(), bytearray())
         streams = (self.process.stdout, self.process.stderr)
@@ -38,12 +38,12 @@ class LocalChannel:
         while data := stream.read(1 << 16):
             with self._lock:
                 came += data
-            self._bell.set()
-        self._bell.set()
+            self._wakeup.set()
+        self._wakeup.set()
 
-    def listen(self, bell: threading.Event) -> None:
-        self._bell = bell
-        bell.set()
+    def listen(self, wakeup: threading.Event) -> None:
+        self._wakeup = wakeup
+        wakeup.set()
 
     def read(self) -> tuple[bytes, bytes]:
         with self._lock:

@@ -17,7 +17,7 @@ from nornir.core.task import Result
 
 from tests.certificates import Authority, kubeconfig
 from tests.fake_api import FakeApi
-from tests.fake_host import FakeHost, MemoryLedger, Reply
+from tests.fake_host import FakeHost, MemoryChangeLog, Reply
 from tests.leftovers import Leftovers
 from thinkube_nornir.command import Command
 from thinkube_nornir.component import Chain, Component
@@ -379,10 +379,10 @@ class Machine:
 
 
 class FakeCluster:
-    """The machines, one API, one ledger."""
+    """The machines, one API, one change log."""
 
     def __init__(self) -> None:
-        self.api, self.ledger = FakeApi(), MemoryLedger()
+        self.api, self.change_log = FakeApi(), MemoryChangeLog()
         self.api.down = "connection refused"
         self.api.pod = self._pod
         self.pod_answers: dict[str, str] = {}
@@ -397,7 +397,7 @@ class FakeCluster:
         dns = FakeHost("dns1", groups=("dns",), settings={"zerotier_ip": "192.168.191.1"})
         groups = {"tkc": ("microk8s", "microk8s_control_plane"), "tkw1": ("microk8s", "microk8s_workers")}
         for name, machine in self.machines.items():
-            machine.cluster, machine.host.ledger = self, self.ledger
+            machine.cluster, machine.host.change_log = self, self.change_log
             machine.host.groups = groups[name]
         control.host.others, worker.host.others = (worker.host, dns), (control.host, dns)
 

@@ -178,7 +178,7 @@ def _sorted(folder: Path, entries: list[Entry]) -> list[Entry]:
         sorter.prepare()
     except CycleError as error:
         cycle = " -> ".join(error.args[1])
-        raise ConfigError([Problem(folder.name, f"components need each other in a circle: {cycle}")]) from None
+        raise ConfigError([Problem(folder.name, f"components need each other in a cycle: {cycle}")]) from None
     order: list[Entry] = []
     ready: list[Entry] = []
     while sorter.is_active():

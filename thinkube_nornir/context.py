@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from nornir.core.inventory import Host, Inventory
 from nornir.core.task import MultiResult, Result, Task
 
+from thinkube_nornir.change_log import ChangeLog
 from thinkube_nornir.command import Fact
 from thinkube_nornir.config import Config
 from thinkube_nornir.errors import ConfigError, DeadlinePassed, Problem, Unreachable
-from thinkube_nornir.ledger import Ledger
 from thinkube_nornir.secret import Secret, redact
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Context:
     config: Config
     inventory: Inventory
     """All hosts, also those outside the selection: a filtered run still reads from them."""
-    ledger: Ledger
+    change_log: ChangeLog
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     dry_run: bool = False
     run_id: int = 0
@@ -222,7 +222,7 @@ def known(task: Task, fact: Fact[T]) -> Mapping[str, T]:
 
 def ours(task: Task, key: str) -> bool:
     """Whether the change of this key, on the step's host, is ours and not undone."""
-    return context(task).ledger.ours(task.host.name, key) is not None
+    return context(task).change_log.ours(task.host.name, key) is not None
 
 
 def setting(task: Task, name: str, default: Any = _REQUIRED) -> Any:

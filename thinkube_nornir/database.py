@@ -1,4 +1,4 @@
-"""The SQLite file in `.thinkube/` that journal and ledger share."""
+"""The SQLite file in `.thinkube/` that journal and change log share."""
 
 from __future__ import annotations
 

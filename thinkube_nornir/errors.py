@@ -75,7 +75,7 @@ class Refused(ThinkubeError):
     """We could, but must not: something that is not ours, or that others still need, is in the way."""
 
 
-class NotRehearsed(Refused):
+class SkippedInDryRun(Refused):
     """A look that writes, as a probe pod does, and so is not taken in a dry run; no failure of the host's."""
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from nornir.core.task import Result
 
+from thinkube_nornir.blocked_reason import INTERRUPTED, BlockedReason
 from thinkube_nornir.context import Context
-from thinkube_nornir.obstacle import INTERRUPTED, Obstacle
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.plan import Node, Plan
 
@@ -28,7 +28,7 @@ class Foundation:
     _promises: dict[str, int] = field(default_factory=dict)
     """In a dry run, of nodes and gates: the promised changes up to and with it, a bit for each."""
 
-    def obstacle(self, node: Node, *, stopping: bool) -> str:
+    def blocked_reason(self, node: Node, *, stopping: bool) -> str:
         """Why a node is not started, which is remembered; empty when nothing stands in its way."""
         reason = INTERRUPTED if stopping else self._in_the_way(node)
         if reason:
@@ -37,7 +37,7 @@ class Foundation:
 
     def _in_the_way(self, node: Node) -> str:
         if node.host in self.context.roster.unreachable:
-            return str(Obstacle(unreachable=node.host))
+            return str(BlockedReason(unreachable=node.host))
         for need in sorted(node.needs):
             if cause := self._cause(need):
                 return str(self._behind(self._root(cause)))
@@ -64,9 +64,9 @@ class Foundation:
             seen = causes[0]
         return seen
 
-    def _behind(self, root: str) -> Obstacle:
+    def _behind(self, root: str) -> BlockedReason:
         host = self.plan.by_id[root].host
-        return Obstacle(root, host if host in self.context.roster.unreachable else "")
+        return BlockedReason(root, host if host in self.context.roster.unreachable else "")
 
     def promised(self, node: Node) -> int:
         """How many promised changes this one stands on, directly or not."""

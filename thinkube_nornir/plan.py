@@ -58,7 +58,7 @@ class Plan:
         return {node.id: node for node in self.nodes}
 
     @cached_property
-    def followers(self) -> Mapping[str, tuple[str, ...]]:
+    def dependents(self) -> Mapping[str, tuple[str, ...]]:
         """Node or gate to the nodes and gates that wait for it."""
         waiting: dict[str, list[str]] = {name: [] for name in (*(node.id for node in self.nodes), *self.gates)}
         for name, befores in _waits(self.nodes, self.gates):
@@ -74,7 +74,7 @@ class Plan:
 
     def longest_after(self, lengths: Mapping[str, float]) -> dict[str, float]:
         """Node or gate to the length of the longest chain of nodes that wait for it."""
-        return _longest([node.id for node in reversed(self.nodes)], self.followers, lengths)
+        return _longest([node.id for node in reversed(self.nodes)], self.dependents, lengths)
 
     def longest_before(self, lengths: Mapping[str, float]) -> dict[str, float]:
         """Node or gate to the length of the longest chain of nodes that it waits for."""
@@ -154,8 +154,8 @@ def _sorted(nodes: list[Node], gates: Mapping[str, frozenset[str]]) -> tuple[Nod
     try:
         sorter.prepare()
     except CycleError as error:
-        circle = " -> ".join(error.args[1])
-        raise ConfigError([Problem("tasks", f"steps wait for each other in a circle: {circle}")]) from None
+        cycle = " -> ".join(error.args[1])
+        raise ConfigError([Problem("tasks", f"steps wait for each other in a cycle: {cycle}")]) from None
     ready: list[int] = []
     order: list[Node] = []
     while sorter.is_active():

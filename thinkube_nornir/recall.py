@@ -9,21 +9,21 @@ from nornir.core.inventory import Inventory
 from nornir.core.task import Result, Task
 
 from thinkube_nornir.catalog import Catalog, Entry
+from thinkube_nornir.change_log import ChangeLog
 from thinkube_nornir.component import Here, Step
 from thinkube_nornir.context import Context
 from thinkube_nornir.errors import ConfigError, Problem
-from thinkube_nornir.ledger import Ledger
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.plan import Node, Plan
 from thinkube_nornir.program import command
-from thinkube_nornir.remote.host_part import adopt_host_part
+from thinkube_nornir.remote.on_host_state import adopt_on_host_state
 from thinkube_nornir.runner import carry_out
 
 _ENGINE = "engine"
 
 
 def recall(nornir: Nornir, context: Context, hosts: Sequence[str]) -> None:
-    """Enter into the ledger what the hosts remember and it lacks: another controller may have set them up.
+    """Enter into the change log what the hosts remember and it lacks: another controller may have set them up.
 
     A host that does not answer is passed over here; its steps of the rollback will say so.
     """
@@ -33,7 +33,7 @@ def recall(nornir: Nornir, context: Context, hosts: Sequence[str]) -> None:
 
 
 def remember(task: Task) -> Result:
-    return unchanged(task, f"{len(adopt_host_part(task))} changes were known to the host alone")
+    return unchanged(task, f"{len(adopt_on_host_state(task))} changes were known to the host alone")
 
 
 def concerned(catalog: Catalog, entries: Sequence[Entry], inventory: Inventory, selected: Sequence[str]) -> list[str]:
@@ -51,7 +51,7 @@ def refuse_while_needed(
     entries: Sequence[Entry],
     inventory: Inventory,
     selected: Sequence[str],
-    ledger: Ledger,
+    change_log: ChangeLog,
     asked: Sequence[str] = (),
 ) -> None:
     """Raise when something of ours, that needs one of the entries, would be left standing on nothing.
@@ -72,7 +72,7 @@ def refuse_while_needed(
                 shaken.add((entry.name, host))
     left, found = shaken - going, dict[str, list[str]]()
     for name, host in ((e.name, h) for e in catalog.entries for h in inventory.hosts):
-        if (name, host) in left and ledger.changes(host=host, component=name):
+        if (name, host) in left and change_log.changes(host=host, component=name):
             found.setdefault(name, []).append(host)
     if found:
         together = command("rollback", *_together(found, asked)) if asked else ""

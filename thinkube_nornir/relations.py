@@ -129,11 +129,11 @@ class Relations:
         steps = chain_of(part.entry, part.chain).steps
         if steps[number].on is None:
             return _NONE
-        former = max((once.number for once in self._once[part.place] if once.number < number), default=-1)
+        previous = max((once.number for once in self._once[part.place] if once.number < number), default=-1)
         others = [other for other in self._placed[part.place] if other is not part and other.whole]
-        if any(step.on is None and not step.early for step in steps[former + 1 : number]):
+        if any(step.on is None and not step.early for step in steps[previous + 1 : number]):
             return frozenset(next(o.id(step) for at, step in reversed(o.steps) if at < number) for o in others)
-        if part.checks or former >= 0 or steps[number].needs is not None:
+        if part.checks or previous >= 0 or steps[number].needs is not None:
             return _NONE
         places = [self._placed.get((part.entry.name, chain), ()) for chain in CHAINS[self.verb]]
         hosts = {p.host for parts in places for p in parts if p.whole and not p.prerequisite} - {part.host}

@@ -11,9 +11,9 @@ from nornir.core import Nornir
 from nornir.core.processor import Processors
 from nornir.core.task import Result, Task
 
+from thinkube_nornir.change_log import StoredChangeLog
 from thinkube_nornir.context import Context, StepTask
 from thinkube_nornir.database import Database
-from thinkube_nornir.ledger import StoredLedger
 from thinkube_nornir.project import Project, load_project
 from thinkube_nornir.templates import UndefinedName, render
 
@@ -37,8 +37,8 @@ def render_all(config: Path, selection: Sequence[str], limit: str = "") -> list[
     """
     project = load_project(config, selection, limit, secrets=False)
     with closing(Database(project.config.state / "journal.sqlite")) as database:
-        ledger = StoredLedger(database, "render")
-        context = Context(config=project.config, inventory=project.inventory, ledger=ledger, read_only=True)
+        change_log = StoredChangeLog(database, "render")
+        context = Context(config=project.config, inventory=project.inventory, change_log=change_log, read_only=True)
         return list(_rendered(project, context))
 
 

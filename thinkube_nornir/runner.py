@@ -20,11 +20,11 @@ from nornir.core.processor import Processor
 from nornir.core.task import AggregatedResult, MultiResult, Result, Task
 
 from thinkube_nornir import garbage
+from thinkube_nornir.blocked_reason import INTERRUPTED, NOT_FORESEEN
 from thinkube_nornir.component import CHECKS, StepFunction
 from thinkube_nornir.context import Context, Roster, StepTask, retries_of
-from thinkube_nornir.errors import Cancelled, ConfigError, NotRehearsed, ThinkubeError, Unreachable
+from thinkube_nornir.errors import Cancelled, ConfigError, SkippedInDryRun, ThinkubeError, Unreachable
 from thinkube_nornir.foundation import Foundation
-from thinkube_nornir.obstacle import INTERRUPTED, NOT_FORESEEN
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped
 from thinkube_nornir.plan import Node, Plan
 from thinkube_nornir.program import STEP_THREAD
@@ -76,11 +76,11 @@ def _interruptions(runner: GraphRunner) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
-    former = {number: signal.signal(number, runner.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, runner.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in former.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
@@ -222,7 +222,7 @@ class GraphRunner:
             return result
 
     def _function(self, node: Node) -> StepFunction:
-        reason = self._foundation.obstacle(node, stopping=self.stopping) or self._not_rehearsed(node)
+        reason = self._foundation.blocked_reason(node, stopping=self.stopping) or self._not_rehearsed(node)
         if not reason:
             return lambda task: self._timed(node, task)
         return lambda task: _lasting(task, skipped(task, reason), 0.0)
@@ -260,7 +260,7 @@ class GraphRunner:
 
     def _unforeseeable(self, node: Node, task: Task, error: ThinkubeError) -> Result | None:
         """In a dry run, a step cannot look at what an earlier promise would have made; that is no failure."""
-        if isinstance(error, NotRehearsed):
+        if isinstance(error, SkippedInDryRun):
             return skipped(task, error.what)
         planned = self._foundation.promised(node)
         if not self.context.dry_run or not planned or isinstance(error, Unreachable | ConfigError | Cancelled):

@@ -59,7 +59,7 @@ class Schedule:
             self._held[node.step.token] -= 1
         ended = [node.id]
         while ended:
-            for name in self._plan.followers[ended.pop()]:
+            for name in self._plan.dependents[ended.pop()]:
                 self._waiting[name] -= 1
                 if self._waiting[name]:
                     continue

@@ -14,6 +14,7 @@ from nornir.core import Nornir
 from nornir.core.state import GlobalState
 
 from thinkube_nornir import lock
+from thinkube_nornir.change_log import StoredChangeLog
 from thinkube_nornir.config import Config, load_config
 from thinkube_nornir.context import Context
 from thinkube_nornir.database import Database
@@ -23,7 +24,6 @@ from thinkube_nornir.estimate import Countdown, Estimate
 from thinkube_nornir.evidence.recorder import Recorder
 from thinkube_nornir.inputs import Settings, collecting, settings_of
 from thinkube_nornir.journal import Journal, JournalProcessor, Run
-from thinkube_nornir.ledger import StoredLedger
 from thinkube_nornir.plan import Plan, make
 from thinkube_nornir.project import Project, load_project
 from thinkube_nornir.recall import concerned, recall, refuse_while_needed
@@ -100,7 +100,7 @@ class Session:
         catalog, entries, inventory = self.project.catalog, self.project.entries, self.project.inventory
         recall(self.nornir, self.context, concerned(catalog, entries, inventory, self.hosts))
         asked = () if self.request.limit else self.request.selection
-        refuse_while_needed(catalog, entries, inventory, self.hosts, self.context.ledger, asked)
+        refuse_while_needed(catalog, entries, inventory, self.hosts, self.context.change_log, asked)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ class Session:
         past = self.journal.past_steps(request.chains, config.target, words, dry_run=request.dry_run)
         if not past:
             return None
-        ours = {(change.host, change.component) for change in self.context.ledger.changes()}
+        ours = {(change.host, change.component) for change in self.context.change_log.changes()}
         if request.chains == "run" and (last := self.journal.unfinished()):
             ended = {node.node for node in self.journal.nodes(last.id) if node.outcome in GOOD}
             ours -= half_done(self.plan, ended)
@@ -186,7 +186,7 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
         context = Context(
             config=project.config,
             inventory=project.inventory,
-            ledger=StoredLedger(database, scope),
+            change_log=StoredChangeLog(database, scope),
             secrets=project.secrets,
             dry_run=request.dry_run,
             read_only=request.verb == "verify",

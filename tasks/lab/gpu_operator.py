@@ -22,7 +22,7 @@ import yaml
 
 from tasks.lab import gpu_toolkit
 from tasks.lab.gpu_discovery import PCI, FeatureDiscovery, OfNodes, is_ready, is_true, labels_of, owner_of
-from tasks.lab.gpu_programs import obstacle
+from tasks.lab.gpu_programs import blocked_reason
 from tasks.lab.gpus import Card, gpus
 from tasks.lab.microk8s.node import Node
 from thinkube_nornir.lab.emulation import Lab
@@ -184,7 +184,7 @@ class Operator(OfNodes):
         for operand in OPERANDS:
             for node, pod in self._pods({"app": operand.name}).items():
                 host = self._host(node)
-                if host is not None and _waits(pod) and not obstacle(operand.name, host):
+                if host is not None and _waits(pod) and not blocked_reason(operand.name, host):
                     self.cluster.remove(pod)
 
     def _offer(self, policy: Object, node: Object) -> None:

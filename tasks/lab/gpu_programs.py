@@ -32,7 +32,7 @@ def crashing(host: LabHost) -> dict[str, str]:
     return found
 
 
-def obstacle(app: str, host: LabHost) -> str:
+def blocked_reason(app: str, host: LabHost) -> str:
     """Why a pod of the operator cannot start here; empty when it can."""
     now = gpus(host)
     if app in crashing(host):
@@ -54,7 +54,7 @@ async def _operand(node: Node, pod: Object) -> None:
     app = str(pod["metadata"]["labels"].get("app", ""))
     if app not in APPS:
         return  # the operator itself: its image is the validator's, too
-    if told := obstacle(app, node.host):
+    if told := blocked_reason(app, node.host):
         raise RuntimeError(told)
     if app == "nvidia-container-toolkit-daemonset":
         await _install_toolkit(node.host, pod)

@@ -19,7 +19,7 @@ from nornir.core.configuration import Config as NornirConfig
 from nornir.core.inventory import Defaults, Group, Groups, Host, Hosts, Inventory, ParentGroups
 from nornir.core.state import GlobalState
 
-from tests.fake_host import MemoryLedger
+from tests.fake_host import MemoryChangeLog
 from thinkube_nornir import catalog
 from thinkube_nornir.cluster.handle import Clusters
 from thinkube_nornir.cluster.messages import Answer, Call, Object, refusal
@@ -215,7 +215,7 @@ def replay(archive: Archive, folder: Path) -> dict[str, Replayed]:
         host.connections[CONNECTION] = _Opened(ReplayedHost(name, answers))
     config = Config(ROOT, "ssh", ROOT / "tasks", ROOT / "templates", ROOT / "inventory", folder, workers=1)
     recording = Recording(answers)
-    context = Context(config, inventory, MemoryLedger(), read_only=True, evidence=recording, facts=recording.facts)
+    context = Context(config, inventory, MemoryChangeLog(), read_only=True, evidence=recording, facts=recording.facts)
     context.clusters.update({name: _cluster(name, answers) for name in inventory.hosts})
     nornir = Nornir(inventory=inventory, config=NornirConfig(), data=GlobalState(dry_run=False))
     with time_machine.travel(archive.meta["started"], tick=True):

@@ -25,7 +25,7 @@ CODE = [
 ]
 TEMPLATES = sorted(path for path in (ROOT / "templates").rglob("*") if path.is_file())
 
-_RUNNING = {"run": 1, "change": 2, "obtain": 2, "undo": 3, "_change": 2, "_ordered": 2}
+_RUNNING = {"run": 1, "change": 2, "run_for_output": 2, "undo": 3, "_change": 2, "_ordered": 2}
 """Functions that run a command, with the place of the program among their arguments."""
 _PATH = re.compile(r"/(?:boot|dev|etc|home|lib|opt|proc|root|run|snap|srv|sys|tmp|usr|var)(?:/[\w.*@:+-]+)+")
 _HOME = re.compile(r"(?:~|\*)/(\.[\w.*/-]+)")

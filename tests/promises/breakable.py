@@ -49,18 +49,18 @@ async def lab_api(call: Call) -> Reply:
         case ("fault", path, status):
             fault = Fault(path=path, status=int(status), times=None)
             node.api.faults.append(fault)
-            _mending(node).append(lambda: node.api.faults.remove(fault))
+            _repairs(node).append(lambda: node.api.faults.remove(fault))
         case ("evict", namespace, name):
             node.api.evict(name, namespace)
-            _mending(node).append(lambda: node.api.delete("v1", "Pod", name, namespace))
+            _repairs(node).append(lambda: node.api.delete("v1", "Pod", name, namespace))
         case ("disable", name):
             installed = machine(call.host).snaps[name]
             installed.disabled = True
-            _mending(node).append(lambda: setattr(installed, "disabled", False))
+            _repairs(node).append(lambda: setattr(installed, "disabled", False))
         case ("mend",):
-            for mend in reversed(_mending(node)):
-                mend()
-            _mending(node).clear()
+            for repair in reversed(_repairs(node)):
+                repair()
+            _repairs(node).clear()
         case _:
             return Reply(2, stderr=f"lab-api: what is {call.argv[1:]}?\n")
     await node.api.settled()
@@ -70,7 +70,7 @@ async def lab_api(call: Call) -> Reply:
 TOOLS: Mapping[str, Tool] = {**base.TOOLS, "lab-api": lab_api}
 
 
-def _mending(node: Node) -> list[Any]:
+def _repairs(node: Node) -> list[Any]:
     found: list[Any] = node.host.state.setdefault("mending", [])
     return found
 
@@ -81,7 +81,7 @@ def _patch(node: Node, place: tuple[str, str, str, str], change: Object) -> None
     if before is None:
         raise KeyError(place)
     _write(node, place, change)
-    _mending(node).append(lambda: _write(node, place, _inverse(change, before)))
+    _repairs(node).append(lambda: _write(node, place, _inverse(change, before)))
 
 
 def _write(node: Node, place: tuple[str, str, str, str], change: Object) -> None:
@@ -97,9 +97,9 @@ def _inverse(change: Object, before: Object) -> Object:
     """The merge patch that takes `change` back."""
     found: Object = {}
     for key, value in change.items():
-        former = before.get(key)
-        if isinstance(value, dict) and isinstance(former, dict):
-            found[key] = _inverse(value, former)
+        previous = before.get(key)
+        if isinstance(value, dict) and isinstance(previous, dict):
+            found[key] = _inverse(value, previous)
         else:
-            found[key] = former
+            found[key] = previous
     return found

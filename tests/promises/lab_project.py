@@ -77,7 +77,7 @@ class LabProject:
         self.hosts: tuple[str, ...] = tuple(yaml.safe_load((hosts / "hosts.yaml").read_text()))
         self._modules: dict[str, ModuleType] = {}
         self._running: RunningLab | None = None
-        _lay(folder, hosts, inventory or {}, speed)
+        _build(folder, hosts, inventory or {}, speed)
 
     def __call__(self, *arguments: str) -> Ended:
         """A verb that carries out a plan, in this process."""
@@ -151,13 +151,13 @@ class LabProject:
     @contextlib.contextmanager
     def _own_tasks(self) -> Iterator[None]:
         """The project's `tasks`, which are not those that other tests have imported."""
-        former, path = _taken_out(), list(sys.path)
+        previous, path = _taken_out(), list(sys.path)
         sys.modules.update(self._modules)
         try:
             yield
         finally:
             self._modules = _taken_out()
-            sys.modules.update(former)
+            sys.modules.update(previous)
             sys.path[:] = path
 
 
@@ -165,7 +165,7 @@ def _taken_out() -> dict[str, ModuleType]:
     return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "tasks"}
 
 
-def _lay(folder: Path, hosts: Path, inventory: dict[str, dict[str, Any]], speed: float) -> None:
+def _build(folder: Path, hosts: Path, inventory: dict[str, dict[str, Any]], speed: float) -> None:
     (folder / "tasks").mkdir(parents=True)
     for path in (ROOT / "tasks").iterdir():
         if path.name != "__pycache__":

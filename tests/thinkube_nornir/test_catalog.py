@@ -68,7 +68,7 @@ def test_numbers_decide_where_needs_leave_it_open(tmp_path: Path) -> None:
 
 def test_a_circle_is_named(tmp_path: Path) -> None:
     """Two components that need each other are an error that shows the circle."""
-    with pytest.raises(ConfigError, match=r"circle: phase1\.\w -> phase1\.\w -> phase1\.\w"):
+    with pytest.raises(ConfigError, match=r"cycle: phase1\.\w -> phase1\.\w -> phase1\.\w"):
         catalog.load(folder(tmp_path, a=(10, ("phase1.b",)), b=(20, ("phase1.a",))))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from nornir.core.task import Result
 
-from tests.cluster_door import Door
+from tests.cluster_client import ClusterClient
 from tests.kube_servers import ASSETS, REAL, LabServer, real_server
 from thinkube_nornir.cluster import (
     Cluster,
@@ -27,9 +27,9 @@ from thinkube_nornir.cluster import (
     wait,
     wait_all,
 )
+from thinkube_nornir.cluster.deadline import deadline
 from thinkube_nornir.cluster.messages import Call
 from thinkube_nornir.cluster.objects import cleaned
-from thinkube_nornir.cluster.patience import patience
 from thinkube_nornir.errors import ClusterError, DeadlinePassed, Refused
 from thinkube_nornir.lab.kube import PodExit
 from thinkube_nornir.outcome import Outcome, outcome_of
@@ -60,21 +60,21 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=["lab", REAL])
-def door(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Door]:
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ClusterClient]:
     server = request.getfixturevalue(request.param)
-    yield from _door(server.kubeconfig if isinstance(server, LabServer) else server, tmp_path)
+    yield from _client(server.kubeconfig if isinstance(server, LabServer) else server, tmp_path)
 
 
 @pytest.fixture
-def lab_door(lab: LabServer, tmp_path: Path) -> Iterator[Door]:
+def lab_client(lab: LabServer, tmp_path: Path) -> Iterator[ClusterClient]:
     """For what needs controllers, nodes or pods."""
-    yield from _door(lab.kubeconfig, tmp_path)
+    yield from _client(lab.kubeconfig, tmp_path)
 
 
-def _door(text: str, folder: Path) -> Iterator[Door]:
-    door = Door(folder, text, command=20)
-    yield door
-    door.close()
+def _client(text: str, folder: Path) -> Iterator[ClusterClient]:
+    client = ClusterClient(folder, text, command=20)
+    yield client
+    client.close()
 
 
 @pytest.fixture
@@ -98,288 +98,288 @@ def place(manifest: dict[str, Any]) -> tuple[str, str, str, str]:
     return manifest["apiVersion"], manifest["kind"], metadata["name"], metadata.get("namespace", "")
 
 
-def live(door: Door, manifest: dict[str, Any]) -> Any:
-    return door.use(lambda kube: kube.get(*place(manifest)))
+def live(client: ClusterClient, manifest: dict[str, Any]) -> Any:
+    return client.use(lambda kube: kube.get(*place(manifest)))
 
 
-def applied(door: Door, manifest: dict[str, Any], **more: Any) -> Result:
-    return door.use(lambda kube: apply(kube, manifest, **more))
+def applied(client: ClusterClient, manifest: dict[str, Any], **more: Any) -> Result:
+    return client.use(lambda kube: apply(kube, manifest, **more))
 
 
-def restored(door: Door, manifest: dict[str, Any]) -> Result:
-    return door.use(lambda kube: restore(kube, *place(manifest)))
+def restored(client: ClusterClient, manifest: dict[str, Any]) -> Result:
+    return client.use(lambda kube: restore(kube, *place(manifest)))
 
 
-def deleted(door: Door, manifest: dict[str, Any], **more: Any) -> Result:
-    return door.use(lambda kube: delete(kube, *place(manifest), **more))
+def deleted(client: ClusterClient, manifest: dict[str, Any], **more: Any) -> Result:
+    return client.use(lambda kube: delete(kube, *place(manifest), **more))
 
 
-def others_apply(door: Door, manifest: dict[str, Any], manager: str = "addon") -> None:
+def others_apply(client: ClusterClient, manifest: dict[str, Any], manager: str = "addon") -> None:
     """What someone else does with kubectl."""
 
     def sent(kube: Cluster) -> None:
         path = kube.must_serve(manifest["apiVersion"], manifest["kind"]).path("default", manifest["metadata"]["name"])
         query = {"fieldManager": manager, "force": "true"}
         call = Call("PATCH", path, query, manifest, "application/apply-patch+yaml", "their apply")
-        kube.client.ask(call, patience(kube.task))
+        kube.client.ask(call, deadline(kube.task))
 
-    door.use(sent)
+    client.use(sent)
 
 
-def others_delete(door: Door, manifest: dict[str, Any]) -> None:
+def others_delete(client: ClusterClient, manifest: dict[str, Any]) -> None:
     def sent(kube: Cluster) -> None:
         path = kube.must_serve(manifest["apiVersion"], manifest["kind"]).path("default", manifest["metadata"]["name"])
-        kube.client.ask(Call("DELETE", path, doing="their delete"), patience(kube.task))
+        kube.client.ask(Call("DELETE", path, doing="their delete"), deadline(kube.task))
 
-    door.use(sent)
+    client.use(sent)
 
 
-def test_apply_creates_and_then_finds_nothing_to_do(door: Door, name: str) -> None:
+def test_apply_creates_and_then_finds_nothing_to_do(client: ClusterClient, name: str) -> None:
     """A second run changes nothing, and the object's version shows it."""
-    first = applied(door, config_map(name, a="1"))
-    version = live(door, config_map(name))["metadata"]["resourceVersion"]
-    second = applied(door, config_map(name, a="1"))
+    first = applied(client, config_map(name, a="1"))
+    version = live(client, config_map(name))["metadata"]["resourceVersion"]
+    second = applied(client, config_map(name, a="1"))
 
     assert (outcome_of(first), outcome_of(second)) == (Outcome.CHANGED, Outcome.UNCHANGED)
     assert first.result == f"create ConfigMap default/{name}"
     assert "+  a: '1'\n" in first.diff
-    assert live(door, config_map(name))["metadata"]["resourceVersion"] == version
+    assert live(client, config_map(name))["metadata"]["resourceVersion"] == version
 
 
-def test_apply_changes_what_differs_and_drops_what_we_no_longer_want(door: Door, name: str) -> None:
-    applied(door, config_map(name, a="1", b="2"))
+def test_apply_changes_what_differs_and_drops_what_we_no_longer_want(client: ClusterClient, name: str) -> None:
+    applied(client, config_map(name, a="1", b="2"))
 
-    result = applied(door, config_map(name, a="3"))
+    result = applied(client, config_map(name, a="3"))
 
-    assert live(door, config_map(name))["data"] == {"a": "3"}
+    assert live(client, config_map(name))["data"] == {"a": "3"}
     assert "-  a: '1'\n" in result.diff
     assert "-  b: '2'\n" in result.diff
 
 
-def test_a_dry_run_promises_and_writes_nothing(door: Door, name: str) -> None:
-    """Neither the cluster nor the ledger know of it."""
-    applied(door, config_map(name, a="1"))
-    before, known = live(door, config_map(name)), door.ledger.changes()
-    door.context.dry_run = True
+def test_a_dry_run_promises_and_writes_nothing(client: ClusterClient, name: str) -> None:
+    """Neither the cluster nor the change log know of it."""
+    applied(client, config_map(name, a="1"))
+    before, known = live(client, config_map(name)), client.change_log.changes()
+    client.context.dry_run = True
 
-    changed, created = applied(door, config_map(name, a="2")), applied(door, config_map(f"{name}-new"))
-    gone, back = deleted(door, config_map(name)), restored(door, config_map(name))
+    changed, created = applied(client, config_map(name, a="2")), applied(client, config_map(f"{name}-new"))
+    gone, back = deleted(client, config_map(name)), restored(client, config_map(name))
 
     assert {outcome_of(result) for result in (changed, created, gone, back)} == {Outcome.PLANNED}
     assert "+  a: '2'\n" in changed.diff
-    assert live(door, config_map(name)) == before
-    assert live(door, config_map(f"{name}-new")) is None
-    assert door.ledger.changes() == known
+    assert live(client, config_map(name)) == before
+    assert live(client, config_map(f"{name}-new")) is None
+    assert client.change_log.changes() == known
 
 
-def test_a_dry_run_plans_into_a_namespace_that_is_only_planned(door: Door, name: str) -> None:
+def test_a_dry_run_plans_into_a_namespace_that_is_only_planned(client: ClusterClient, name: str) -> None:
     """The API cannot check it yet; without a dry run a missing namespace is an error."""
     manifest = config_map(name)
     manifest["metadata"]["namespace"] = "not-there-yet"
 
     with pytest.raises(ClusterError) as caught:
-        applied(door, manifest)
-    door.context.dry_run = True
+        applied(client, manifest)
+    client.context.dry_run = True
 
     assert caught.value.status == 404
-    assert outcome_of(applied(door, manifest)) is Outcome.PLANNED
-    assert door.ledger.changes() == []
+    assert outcome_of(applied(client, manifest)) is Outcome.PLANNED
+    assert client.change_log.changes() == []
 
 
-def test_a_verify_run_changes_nothing(door: Door, name: str) -> None:
-    applied(door, config_map(name, a="1"))
-    door.context.read_only = True
+def test_a_verify_run_changes_nothing(client: ClusterClient, name: str) -> None:
+    applied(client, config_map(name, a="1"))
+    client.context.read_only = True
 
-    assert outcome_of(applied(door, config_map(name, a="1"))) is Outcome.UNCHANGED
+    assert outcome_of(applied(client, config_map(name, a="1"))) is Outcome.UNCHANGED
     with pytest.raises(Refused):
-        applied(door, config_map(name, a="2"))
+        applied(client, config_map(name, a="2"))
     with pytest.raises(Refused):
-        deleted(door, config_map(name))
+        deleted(client, config_map(name))
     with pytest.raises(Refused):
-        restored(door, config_map(name))
-    assert live(door, config_map(name))["data"] == {"a": "1"}
+        restored(client, config_map(name))
+    assert live(client, config_map(name))["data"] == {"a": "1"}
 
 
-def test_fields_of_others_are_not_taken_by_accident(door: Door, name: str) -> None:
-    """The refusal names the manager and the field, and the ledger holds nothing that never was."""
-    others_apply(door, config_map(name, Corefile="theirs"))
+def test_fields_of_others_are_not_taken_by_accident(client: ClusterClient, name: str) -> None:
+    """The refusal names the manager and the field, and the change log holds nothing that never was."""
+    others_apply(client, config_map(name, Corefile="theirs"))
 
     with pytest.raises(Refused) as caught:
-        applied(door, config_map(name, Corefile="ours"))
+        applied(client, config_map(name, Corefile="ours"))
 
     assert ".data.Corefile belongs to addon" in caught.value.why
-    assert door.ledger.changes() == []
+    assert client.change_log.changes() == []
 
 
-def test_what_was_taken_by_force_is_given_back(door: Door, name: str) -> None:
+def test_what_was_taken_by_force_is_given_back(client: ClusterClient, name: str) -> None:
     """After restore the object is as it was, and its manager owns again what we took."""
     theirs = config_map(name, Corefile="theirs", more="kept")
     theirs["metadata"] |= {"labels": {"l": "theirs"}, "annotations": {"x": "theirs"}}
-    others_apply(door, theirs)
-    before = live(door, theirs)
+    others_apply(client, theirs)
+    before = live(client, theirs)
     ours = config_map(name, Corefile="ours", new="ours")
     ours["metadata"] |= {"labels": {"l": "ours", "m": "ours"}}
 
-    taken = applied(door, ours, force=True)
-    back = restored(door, theirs)
+    taken = applied(client, ours, force=True)
+    back = restored(client, theirs)
 
     assert (outcome_of(taken), outcome_of(back)) == (Outcome.CHANGED, Outcome.CHANGED)
-    assert cleaned(live(door, theirs)) == cleaned(before)
-    owners = {entry["manager"]: entry["fieldsV1"] for entry in live(door, theirs)["metadata"]["managedFields"]}
+    assert cleaned(live(client, theirs)) == cleaned(before)
+    owners = {entry["manager"]: entry["fieldsV1"] for entry in live(client, theirs)["metadata"]["managedFields"]}
     assert owners == {entry["manager"]: entry["fieldsV1"] for entry in before["metadata"]["managedFields"]}
-    assert outcome_of(restored(door, theirs)) is Outcome.UNCHANGED
-    assert door.ledger.changes() == []
+    assert outcome_of(restored(client, theirs)) is Outcome.UNCHANGED
+    assert client.change_log.changes() == []
 
 
 def bare(name: str) -> dict[str, Any]:
     return {field: value for field, value in config_map(name).items() if field != "data"}
 
 
-def test_what_others_changed_since_stays(door: Door, name: str) -> None:
-    others_apply(door, config_map(name, Corefile="theirs"))
-    applied(door, config_map(name, Corefile="ours"), force=True)
-    others_apply(door, config_map(name, later="theirs"), "someone")
+def test_what_others_changed_since_stays(client: ClusterClient, name: str) -> None:
+    others_apply(client, config_map(name, Corefile="theirs"))
+    applied(client, config_map(name, Corefile="ours"), force=True)
+    others_apply(client, config_map(name, later="theirs"), "someone")
 
-    result = restored(door, config_map(name))
+    result = restored(client, config_map(name))
 
-    assert live(door, config_map(name))["data"] == {"Corefile": "theirs", "later": "theirs"}
+    assert live(client, config_map(name))["data"] == {"Corefile": "theirs", "later": "theirs"}
     assert "-  Corefile: ours\n+  Corefile: theirs\n" in result.diff
     assert "-  later" not in result.diff
 
 
-def test_what_others_took_back_is_left_alone(door: Door, name: str) -> None:
+def test_what_others_took_back_is_left_alone(client: ClusterClient, name: str) -> None:
     """An addon that was enabled anew has reset the object: there is nothing of ours to take back."""
-    others_apply(door, config_map(name, Corefile="theirs"))
-    applied(door, config_map(name, Corefile="ours"), force=True)
-    others_apply(door, config_map(name, Corefile="theirs anew"))
+    others_apply(client, config_map(name, Corefile="theirs"))
+    applied(client, config_map(name, Corefile="ours"), force=True)
+    others_apply(client, config_map(name, Corefile="theirs anew"))
 
-    result = restored(door, config_map(name))
+    result = restored(client, config_map(name))
 
     assert outcome_of(result) is Outcome.UNCHANGED
-    assert live(door, config_map(name))["data"] == {"Corefile": "theirs anew"}
-    assert door.ledger.changes() == []
+    assert live(client, config_map(name))["data"] == {"Corefile": "theirs anew"}
+    assert client.change_log.changes() == []
 
 
-def test_what_we_created_is_deleted(door: Door, name: str) -> None:
-    applied(door, config_map(name, a="1"))
-    applied(door, config_map(name, a="2"))
+def test_what_we_created_is_deleted(client: ClusterClient, name: str) -> None:
+    applied(client, config_map(name, a="1"))
+    applied(client, config_map(name, a="2"))
 
-    result = restored(door, config_map(name))
+    result = restored(client, config_map(name))
 
     assert outcome_of(result) is Outcome.CHANGED
-    assert live(door, config_map(name)) is None
-    assert outcome_of(restored(door, config_map(name))) is Outcome.UNCHANGED
+    assert live(client, config_map(name)) is None
+    assert outcome_of(restored(client, config_map(name))) is Outcome.UNCHANGED
 
 
-def test_what_we_created_without_a_field_is_deleted(door: Door, name: str) -> None:
+def test_what_we_created_without_a_field_is_deleted(client: ClusterClient, name: str) -> None:
     """A bare namespace: nobody manages a field of it, so it is as we made it."""
-    applied(door, bare(name))
+    applied(client, bare(name))
 
-    result = restored(door, bare(name))
+    result = restored(client, bare(name))
 
     assert outcome_of(result) is Outcome.CHANGED
-    assert live(door, bare(name)) is None
+    assert live(client, bare(name)) is None
 
 
-def test_what_others_filled_is_left_alone(door: Door, name: str) -> None:
+def test_what_others_filled_is_left_alone(client: ClusterClient, name: str) -> None:
     """We made it empty, and all that is in it is theirs."""
-    applied(door, bare(name))
-    others_apply(door, config_map(name, a="theirs"))
+    applied(client, bare(name))
+    others_apply(client, config_map(name, a="theirs"))
 
-    result = restored(door, bare(name))
+    result = restored(client, bare(name))
 
     assert outcome_of(result) is Outcome.UNCHANGED
-    assert live(door, bare(name))["data"] == {"a": "theirs"}
+    assert live(client, bare(name))["data"] == {"a": "theirs"}
 
 
-def test_an_object_that_others_made_in_the_meantime_is_not_deleted(door: Door, name: str) -> None:
+def test_an_object_that_others_made_in_the_meantime_is_not_deleted(client: ClusterClient, name: str) -> None:
     """Ours went, theirs has the same name."""
-    applied(door, config_map(name, a="1"))
-    others_delete(door, config_map(name))
-    others_apply(door, config_map(name, a="theirs"))
+    applied(client, config_map(name, a="1"))
+    others_delete(client, config_map(name))
+    others_apply(client, config_map(name, a="theirs"))
 
-    result = restored(door, config_map(name))
+    result = restored(client, config_map(name))
 
     assert "addon" in result.result
-    assert live(door, config_map(name))["data"] == {"a": "theirs"}
+    assert live(client, config_map(name))["data"] == {"a": "theirs"}
 
 
-def test_a_run_killed_before_the_effect_owns_nothing(door: Door, name: str) -> None:
+def test_a_run_killed_before_the_effect_owns_nothing(client: ClusterClient, name: str) -> None:
     """An intention without an effect: rollback leaves what others made."""
-    others_apply(door, config_map(name, a="theirs"))
-    door.ledger.intend(
+    others_apply(client, config_map(name, a="theirs"))
+    client.change_log.intend(
         host="tkc", component="c", key=f"object:v1/ConfigMap/default/{name}", summary="", before={"object": None}
     )
 
-    assert outcome_of(restored(door, config_map(name))) is Outcome.UNCHANGED
-    assert live(door, config_map(name)) is not None
+    assert outcome_of(restored(client, config_map(name))) is Outcome.UNCHANGED
+    assert live(client, config_map(name)) is not None
 
 
-def test_a_run_killed_after_the_effect_is_completed(door: Door, name: str) -> None:
+def test_a_run_killed_after_the_effect_is_completed(client: ClusterClient, name: str) -> None:
     """The next run finds the object as wanted, and what was intended becomes done."""
-    applied(door, config_map(name, a="1"))
+    applied(client, config_map(name, a="1"))
     key = f"object:v1/ConfigMap/default/{name}"
-    door.ledger.intend(host="tkc", component="c", key=key, summary="", before={"object": "ignored"})
+    client.change_log.intend(host="tkc", component="c", key=key, summary="", before={"object": "ignored"})
 
-    assert outcome_of(applied(door, config_map(name, a="1"))) is Outcome.UNCHANGED
-    known = door.ledger.ours("tkc", key)
+    assert outcome_of(applied(client, config_map(name, a="1"))) is Outcome.UNCHANGED
+    known = client.change_log.ours("tkc", key)
     assert known is not None
     assert (known.state, known.before) == ("done", {"object": None})
 
 
-def test_a_restore_killed_half_way_is_completed(door: Door, name: str) -> None:
+def test_a_restore_killed_half_way_is_completed(client: ClusterClient, name: str) -> None:
     """The fields are back and their owners not yet: a second rollback gives them back."""
-    others_apply(door, config_map(name, a="theirs"))
-    before = live(door, config_map(name))
-    applied(door, config_map(name, a="ours"), force=True)
+    others_apply(client, config_map(name, a="theirs"))
+    before = live(client, config_map(name))
+    applied(client, config_map(name, a="ours"), force=True)
 
     def half(kube: Cluster) -> None:
         now = kube.get(*place(config_map(name)))
         assert now is not None
         path = kube.must_serve("v1", "ConfigMap").path("default", name)
         call = Call("PUT", path, {"fieldManager": "thinkube-nornir"}, now | {"data": {"a": "theirs"}})
-        kube.client.ask(call, patience(kube.task))
+        kube.client.ask(call, deadline(kube.task))
 
-    door.use(half)
-    restored(door, config_map(name))
+    client.use(half)
+    restored(client, config_map(name))
 
-    assert cleaned(live(door, config_map(name))) == cleaned(before)
-    assert [e["manager"] for e in live(door, config_map(name))["metadata"]["managedFields"]] == ["addon"]
+    assert cleaned(live(client, config_map(name))) == cleaned(before)
+    assert [e["manager"] for e in live(client, config_map(name))["metadata"]["managedFields"]] == ["addon"]
 
 
-def test_an_unknown_field_is_an_error(door: Door, name: str) -> None:
+def test_an_unknown_field_is_an_error(client: ClusterClient, name: str) -> None:
     """Strict validation: a typing error in a manifest is not dropped silently."""
     with pytest.raises(ClusterError) as caught:
-        applied(door, config_map(name) | {"dataa": {"a": "1"}})
+        applied(client, config_map(name) | {"dataa": {"a": "1"}})
 
     assert "dataa" in caught.value.why
-    assert live(door, config_map(name)) is None
+    assert live(client, config_map(name)) is None
 
 
-def test_delete_waits_and_restore_creates_again(door: Door, name: str) -> None:
-    others_apply(door, config_map(name, a="theirs"))
+def test_delete_waits_and_restore_creates_again(client: ClusterClient, name: str) -> None:
+    others_apply(client, config_map(name, a="theirs"))
 
-    assert outcome_of(deleted(door, config_map(name))) is Outcome.CHANGED
-    assert live(door, config_map(name)) is None
-    assert outcome_of(deleted(door, config_map(name))) is Outcome.UNCHANGED
-    assert outcome_of(restored(door, config_map(name))) is Outcome.CHANGED
-    assert live(door, config_map(name))["data"] == {"a": "theirs"}
+    assert outcome_of(deleted(client, config_map(name))) is Outcome.CHANGED
+    assert live(client, config_map(name)) is None
+    assert outcome_of(deleted(client, config_map(name))) is Outcome.UNCHANGED
+    assert outcome_of(restored(client, config_map(name))) is Outcome.CHANGED
+    assert live(client, config_map(name))["data"] == {"a": "theirs"}
 
 
 def managers_of(obj: dict[str, Any]) -> list[tuple[str, str, Any]]:
     return [(e["manager"], e["operation"], e["fieldsV1"]) for e in obj["metadata"]["managedFields"]]
 
 
-def test_what_is_created_again_belongs_to_whom_it_belonged(door: Door, name: str) -> None:
+def test_what_is_created_again_belongs_to_whom_it_belonged(client: ClusterClient, name: str) -> None:
     """Each field to its manager, so that nobody meets a conflict with us afterwards."""
-    others_apply(door, config_map(name, a="theirs"))
-    others_apply(door, config_map(name, b="another's"), "editor")
-    before = managers_of(live(door, config_map(name)))
-    deleted(door, config_map(name))
+    others_apply(client, config_map(name, a="theirs"))
+    others_apply(client, config_map(name, b="another's"), "editor")
+    before = managers_of(live(client, config_map(name)))
+    deleted(client, config_map(name))
 
-    restored(door, config_map(name))
+    restored(client, config_map(name))
 
-    assert managers_of(live(door, config_map(name))) == before
+    assert managers_of(live(client, config_map(name))) == before
 
 
 def held(name: str, **data: str) -> dict[str, Any]:
@@ -388,145 +388,145 @@ def held(name: str, **data: str) -> dict[str, Any]:
     return manifest
 
 
-def mark_deleted(door: Door, manifest: dict[str, Any]) -> None:
+def mark_deleted(client: ClusterClient, manifest: dict[str, Any]) -> None:
     """A deletion that a finalizer holds up."""
     path = f"/api/v1/namespaces/default/configmaps/{manifest['metadata']['name']}"
-    door.use(lambda kube: kube.client.ask(Call("DELETE", path, doing="their deletion"), patience(kube.task)))
+    client.use(lambda kube: kube.client.ask(Call("DELETE", path, doing="their deletion"), deadline(kube.task)))
 
 
-def let_go(door: Door, manifest: dict[str, Any]) -> None:
+def let_go(client: ClusterClient, manifest: dict[str, Any]) -> None:
     path = f"/api/v1/namespaces/default/configmaps/{manifest['metadata']['name']}"
     change = {"metadata": {"finalizers": None}}
     call = Call("PATCH", path, {}, change, "application/merge-patch+json", "their controller")
-    door.use(lambda kube: kube.client.ask(call, patience(kube.task)))
+    client.use(lambda kube: kube.client.ask(call, deadline(kube.task)))
 
 
-def test_an_object_that_is_being_deleted_is_made_anew(door: Door, name: str) -> None:
+def test_an_object_that_is_being_deleted_is_made_anew(client: ClusterClient, name: str) -> None:
     """It looks as wanted, and will be gone in a moment."""
-    others_apply(door, held(name, a="1"))
-    before = live(door, config_map(name))["metadata"]["uid"]
-    mark_deleted(door, config_map(name))
-    threading.Timer(0.2, let_go, (door, config_map(name))).start()
+    others_apply(client, held(name, a="1"))
+    before = live(client, config_map(name))["metadata"]["uid"]
+    mark_deleted(client, config_map(name))
+    threading.Timer(0.2, let_go, (client, config_map(name))).start()
 
-    result = applied(door, config_map(name, a="1"))
+    result = applied(client, config_map(name, a="1"))
 
-    now = live(door, config_map(name))
+    now = live(client, config_map(name))
     assert outcome_of(result) is Outcome.CHANGED
     assert (now["data"], now["metadata"]["uid"] != before) == ({"a": "1"}, True)
-    assert [change.before for change in door.ledger.changes()] == [{"object": None}]
+    assert [change.before for change in client.change_log.changes()] == [{"object": None}]
 
 
-def test_a_deletion_that_does_not_end_is_waited_for_in_vain(door: Door, name: str) -> None:
-    others_apply(door, held(name, a="1"))
-    mark_deleted(door, config_map(name))
+def test_a_deletion_that_does_not_end_is_waited_for_in_vain(client: ClusterClient, name: str) -> None:
+    others_apply(client, held(name, a="1"))
+    mark_deleted(client, config_map(name))
 
     with pytest.raises(DeadlinePassed) as caught:
-        applied(door, config_map(name, a="1"), timeout=0.5)
+        applied(client, config_map(name, a="1"), timeout=0.5)
 
     assert "example.com/hold" in caught.value.why
-    assert door.ledger.changes() == []
+    assert client.change_log.changes() == []
 
 
-def test_a_plan_says_that_a_deletion_comes_first(door: Door, name: str) -> None:
-    others_apply(door, held(name, a="1"))
-    mark_deleted(door, config_map(name))
-    door.context.dry_run = True
+def test_a_plan_says_that_a_deletion_comes_first(client: ClusterClient, name: str) -> None:
+    others_apply(client, held(name, a="1"))
+    mark_deleted(client, config_map(name))
+    client.context.dry_run = True
 
-    result = applied(door, config_map(name, a="1"))
+    result = applied(client, config_map(name, a="1"))
 
     assert "when its deletion is over" in result.result
     assert outcome_of(result) is Outcome.PLANNED
 
 
-def test_what_is_being_deleted_is_restored_when_it_has_gone(door: Door, name: str) -> None:
-    others_apply(door, held(name, a="theirs"))
-    applied(door, config_map(name, a="ours"), force=True)
-    mark_deleted(door, config_map(name))
-    threading.Timer(0.2, let_go, (door, config_map(name))).start()
+def test_what_is_being_deleted_is_restored_when_it_has_gone(client: ClusterClient, name: str) -> None:
+    others_apply(client, held(name, a="theirs"))
+    applied(client, config_map(name, a="ours"), force=True)
+    mark_deleted(client, config_map(name))
+    threading.Timer(0.2, let_go, (client, config_map(name))).start()
 
-    restored(door, config_map(name))
+    restored(client, config_map(name))
 
-    now = live(door, config_map(name))
+    now = live(client, config_map(name))
     assert now["data"] == {"a": "theirs"}
     assert "deletionTimestamp" not in now["metadata"]
 
 
-def test_deleting_our_own_object_leaves_nothing_to_restore(door: Door, name: str) -> None:
-    applied(door, config_map(name))
+def test_deleting_our_own_object_leaves_nothing_to_restore(client: ClusterClient, name: str) -> None:
+    applied(client, config_map(name))
 
-    deleted(door, config_map(name))
+    deleted(client, config_map(name))
 
-    assert door.ledger.changes() == []
-
-
-def test_a_deletion_without_undo_is_not_kept(door: Door, name: str) -> None:
-    others_apply(door, secret(name, token="theirs"))
-
-    deleted(door, secret(name), undo=False)
-
-    assert live(door, secret(name)) is None
-    assert door.ledger.changes() == []
+    assert client.change_log.changes() == []
 
 
-def test_a_deletion_that_hangs_names_the_finalizers(door: Door, name: str) -> None:
+def test_a_deletion_without_undo_is_not_kept(client: ClusterClient, name: str) -> None:
+    others_apply(client, secret(name, token="theirs"))
+
+    deleted(client, secret(name), undo=False)
+
+    assert live(client, secret(name)) is None
+    assert client.change_log.changes() == []
+
+
+def test_a_deletion_that_hangs_names_the_finalizers(client: ClusterClient, name: str) -> None:
     manifest = config_map(name)
     manifest["metadata"]["finalizers"] = ["example.com/hold"]
-    applied(door, manifest)
+    applied(client, manifest)
 
     with pytest.raises(DeadlinePassed) as caught:
-        deleted(door, manifest, timeout=0.5)
+        deleted(client, manifest, timeout=0.5)
 
     assert "example.com/hold" in caught.value.why
     assert name in caught.value.what
 
 
-def test_a_secret_is_created_without_being_shown(door: Door, name: str) -> None:
-    """Neither the diff nor the ledger hold its values, also not when it changes."""
-    first = applied(door, secret(name, token="first-value"))
-    second = applied(door, secret(name, token="other-value"))
+def test_a_secret_is_created_without_being_shown(client: ClusterClient, name: str) -> None:
+    """Neither the diff nor the change log hold its values, also not when it changes."""
+    first = applied(client, secret(name, token="first-value"))
+    second = applied(client, secret(name, token="other-value"))
 
-    told = f"{first.diff}{second.diff}{door.ledger.changes()}"
+    told = f"{first.diff}{second.diff}{client.change_log.changes()}"
     for hidden in ("first-value", "other-value", "Zmlyc3QtdmFsdWU=", "b3RoZXItdmFsdWU="):
         assert hidden not in told
     assert "token" in second.diff
-    assert outcome_of(applied(door, secret(name, token="other-value"))) is Outcome.UNCHANGED
+    assert outcome_of(applied(client, secret(name, token="other-value"))) is Outcome.UNCHANGED
 
 
-def test_a_key_that_a_secret_of_ours_no_longer_has_goes(door: Door, name: str) -> None:
+def test_a_key_that_a_secret_of_ours_no_longer_has_goes(client: ClusterClient, name: str) -> None:
     """Though a manifest writes plain texts, whose ownership the API loses."""
-    applied(door, secret(name, old="1", kept="2"))
+    applied(client, secret(name, old="1", kept="2"))
 
-    applied(door, secret(name, kept="2"))
+    applied(client, secret(name, kept="2"))
 
-    assert list(live(door, secret(name))["data"]) == ["kept"]
+    assert list(live(client, secret(name))["data"]) == ["kept"]
 
 
-def test_a_secret_stays_out_of_a_journal_that_was_lost(door: Door, name: str) -> None:
+def test_a_secret_stays_out_of_a_journal_that_was_lost(client: ClusterClient, name: str) -> None:
     """Our manager's name on a Secret shows that we made it: it may change, and rollback deletes it."""
-    applied(door, secret(name, token="first-value"))
-    for change in door.ledger.changes():
-        door.ledger.undone(change)
+    applied(client, secret(name, token="first-value"))
+    for change in client.change_log.changes():
+        client.change_log.undone(change)
 
-    applied(door, secret(name, token="other-value"))
+    applied(client, secret(name, token="other-value"))
 
-    assert [change.before for change in door.ledger.changes()] == [{"object": None}]
+    assert [change.before for change in client.change_log.changes()] == [{"object": None}]
 
 
-def test_a_secret_of_others_is_never_overwritten(door: Door, name: str) -> None:
+def test_a_secret_of_others_is_never_overwritten(client: ClusterClient, name: str) -> None:
     """Its content could not be kept for rollback, because no secret may be in the journal."""
-    others_apply(door, secret(name, token="theirs"))
+    others_apply(client, secret(name, token="theirs"))
 
     with pytest.raises(Refused, match="not ours"):
-        applied(door, secret(name, token="ours!"), force=True)
+        applied(client, secret(name, token="ours!"), force=True)
 
-    assert outcome_of(applied(door, secret(name, token="theirs"))) is Outcome.UNCHANGED
+    assert outcome_of(applied(client, secret(name, token="theirs"))) is Outcome.UNCHANGED
 
 
-def test_a_wait_sees_a_change_as_it_happens(door: Door, name: str) -> None:
-    applied(door, config_map(name, a="1"))
-    threading.Timer(0.2, applied, (door, config_map(name, a="2"))).start()
+def test_a_wait_sees_a_change_as_it_happens(client: ClusterClient, name: str) -> None:
+    applied(client, config_map(name, a="1"))
+    threading.Timer(0.2, applied, (client, config_map(name, a="2"))).start()
 
-    seen = door.use(
+    seen = client.use(
         lambda kube: wait(
             kube,
             *place(config_map(name)),
@@ -540,7 +540,7 @@ def test_a_wait_sees_a_change_as_it_happens(door: Door, name: str) -> None:
     assert seen["data"] == {"a": "2"}
 
 
-def test_a_wait_for_several_sees_them_come_and_go(door: Door, name: str) -> None:
+def test_a_wait_for_several_sees_them_come_and_go(client: ClusterClient, name: str) -> None:
     def labelled(part: str) -> dict[str, Any]:
         manifest = config_map(f"{name}-{part}")
         manifest["metadata"]["labels"] = {"set": name}
@@ -558,27 +558,27 @@ def test_a_wait_for_several_sees_them_come_and_go(door: Door, name: str) -> None
         return [obj["metadata"]["name"] for obj in found]
 
     def come_and_go() -> None:
-        applied(door, labelled("b"))
-        deleted(door, labelled("a"))
+        applied(client, labelled("b"))
+        deleted(client, labelled("a"))
 
-    applied(door, labelled("a"))
+    applied(client, labelled("a"))
     threading.Timer(0.2, come_and_go).start()
 
-    assert door.use(lambda kube: names(kube, f"{name}-a", f"{name}-b"))
-    assert door.use(lambda kube: names(kube, f"{name}-b"))
+    assert client.use(lambda kube: names(kube, f"{name}-a", f"{name}-b"))
+    assert client.use(lambda kube: names(kube, f"{name}-b"))
 
 
-def test_lists_carry_what_their_objects_are(door: Door, name: str) -> None:
-    applied(door, config_map(name, a="1"))
+def test_lists_carry_what_their_objects_are(client: ClusterClient, name: str) -> None:
+    applied(client, config_map(name, a="1"))
 
-    found = door.use(lambda kube: kube.list("v1", "ConfigMap", "default", field_selector=f"metadata.name={name}"))
+    found = client.use(lambda kube: kube.list("v1", "ConfigMap", "default", field_selector=f"metadata.name={name}"))
 
     assert [(obj["kind"], obj["data"]) for obj in found] == [("ConfigMap", {"a": "1"})]
 
 
-def test_the_api_tells_its_health_and_version(door: Door) -> None:
-    assert door.use(lambda kube: kube.raw("/readyz")) == "ok"
-    assert door.use(lambda kube: kube.version()).startswith("v1.")
+def test_the_api_tells_its_health_and_version(client: ClusterClient) -> None:
+    assert client.use(lambda kube: kube.raw("/readyz")) == "ok"
+    assert client.use(lambda kube: kube.version()).startswith("v1.")
 
 
 def deployment(name: str) -> dict[str, Any]:
@@ -592,14 +592,14 @@ def deployment(name: str) -> dict[str, Any]:
     }
 
 
-def test_a_deployment_rolls_out(lab_door: Door, name: str) -> None:
-    applied(lab_door, deployment(name))
+def test_a_deployment_rolls_out(lab_client: ClusterClient, name: str) -> None:
+    applied(lab_client, deployment(name))
 
-    done = lab_door.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=20))
+    done = lab_client.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=20))
 
     assert done is not None
     assert done["status"]["availableReplicas"] == 2
-    assert outcome_of(applied(lab_door, deployment(name))) is Outcome.UNCHANGED
+    assert outcome_of(applied(lab_client, deployment(name))) is Outcome.UNCHANGED
 
 
 def _held(lab: LabServer, name: str, finalizers: list[str]) -> None:
@@ -611,26 +611,26 @@ def _held(lab: LabServer, name: str, finalizers: list[str]) -> None:
             lab.api.update(pod)
 
 
-def test_a_roll_out_is_over_when_the_old_pods_are_gone(lab: LabServer, lab_door: Door, name: str) -> None:
+def test_a_roll_out_is_over_when_the_old_pods_are_gone(lab: LabServer, lab_client: ClusterClient, name: str) -> None:
     """`kubectl rollout status` is satisfied before; other nodes still send to a pod that ends."""
-    applied(lab_door, deployment(name))
-    lab_door.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=20))
+    applied(lab_client, deployment(name))
+    lab_client.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=20))
     lab.do(lambda: _held(lab, name, ["example.org/held"]))
     changed = deployment(name)
     changed["spec"]["template"]["metadata"]["annotations"] = {"version": "2"}
-    applied(lab_door, changed)
+    applied(lab_client, changed)
 
     with pytest.raises(DeadlinePassed, match=f"old pods of Deployment default/{name}"):
-        lab_door.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=2))
+        lab_client.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=2))
 
     lab.do(lambda: _held(lab, name, []))
-    assert lab_door.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=20))
+    assert lab_client.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=20))
 
 
-def test_an_old_pod_on_a_lost_node_is_not_waited_for(lab: LabServer, lab_door: Door, name: str) -> None:
+def test_an_old_pod_on_a_lost_node_is_not_waited_for(lab: LabServer, lab_client: ClusterClient, name: str) -> None:
     """Its kubelet would have to report that it has ended, and is away."""
-    applied(lab_door, deployment(name))
-    lab_door.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=20))
+    applied(lab_client, deployment(name))
+    lab_client.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=20))
     metadata = {"name": f"{name}-lost", "namespace": "default", "labels": {"app": name}, "finalizers": ["a/b"]}
     spec = {"containers": [{"name": "c", "image": "i"}], "nodeName": "gone"}
     lab.do(lambda: lab.api.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}))
@@ -638,49 +638,49 @@ def test_an_old_pod_on_a_lost_node_is_not_waited_for(lab: LabServer, lab_door: D
     lab.do(lambda: lab.api.set_node_ready("gone", False, "KubeletGone"))
     lab.do(lambda: lab.api.delete("v1", "Pod", f"{name}-lost", "default"))
 
-    assert lab_door.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=5))
+    assert lab_client.use(lambda kube: rolled_out(kube, "Deployment", name, "default", timeout=5))
     lab.do(lambda: lab.api.remove_node("gone"))
 
 
-def test_a_node_becomes_ready(lab: LabServer, lab_door: Door) -> None:
+def test_a_node_becomes_ready(lab: LabServer, lab_client: ClusterClient) -> None:
     lab.do(lambda: lab.api.add_node("n2", address="192.0.2.12"))
     lab.do(lambda: lab.api.set_node_ready("n2", False, "KubeletNotReady"))
 
     with pytest.raises(DeadlinePassed) as caught:
-        lab_door.use(lambda kube: node_ready(kube, "n2", timeout=0.5))
+        lab_client.use(lambda kube: node_ready(kube, "n2", timeout=0.5))
     assert "KubeletNotReady" in caught.value.why
 
     threading.Timer(0.2, lab.do, (lambda: lab.api.set_node_ready("n2", True),)).start()
-    assert lab_door.use(lambda kube: node_ready(kube, "n2", timeout=20))
+    assert lab_client.use(lambda kube: node_ready(kube, "n2", timeout=20))
     lab.do(lambda: lab.api.remove_node("n2"))
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_a_probe_pod_runs_and_is_gone(lab: LabServer, lab_door: Door, code: int) -> None:
+def test_a_probe_pod_runs_and_is_gone(lab: LabServer, lab_client: ClusterClient, code: int) -> None:
     """Also in a verify run, which may create nothing else; a failing command is an answer, not an error."""
-    lab_door.context.read_only = True
+    lab_client.context.read_only = True
 
-    ran = lab_door.use(lambda kube: run_pod(kube, probe_pod("dns", "i", ["exit", str(code)], node="n1"), timeout=20))
+    ran = lab_client.use(lambda kube: run_pod(kube, probe_pod("dns", "i", ["exit", str(code)], node="n1"), timeout=20))
 
     assert (ran.exit_code, ran.log) == (code, "on n1\n")
     pods = lab.do(lambda: lab.api.list("v1", "Pod", "default"))
     assert [pod for pod in pods if pod["metadata"]["name"].startswith("dns-")] == []
 
 
-def test_an_unknown_field_of_a_probe_pod_is_an_error(lab_door: Door) -> None:
+def test_an_unknown_field_of_a_probe_pod_is_an_error(lab_client: ClusterClient) -> None:
     """A typing error in its manifest is not dropped silently."""
     pod = probe_pod("dns", "i", ["exit", "0"], node="n1")
     pod["spec"]["dnsPolici"] = "Default"
 
     with pytest.raises(ClusterError) as caught:
-        lab_door.use(lambda kube: run_pod(kube, pod, timeout=20))
+        lab_client.use(lambda kube: run_pod(kube, pod, timeout=20))
 
     assert "spec.dnsPolici" in caught.value.why
 
 
-def test_a_probe_pod_that_never_ends_is_ended(lab: LabServer, lab_door: Door) -> None:
+def test_a_probe_pod_that_never_ends_is_ended(lab: LabServer, lab_client: ClusterClient) -> None:
     with pytest.raises(DeadlinePassed, match="probe pod default/slow-"):
-        lab_door.use(lambda kube: run_pod(kube, probe_pod("slow", "i", ["run"], node="n1"), timeout=0.5))
+        lab_client.use(lambda kube: run_pod(kube, probe_pod("slow", "i", ["run"], node="n1"), timeout=0.5))
 
     pods = lab.do(lambda: lab.api.list("v1", "Pod", "default"))
     assert [pod for pod in pods if pod["metadata"]["name"].startswith("slow-")] == []
@@ -703,9 +703,9 @@ def definition(name: str) -> dict[str, Any]:
     }
 
 
-def established(door: Door, manifest: dict[str, Any]) -> None:
-    applied(door, manifest)
-    door.use(
+def established(client: ClusterClient, manifest: dict[str, Any]) -> None:
+    applied(client, manifest)
+    client.use(
         lambda kube: wait(
             kube,
             *place(manifest),
@@ -716,22 +716,22 @@ def established(door: Door, manifest: dict[str, Any]) -> None:
     )
 
 
-def test_a_wait_outlives_the_removal_and_the_return_of_a_definition(door: Door, name: str) -> None:
+def test_a_wait_outlives_the_removal_and_the_return_of_a_definition(client: ClusterClient, name: str) -> None:
     """Of the kind that it waits for: what was there goes with it, and what comes later is seen."""
     crd = definition(name)
     kind = crd["spec"]["names"]["kind"]
     widget = {"apiVersion": f"{crd['spec']['group']}/v1", "kind": kind}
     widget["metadata"] = {"name": "w", "namespace": "default"}
-    established(door, crd)
-    applied(door, widget | {"round": 1})
+    established(client, crd)
+    applied(client, widget | {"round": 1})
 
     def remove_and_return() -> None:
-        deleted(door, crd)
-        established(door, crd)
-        applied(door, widget | {"round": 2})
+        deleted(client, crd)
+        established(client, crd)
+        applied(client, widget | {"round": 2})
 
     threading.Timer(0.2, remove_and_return).start()
-    found = door.use(
+    found = client.use(
         lambda kube: wait(
             kube,
             *place(widget),

@@ -20,14 +20,14 @@ from urllib3.exceptions import SSLError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from tests.certificates import Authority, kubeconfig
-from tests.cluster_door import Door
+from tests.cluster_client import ClusterClient
 from tests.scripted_api import TOKEN, Reply, ScriptedApi, failure
 from thinkube_nornir.cluster import Cluster, apply, leftovers, probe_pod, run_pod, wait
 from thinkube_nornir.cluster.client import Client
+from thinkube_nornir.cluster.deadline import Deadline
 from thinkube_nornir.cluster.messages import Call
-from thinkube_nornir.cluster.patience import Patience
 from thinkube_nornir.context import retries_of
-from thinkube_nornir.errors import Cancelled, ClusterError, DeadlinePassed, NotRehearsed, Unreachable
+from thinkube_nornir.errors import Cancelled, ClusterError, DeadlinePassed, SkippedInDryRun, Unreachable
 
 NODE = "GET /api/v1/nodes/n1"
 NODES = "GET /api/v1/nodes"
@@ -35,53 +35,53 @@ DROP = Reply(drop=True)
 
 
 @pytest.fixture
-def open_door(tmp_path: Path) -> Any:
-    doors: list[Door] = []
+def open_client(tmp_path: Path) -> Any:
+    doors: list[ClusterClient] = []
 
-    def make(text: str, **more: Any) -> Door:
-        doors.append(Door(tmp_path, text, **more))
+    def make(text: str, **more: Any) -> ClusterClient:
+        doors.append(ClusterClient(tmp_path, text, **more))
         return doors[-1]
 
     yield make
-    for door in doors:
-        door.close()
+    for client in doors:
+        client.close()
 
 
 def node(kube: Cluster) -> Any:
     return kube.get("v1", "Node", "n1")
 
 
-def test_reads_are_repeated_while_the_server_restarts(open_door: Any) -> None:
+def test_reads_are_repeated_while_the_server_restarts(open_client: Any) -> None:
     """A read outlives 503s, a lost connection and a 429, within its deadline."""
     replies = [failure(503, "starting"), DROP, failure(429, "busy"), Reply(200, {"kind": "Node"})]
     with ScriptedApi({NODE: replies}) as api:
-        found, retries = open_door(api.kubeconfig()).use(lambda kube: (node(kube), retries_of(kube.task)))
+        found, retries = open_client(api.kubeconfig()).use(lambda kube: (node(kube), retries_of(kube.task)))
         assert found == {"kind": "Node"}
         assert api.asked.count(NODE) == 4
     assert retries.count == 3
     assert "busy" in retries.reason
 
 
-def test_a_server_that_stays_ill_is_an_error_that_says_so(open_door: Any) -> None:
+def test_a_server_that_stays_ill_is_an_error_that_says_so(open_client: Any) -> None:
     """When the deadline passes, the last answer is the evidence."""
     with ScriptedApi({NODE: failure(503, "etcd is not there")}) as api, pytest.raises(ClusterError) as caught:
-        open_door(api.kubeconfig(), command=0.5).use(node)
+        open_client(api.kubeconfig(), command=0.5).use(node)
     assert caught.value.status == 503
     assert "etcd is not there" in caught.value.why
     assert "tkc" in caught.value.what
     assert "tkc" in caught.value.fix
 
 
-def test_the_last_real_answer_is_told_when_later_attempts_get_none(open_door: Any) -> None:
+def test_the_last_real_answer_is_told_when_later_attempts_get_none(open_client: Any) -> None:
     """That the connection was lost in the end says less than what the server said before."""
     with ScriptedApi({NODE: [failure(503, "etcd is not there"), DROP]}) as api, pytest.raises(ClusterError) as caught:
-        open_door(api.kubeconfig(), command=0.5).use(node)
+        open_client(api.kubeconfig(), command=0.5).use(node)
     assert caught.value.status is None
     assert "no answer" in caught.value.what
     assert "its last answer before that: the API failed (HTTP 503): etcd is not there" in caught.value.why
 
 
-def test_a_write_may_take_as_long_as_an_admission_webhook(open_door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_may_take_as_long_as_an_admission_webhook(open_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """30 s; the API server ends it after 34. A read that is silent for 15 s is asked again."""
     manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
     allowed: dict[str, set[float]] = {}
@@ -93,39 +93,39 @@ def test_a_write_may_take_as_long_as_an_admission_webhook(open_door: Any, monkey
 
     monkeypatch.setattr(Client, "_send", recorded)
     with ScriptedApi({NODE: failure(404, "no"), APPLY: Reply(201, manifest)}) as api:
-        open_door(api.kubeconfig(), command=60).use(lambda kube: apply(kube, manifest))
+        open_client(api.kubeconfig(), command=60).use(lambda kube: apply(kube, manifest))
     assert allowed["GET"] == {15}
     assert min(allowed["PATCH"]) > 34
 
 
-def test_the_server_names_how_long_to_wait(open_door: Any) -> None:
+def test_the_server_names_how_long_to_wait(open_client: Any) -> None:
     """Retry-After is honoured: a second that does not fit in the deadline is not waited for."""
     with ScriptedApi({NODE: failure(429, "busy", Retry_After="60")}) as api, pytest.raises(ClusterError) as caught:
-        open_door(api.kubeconfig(), command=5).use(node)
+        open_client(api.kubeconfig(), command=5).use(node)
     assert caught.value.status == 429
     assert api.asked.count(NODE) == 1
 
 
-def test_a_dead_server_is_waited_for_once(open_door: Any) -> None:
+def test_a_dead_server_is_waited_for_once(open_client: Any) -> None:
     """Who asks after a call that waited in vain makes one attempt; once the server answers, patience is back."""
     alive = Reply(200, {"kind": "Node", "metadata": {"name": "n1"}})
     with ScriptedApi({NODE: DROP}) as api:
-        door = open_door(api.kubeconfig(), command=0.5)
+        client = open_client(api.kubeconfig(), command=0.5)
         with pytest.raises(ClusterError):
-            door.use(node)
+            client.use(node)
         asked = api.asked.count(NODE)
         with pytest.raises(ClusterError):
-            door.use(node)
+            client.use(node)
         assert api.asked.count(NODE) == asked + 1
         api.script = {**api.script, NODE: [alive, DROP, alive]}
-        assert door.use(node) == door.use(node)
+        assert client.use(node) == client.use(node)
 
 
-def test_what_cannot_be_repeated_is_sent_once(open_door: Any) -> None:
+def test_what_cannot_be_repeated_is_sent_once(open_client: Any) -> None:
     """The creation of a pod whose answer is lost is an error: a second one would make a second pod."""
     create = "POST /api/v1/namespaces/default/pods"
     with ScriptedApi({create: DROP}) as api, pytest.raises(ClusterError, match="creating a probe pod failed"):
-        open_door(api.kubeconfig()).use(lambda kube: run_pod(kube, probe_pod("p", "image", ["true"])))
+        open_client(api.kubeconfig()).use(lambda kube: run_pod(kube, probe_pod("p", "image", ["true"])))
     assert api.asked.count(create) == 1
 
 
@@ -138,10 +138,10 @@ def test_what_cannot_be_repeated_is_sent_once(open_door: Any) -> None:
         (failure(400, f"bad token {TOKEN}"), "bad token ********"),
     ],
 )
-def test_refusals_are_explained_and_not_repeated(open_door: Any, reply: Reply, told: str) -> None:
+def test_refusals_are_explained_and_not_repeated(open_client: Any, reply: Reply, told: str) -> None:
     """An answer that another attempt would not better is told at once, with causes and without secrets."""
     with ScriptedApi({NODE: reply}) as api, pytest.raises(ClusterError) as caught:
-        open_door(api.kubeconfig()).use(node)
+        open_client(api.kubeconfig()).use(node)
     assert told in caught.value.why
     assert caught.value.status == reply.status
     assert api.asked.count(NODE) == 1
@@ -226,9 +226,9 @@ GOING = {"reason": "NamespaceTerminating", "message": "namespace n is being term
         "unknown",
     ],
 )
-def test_each_kind_of_forbidden_has_its_own_remedy(open_door: Any, reply: Reply, why: str, fix: str) -> None:
+def test_each_kind_of_forbidden_has_its_own_remedy(open_client: Any, reply: Reply, why: str, fix: str) -> None:
     with ScriptedApi({NODE: reply}) as api, pytest.raises(ClusterError) as caught:
-        open_door(api.kubeconfig(), command=0.5).use(node)
+        open_client(api.kubeconfig(), command=0.5).use(node)
     assert caught.value.why.startswith(why)
     assert f"(HTTP {reply.status})" in caught.value.why
     assert fix in caught.value.fix
@@ -240,19 +240,19 @@ WEBHOOK = Reply(500, {"reason": "InternalError", "message": "failed calling webh
 UNTYPED = Reply(500, {"reason": "", "message": "failed to create typed patch object: .x: field not declared in schema"})
 
 
-def test_an_apply_outlives_a_webhook_that_is_not_up_yet(open_door: Any) -> None:
+def test_an_apply_outlives_a_webhook_that_is_not_up_yet(open_client: Any) -> None:
     live = Reply(200, {"kind": "Node", "metadata": {"name": "n1"}})
     manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
     with ScriptedApi({NODE: live, APPLY: [WEBHOOK, live]}) as api:
-        open_door(api.kubeconfig()).use(lambda kube: apply(kube, manifest))
+        open_client(api.kubeconfig()).use(lambda kube: apply(kube, manifest))
         assert api.asked.count(APPLY) == 2
 
 
-def test_a_manifest_with_an_unknown_field_fails_at_once(open_door: Any) -> None:
+def test_a_manifest_with_an_unknown_field_fails_at_once(open_client: Any) -> None:
     """The API calls it a failure of its own (500); no second attempt would end otherwise."""
     manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "x": 1}
     with ScriptedApi({NODE: failure(404, "no"), APPLY: UNTYPED}) as api, pytest.raises(ClusterError) as caught:
-        open_door(api.kubeconfig()).use(lambda kube: apply(kube, manifest))
+        open_client(api.kubeconfig()).use(lambda kube: apply(kube, manifest))
     assert api.asked.count(APPLY) == 1
     assert "the object is not valid" in caught.value.why
 
@@ -262,67 +262,67 @@ def test_a_manifest_with_an_unknown_field_fails_at_once(open_door: Any) -> None:
     [(failure(422, "invalid"), []), (DROP, ["intended"])],
     ids=["refused: it never was", "lost: it may be there"],
 )
-def test_the_ledger_keeps_what_may_have_happened(open_door: Any, failed: Reply, states: list[str]) -> None:
+def test_the_change_log_keeps_what_may_have_happened(open_client: Any, failed: Reply, states: list[str]) -> None:
     """What the API clearly refused is not ours; what got no answer stays an intention."""
     manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
     with ScriptedApi({NODE: failure(404, "no"), APPLY: [Reply(200, manifest), failed]}) as api:
-        door = open_door(api.kubeconfig(), command=0.5)
+        client = open_client(api.kubeconfig(), command=0.5)
         with pytest.raises(ClusterError):
-            door.use(lambda kube: apply(kube, manifest))
-    assert [change.state for change in door.ledger.changes()] == states
+            client.use(lambda kube: apply(kube, manifest))
+    assert [change.state for change in client.change_log.changes()] == states
 
 
-def test_nothing_there_is_none(open_door: Any) -> None:
+def test_nothing_there_is_none(open_client: Any) -> None:
     with ScriptedApi({NODE: failure(404, "not found")}) as api:
-        assert open_door(api.kubeconfig()).use(node) is None
+        assert open_client(api.kubeconfig()).use(node) is None
 
 
-def test_a_kind_that_is_not_installed_has_no_objects(open_door: Any) -> None:
+def test_a_kind_that_is_not_installed_has_no_objects(open_client: Any) -> None:
     """Without its CRD a kind has no objects: rollback of a half-finished set-up finds nothing."""
     with ScriptedApi({"GET /apis/cert-manager.io/v1": failure(404, "not found")}) as api:
-        door = open_door(api.kubeconfig())
-        assert door.use(lambda kube: kube.get("cert-manager.io/v1", "Certificate", "c", "default")) is None
-        assert door.use(lambda kube: kube.list("cert-manager.io/v1", "Certificate")) == []
+        client = open_client(api.kubeconfig())
+        assert client.use(lambda kube: kube.get("cert-manager.io/v1", "Certificate", "c", "default")) is None
+        assert client.use(lambda kube: kube.list("cert-manager.io/v1", "Certificate")) == []
 
 
-def test_a_kind_whose_crd_was_removed_since_has_no_objects(open_door: Any) -> None:
+def test_a_kind_whose_crd_was_removed_since_has_no_objects(open_client: Any) -> None:
     """A rollback removes it, and later steps of the same run look again."""
     served = {"resources": [{"name": "certificates", "kind": "Certificate", "namespaced": True}]}
     listing = "GET /apis/cert-manager.io/v1/certificates"
     answers = {"GET /apis/cert-manager.io/v1": Reply(200, served), listing: failure(404, "the server could not find")}
     with ScriptedApi(answers) as api:
-        assert open_door(api.kubeconfig()).use(lambda kube: kube.list("cert-manager.io/v1", "Certificate")) == []
+        assert open_client(api.kubeconfig()).use(lambda kube: kube.list("cert-manager.io/v1", "Certificate")) == []
 
 
-def test_a_misspelt_kind_of_kubernetes_is_an_error(open_door: Any) -> None:
+def test_a_misspelt_kind_of_kubernetes_is_an_error(open_client: Any) -> None:
     """A typing error must not look like an empty list."""
     with ScriptedApi({}) as api, pytest.raises(ClusterError, match="knows no Nodee of v1"):
-        open_door(api.kubeconfig()).use(lambda kube: kube.list("v1", "Nodee"))
+        open_client(api.kubeconfig()).use(lambda kube: kube.list("v1", "Nodee"))
 
 
-def test_a_cluster_is_opened_once_for_all_threads(open_door: Any) -> None:
+def test_a_cluster_is_opened_once_for_all_threads(open_client: Any) -> None:
     """Many steps share one client: one kubeconfig read, one discovery of a kind at most per thread."""
     with ScriptedApi({NODE: Reply(200, {"kind": "Node"})}) as api:
-        door = open_door(api.kubeconfig())
-        threads = [threading.Thread(target=door.use, args=(node,)) for _ in range(16)]
+        client = open_client(api.kubeconfig())
+        threads = [threading.Thread(target=client.use, args=(node,)) for _ in range(16)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         assert api.asked.count(NODE) == 16
-    assert door.read == 1
+    assert client.read == 1
 
 
-def test_the_kubeconfig_is_kept_private(open_door: Any, tmp_path: Path) -> None:
+def test_the_kubeconfig_is_kept_private(open_client: Any, tmp_path: Path) -> None:
     """What lies on the controller's disk can be read by its owner alone."""
     with ScriptedApi({}) as api:
-        open_door(api.kubeconfig()).use(lambda kube: kube.version())
+        open_client(api.kubeconfig()).use(lambda kube: kube.version())
     kept = sorted((tmp_path / "state").iterdir())
     assert [path.name for path in kept] == ["kubeconfig-tkc"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
 
 
-def tunnel(door: Door, api: ScriptedApi, before: Callable[[], None] = lambda: None) -> list[tuple[str, int]]:
+def tunnel(client: ClusterClient, api: ScriptedApi, before: Callable[[], None] = lambda: None) -> list[tuple[str, int]]:
     """Let the host forward to the scripted API; returns the addresses asked for."""
     asked: list[tuple[str, int]] = []
 
@@ -331,49 +331,49 @@ def tunnel(door: Door, api: ScriptedApi, before: Callable[[], None] = lambda: No
         before()
         return socket.create_connection(("127.0.0.1", api.port), 5)
 
-    door.host.forward = forward  # type: ignore[method-assign]
+    client.host.forward = forward  # type: ignore[method-assign]
     return asked
 
 
-def test_the_lab_is_reached_through_ssh_only(open_door: Any) -> None:
+def test_the_lab_is_reached_through_ssh_only(open_client: Any) -> None:
     """In the lab an address may belong to a real machine out here: nothing is sent to it."""
     with ScriptedApi({NODE: Reply(200, {"kind": "Node"})}, "192.0.2.110") as api:
-        door = open_door(api.kubeconfig("https://192.0.2.110:16443"), target="lab")
-        asked = tunnel(door, api)
-        assert door.use(node) == {"kind": "Node"}
+        client = open_client(api.kubeconfig("https://192.0.2.110:16443"), target="lab")
+        asked = tunnel(client, api)
+        assert client.use(node) == {"kind": "Node"}
     assert asked == [("192.0.2.110", 16443)]
 
 
 @pytest.mark.parametrize(("target", "tunnelled"), [("ssh", False), ("lab", True)])
 def test_an_api_that_answers_is_asked_directly(
-    open_door: Any, monkeypatch: pytest.MonkeyPatch, target: str, tunnelled: bool
+    open_client: Any, monkeypatch: pytest.MonkeyPatch, target: str, tunnelled: bool
 ) -> None:
     """Without the way through SSH, unless it is the lab."""
     monkeypatch.setattr("thinkube_nornir.cluster.handle._is_loopback", lambda _: False)
     with ScriptedApi({NODE: Reply(200, {"kind": "Node"})}) as api:
-        door = open_door(api.kubeconfig(), target=target)
-        asked = tunnel(door, api)
-        assert door.use(node) == {"kind": "Node"}
+        client = open_client(api.kubeconfig(), target=target)
+        asked = tunnel(client, api)
+        assert client.use(node) == {"kind": "Node"}
     assert bool(asked) is tunnelled
 
 
-def test_a_loopback_address_means_the_host_s_own(open_door: Any) -> None:
+def test_a_loopback_address_means_the_host_s_own(open_client: Any) -> None:
     """`https://127.0.0.1` in a kubeconfig is that host's loopback, never the controller's."""
-    with ScriptedApi({NODE: Reply(200, {"kind": "Node"})}) as api, ScriptedApi({}, authority=api.authority) as stranger:
-        door = open_door(api.kubeconfig(f"https://127.0.0.1:{stranger.port}"))
-        asked = tunnel(door, api)
-        assert door.use(node) == {"kind": "Node"}
-        assert stranger.requests == []
-    assert asked == [("127.0.0.1", stranger.port)]
+    with ScriptedApi({NODE: Reply(200, {"kind": "Node"})}) as api, ScriptedApi({}, authority=api.authority) as unknown:
+        client = open_client(api.kubeconfig(f"https://127.0.0.1:{unknown.port}"))
+        asked = tunnel(client, api)
+        assert client.use(node) == {"kind": "Node"}
+        assert unknown.requests == []
+    assert asked == [("127.0.0.1", unknown.port)]
 
 
-def test_a_broken_tunnel_is_made_anew(open_door: Any) -> None:
+def test_a_broken_tunnel_is_made_anew(open_client: Any) -> None:
     """Lost connections and a host that is away for a moment do not end a read."""
     with ScriptedApi({NODE: [DROP, DROP, Reply(200, {"kind": "Node"})]}) as api:
-        door = open_door(api.kubeconfig(), target="lab")
+        client = open_client(api.kubeconfig(), target="lab")
         troubles: list[Exception] = [Unreachable("tkc: the link is down"), OSError("refused")]
-        asked = tunnel(door, api, lambda: _raise(troubles.pop()) if troubles else None)
-        assert door.use(node) == {"kind": "Node"}
+        asked = tunnel(client, api, lambda: _raise(troubles.pop()) if troubles else None)
+        assert client.use(node) == {"kind": "Node"}
     assert len(asked) >= 5
 
 
@@ -381,12 +381,12 @@ def _raise(error: Exception) -> None:
     raise error
 
 
-def test_an_unreachable_host_is_named(open_door: Any) -> None:
+def test_an_unreachable_host_is_named(open_client: Any) -> None:
     with ScriptedApi({}) as api:
-        door = open_door(api.kubeconfig(), target="lab", command=0.3)
-        tunnel(door, api, lambda: _raise(Unreachable("tkc: the link is down")))
+        client = open_client(api.kubeconfig(), target="lab", command=0.3)
+        tunnel(client, api, lambda: _raise(Unreachable("tkc: the link is down")))
         with pytest.raises(ClusterError) as caught:
-            door.use(node)
+            client.use(node)
     assert "the link is down" in caught.value.why
 
 
@@ -406,17 +406,17 @@ def test_strict_x509_refuses_an_authority_without_key_usage(strict: None) -> Non
             pool.request("GET", f"https://127.0.0.1:{api.port}/version")
 
 
-def test_an_authority_without_key_usage_is_accepted(open_door: Any, strict: None) -> None:
+def test_an_authority_without_key_usage_is_accepted(open_client: Any, strict: None) -> None:
     """MicroK8s made such authorities until 1.33, and its clusters keep them."""
     with ScriptedApi({NODE: Reply(200, {"kind": "Node"})}) as api:
-        assert open_door(api.kubeconfig()).use(node) == {"kind": "Node"}
+        assert open_client(api.kubeconfig()).use(node) == {"kind": "Node"}
 
 
-def test_one_flag_of_strict_tls_is_cleared_and_no_other(open_door: Any, strict: None) -> None:
+def test_one_flag_of_strict_tls_is_cleared_and_no_other(open_client: Any, strict: None) -> None:
     """Chain, name and the library's other settings stay."""
     plain = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     with ScriptedApi({}) as api:
-        context = open_door(api.kubeconfig()).use(lambda kube: kube.client.tls)
+        context = open_client(api.kubeconfig()).use(lambda kube: kube.client.tls)
 
     assert plain.verify_flags == context.verify_flags | ssl.VERIFY_X509_STRICT
     assert not context.verify_flags & ssl.VERIFY_X509_STRICT
@@ -424,21 +424,21 @@ def test_one_flag_of_strict_tls_is_cleared_and_no_other(open_door: Any, strict: 
     assert (context.options, context.minimum_version) == (plain.options, plain.minimum_version)
 
 
-def test_certificates_that_cannot_be_read_are_an_error_that_says_so(open_door: Any) -> None:
+def test_certificates_that_cannot_be_read_are_an_error_that_says_so(open_client: Any) -> None:
     text = kubeconfig("https://127.0.0.1:16443", b"no certificate", token=TOKEN)
     with pytest.raises(ClusterError, match="the kubeconfig from tkc cannot be used"):
-        open_door(text).use(node)
+        open_client(text).use(node)
 
 
 @pytest.mark.parametrize("addresses", [("127.0.0.1",), ("192.0.2.99",)], ids=["another authority", "another address"])
-def test_a_server_that_is_not_ours_gets_nothing(open_door: Any, strict: None, addresses: tuple[str, ...]) -> None:
+def test_a_server_that_is_not_ours_gets_nothing(open_client: Any, strict: None, addresses: tuple[str, ...]) -> None:
     """Through the tunnel too, a certificate of another authority or address ends it, at once and before the token."""
     ours = Authority("ours")
     with ScriptedApi({}, *addresses, authority=Authority() if addresses == ("127.0.0.1",) else ours) as api:
-        door = open_door(kubeconfig("https://127.0.0.1:16443", ours.pem, token=TOKEN), target="lab")
-        asked = tunnel(door, api)
+        client = open_client(kubeconfig("https://127.0.0.1:16443", ours.pem, token=TOKEN), target="lab")
+        asked = tunnel(client, api)
         with pytest.raises(ClusterError, match="no answer") as caught:
-            door.use(node)
+            client.use(node)
         assert api.requests == []
     assert "certificate is not the one" in caught.value.why
     assert len(asked) == 1
@@ -496,67 +496,67 @@ GONE = event("ERROR", {"kind": "Status", "code": 410, "message": "too old resour
         ),
     ],
 )
-def test_a_wait_ends_when_its_condition_holds(open_door: Any, replies: list[Reply]) -> None:
+def test_a_wait_ends_when_its_condition_holds(open_client: Any, replies: list[Reply]) -> None:
     """Changes are seen whether they come as events, or while the watch was broken."""
     with ScriptedApi({NODES: replies}) as api:
-        assert open_door(api.kubeconfig()).use(ready)["metadata"]["name"] == "n1"
+        assert open_client(api.kubeconfig()).use(ready)["metadata"]["name"] == "n1"
         assert api.asked.count(NODES) == len(replies) - (replies[-1].status == 500)
 
 
-def test_a_watch_goes_on_from_where_it_was(open_door: Any) -> None:
+def test_a_watch_goes_on_from_where_it_was(open_client: Any) -> None:
     """When the server ends a watch, the next one starts at the last version that was seen, bookmarks too."""
     bookmark = event("BOOKMARK", {"metadata": {"resourceVersion": "7"}})
     replies = [listing("1"), Reply(200, [bookmark]), Reply(200, [event("ADDED", state(True, "8"))])]
     with ScriptedApi({NODES: replies}) as api:
-        open_door(api.kubeconfig()).use(ready)
+        open_client(api.kubeconfig()).use(ready)
         versions = [r.query.get("resourceVersion") for r in api.requests if r.path == "/api/v1/nodes"]
     assert versions == [None, ["1"], ["7"]]
 
 
-def test_a_wait_that_ends_in_vain_says_what_it_saw(open_door: Any) -> None:
+def test_a_wait_that_ends_in_vain_says_what_it_saw(open_client: Any) -> None:
     replies = [listing("1", state(False, "1")), Reply(200, [])]
     with ScriptedApi({NODES: replies}) as api, pytest.raises(DeadlinePassed) as caught:
-        open_door(api.kubeconfig()).use(lambda kube: ready(kube, 0.3))
+        open_client(api.kubeconfig()).use(lambda kube: ready(kube, 0.3))
     assert caught.value.what.startswith("waited 0.3 s for Node n1 to be Ready")
     assert "Ready=False (KubeletNotReady: no network)" in caught.value.why
 
 
-def test_a_server_that_ends_every_watch_is_not_run_over(open_door: Any) -> None:
+def test_a_server_that_ends_every_watch_is_not_run_over(open_client: Any) -> None:
     """Watches that end at once are asked for again after a pause, not in a tight loop."""
     replies = [listing("1", state(False, "1")), Reply(200, [])]
     with ScriptedApi({NODES: replies}) as api:
         with pytest.raises(DeadlinePassed):
-            open_door(api.kubeconfig()).use(lambda kube: ready(kube, 0.9))
+            open_client(api.kubeconfig()).use(lambda kube: ready(kube, 0.9))
         assert api.asked.count(NODES) < 10
 
 
-def test_a_wait_through_failures_tells_of_them(open_door: Any) -> None:
+def test_a_wait_through_failures_tells_of_them(open_client: Any) -> None:
     with ScriptedApi({NODES: failure(503, "etcd is not there")}) as api, pytest.raises(DeadlinePassed) as caught:
-        open_door(api.kubeconfig()).use(lambda kube: ready(kube, 0.6))
+        open_client(api.kubeconfig()).use(lambda kube: ready(kube, 0.6))
     assert "etcd is not there" in caught.value.why
 
 
-def test_a_wait_tells_the_last_real_answer(open_door: Any) -> None:
+def test_a_wait_tells_the_last_real_answer(open_client: Any) -> None:
     """Though no later attempt got one."""
     script = {NODES: [failure(503, "etcd is not there"), DROP]}
     with ScriptedApi(script) as api, pytest.raises(DeadlinePassed) as caught:
-        open_door(api.kubeconfig()).use(lambda kube: ready(kube, 1.0))
+        open_client(api.kubeconfig()).use(lambda kube: ready(kube, 1.0))
     assert "etcd is not there" in caught.value.why
 
 
-def test_a_refused_wait_ends_at_once(open_door: Any) -> None:
+def test_a_refused_wait_ends_at_once(open_client: Any) -> None:
     """Waiting does not help against a lack of rights."""
     with ScriptedApi({NODES: failure(403, "forbidden")}) as api, pytest.raises(ClusterError) as caught:
-        open_door(api.kubeconfig()).use(ready)
+        open_client(api.kubeconfig()).use(ready)
     assert caught.value.status == 403
 
 
-def test_a_cancelled_run_ends_its_waits(open_door: Any) -> None:
+def test_a_cancelled_run_ends_its_waits(open_client: Any) -> None:
     with ScriptedApi({NODES: [listing("1"), Reply(200, [])]}) as api:
-        door = open_door(api.kubeconfig())
-        threading.Timer(0.2, door.context.cancelled.set).start()
+        client = open_client(api.kubeconfig())
+        threading.Timer(0.2, client.context.cancelled.set).start()
         with pytest.raises(Cancelled):
-            door.use(lambda kube: ready(kube, 60))
+            client.use(lambda kube: ready(kube, 60))
 
 
 STAMP = {"uid": "u1", "creationTimestamp": "2026-01-01T12:00:00Z", "resourceVersion": "1"}
@@ -584,29 +584,29 @@ def probe(kube: Cluster, timeout: float = 0.4) -> Any:
     return run_pod(kube, probe_pod("p", "image", ["true"]), timeout=timeout)
 
 
-def test_a_pod_that_does_not_run_says_why_and_is_removed(open_door: Any) -> None:
+def test_a_pod_that_does_not_run_says_why_and_is_removed(open_client: Any) -> None:
     with ScriptedApi(pod_script()) as api:
         with pytest.raises(DeadlinePassed) as caught:
-            open_door(api.kubeconfig()).use(probe)
+            open_client(api.kubeconfig()).use(probe)
         assert api.asked[-1] == f"DELETE {PODS}/p-x"
     assert "ImagePullBackOff: no such image" in caught.value.why
     assert "event Failed: pull refused" in caught.value.why
 
 
-def test_a_cancelled_probe_is_removed(open_door: Any) -> None:
+def test_a_cancelled_probe_is_removed(open_client: Any) -> None:
     with ScriptedApi(pod_script()) as api:
-        door = open_door(api.kubeconfig())
-        threading.Timer(0.2, door.context.cancelled.set).start()
+        client = open_client(api.kubeconfig())
+        threading.Timer(0.2, client.context.cancelled.set).start()
         with pytest.raises(Cancelled):
-            door.use(lambda kube: probe(kube, 60))
+            client.use(lambda kube: probe(kube, 60))
         assert api.asked[-1] == f"DELETE {PODS}/p-x"
 
 
-def test_a_probe_that_cannot_be_removed_is_told(open_door: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_probe_that_cannot_be_removed_is_told(open_client: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The step's own error comes through, and the log says what becomes of the pod."""
     script = pod_script(**{f"DELETE {PODS}/p-x": failure(403, "forbidden")})
     with ScriptedApi(script) as api, caplog.at_level(logging.WARNING), pytest.raises(DeadlinePassed):
-        open_door(api.kubeconfig()).use(probe)
+        open_client(api.kubeconfig()).use(probe)
     assert "it ends by itself" in caplog.text
 
 
@@ -615,24 +615,24 @@ def made(name: str, at: str, **labels: str) -> dict[str, Any]:
     return {"metadata": metadata, "spec": {"activeDeadlineSeconds": 60}}
 
 
-def test_left_over_probes_are_swept_once(open_door: Any) -> None:
+def test_left_over_probes_are_swept_once(open_client: Any) -> None:
     """Of whom nothing is known: those whose deadline is over by the server's clock; another run's probe goes on."""
     pods = listing("1", made("old", "2026-01-01T11:57:59Z"), made("young", "2026-01-01T11:58:01Z"))
     jobs = listing("1", made("job", "2026-01-01T11:57:59Z"))
     gone = {f"DELETE {PODS}/old": Reply(200, {}), "DELETE /apis/batch/v1/namespaces/default/jobs/job": Reply(200, {})}
     script = pod_script(**{"GET /api/v1/pods": pods, "GET /apis/batch/v1/jobs": jobs}, **gone)
     with ScriptedApi(script) as api:
-        door = open_door(api.kubeconfig())
+        client = open_client(api.kubeconfig())
         for _ in range(2):
             with pytest.raises((ClusterError, DeadlinePassed)):
-                door.use(probe)
+                client.use(probe)
         assert [line for line in api.asked if line.startswith("DELETE")] == [*gone, *2 * [f"DELETE {PODS}/p-x"]]
 
 
-def test_a_probe_goes_on_when_leftovers_cannot_be_looked_for(open_door: Any) -> None:
+def test_a_probe_goes_on_when_leftovers_cannot_be_looked_for(open_client: Any) -> None:
     script = pod_script(**{"GET /api/v1/pods": failure(403, "forbidden")})
     with ScriptedApi(script) as api, pytest.raises(DeadlinePassed, match="probe pod default/p-x"):
-        open_door(api.kubeconfig()).use(probe)
+        open_client(api.kubeconfig()).use(probe)
 
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -660,7 +660,7 @@ def test_each_attempt_waits_longer_by_chance() -> None:
     """Those who met at one moment do not meet again; the last attempt is followed by no pause."""
     pauses: list[float] = []
 
-    class Counted(Patience):
+    class Counted(Deadline):
         def pause(self, seconds: float) -> None:
             pauses.append(seconds)
 
@@ -671,26 +671,26 @@ def test_each_attempt_waits_longer_by_chance() -> None:
 
 
 def test_attempts_end_with_the_patience() -> None:
-    assert list(Patience(time.monotonic(), threading.Event()).attempts(8)) == [1]
+    assert list(Deadline(time.monotonic(), threading.Event()).attempts(8)) == [1]
 
 
 BUSY = failure(409, "Operation cannot be fulfilled on nodes: the object has been modified")
 
 
-def test_an_apply_meets_another_writer_again_and_again(open_door: Any) -> None:
+def test_an_apply_meets_another_writer_again_and_again(open_client: Any) -> None:
     """A conflict over nobody's field is none of ours: it is sent again, and counted."""
     manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
     good = Reply(200, manifest)
     with ScriptedApi({NODE: failure(404, "no"), APPLY: [good, BUSY, BUSY, good]}) as api:
-        retries = open_door(api.kubeconfig()).use(lambda kube: (apply(kube, manifest), retries_of(kube.task))[1])
+        retries = open_client(api.kubeconfig()).use(lambda kube: (apply(kube, manifest), retries_of(kube.task))[1])
         assert api.asked.count(APPLY) == 4
     assert retries.count == 2
 
 
-def test_an_apply_does_not_try_for_ever(open_door: Any) -> None:
+def test_an_apply_does_not_try_for_ever(open_client: Any) -> None:
     manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
     with ScriptedApi({NODE: failure(404, "no"), APPLY: BUSY}) as api, pytest.raises(ClusterError) as caught:
-        open_door(api.kubeconfig(), command=0.5).use(lambda kube: apply(kube, manifest))
+        open_client(api.kubeconfig(), command=0.5).use(lambda kube: apply(kube, manifest))
     assert caught.value.status == 409
     assert 1 < api.asked.count(APPLY) < 10
 
@@ -699,7 +699,7 @@ SERVED = Reply(200, {"resources": [{"name": "widgets", "kind": "Widget", "namesp
 WIDGETS = "GET /apis/example.com/v1/namespaces/default/widgets"
 
 
-def test_a_wait_outlives_the_removal_and_the_return_of_a_definition(open_door: Any) -> None:
+def test_a_wait_outlives_the_removal_and_the_return_of_a_definition(open_client: Any) -> None:
     """While its CRD is away there are no objects; afterwards it may be served in another way."""
     widget = {"metadata": {"name": "w", "namespace": "default", "resourceVersion": "9"}}
     renamed = Reply(200, {"resources": [{"name": "wdgts", "kind": "Widget", "namespaced": True}]})
@@ -710,8 +710,8 @@ def test_a_wait_outlives_the_removal_and_the_return_of_a_definition(open_door: A
         WIDGETS.replace("widgets", "wdgts"): [listing("9", widget)],
     }
     with ScriptedApi(script) as api:
-        door = open_door(api.kubeconfig())
-        found = door.use(
+        client = open_client(api.kubeconfig())
+        found = client.use(
             lambda kube: wait(
                 kube,
                 *("example.com/v1", "Widget", "w", "default"),
@@ -723,24 +723,24 @@ def test_a_wait_outlives_the_removal_and_the_return_of_a_definition(open_door: A
     assert found["metadata"]["resourceVersion"] == "9"
 
 
-def test_reading_looks_up_anew_how_a_kind_is_served(open_door: Any) -> None:
+def test_reading_looks_up_anew_how_a_kind_is_served(open_client: Any) -> None:
     """An object that is not there is no reason for it; a path that is not there is."""
     nothing = Reply(404, {"message": 'widgets "w" not found', "details": {"name": "w", "kind": "widgets"}})
     no_path = failure(404, "the server could not find the requested resource")
     discovery = "GET /apis/example.com/v1"
     with ScriptedApi({discovery: SERVED, f"{WIDGETS}/w": [nothing, nothing, no_path, nothing]}) as api:
-        door = open_door(api.kubeconfig())
+        client = open_client(api.kubeconfig())
         asked = []
         for _ in range(4):
-            door.use(lambda kube: kube.get("example.com/v1", "Widget", "w", "default"))
+            client.use(lambda kube: kube.get("example.com/v1", "Widget", "w", "default"))
             asked.append(api.asked.count(discovery))
     assert asked == [1, 1, 1, 2]
 
 
-def test_a_dry_run_starts_no_probe(open_door: Any) -> None:
+def test_a_dry_run_starts_no_probe(open_client: Any) -> None:
     with ScriptedApi({}) as api:
-        door = open_door(api.kubeconfig())
-        door.context.dry_run = True
-        with pytest.raises(NotRehearsed):
-            door.use(probe)
+        client = open_client(api.kubeconfig())
+        client.context.dry_run = True
+        with pytest.raises(SkippedInDryRun):
+            client.use(probe)
         assert not [line for line in api.asked if line.startswith("POST")]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster_door import Door
+from tests.cluster_client import ClusterClient
 from tests.kube_servers import LabServer
 from thinkube_nornir.cluster import apply, probe_pod, rolled_out, run_pod, seen
 from thinkube_nornir.cluster.diagnosis import troubles
@@ -42,10 +42,10 @@ def lab() -> Iterator[LabServer]:
 
 
 @pytest.fixture
-def door(lab: LabServer, tmp_path: Path) -> Iterator[Door]:
-    door = Door(tmp_path, lab.kubeconfig, command=20)
-    yield door
-    door.close()
+def client(lab: LabServer, tmp_path: Path) -> Iterator[ClusterClient]:
+    client = ClusterClient(tmp_path, lab.kubeconfig, command=20)
+    yield client
+    client.close()
 
 
 def workload(kind: str = "Deployment", **spec: Any) -> dict[str, Any]:
@@ -61,12 +61,12 @@ def workload(kind: str = "Deployment", **spec: Any) -> dict[str, Any]:
     }
 
 
-def told(lab: LabServer, door: Door, manifest: dict[str, Any]) -> str:
+def told(lab: LabServer, client: ClusterClient, manifest: dict[str, Any]) -> str:
     """What a roll-out that comes to nothing says."""
-    door.use(lambda kube: apply(kube, manifest))
+    client.use(lambda kube: apply(kube, manifest))
     lab.settle()
     with pytest.raises(DeadlinePassed) as caught:
-        door.use(lambda kube: rolled_out(kube, manifest["kind"], "web", "default", timeout=0.3))
+        client.use(lambda kube: rolled_out(kube, manifest["kind"], "web", "default", timeout=0.3))
     return caught.value.why
 
 
@@ -100,17 +100,17 @@ def image(name: str) -> list[dict[str, Any]]:
 )
 @pytest.mark.parametrize("kind", ["Deployment", "DaemonSet"])
 def test_a_failed_roll_out_says_why_its_pods_do_not_run(
-    lab: LabServer, door: Door, kind: str, spec: Any, expected: str
+    lab: LabServer, client: ClusterClient, kind: str, spec: Any, expected: str
 ) -> None:
     if kind == "DaemonSet" and "nodeSelector" in spec:
         pytest.skip("a DaemonSet makes no pod for a node that does not fit")
 
-    assert expected in told(lab, door, workload(kind, **spec))
+    assert expected in told(lab, client, workload(kind, **spec))
 
 
-def test_a_failed_roll_out_quotes_the_last_log_lines(lab: LabServer, door: Door) -> None:
+def test_a_failed_roll_out_quotes_the_last_log_lines(lab: LabServer, client: ClusterClient) -> None:
     """Of the life that ended, the last twenty, and no secret."""
-    why = told(lab, door, workload(containers=image("crashes")))
+    why = told(lab, client, workload(containers=image("crashes")))
 
     assert "last lines of container main before it was started again:\n  line 81\n" in why
     assert "line 99" in why
@@ -119,49 +119,49 @@ def test_a_failed_roll_out_quotes_the_last_log_lines(lab: LabServer, door: Door)
     assert HIDDEN.reveal() not in why
 
 
-def test_a_pod_that_was_killed_says_by_what(lab: LabServer, door: Door) -> None:
+def test_a_pod_that_was_killed_says_by_what(lab: LabServer, client: ClusterClient) -> None:
     """It is not one of the workload's any more, and stays as evidence."""
-    door.use(lambda kube: apply(kube, workload()))
+    client.use(lambda kube: apply(kube, workload()))
     lab.settle()
     [pod] = lab.do(lambda: lab.api.list("v1", "Pod", "default"))
     lab.do(lambda: lab.api.pause_controllers())
     lab.do(lambda: lab.api.evict(pod["metadata"]["name"], "default"))
 
-    why = told(lab, door, workload(containers=image("absent")))
+    why = told(lab, client, workload(containers=image("absent")))
 
     assert f"pod {pod['metadata']['name']}: Evicted: The node was low on resource: memory." in why
 
 
-def test_only_some_of_many_pods_are_quoted(lab: LabServer, door: Door) -> None:
+def test_only_some_of_many_pods_are_quoted(lab: LabServer, client: ClusterClient) -> None:
     manifest = workload(containers=image("absent"))
     manifest["spec"]["replicas"] = 7
 
-    why = told(lab, door, manifest)
+    why = told(lab, client, manifest)
 
     assert why.count("pod web-") == 3
     assert "and 4 more pods that are not ready" in why
 
 
 def test_a_roll_out_without_rights_to_look_keeps_its_own_error(
-    lab: LabServer, door: Door, monkeypatch: pytest.MonkeyPatch
+    lab: LabServer, client: ClusterClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be read must not hide what it would explain."""
 
     def refuse(*_: Any, **__: Any) -> Any:
         raise DeadlinePassed("no time")
 
-    door.use(lambda kube: apply(kube, workload(containers=image("absent"))))
+    client.use(lambda kube: apply(kube, workload(containers=image("absent"))))
     lab.settle()
     monkeypatch.setattr("thinkube_nornir.cluster.diagnosis._Look.objects", refuse)
     with pytest.raises(DeadlinePassed, match="to be rolled out") as caught:
-        door.use(lambda kube: rolled_out(kube, "Deployment", "web", "default", timeout=0.3))
+        client.use(lambda kube: rolled_out(kube, "Deployment", "web", "default", timeout=0.3))
 
     assert "its pods could not be read: no time" in caught.value.why
 
 
-def test_a_probe_pod_that_cannot_start_says_why(door: Door) -> None:
+def test_a_probe_pod_that_cannot_start_says_why(client: ClusterClient) -> None:
     with pytest.raises(DeadlinePassed) as caught:
-        door.use(lambda kube: run_pod(kube, probe_pod("p", "absent", ["true"]), timeout=0.5))
+        client.use(lambda kube: run_pod(kube, probe_pod("p", "absent", ["true"]), timeout=0.5))
 
     assert "ErrImagePull: manifest unknown" in caught.value.why
     assert 'event Failed: Failed to pull image "absent": manifest unknown' in caught.value.why

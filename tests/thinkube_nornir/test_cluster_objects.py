@@ -103,11 +103,11 @@ def _fields(value: Any) -> dict[str, Any]:
 def test_put_back_of_what_we_changed_gives_what_was(before: dict[str, Any], data: st.DataObject) -> None:
     """When nobody else wrote, changing any fields and putting them back is as if nothing had been."""
     spec = data.draw(st.dictionaries(st.text("abc", min_size=1, max_size=2), _trees, max_size=3))
-    former = {"metadata": {}, "spec": {"theirs": 1} | before}
-    merged = {"metadata": {}, "spec": former["spec"] | spec}
+    previous = {"metadata": {}, "spec": {"theirs": 1} | before}
+    merged = {"metadata": {}, "spec": previous["spec"] | spec}
     live = owned(copy.deepcopy(merged), {"f:spec": {f"f:{key}": {} for key in spec}})
 
-    assert put_back(live, former)["spec"] == former["spec"]
+    assert put_back(live, previous)["spec"] == previous["spec"]
 
 
 def test_the_former_owners_own_again() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster_door import Door
+from tests.cluster_client import ClusterClient
 from tests.kube_servers import LabServer
 from thinkube_nornir.cluster import LABELS, Cluster, probe_server
 from thinkube_nornir.errors import ClusterError, DeadlinePassed, Refused
@@ -33,8 +33,8 @@ def lab() -> Iterator[LabServer]:
 
 
 @pytest.fixture
-def door(lab: LabServer, tmp_path: Path) -> Iterator[Door]:
-    made = Door(tmp_path, lab.kubeconfig, command=20)
+def client(lab: LabServer, tmp_path: Path) -> Iterator[ClusterClient]:
+    made = ClusterClient(tmp_path, lab.kubeconfig, command=20)
     made.context.read_only = True
     yield made
     made.close()
@@ -69,7 +69,7 @@ def left(lab: LabServer) -> list[str]:
     return [f"{kind} {o['metadata']['name']}" for kind, found in probes(lab).items() for o in found]
 
 
-def test_a_probe_server_is_ready_in_the_block_and_gone_after_it(lab: LabServer, door: Door) -> None:
+def test_a_probe_server_is_ready_in_the_block_and_gone_after_it(lab: LabServer, client: ClusterClient) -> None:
     """Also in a verify run, which may create nothing else; everything belongs to the Job and goes with it."""
 
     def use(kube: Cluster) -> dict[str, list[dict[str, Any]]]:
@@ -77,7 +77,7 @@ def test_a_probe_server_is_ready_in_the_block_and_gone_after_it(lab: LabServer, 
             assert name.startswith("web-")
             return probes(lab)
 
-    during = door.use(use)
+    during = client.use(use)
 
     assert {kind: len(found) for kind, found in during.items()} == {kind: 1 for _, kind in KINDS}
     owners = {o["metadata"]["ownerReferences"][0]["kind"] for k in ("Service", "Ingress") for o in during[k]}
@@ -85,7 +85,7 @@ def test_a_probe_server_is_ready_in_the_block_and_gone_after_it(lab: LabServer, 
     assert left(lab) == []
 
 
-def test_a_probe_server_ends_by_itself(lab: LabServer, door: Door) -> None:
+def test_a_probe_server_ends_by_itself(lab: LabServer, client: ClusterClient) -> None:
     """Killed, we delete nothing: the cluster ends the Job at its deadline, and removes it with what belongs to it."""
 
     def use(kube: Cluster) -> dict[str, Any]:
@@ -93,30 +93,30 @@ def test_a_probe_server_ends_by_itself(lab: LabServer, door: Door) -> None:
             spec: dict[str, Any] = probes(lab)["Job"][0]["spec"]
             return spec
 
-    spec = door.use(use)
+    spec = client.use(use)
 
     assert (spec["activeDeadlineSeconds"], spec["ttlSecondsAfterFinished"], spec["backoffLimit"]) == (20, 0, 0)
     assert spec["template"]["spec"]["activeDeadlineSeconds"] == 20
 
 
-def test_an_error_in_the_block_leaves_nothing(lab: LabServer, door: Door) -> None:
+def test_an_error_in_the_block_leaves_nothing(lab: LabServer, client: ClusterClient) -> None:
     def use(kube: Cluster) -> None:
         with probe_server(kube, "web", "i", ["serve"], ways=ways, lifetime=20):
             raise RuntimeError("the check itself failed")
 
     with pytest.raises(RuntimeError, match="the check itself"):
-        door.use(use)
+        client.use(use)
 
     assert left(lab) == []
 
 
-def test_a_server_that_does_not_come_up_is_told_and_removed(lab: LabServer, door: Door) -> None:
+def test_a_server_that_does_not_come_up_is_told_and_removed(lab: LabServer, client: ClusterClient) -> None:
     def use(kube: Cluster) -> None:
         with probe_server(kube, "web", "nowhere", ["serve"], ways=ways, lifetime=1):
             pytest.fail("it was never ready")
 
     with pytest.raises(DeadlinePassed, match="probe server default/web-"):
-        door.use(use)
+        client.use(use)
 
     assert left(lab) == []
 
@@ -128,7 +128,9 @@ def test_a_server_that_does_not_come_up_is_told_and_removed(lab: LabServer, door
         pytest.param({"ports": [{"port": 80}], "selectr": {}}, "spec.selectr", id="a field that does not exist"),
     ],
 )
-def test_a_way_that_is_refused_leaves_nothing(lab: LabServer, door: Door, spec: dict[str, Any], why: str) -> None:
+def test_a_way_that_is_refused_leaves_nothing(
+    lab: LabServer, client: ClusterClient, spec: dict[str, Any], why: str
+) -> None:
     """The Job is there already when a manifest turns out to be wrong."""
 
     def wrong(name: str) -> list[dict[str, Any]]:
@@ -139,14 +141,14 @@ def test_a_way_that_is_refused_leaves_nothing(lab: LabServer, door: Door, spec: 
             pytest.fail("it has no way to it")
 
     with pytest.raises(ClusterError) as caught:
-        door.use(use)
+        client.use(use)
 
     assert why in caught.value.why
 
     assert left(lab) == []
 
 
-def test_what_a_killed_run_left_is_swept(lab: LabServer, door: Door) -> None:
+def test_what_a_killed_run_left_is_swept(lab: LabServer, client: ClusterClient) -> None:
     """One that outlived its deadline goes with the next probe server; a younger one is another run's, and stays."""
     container = {"name": "probe", "image": "i"}
 
@@ -166,21 +168,21 @@ def test_what_a_killed_run_left_is_swept(lab: LabServer, door: Door) -> None:
         with probe_server(kube, "web", "i", ["serve"], ways=ways, lifetime=20):
             return
 
-    door.use(use)
+    client.use(use)
     names = left(lab)
     lab.do(lambda: lab.api.delete("batch/v1", "Job", "young", "default"))
 
     assert [name for name in names if name.startswith("Job")] == ["Job young"]
 
 
-def test_a_dry_run_starts_no_probe_server(lab: LabServer, door: Door) -> None:
-    door.context.dry_run = True
+def test_a_dry_run_starts_no_probe_server(lab: LabServer, client: ClusterClient) -> None:
+    client.context.dry_run = True
 
     def use(kube: Cluster) -> None:
         with probe_server(kube, "web", "i", ["serve"], ways=ways):
             pytest.fail("it was started")
 
     with pytest.raises(Refused, match="dry run"):
-        door.use(use)
+        client.use(use)
 
     assert left(lab) == []

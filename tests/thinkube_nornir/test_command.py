@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from thinkube_nornir.command import Command
-from thinkube_nornir.remote.host_part import Record, changing, undoing
+from thinkube_nornir.remote.on_host_state import Record, changing, undoing
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from thinkube_nornir.change_log import StoredChangeLog
 from thinkube_nornir.database import Database
 from thinkube_nornir.errors import ConfigError
 from thinkube_nornir.journal import Journal
-from thinkube_nornir.ledger import StoredLedger
 
 RECORDED = Path(__file__).parent / "recorded" / "journal-version-1.sqlite.gz"
 """Made on the lab by the last program that wrote version 1: plan, run and verify phase5; rollback and verify
@@ -57,7 +57,7 @@ def test_version_1_becomes_version_2_with_all_that_was_in_it(journal: Path, tmp_
     with closing(Database(journal)) as database:
         runs = Journal(database, LAB).runs()
         failed = [node for node in Journal(database, LAB).nodes(5) if node.error]
-        changes = StoredLedger(database, LAB).changes(component="phase5.microk8s_workers")
+        changes = StoredChangeLog(database, LAB).changes(component="phase5.microk8s_workers")
     Database(tmp_path / "new.sqlite").close()
 
     assert _dump(journal, *tables) == before
@@ -74,14 +74,14 @@ def test_version_1_becomes_version_2_with_all_that_was_in_it(journal: Path, tmp_
 
 def test_a_program_of_version_1_that_has_the_file_open_goes_on(journal: Path) -> None:
     """It writes what it always wrote, and reads all of it: columns were only added."""
-    with closing(sqlite3.connect(journal, isolation_level=None)) as former:
-        former.execute("SELECT count(*) FROM runs").fetchone()
+    with closing(sqlite3.connect(journal, isolation_level=None)) as previous:
+        previous.execute("SELECT count(*) FROM runs").fetchone()
         with closing(Database(journal)) as database:
-            former.execute(
+            previous.execute(
                 "INSERT INTO runs (scope, verb, selection, hosts, dry_run, pid, started) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 ("ssh", "run", "[]", "", 0, 1, 1.0),
             )
-            former.execute("INSERT INTO nodes (run, node, host, started) VALUES (6, 'p.a/setup/x@h1', 'h1', 1.0)")
+            previous.execute("INSERT INTO nodes (run, node, host, started) VALUES (6, 'p.a/setup/x@h1', 'h1', 1.0)")
             kept = Journal(database, "ssh").nodes(6)
 
     assert [(node.node, node.retries) for node in kept] == [("p.a/setup/x@h1", 0)]

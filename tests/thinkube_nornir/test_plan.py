@@ -155,7 +155,7 @@ def test_steps_that_wait_for_each_other_are_named() -> None:
     one = entry("p.one", "all", setup=chain(step(quiet("a"), needs=("p.two.b",))))
     two = entry("p.two", "all", setup=chain(step(quiet("b"), needs=("p.one.a",))))
 
-    with pytest.raises(ConfigError, match=r"circle: .*p\.one/setup/a@h.*p\.two/setup/b@h"):
+    with pytest.raises(ConfigError, match=r"cycle: .*p\.one/setup/a@h.*p\.two/setup/b@h"):
         plan.make(catalog(one, two), (one, two), inventory({"all": ["h"]}), ["h"], "run")
 
 

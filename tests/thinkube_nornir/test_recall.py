@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.engine import catalog, entry, inventory
-from tests.fake_host import MemoryLedger
+from tests.fake_host import MemoryChangeLog
 from thinkube_nornir.component import here
 from thinkube_nornir.errors import ConfigError
 from thinkube_nornir.recall import concerned, refuse_while_needed
@@ -16,8 +16,8 @@ CATALOG = catalog(CONTROL, WORKERS)
 STOCK = inventory({"control": ["c1"], "workers": ["w1", "w2"], "other": ["x"]})
 
 
-def ledger(*owned: tuple[str, str]) -> MemoryLedger:
-    made = MemoryLedger()
+def change_log(*owned: tuple[str, str]) -> MemoryChangeLog:
+    made = MemoryChangeLog()
     for host, component in owned:
         made.intend(host=host, component=component, key=f"file:/{component}", summary="", before={})
     return made
@@ -26,7 +26,7 @@ def ledger(*owned: tuple[str, str]) -> MemoryLedger:
 def test_a_component_that_is_needed_stays() -> None:
     """Its dependents are named, with their hosts."""
     with pytest.raises(ConfigError, match=r"p5\.workers on w1, w2 still needs p5\.control"):
-        refuse_while_needed(CATALOG, (CONTROL,), STOCK, ["c1"], ledger(("w1", "p5.workers"), ("w2", "p5.workers")))
+        refuse_while_needed(CATALOG, (CONTROL,), STOCK, ["c1"], change_log(("w1", "p5.workers"), ("w2", "p5.workers")))
 
 
 @pytest.mark.parametrize(
@@ -36,28 +36,28 @@ def test_a_component_that_is_needed_stays() -> None:
 def test_what_to_type_in_place_of_it_is_said(asked: tuple[str, ...], typed: str) -> None:
     """A whole phase that stands on it, or the component of the same phase."""
     with pytest.raises(ConfigError, match=f" {typed}`"):
-        refuse_while_needed(CATALOG, (CONTROL,), STOCK, ["c1"], ledger(("w1", "p5.workers")), asked)
+        refuse_while_needed(CATALOG, (CONTROL,), STOCK, ["c1"], change_log(("w1", "p5.workers")), asked)
 
 
 def test_a_component_whose_dependents_are_gone_may_go() -> None:
     """Only what is ours on a host counts."""
-    refuse_while_needed(CATALOG, (CONTROL,), STOCK, ["c1"], ledger(("c1", "p5.control")))
+    refuse_while_needed(CATALOG, (CONTROL,), STOCK, ["c1"], change_log(("c1", "p5.control")))
 
 
 def test_dependents_that_go_along_are_no_obstacle() -> None:
     """Rolling back the whole phase takes them in the right order."""
-    refuse_while_needed(CATALOG, (CONTROL, WORKERS), STOCK, ["c1", "w1", "w2"], ledger(("w1", "p5.workers")))
+    refuse_while_needed(CATALOG, (CONTROL, WORKERS), STOCK, ["c1", "w1", "w2"], change_log(("w1", "p5.workers")))
 
 
 def test_a_dependent_outside_the_filter_is_an_obstacle() -> None:
     """`rollback phase5 -l c1,w1` would leave w2 without its control plane."""
     with pytest.raises(ConfigError, match=r"p5\.workers on w2 still needs"):
-        refuse_while_needed(CATALOG, (CONTROL, WORKERS), STOCK, ["c1", "w1"], ledger(("w2", "p5.workers")))
+        refuse_while_needed(CATALOG, (CONTROL, WORKERS), STOCK, ["c1", "w1"], change_log(("w2", "p5.workers")))
 
 
 def test_one_worker_may_go_alone() -> None:
     """Nothing needs a worker."""
-    refuse_while_needed(CATALOG, (WORKERS,), STOCK, ["w1"], ledger(("w2", "p5.workers"), ("c1", "p5.control")))
+    refuse_while_needed(CATALOG, (WORKERS,), STOCK, ["w1"], change_log(("w2", "p5.workers"), ("c1", "p5.control")))
 
 
 DNS = entry("p5.dns", "all", needs=("p5.control", here("p5.workers")))
@@ -66,7 +66,7 @@ NODES = inventory({"control": ["c1"], "workers": ["w1", "w2"], "all": ["c1", "w1
 
 def test_what_is_needed_on_the_same_host_may_go_from_another() -> None:
     """A worker leaves with its own share of the names; those of the other nodes do not stand on it."""
-    owned = ledger(("c1", "p5.dns"), ("w1", "p5.dns"), ("w2", "p5.dns"))
+    owned = change_log(("c1", "p5.dns"), ("w1", "p5.dns"), ("w2", "p5.dns"))
     whole = catalog(CONTROL, WORKERS, DNS)
 
     refuse_while_needed(whole, (WORKERS, DNS), NODES, ["w1"], owned)

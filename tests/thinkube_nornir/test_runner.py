@@ -20,7 +20,7 @@ from thinkube_nornir.catalog import Entry
 from thinkube_nornir.component import StepFunction, chain, step
 from thinkube_nornir.context import Context, Retries, absent, active, is_read_only, note_retry, on, retries_in
 from thinkube_nornir.context import context as context_of
-from thinkube_nornir.errors import Cancelled, CheckFailed, CommandFailed, NotRehearsed, ThinkubeError, Unreachable
+from thinkube_nornir.errors import Cancelled, CheckFailed, CommandFailed, SkippedInDryRun, ThinkubeError, Unreachable
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped, unchanged
 from thinkube_nornir.runner import RunResult
 from thinkube_nornir.schedule import Schedule
@@ -236,7 +236,7 @@ def test_a_dry_run_goes_on_past_checks_it_leaves_out() -> None:
 
 def test_a_look_that_writes_is_left_out_of_a_dry_run() -> None:
     """A probe pod is a write: its check is skipped, and is no failure even where nothing was promised."""
-    probe = failing("pods_run", NotRehearsed("a dry run starts no probe pod"))
+    probe = failing("pods_run", SkippedInDryRun("a dry run starts no probe pod"))
     made = entry("p.a", setup=chain(quiet("install")), verify=chain(probe))
 
     result, _ = carry_out(made, entry("p.b", needs=("p.a",), setup=chain(altering("configure"))), dry_run=True)
@@ -421,7 +421,7 @@ def test_a_check_may_change_nothing_in_any_verb(verb: str) -> None:
     """Set-up may; a precondition and a check may not, also in the course of a run."""
     asked: dict[str, bool] = {}
 
-    def asking(name: str) -> StepFunction:
+    def naming_host(name: str) -> StepFunction:
         def step(task: Task) -> Result:
             asked[name] = is_read_only(task) and is_read_only(on(task, "h1"))
             return unchanged(task, name)
@@ -429,7 +429,7 @@ def test_a_check_may_change_nothing_in_any_verb(verb: str) -> None:
         step.__name__ = name
         return step
 
-    chains: dict[str, Any] = {name: chain(asking(name)) for name in ("preconditions", "setup", "verify")}
+    chains: dict[str, Any] = {name: chain(naming_host(name)) for name in ("preconditions", "setup", "verify")}
     carry_out(entry("p.a", **chains), hosts={"all": ["h1"]}, verb=verb)
 
     assert asked == ({"preconditions": True, "setup": False, "verify": True} if verb == "run" else {"verify": True})

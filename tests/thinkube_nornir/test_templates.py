@@ -9,18 +9,18 @@ from nornir.core import Nornir
 from nornir.core.inventory import Defaults, Groups, Host, Hosts, Inventory
 from nornir.core.processor import Processors
 
+from thinkube_nornir.change_log import ChangeLog
 from thinkube_nornir.config import Config
 from thinkube_nornir.context import Context, StepTask
 from thinkube_nornir.errors import ThinkubeError
-from thinkube_nornir.ledger import Ledger
 from thinkube_nornir.templates import render, render_yaml
 
 
-class NoLedger:
+class NoChangeLog:
     """Rendering records nothing."""
 
     def __getattr__(self, name: str) -> object:
-        raise AssertionError(f"rendering touched the ledger: {name}")
+        raise AssertionError(f"rendering touched the change log: {name}")
 
 
 def _task(templates: Path) -> StepTask:
@@ -29,8 +29,8 @@ def _task(templates: Path) -> StepTask:
     config = Config(
         root=templates, target="lab", tasks=templates, templates=templates, inventory=templates, state=templates
     )
-    ledger: Ledger = NoLedger()  # type: ignore[assignment]
-    run = Context(config=config, inventory=inventory, ledger=ledger)
+    change_log: ChangeLog = NoChangeLog()  # type: ignore[assignment]
+    run = Context(config=config, inventory=inventory, change_log=change_log)
     task = StepTask(
         render, Nornir(inventory), False, Processors(), "render", context=run, component="phase5.microk8s_control"
     )

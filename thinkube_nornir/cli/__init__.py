@@ -43,7 +43,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
     try:
         return cli.main(list(arguments), prog_name=program(), standalone_mode=False, obj=place) or 0
     except (click.Abort, KeyboardInterrupt):
-        terminal.complain("interrupted")
+        terminal.add_problem("interrupted")
         return 130
     except SystemExit:  # click's word for a reader of --help that went away
         return 0
@@ -53,25 +53,25 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 def _explain(error: Exception, terminal: Terminal, place: Place) -> int:
     if isinstance(error, click.ClickException):
-        terminal.complain(_usage(error))
+        terminal.add_problem(_usage(error))
         return 2
     if isinstance(error, ConfigError):
         for problem in error.problems:
-            terminal.complain(f"error: {problem}")
+            terminal.add_problem(f"error: {problem}")
         return 2
     if isinstance(error, ThinkubeError):
-        terminal.complain(f"error: {error.what}")
+        terminal.add_problem(f"error: {error.what}")
         for name, text in (("why", error.why), ("fix", error.fix)):
             if text:
-                terminal.complain(f"  {name}  {text}")
+                terminal.add_problem(f"  {name}  {text}")
         return 1
     if isinstance(error, ModuleNotFoundError) and (lacking := missing(error)):
-        terminal.complain(f"error: {lacking}")
+        terminal.add_problem(f"error: {lacking}")
         return 2
     if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
         fix = "see its owner, its mode and its disk; `state` in config.yaml names the folder for what is kept"
         where = f"{error.filename}: " if error.filename else ""
-        terminal.complain(f"error: {where}{error.strerror} ({fix})")
+        terminal.add_problem(f"error: {where}{error.strerror} ({fix})")
         return 1
     return _explain_fault(error, terminal, place)
 
@@ -89,7 +89,7 @@ def _explain_fault(error: Exception, terminal: Terminal, place: Place) -> int:
 
     path = log_fault(error, place.config.parent / ".thinkube" / "thinkube.log")
     told = str(error).partition("\n")[0]
-    terminal.complain(
+    terminal.add_problem(
         f"error: unexpected {type(error).__name__}: {told} (a fault of this program; traceback in {path})"
     )
     return 1

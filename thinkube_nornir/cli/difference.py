@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thinkube_nornir.cli import options
-from thinkube_nornir.cli.past import PastRunCommand
+from thinkube_nornir.cli.history import PastRunCommand
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.program import command
 from thinkube_nornir.reporting.terminal import Terminal

@@ -11,7 +11,7 @@ import click
 
 from thinkube_nornir.cli import options
 from thinkube_nornir.cli.group import NamingGroup
-from thinkube_nornir.lab.faults import FAULTS, MEND, TAKES
+from thinkube_nornir.lab.faults import FAULTS, REPAIR, TAKES
 from thinkube_nornir.reporting.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -103,11 +103,11 @@ def fault(
     if problems := [*_problems(lab_status(loaded), host, kind, numbers)]:
         raise ConfigError(problems)
     lab_fault(loaded, host, kind, **numbers)
-    mended = kind == MEND
+    mended = kind == REPAIR
     terminal.say(
         f"lab: {host} is mended"
         if mended
-        else f"lab: {host} is {kind}; `{command('lab', 'fault', host, MEND)}` mends it"
+        else f"lab: {host} is {kind}; `{command('lab', 'fault', host, REPAIR)}` mends it"
     )
     return 0
 

@@ -55,7 +55,7 @@ _BECAME = {
 
 
 def _lines(written: Written, path: Path) -> list[str]:
-    from thinkube_nornir.lessons.told import counted
+    from thinkube_nornir.lessons.phrases import counted
     from thinkube_nornir.lessons.writing import PARTS
 
     where = {"ssh": "real hosts", "lab": "the lab"}

@@ -89,14 +89,14 @@ def finish(phase: str, remote: str, config: Path, verbose: int, no_color: bool) 
     failed = failed_conditions(work)
     if failed:
         for line in _failed(failed, found.name, terminal):
-            terminal.complain(line)
+            terminal.add_problem(line)
         return 1
     terminal.say(pull_request(work, components, inventory).removesuffix("\n"))
     pipe = f"gh pr create --title 'Phase {found.number}: {found.title}' --body-file -"
-    terminal.complain(f"next   {command('phase', 'finish', found.name)} | {pipe}")
+    terminal.add_problem(f"next   {command('phase', 'finish', found.name)} | {pipe}")
     last = [f"{found.name}/{task}" for task in LAST]
-    terminal.complain(f"then   note its link in {work.list.name}: {command('checklist', 'complete', *last)}")
-    terminal.complain(f"then   git commit -m {MESSAGE!r} {work.list.name} && git push {remote} {work.branch}")
+    terminal.add_problem(f"then   note its link in {work.list.name}: {command('checklist', 'complete', *last)}")
+    terminal.add_problem(f"then   git commit -m {MESSAGE!r} {work.list.name} && git push {remote} {work.branch}")
     return 0
 
 

@@ -30,7 +30,7 @@ _ADVICE = "compare with each host's console: ssh-keygen -lf /etc/ssh/ssh_host_ed
 )
 def trust_verb(config: Path, verbose: int, no_color: bool, limit: str, expected: tuple[str, ...]) -> int:
     """Show the hosts' SSH keys, and enrol those that you recognise."""
-    from thinkube_nornir.remote.host_keys import enrol
+    from thinkube_nornir.remote.host_keys import accept
 
     terminal = Terminal(verbose, False if no_color else None)
     fingerprints = _parse(expected)
@@ -38,11 +38,11 @@ def trust_verb(config: Path, verbose: int, no_color: bool, limit: str, expected:
     _show(rows, terminal)
     wrong = [row for row in rows if row.key and fingerprints.get(row.host, row.key.fingerprint) != row.key.fingerprint]
     for row in wrong:
-        terminal.complain(f"error: {row.host} has another key than --fingerprint says: nothing was enrolled for it")
+        terminal.add_problem(f"error: {row.host} has another key than --fingerprint says: nothing was enrolled for it")
     named = [row for row in rows if row.host in fingerprints and row not in wrong]
     open_rows = [row for row in rows if row.state in ("new", "changed") and row.host not in fingerprints]
     agreed = _ask(open_rows, terminal) if open_rows else []
-    written = enrol(loaded.ssh.known_hosts, [*named, *agreed], replace=True)
+    written = accept(loaded.ssh.known_hosts, [*named, *agreed], replace=True)
     if written:
         terminal.say(f"enrolled {', '.join(row.host for row in written)} in {loaded.ssh.known_hosts}")
     silent = [row for row in rows if row.state == "silent"]
@@ -103,7 +103,7 @@ def _ask(rows: Sequence[Scanned], terminal: Terminal) -> list[Scanned]:
     """Those that the operator recognises: new keys together, each changed key by itself."""
     if not terminal.interactive:
         names = ", ".join(row.host for row in rows)
-        terminal.complain(f"error: nobody can be asked about {names} here (give --fingerprint HOST=SHA256:...)")
+        terminal.add_problem(f"error: nobody can be asked about {names} here (give --fingerprint HOST=SHA256:...)")
         return []
     terminal.say(_ADVICE)
     new = [row for row in rows if row.state == "new"]

@@ -1,4 +1,4 @@
-"""The cluster door's writes: apply and delete. A dry run only promises them, and the ledger knows them all."""
+"""The cluster door's writes: apply and delete. A dry run only promises them, and the change log knows them all."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 
 from nornir.core.task import Result
 
+from thinkube_nornir.cluster.deadline import deadline
 from thinkube_nornir.cluster.deletion import erase, gone, is_going
 from thinkube_nornir.cluster.handle import Cluster
+from thinkube_nornir.cluster.managed import forget, known_as_managed, recorded, settle
 from thinkube_nornir.cluster.messages import Answer, Call, Object, refusal
 from thinkube_nornir.cluster.objects import Reference, as_kept, diff, reference, same
-from thinkube_nornir.cluster.ours import forget, known_as_ours, recorded, settle
 from thinkube_nornir.cluster.ownership import MANAGER, OURS, is_ours, managers
-from thinkube_nornir.cluster.patience import patience
 from thinkube_nornir.context import context, note_retry
 from thinkube_nornir.errors import ClusterError, Refused
 from thinkube_nornir.outcome import changed, unchanged
@@ -86,7 +86,7 @@ def delete(
     """
     ref = Reference(api_version, kind, name, namespace)
     live = kube.get(api_version, kind, name, namespace)
-    ours = known_as_ours(kube, ref)
+    ours = known_as_managed(kube, ref)
     created_by_us = ours is not None and ours.before["object"] is None
     if live is None:
         if ours and created_by_us:
@@ -118,7 +118,7 @@ def drop_finalizer(kube: Cluster, obj: Object, finalizer: str, *, summary: str) 
     path = kube.must_serve(ref.api_version, ref.kind).path(ref.namespace, ref.name)
     change = {"metadata": {"finalizers": kept or None, "uid": at["uid"]}}
     call = Call("PATCH", path, {"fieldManager": MANAGER}, change, "application/merge-patch+json", summary)
-    answer = kube.client.request(call, patience(kube.task))
+    answer = kube.client.request(call, deadline(kube.task))
     if not answer.good and answer.status not in (404, 409):  # gone meanwhile, or another one of that name
         raise refusal(answer, call.doing, kube.host)
     return changed(kube.task, summary)
@@ -147,7 +147,7 @@ def _applied(kube: Cluster, ref: Reference, manifest: Object, force: bool, *, dr
         "application/apply-patch+yaml",  # JSON is YAML
         f"applying {ref}",
     )
-    within = patience(kube.task)
+    within = deadline(kube.task)
     for _ in within.attempts(_ATTEMPTS):
         answer = kube.client.request(call, within)
         if answer.status != 409 or answer.causes:
@@ -174,7 +174,7 @@ def _conflict(answer: Answer, ref: Reference) -> Refused:
 
 def _must_be_restorable(kube: Cluster, ref: Reference, live: Object | None) -> None:
     """The former content of a Secret could only be kept where no secret may be: in the journal."""
-    if ref.kind != "Secret" or live is None or is_ours(live) or known_as_ours(kube, ref):
+    if ref.kind != "Secret" or live is None or is_ours(live) or known_as_managed(kube, ref):
         return
     raise Refused(
         f"{ref} exists with another content and is not ours",

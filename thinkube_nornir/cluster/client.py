@@ -24,9 +24,9 @@ from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError, SSLError
 from urllib3.util.ssl_ import create_urllib3_context
 
+from thinkube_nornir.cluster.deadline import Deadline
 from thinkube_nornir.cluster.kubeconfig import Access, write_private
 from thinkube_nornir.cluster.messages import Answer, Call, Object, refusal
-from thinkube_nornir.cluster.patience import Patience
 from thinkube_nornir.errors import ClusterError, ThinkubeError
 from thinkube_nornir.secret import redact
 
@@ -72,7 +72,7 @@ class Client:
         self._pool = _pool(access, self.tls, dial)
         self._given_up = False
 
-    def request(self, call: Call, patience: Patience) -> Answer:
+    def request(self, call: Call, deadline: Deadline) -> Answer:
         """Send until there is an answer that another attempt would not better; any status is returned.
 
         When the last attempt got no answer, the error tells the last real one as well.
@@ -86,13 +86,13 @@ class Client:
         """
         pause, answered = _FIRST_PAUSE, ""
         while True:
-            patience.pause(0)
+            deadline.pause(0)
             try:
-                answer = self._attempt(call, patience)
+                answer = self._attempt(call, deadline)
             except _Again as again:
                 error, wait = again.error, max(pause, again.after)
                 answered = error.answered or answered
-                if self._given_up or wait >= patience.left:
+                if self._given_up or wait >= deadline.left:
                     self._given_up = error.status != 429  # a busy server is no dead one
                     if error.status is None and answered:
                         error.why, error.answered = f"{error.why}\nits last answer before that: {answered}", answered
@@ -101,13 +101,13 @@ class Client:
             else:
                 self._given_up = False
                 return answer
-            patience.pause(wait)
-            patience.note(reason)
+            deadline.pause(wait)
+            deadline.note(reason)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def ask(self, call: Call, patience: Patience) -> Object:
+    def ask(self, call: Call, deadline: Deadline) -> Object:
         """Like `request`, for an answer that must be good."""
-        answer = self.request(call, patience)
+        answer = self.request(call, deadline)
         if not answer.good:
             raise refusal(answer, call.doing, self.host)
         return answer.json()
@@ -143,14 +143,14 @@ class Client:
     def close(self) -> None:
         self._pool.clear()
 
-    def _attempt(self, call: Call, patience: Patience) -> Answer:
-        timeout = max(0.001, min(_ATTEMPT if call.method == "GET" else _WRITE, patience.left))
+    def _attempt(self, call: Call, deadline: Deadline) -> Answer:
+        timeout = max(0.001, min(_ATTEMPT if call.method == "GET" else _WRITE, deadline.left))
         try:
             response = self._recorded(call, min(timeout, _ATTEMPT), timeout)
         except NewConnectionError as error:
             raise _Again(self._unanswered(call, error)) from error
         except (HTTPError, OSError) as error:
-            if call.repeatable and not _stranger(error):
+            if call.repeatable and not _unknown_host_key(error):
                 raise _Again(self._unanswered(call, error)) from error
             raise self._unanswered(call, error) from error
         answer = Answer(response.status, response.data, response.headers)
@@ -188,7 +188,7 @@ class Client:
 
     def _unanswered(self, call: Call, error: Exception) -> ClusterError:
         what = f"{call.doing} failed (cluster of {self.host}): no answer from {self._server}"
-        if _stranger(error):
+        if _unknown_host_key(error):
             return ClusterError(
                 what,
                 why=f"its certificate is not the one the kubeconfig vouches for: {error}",
@@ -207,7 +207,7 @@ def _final(call: Call, answer: Answer) -> bool:
     return call.method != "GET" and answer.status == 500 and not answer.reason
 
 
-def _stranger(error: BaseException) -> bool:
+def _unknown_host_key(error: BaseException) -> bool:
     reason = error.args[0] if isinstance(error, SSLError) and error.args else error
     return isinstance(reason, ssl.SSLCertVerificationError)
 

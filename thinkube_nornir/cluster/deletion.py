@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from thinkube_nornir.cluster.deadline import deadline
 from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.messages import Call, Object, refusal
 from thinkube_nornir.cluster.objects import Reference
-from thinkube_nornir.cluster.patience import patience
 from thinkube_nornir.cluster.waits import wait
 
 
@@ -19,7 +19,7 @@ def erase(kube: Cluster, ref: Reference, live: Object, timeout: float) -> None:
     }
     path = kube.must_serve(ref.api_version, ref.kind).path(ref.namespace, ref.name)
     call = Call("DELETE", path, body=options, doing=f"deleting {ref}")
-    answer = kube.client.request(call, patience(kube.task))
+    answer = kube.client.request(call, deadline(kube.task))
     if answer.status in (404, 409):  # gone, or another one of that name by now
         return
     if not answer.good:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
+from thinkube_nornir.cluster.deadline import Deadline
 from thinkube_nornir.cluster.handle import Cluster, selectors
 from thinkube_nornir.cluster.messages import Call, Object
-from thinkube_nornir.cluster.patience import Patience
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.secret import redact
@@ -111,7 +111,7 @@ class _Look:
 
     def __init__(self, kube: Cluster, namespace: str) -> None:
         self._kube, self._namespace = kube, namespace
-        self._within = Patience(time.monotonic() + _READ, context(kube.task).cancelled)
+        self._within = Deadline(time.monotonic() + _READ, context(kube.task).cancelled)
 
     def get(self, api_version: str, kind: str, name: str) -> Object | None:
         path = self._kube.must_serve(api_version, kind).path(self._namespace, name)

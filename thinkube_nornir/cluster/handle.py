@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from nornir.core.task import Task
 
+from thinkube_nornir.cluster.deadline import Deadline, deadline
 from thinkube_nornir.cluster.kubeconfig import Access, parse, write_private
 from thinkube_nornir.cluster.messages import Call, Object, refusal
-from thinkube_nornir.cluster.patience import Patience, patience
 from thinkube_nornir.context import context, lost, on
 from thinkube_nornir.errors import ClusterError, Unreachable
 from thinkube_nornir.remote.exchange import connection
@@ -88,7 +88,7 @@ class Cluster:
         if served is None:
             return None
         call = Call("GET", served.path(namespace, name), doing=f"reading {spoken(kind, name, namespace)}")
-        answer = self.client.request(call, patience(self.task))
+        answer = self.client.request(call, deadline(self.task))
         if answer.status == 404:
             if answer.names_nothing:
                 self.forget(api_version, kind)
@@ -105,7 +105,7 @@ class Cluster:
         if served is None:
             return []
         try:
-            return self.listing(served, namespace, selectors(label_selector, field_selector), patience(self.task))[0]
+            return self.listing(served, namespace, selectors(label_selector, field_selector), deadline(self.task))[0]
         except ClusterError as error:
             if error.status != 404:
                 raise
@@ -116,10 +116,10 @@ class Cluster:
         """Look up anew how the kind is served: its CRD was removed since, and may have come back in another form."""
         self.kinds.pop((api_version, kind), None)
 
-    def listing(self, kind: Kind, namespace: str, query: Mapping[str, str], patience: Patience) -> tuple[Objects, str]:
+    def listing(self, kind: Kind, namespace: str, query: Mapping[str, str], deadline: Deadline) -> tuple[Objects, str]:
         """The objects and the resourceVersion from which a watch goes on."""
         doing = f"listing {kind.kind}{f' in {namespace}' if namespace else ''}"
-        listed = self.client.ask(Call("GET", kind.path(namespace), query, doing=doing), patience)
+        listed = self.client.ask(Call("GET", kind.path(namespace), query, doing=doing), deadline)
         head = {"apiVersion": kind.api_version, "kind": kind.kind}  # which the items of a list leave out
         items = [head | item for item in listed.get("items") or []]
         return items, str(listed.get("metadata", {}).get("resourceVersion", ""))
@@ -131,7 +131,7 @@ class Cluster:
             ClusterError: the answer's status is not 2xx.
         """
         call = Call("GET", path, doing=f"reading {path}", repeatable=False)
-        answer = self.client.request(call, patience(self.task))
+        answer = self.client.request(call, deadline(self.task))
         if not answer.good:
             raise refusal(answer, call.doing, self.host)
         return answer.body.decode(errors="backslashreplace")
@@ -139,17 +139,17 @@ class Cluster:
     def version(self) -> str:
         """The API server's version, `v1.32.3`."""
         return str(
-            self.client.ask(Call("GET", "/version", doing="reading the version"), patience(self.task))["gitVersion"]
+            self.client.ask(Call("GET", "/version", doing="reading the version"), deadline(self.task))["gitVersion"]
         )
 
-    def kind(self, api_version: str, kind: str, within: Patience | None = None) -> Kind | None:
+    def kind(self, api_version: str, kind: str, within: Deadline | None = None) -> Kind | None:
         """How a kind is served; None when it is not, because its CRD is not installed.
 
         Raises:
             ClusterError: a group of Kubernetes itself has no such kind, so that its name must be wrong.
         """
         known = self.kinds.get((api_version, kind))
-        return known or self._discovered(api_version, kind, within or patience(self.task))
+        return known or self._discovered(api_version, kind, within or deadline(self.task))
 
     def must_serve(self, api_version: str, kind: str) -> Kind:
         served = self.kind(api_version, kind)
@@ -162,7 +162,7 @@ class Cluster:
             )
         return served
 
-    def _discovered(self, api_version: str, kind: str, within: Patience) -> Kind | None:
+    def _discovered(self, api_version: str, kind: str, within: Deadline) -> Kind | None:
         path = Kind(api_version, "", "", namespaced=False).path().rstrip("/")
         call = Call("GET", path, doing=f"looking up the kinds of {api_version}")
         answer = self.client.request(call, within)
@@ -245,7 +245,7 @@ def _is_loopback(access: Access) -> bool:
 def _answers(client: Client, task: Task) -> bool:
     """Whether the server itself, not just anything at its address, answers here and now."""
     try:
-        client.request(Call("GET", "/version", doing="reading the version"), patience(task, _DIRECT))
+        client.request(Call("GET", "/version", doing="reading the version"), deadline(task, _DIRECT))
     except ClusterError:
         return False
     return True

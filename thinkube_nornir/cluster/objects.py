@@ -91,14 +91,14 @@ def _phase(pod: Object) -> str:
     return str((pod.get("status") or {}).get("phase", ""))
 
 
-def diff(former: Object | None, new: Object | None) -> str:
+def diff(previous: Object | None, new: Object | None) -> str:
     """Unified diff of the two as YAML. The values of a Secret are never shown, only that they differ."""
-    name = str(reference(new or former or {}))
-    old, now = (cleaned(obj) if obj else None for obj in (former, new))
-    if (new or former or {}).get("kind") == "Secret":
+    name = str(reference(new or previous or {}))
+    old, now = (cleaned(obj) if obj else None for obj in (previous, new))
+    if (new or previous or {}).get("kind") == "Secret":
         old, now = _masked(old, now, ""), _masked(now, old, " (new)")
     before, after = (readable_yaml.lines(obj) if obj else [] for obj in (old, now))
-    changes = difflib.unified_diff(before, after, name if former else "/dev/null", name if new else "/dev/null")
+    changes = difflib.unified_diff(before, after, name if previous else "/dev/null", name if new else "/dev/null")
     return redact("".join(changes))
 
 

@@ -51,9 +51,9 @@ def entries_put_back(live: Object, before: Object) -> list[Object]:
 
     Who owns the status is left to those who write it.
     """
-    former = {_identity(entry): entry for entry in _entries(before) if not entry.get("subresource")}
+    previous = {_identity(entry): entry for entry in _entries(before) if not entry.get("subresource")}
     now = {_identity(entry): entry for entry in _entries(live) if entry["manager"] != MANAGER}
-    return list((now | former).values())
+    return list((now | previous).values())
 
 
 def _identity(entry: Object) -> tuple[str, ...]:
@@ -74,8 +74,8 @@ def _map_put_back(live: Object, before: Any, owned: Object) -> Any:
     result = dict(live)
     for name, fields in owned.items():
         key = name.removeprefix("f:")
-        former = _NOTHING if before is _NOTHING else before.get(key, _NOTHING)
-        value = _put_back(live.get(key, _NOTHING), former, fields)
+        previous = _NOTHING if before is _NOTHING else before.get(key, _NOTHING)
+        value = _put_back(live.get(key, _NOTHING), previous, fields)
         if value is _NOTHING:
             result.pop(key, None)
         else:
@@ -86,9 +86,9 @@ def _map_put_back(live: Object, before: Any, owned: Object) -> Any:
 def _list_put_back(live: list[Any], before: Any, owned: Object) -> Any:
     """Items are found by their key (`k:{"name":"web"}`) or value (`v:"a"`), as the API's merge does."""
     result = list(live)
-    former = [] if before is _NOTHING else before
+    previous = [] if before is _NOTHING else before
     for name, fields in owned.items():
-        there, was = _find(result, name), _find(former, name)
+        there, was = _find(result, name), _find(previous, name)
         value = _NOTHING if was is _NOTHING else _put_back(there, was, fields)  # an item we added goes as a whole
         if there is not _NOTHING:
             position = result.index(there)

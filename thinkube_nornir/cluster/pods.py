@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from thinkube_nornir.cluster.deadline import deadline, deadline_for_cleanup
 from thinkube_nornir.cluster.diagnosis import pod_troubles
 from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.leftovers import labels, sweep
 from thinkube_nornir.cluster.messages import Call, Object, refusal
 from thinkube_nornir.cluster.ownership import OURS
-from thinkube_nornir.cluster.patience import patience, patience_for_cleanup
 from thinkube_nornir.cluster.waits import seen, wait
 from thinkube_nornir.context import context
-from thinkube_nornir.errors import ClusterError, DeadlinePassed, NotRehearsed, ThinkubeError
+from thinkube_nornir.errors import ClusterError, DeadlinePassed, SkippedInDryRun, ThinkubeError
 from thinkube_nornir.secret import redact
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def run_pod(kube: Cluster, manifest: Object, *, timeout: float = 180.0) -> PodRu
         NotRehearsed: in a dry run, which creates nothing.
     """
     if context(kube.task).dry_run:
-        raise NotRehearsed("a dry run starts no probe pod", fix="run verify to make this check")
+        raise SkippedInDryRun("a dry run starts no probe pod", fix="run verify to make this check")
     pod = _created(kube, _limited(manifest, timeout))
     try:
         sweep(kube, pod, remove)
@@ -88,7 +88,7 @@ def _created(kube: Cluster, manifest: Object) -> Object:
     path = kube.must_serve("v1", "Pod").path(manifest["metadata"]["namespace"])
     # An answer that is lost leaves a pod nobody knows: it ends by itself and is swept later.
     call = Call("POST", path, OURS, manifest, doing="creating a probe pod", repeatable=False)
-    return kube.client.ask(call, patience(kube.task))
+    return kube.client.ask(call, deadline(kube.task))
 
 
 def _ended(kube: Cluster, pod: Object, timeout: float) -> PodRun:
@@ -146,7 +146,7 @@ def pod_log(kube: Cluster, pod: Object) -> str:
     """
     path = f"{_path(kube, pod)}/log"
     call = Call("GET", path, {"limitBytes": str(_LOG)}, doing=f"reading the log of pod {pod['metadata']['name']}")
-    answer = kube.client.request(call, patience(kube.task))
+    answer = kube.client.request(call, deadline(kube.task))
     if not answer.good:
         raise refusal(answer, call.doing, kube.host)
     return redact(answer.body.decode(errors="backslashreplace"))
@@ -163,7 +163,7 @@ def remove(kube: Cluster, probe: Object) -> None:
     path = kube.must_serve(*kind).path(at["namespace"], at["name"])
     call = Call("DELETE", path, body=options, doing=f"deleting a probe's {probe['kind']}")
     try:
-        answer = kube.client.request(call, patience_for_cleanup(_CLEANUP))
+        answer = kube.client.request(call, deadline_for_cleanup(_CLEANUP))
         if not answer.good and answer.status not in (404, 409):  # gone, or another one of that name
             raise refusal(answer, call.doing, kube.host)
     except ThinkubeError as error:

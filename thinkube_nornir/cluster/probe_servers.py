@@ -12,12 +12,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from thinkube_nornir.cluster.deadline import deadline
 from thinkube_nornir.cluster.diagnosis import workload_troubles
 from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.leftovers import labels, sweep
 from thinkube_nornir.cluster.messages import Call, Object
 from thinkube_nornir.cluster.ownership import OURS
-from thinkube_nornir.cluster.patience import patience
 from thinkube_nornir.cluster.pods import remove
 from thinkube_nornir.cluster.waits import condition_true, wait_all
 from thinkube_nornir.context import context
@@ -101,7 +101,7 @@ def _created(kube: Cluster, manifest: Object) -> Object:
     doing = f"creating a probe's {manifest['kind']}"
     # An answer that is lost leaves an object nobody knows: it ends with the Job, and a Job by itself.
     call = Call("POST", path, OURS, manifest, doing=doing, repeatable=False)
-    return kube.client.ask(call, patience(kube.task))
+    return kube.client.ask(call, deadline(kube.task))
 
 
 def _ready(kube: Cluster, unique: str, namespace: str, lifetime: float) -> None:

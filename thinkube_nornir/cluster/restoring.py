@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from nornir.core.task import Result
 
+from thinkube_nornir.cluster.deadline import deadline
 from thinkube_nornir.cluster.deletion import erase, gone, is_going
 from thinkube_nornir.cluster.handle import Cluster
+from thinkube_nornir.cluster.managed import forget, known_as_managed
 from thinkube_nornir.cluster.messages import Call, Object, refusal
 from thinkube_nornir.cluster.objects import Reference, cleaned, diff
-from thinkube_nornir.cluster.ours import forget, known_as_ours
 from thinkube_nornir.cluster.ownership import MANAGER, entries_put_back, is_ours, managers, put_back
-from thinkube_nornir.cluster.patience import patience
 from thinkube_nornir.context import context, note_retry
 from thinkube_nornir.outcome import changed, unchanged
 from thinkube_nornir.remote.exchange import must_not_be_read_only
@@ -27,7 +27,7 @@ def restore(
     over, is left alone. One that we made without setting a field (a bare namespace) is ours until others set one.
     """
     ref = Reference(api_version, kind, name, namespace)
-    ours = known_as_ours(kube, ref)
+    ours = known_as_managed(kube, ref)
     if ours is None:
         return unchanged(kube.task, f"{ref} is not ours")
     live, before = kube.get(api_version, kind, name, namespace), ours.before["object"]
@@ -59,7 +59,7 @@ def _replaced(kube: Cluster, ref: Reference, before: Object) -> None:
     """Put our fields of the live object back, then give their former owners back what they owned."""
     path = kube.must_serve(ref.api_version, ref.kind).path(ref.namespace, ref.name)
     query, doing = {"fieldManager": MANAGER}, f"putting back {ref}"
-    within = patience(kube.task)
+    within = deadline(kube.task)
     for _ in within.attempts(_ATTEMPTS):
         live = kube.get(ref.api_version, ref.kind, ref.name, ref.namespace)
         if live is None:
@@ -77,7 +77,7 @@ def _created(kube: Cluster, ref: Reference, before: Object) -> None:
     """Create the object as it was. All of it would be ours then, whoever the request says owns it: see _given_back."""
     path = kube.must_serve(ref.api_version, ref.kind).path(ref.namespace)
     call = Call("POST", path, {"fieldManager": MANAGER}, cleaned(before), doing=f"creating {ref} again")
-    answer = kube.client.request(call, patience(kube.task))
+    answer = kube.client.request(call, deadline(kube.task))
     if not answer.good and answer.status != 409:  # 409: an attempt whose answer was lost made it
         raise refusal(answer, call.doing, kube.host)
     live = answer.json() if answer.good else kube.get(ref.api_version, ref.kind, ref.name, ref.namespace)
@@ -95,4 +95,4 @@ def _given_back(kube: Cluster, ref: Reference, live: Object, before: Object) -> 
     owners = {"metadata": {"managedFields": entries_put_back(live, before)}}
     doing = f"giving {ref} back to its owners"
     call = Call("PATCH", path, {"fieldManager": MANAGER}, owners, "application/merge-patch+json", doing)
-    kube.client.ask(call, patience(kube.task))
+    kube.client.ask(call, deadline(kube.task))

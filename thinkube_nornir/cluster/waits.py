@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from thinkube_nornir.cluster.deadline import Deadline, deadline
 from thinkube_nornir.cluster.diagnosis import troubles
 from thinkube_nornir.cluster.handle import Cluster, Kind, selectors, spoken
 from thinkube_nornir.cluster.messages import Call, Object
-from thinkube_nornir.cluster.patience import Patience, patience
 from thinkube_nornir.errors import ClusterError, DeadlinePassed
 from thinkube_nornir.secret import redact
 
@@ -68,7 +68,7 @@ def wait_all(
     show: Callable[[list[Object]], str] | None = None,
 ) -> list[Object]:
     """Like `wait`, for all objects that the selectors choose; the condition gets them sorted by namespace and name."""
-    limit = patience(kube.task, timeout)
+    limit = deadline(kube.task, timeout)
     found: list[Object] = []
     trouble = answered = ""
     for state in _states(kube, api_version, kind, namespace, selectors(label_selector, field_selector), limit):
@@ -89,7 +89,7 @@ def wait_all(
 
 
 def _states(
-    kube: Cluster, api_version: str, kind: str, namespace: str, query: dict[str, str], limit: Patience
+    kube: Cluster, api_version: str, kind: str, namespace: str, query: dict[str, str], limit: Deadline
 ) -> Iterator[list[Object] | ClusterError]:
     """The objects now and after each change, until the patience ends; errors that may pass are told, not raised."""
     while limit.left > 0:
@@ -112,7 +112,7 @@ def _states(
 
 
 def _followed(
-    kube: Cluster, kind: Kind, namespace: str, query: dict[str, str], limit: Patience
+    kube: Cluster, kind: Kind, namespace: str, query: dict[str, str], limit: Deadline
 ) -> Iterator[list[Object]]:
     """List, then watch from there, until the patience ends or the server no longer knows that point in time (410)."""
     objects, version = kube.listing(kind, namespace, query, limit)

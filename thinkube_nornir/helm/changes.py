@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from nornir.core.task import Result, Task
 
+from thinkube_nornir.change_log import Change
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, note_retry, time_left
 from thinkube_nornir.errors import Cancelled, CommandFailed, Refused
@@ -25,14 +26,13 @@ from thinkube_nornir.helm.releases import (
     releases,
     values_of,
 )
-from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, undo, wait_until
 from thinkube_nornir.remote.exchange import facts_forgotten
 
 T = TypeVar("T")
 
-_PATIENCE = 120.0  # seconds in which a chart repository that does not answer is asked again
+_DEADLINE = 120.0  # seconds in which a chart repository that does not answer is asked again
 _PAUSE = 2.0  # seconds before the second attempt; doubled for each further one
 _LONGEST_PAUSE = 30.0
 _SPARE = 60.0  # seconds a helm command may take beyond what it waits for
@@ -93,15 +93,15 @@ def install_or_upgrade(
     shown = diff(read(task, values_of(helm, release.name, release.namespace)), release)
     results = _recovered(task, helm, release)
     there = installed(task, helm, release.name, release.namespace)
-    former = {"revision": there and there.revision, "chart": there and there.chart} | dict(before or {})
-    results.append(_retried(task, release, lambda: _upgrade(task, helm, release, former, look)))
+    previous = {"revision": there and there.revision, "chart": there and there.chart} | dict(before or {})
+    results.append(_retried(task, release, lambda: _upgrade(task, helm, release, previous, look)))
     results[-1].diff = shown
     return all_of(task, *results)
 
 
 def uninstall(task: Task, helm: Helm, name: str, namespace: str, *, timeout: float = 300.0) -> Result:
     """Take back what install_or_upgrade did: remove the release, or give it back the revision that it had before us."""
-    ours = context(task).ledger.ours(task.host.name, key(name, namespace))
+    ours = context(task).change_log.ours(task.host.name, key(name, namespace))
     if ours is None:
         return unchanged(task, f"release {name} is not ours")
     there = installed(task, helm, name, namespace)
@@ -125,7 +125,7 @@ def definitions(task: Task, helm: Helm, release: Release) -> tuple[dict[str, Any
 
 def recorded(task: Task, name: str, namespace: str) -> Mapping[str, Any] | None:
     """What was so before we installed the release; None when it is not ours."""
-    ours = context(task).ledger.ours(task.host.name, key(name, namespace))
+    ours = context(task).change_log.ours(task.host.name, key(name, namespace))
     return None if ours is None else ours.before
 
 
@@ -135,12 +135,12 @@ def key(name: str, namespace: str) -> str:
 
 
 def _way_back(helm: Helm, there: Installed, ours: Change, timeout: float) -> tuple[str, tuple[str, ...]]:
-    former = ours.before["revision"]
+    previous = ours.before["revision"]
     waiting = ("--namespace", there.namespace, "--wait", "--timeout", f"{timeout:.0f}s")
-    if former is None:
+    if previous is None:
         return f"uninstall release {there.name}", (*helm, "uninstall", there.name, *waiting)
-    summary = f"put release {there.name} back to {ours.before['chart']}, revision {former}"
-    return summary, (*helm, "rollback", there.name, str(former), *waiting)
+    summary = f"put release {there.name} back to {ours.before['chart']}, revision {previous}"
+    return summary, (*helm, "rollback", there.name, str(previous), *waiting)
 
 
 def _as_before(ours: Change, name: str) -> str:
@@ -149,14 +149,14 @@ def _as_before(ours: Change, name: str) -> str:
     return f"release {name}, {ours.before['chart']} before us, is as it was, or somebody else removed it"
 
 
-def _upgrade(task: Task, helm: Helm, release: Release, former: Mapping[str, Any], look: Callable[[], str]) -> Result:
+def _upgrade(task: Task, helm: Helm, release: Release, previous: Mapping[str, Any], look: Callable[[], str]) -> Result:
     """With --reset-values: without any of our own, helm would keep those of the former revision.
 
     Without --atomic: helm would remove the pods before anybody could ask them what is wrong.
     """
     limits = ("--wait", "--timeout", f"{release.timeout:.0f}s")
     argv = (*helm, "upgrade", release.name, *release.source, "--install", "--namespace", release.namespace)
-    verb = "install" if former["revision"] is None else "upgrade"
+    verb = "install" if previous["revision"] is None else "upgrade"
     try:
         return change(
             task,
@@ -165,14 +165,14 @@ def _upgrade(task: Task, helm: Helm, release: Release, former: Mapping[str, Any]
             stdin=json.dumps(plain(release.values)).encode(),
             root=True,
             key=key(release.name, release.namespace),
-            before=former,
+            before=previous,
             timeout=release.timeout + _SPARE,
         )
     except CommandFailed as error:
         there = installed(task, helm, release.name, release.namespace)
-        if there is not None and there.status == "failed" and there.revision != former["revision"]:
+        if there is not None and there.status == "failed" and there.revision != previous["revision"]:
             error.why = f"{error.why}\n{look()}".rstrip()
-            error.why += _taken_back(task, helm, release, former["revision"])
+            error.why += _taken_back(task, helm, release, previous["revision"])
         raise
 
 
@@ -213,7 +213,7 @@ def _recovered(task: Task, helm: Helm, release: Release) -> list[Result]:
 
 
 def _must_be_ours(task: Task, there: Installed) -> None:
-    if context(task).ledger.ours(task.host.name, key(there.name, there.namespace)) is None:
+    if context(task).change_log.ours(task.host.name, key(there.name, there.namespace)) is None:
         raise Refused(
             f"release {there.namespace}/{there.name} is not ours and not deployed",
             why=f"its status is {there.status}",
@@ -239,7 +239,7 @@ def _processes(name: str) -> Fact[tuple[str, ...]]:
 
 
 def _retried(task: Task, release: Release, attempt: Callable[[], T]) -> T:
-    end, pause = time.monotonic() + time_left(task, _PATIENCE), _PAUSE
+    end, pause = time.monotonic() + time_left(task, _DEADLINE), _PAUSE
     while True:
         try:
             return attempt()

@@ -100,10 +100,12 @@ def installed(task: Task, helm: Helm, name: str, namespace: str) -> Installed | 
     return next((r for r in found if (r.name, r.namespace) == (name, namespace)), None)
 
 
-def diff(former: Mapping[str, Any], release: Release) -> str:
+def diff(previous: Mapping[str, Any], release: Release) -> str:
     """Unified diff of the values as YAML."""
     name = f"values of release {release.namespace}/{release.name}"
-    before, after = (readable_yaml.lines(dict(values)) if values else [] for values in (former, plain(release.values)))
+    before, after = (
+        readable_yaml.lines(dict(values)) if values else [] for values in (previous, plain(release.values))
+    )
     return redact("".join(difflib.unified_diff(before, after, name, name)))
 
 

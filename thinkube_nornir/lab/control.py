@@ -57,8 +57,8 @@ class Control:
             raise ThinkubeError(f"the lab has no host {host}", fix=nearest(host, self._lab.machines))
         link, machine = self._lab.links[host], self._lab.machines[host]
         match kind:
-            case faults.MEND:
-                await link.mend()
+            case faults.REPAIR:
+                await link.repair()
                 machine.fill(full=False)
             case "dead":
                 await link.close()
@@ -79,4 +79,4 @@ class Control:
                 raise ThinkubeError(f"the lab knows no fault {kind}", fix=nearest(kind, faults.FAULTS))
 
     def _back(self, host: str) -> None:
-        self._mending = asyncio.ensure_future(self._lab.links[host].mend())
+        self._repairs = asyncio.ensure_future(self._lab.links[host].repair())

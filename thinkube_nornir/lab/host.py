@@ -82,9 +82,9 @@ class Host:
         """
         self._channel.setblocking(False)
         self.loop.add_reader(self._channel, self._hear)
-        root, disk, ground, tools = await self._ready
+        root, disk, base_layer, tools = await self._ready
         self.files: HostFiles = Files(root)
-        self.disk_state = partial(disk_state, disk, root, ground)
+        self.disk_state = partial(disk_state, disk, root, base_layer)
         return socket.socket(fileno=tools)
 
     def install(self, path: str, tool: str, *, stdin: bool = False) -> None:

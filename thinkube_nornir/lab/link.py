@@ -66,7 +66,7 @@ class Link:
     def cut_after(self, count: int) -> None:
         self._left = count
 
-    async def mend(self) -> None:
+    async def repair(self) -> None:
         self._delay = 0.0
         self._left = None
         self._flowing.set()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.lab.request import LOCK, LabRequest, parse
 from thinkube_nornir.lab.root import HostSpec
-from thinkube_nornir.lab.warden import Warden, appoint
+from thinkube_nornir.lab.supervisor import Supervisor, appoint
 
 if TYPE_CHECKING:
     from thinkube_nornir.lab.server import LightLab
@@ -31,8 +31,8 @@ def main(folder: Path, ready: int) -> None:
     _detach(folder, ready)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     request = parse((folder / "request.json").read_text())
-    warden = appoint([HostSpec(h.name, h.hostname, h.login_user) for h in request.hosts], not_theirs=[ready])
-    asyncio.run(_live(request, warden, folder, ready))
+    supervisor = appoint([HostSpec(h.name, h.hostname, h.login_user) for h in request.hosts], not_theirs=[ready])
+    asyncio.run(_live(request, supervisor, folder, ready))
 
 
 def _detach(folder: Path, ready: int) -> None:
@@ -57,10 +57,10 @@ def _clear_up(folder: Path, pid: int) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _live(request: LabRequest, warden: Warden, folder: Path, ready: int) -> NoReturn:
+async def _live(request: LabRequest, supervisor: Supervisor, folder: Path, ready: int) -> NoReturn:
     """The lab's whole life; it ends the process itself, with all that is still connected."""
     try:
-        lab = await _start(request, warden, folder)
+        lab = await _start(request, supervisor, folder)
         _say(ready, lab.description())
         os.close(ready)
         await lab.until_idle()
@@ -70,14 +70,14 @@ async def _live(request: LabRequest, warden: Warden, folder: Path, ready: int) -
         traceback.print_exc()
         _say(ready, {"error": {"what": f"the lab failed: {error!r}", "why": "", "fix": ""}})
     finally:
-        warden.end()
+        supervisor.end()
         os._exit(0)
 
 
-async def _start(request: LabRequest, warden: Warden, folder: Path) -> LightLab:
+async def _start(request: LabRequest, supervisor: Supervisor, folder: Path) -> LightLab:
     from thinkube_nornir.lab.server import LightLab  # asyncssh takes long to load; the hosts start meanwhile
 
-    lab = LightLab(request, warden, folder)
+    lab = LightLab(request, supervisor, folder)
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signum, lab.ended.set)
     await lab.start()

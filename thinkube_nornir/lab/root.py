@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thinkube_nornir.lab import kernel
-from thinkube_nornir.lab.ground import OVERLAID
+from thinkube_nornir.lab.base_layer import OVERLAID
 
 DISK_SIZE = "50%"
 SOCKET = "/run/lab/socket"
@@ -40,14 +40,14 @@ class HostSpec:
     login_user: str
 
 
-def build(spec: HostSpec, ground: Path, disk: Path) -> tuple[int, int]:
+def build(spec: HostSpec, base_layer: Path, disk: Path) -> tuple[int, int]:
     """Build the root directory of a host below `disk`, enter it and return descriptors of `disk` and `ground`.
 
     `disk` becomes one tmpfs for all the host ever writes, but for /run: `up` and `work` of its overlays, and `root`.
     """
     disk.mkdir()
     kernel.mount("disk", disk, "tmpfs", kernel.NOSUID, f"size={DISK_SIZE},mode=0755")
-    opened = os.open(disk, os.O_PATH), os.open(ground, os.O_PATH)
+    opened = os.open(disk, os.O_PATH), os.open(base_layer, os.O_PATH)
     root = disk / "root"
     root.mkdir()
     kernel.mount(str(root), root, flags=kernel.BIND)
@@ -57,7 +57,7 @@ def build(spec: HostSpec, ground: Path, disk: Path) -> tuple[int, int]:
     (root / "home" / spec.login_user / ".profile").write_text(PROFILE)
     (root / "var/run").symlink_to("/run")
     for name in ("etc", *OVERLAID):
-        _lay_over(Path("/", name), ground, disk)
+        _build_over(Path("/", name), base_layer, disk)
     _mount_kernel(root)
     _bind_python(root)
     _name(root / "etc", spec.hostname)
@@ -70,14 +70,14 @@ def _folder(path: Path, mode: int) -> None:
     path.chmod(mode)
 
 
-def _lay_over(folder: Path, ground: Path, disk: Path) -> None:
+def _build_over(folder: Path, base_layer: Path, disk: Path) -> None:
     target = disk / "root" / folder.name
     if folder.is_symlink():
         target.symlink_to(folder.readlink())
         return
     if not folder.is_dir():
         return
-    lower = str(ground / folder.name) + ("" if folder.name == "etc" else f":{folder}")
+    lower = str(base_layer / folder.name) + ("" if folder.name == "etc" else f":{folder}")
     up, work = disk / "up" / folder.name, disk / "work" / folder.name
     for path in (target, up, work):
         path.mkdir(parents=True)

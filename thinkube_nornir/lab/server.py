@@ -23,8 +23,8 @@ from thinkube_nornir.lab.host import PATH, Host
 from thinkube_nornir.lab.link import Link
 from thinkube_nornir.lab.request import LabRequest
 from thinkube_nornir.lab.ssh import server_options
+from thinkube_nornir.lab.supervisor import REFUSED, Supervisor
 from thinkube_nornir.lab.tools import ToolServer
-from thinkube_nornir.lab.warden import REFUSED, Warden
 
 PORTS = (2222, 22022, 42222)
 _BLOCK = 256
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 class LightLab:
     """Lab of emulation.py, with what keeps it alive."""
 
-    def __init__(self, request: LabRequest, warden: Warden, folder: Path) -> None:
+    def __init__(self, request: LabRequest, supervisor: Supervisor, folder: Path) -> None:
         self.request = request
         self.folder = folder
         self.state: dict[str, Any] = {}
@@ -48,10 +48,10 @@ class LightLab:
         self.links: dict[str, Link] = {}
         self.ended = asyncio.Event()
         self.emulation = _emulation(request)
-        self._warden = warden
+        self._supervisor = supervisor
         self._used = time.monotonic()
         self.machines = {
-            h.name: Host(self, h.name, h.login_user, h.settings, frozenset(h.groups), warden.channels[h.name])
+            h.name: Host(self, h.name, h.login_user, h.settings, frozenset(h.groups), supervisor.channels[h.name])
             for h in request.hosts
         }
         self.hosts: Mapping[str, LabHost] = self.machines
@@ -66,7 +66,7 @@ class LightLab:
         try:
             await asyncio.gather(*(self._open(host) for host in self.machines.values()))
         except ConnectionResetError as error:
-            why, refused, advice = self._warden.complaint().partition(REFUSED.splitlines()[0])
+            why, refused, advice = self._supervisor.complaint().partition(REFUSED.splitlines()[0])
             raise ThinkubeError(
                 "the lab could not make its hosts", why=why or str(error), fix=refused + advice
             ) from None

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from thinkube_nornir.lab.ground import OVERLAID
+from thinkube_nornir.lab.base_layer import OVERLAID
 
 Entry = tuple[str, int, int, int, str]
 """Type (`file`, `folder`, `link`, `absent`, `other`), mode, uid, gid, and a file's sha256 or a link's target."""
@@ -16,13 +16,17 @@ Entry = tuple[str, int, int, int, str]
 _MOUNTED = ("proc", "sys", "dev", "run", "tmp")
 
 
-def disk_state(disk: int, root: int, ground: int) -> dict[str, Entry]:
+def disk_state(disk: int, root: int, base_layer: int) -> dict[str, Entry]:
     """Path -> entry, of all on the host's disk that differs from the machine's /usr and /opt, or the lab's first /etc.
 
     Args:
         disk, root, ground: descriptors of the host's disk, of the directory it calls /, and of what /etc is laid over.
     """
-    up, seen, base = Path(f"/proc/self/fd/{disk}/up"), Path(f"/proc/self/fd/{root}"), Path(f"/proc/self/fd/{ground}")
+    up, seen, base = (
+        Path(f"/proc/self/fd/{disk}/up"),
+        Path(f"/proc/self/fd/{root}"),
+        Path(f"/proc/self/fd/{base_layer}"),
+    )
     state = {f"/{path.relative_to(seen)}": _entry(path) for path in _own(seen)}
     for top in up.iterdir():
         for path in _below(top):

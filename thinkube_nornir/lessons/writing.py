@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from thinkube_nornir import text_file
 from thinkube_nornir.errors import ConfigError, Problem
-from thinkube_nornir.lessons import told
+from thinkube_nornir.lessons import phrases
 from thinkube_nornir.lessons.findings import Findings, findings
 from thinkube_nornir.lessons.parts import State, part, renewed
 from thinkube_nornir.lessons.past import read_runs
@@ -74,7 +74,7 @@ def write_lessons(root: Path, phase: Phase, journal: Journal, catalog: Catalog, 
 
 
 def _text(name: str, found: Sequence[Findings], proven: Mapping[str, Sequence[Practice]]) -> str:
-    return render(f"lessons_{name}.md.j2", findings=found, practices=proven, told=told)
+    return render(f"lessons_{name}.md.j2", findings=found, practices=proven, phrases=phrases)
 
 
 def _new(phase: Phase, texts: Mapping[str, str]) -> str:

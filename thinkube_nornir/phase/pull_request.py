@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thinkube_nornir.lessons import told
+from thinkube_nornir.lessons import phrases
 from thinkube_nornir.lessons.parts import written_bullets
 from thinkube_nornir.lessons.writing import PARTS
 from thinkube_nornir.phase.forge import compare_page
@@ -48,7 +48,7 @@ def pull_request(work: Work, catalog: Catalog, inventory: Inventory) -> str:
     base = work.repository.default_branch(work.remote)
     return render(
         "pull_request.md.j2",
-        told=told,
+        phrases=phrases,
         phase=work.phase,
         on_lab=work.proofs.on_lab,
         rows=[row for entry in entries if (row := _row(entry, work, inventory)).hosts],
@@ -93,7 +93,7 @@ def _items(work: Work, entries: Sequence[Entry]) -> list[Item]:
 
 
 def _lacking(names: Sequence[str]) -> str:
-    return f" (not named: {told.codes(names)})" if names else ""
+    return f" (not named: {phrases.codes(names)})" if names else ""
 
 
 def _text(path: Path) -> str:
@@ -106,4 +106,4 @@ def _text(path: Path) -> str:
 def _counts(work: Work, base: str) -> str:
     """`3 commits, 7 files`, since the base; empty when that is not known here."""
     commits, files = work.repository.since(f"{work.remote}/{base}")
-    return f"{told.counted(commits, 'commit')}, {told.counted(files, 'file')}" if commits else ""
+    return f"{phrases.counted(commits, 'commit')}, {phrases.counted(files, 'file')}" if commits else ""

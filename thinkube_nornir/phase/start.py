@@ -63,9 +63,9 @@ def start(repository: Repository, wish: Wish) -> Started:
     problems = [problem for problem in _obstacles(repository, wish) if problem]
     if problems:
         raise ConfigError(problems)
-    former, base = repository.branch, wish.base or repository.branch
+    previous, base = repository.branch, wish.base or repository.branch
     with _undone_when_it_fails() as undo:
-        undo.append(lambda: _switch_back(repository, wish, former))
+        undo.append(lambda: _switch_back(repository, wish, previous))
         _switch(repository, wish)
         lines = _mark(wish, undo)
         commit = _commit(repository, wish, undo) if lines else ""
@@ -142,13 +142,13 @@ def _switch(repository: Repository, wish: Wish) -> None:
         raise ConfigError([_problem(f"branch {wish.branch} cannot be made: {said(answer)}")])
 
 
-def _switch_back(repository: Repository, wish: Wish, former: str) -> None:
+def _switch_back(repository: Repository, wish: Wish, previous: str) -> None:
     if not repository.has_branch(wish.branch):
         return
-    repository.ask("switch", "--quiet", former)
+    repository.ask("switch", "--quiet", previous)
     answer = repository.ask("branch", "--quiet", "-D", wish.branch)
     if not answer.good:
-        fix = f"see: git status; then: git switch {former} && git branch -D {wish.branch}"
+        fix = f"see: git status; then: git switch {previous} && git branch -D {wish.branch}"
         raise ConfigError([_problem(f"branch {wish.branch} is still there: {said(answer)}", fix)])
 
 

@@ -28,13 +28,13 @@ from nornir.core.plugins.connections import ConnectionPluginRegister
 from thinkube_nornir.command import Command, Completed
 from thinkube_nornir.config import Config
 from thinkube_nornir.errors import Cancelled, DeadlinePassed, Unreachable
-from thinkube_nornir.remote.ending import end_processes
 from thinkube_nornir.remote.exchange import CONNECTION
 from thinkube_nornir.remote.host_lock import HostLock
 from thinkube_nornir.remote.shell import Lost, NotStarted, Shell, TimedOut
 from thinkube_nornir.remote.shell_pool import ShellPool
 from thinkube_nornir.remote.ssh_route import Login, route_to
 from thinkube_nornir.remote.ssh_stream import tcp_to
+from thinkube_nornir.remote.termination import terminate
 from thinkube_nornir.secret import Secret, redact
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class SSHHost:
     @contextmanager
     def _shell(self, pool: ShellPool, root: bool, deadline: float) -> Iterator[Shell]:
         """A lent shell; when its time is over or the run is ended, so are its processes."""
-        with pool.lent(root=root, deadline=deadline) as shell:
+        with pool.checked_out(root=root, deadline=deadline) as shell:
             try:
                 yield shell
             except TimedOut as late:
@@ -220,8 +220,8 @@ class SSHHost:
         """Whether the processes of the shell are known to be gone."""
         deadline = time.monotonic() + _END_TIMEOUT
         try:
-            with pool.lent(root=root, deadline=deadline) as helper:
-                end_processes(helper, shell=shell, root=root, deadline=deadline)
+            with pool.checked_out(root=root, deadline=deadline) as helper:
+                terminate(helper, shell=shell, root=root, deadline=deadline)
         except (Lost, TimedOut, Unreachable) as error:
             _log.warning("%s: processes may still run there: %s", self._login.route.name, error or type(error).__name__)
             self.close()
@@ -231,10 +231,10 @@ class SSHHost:
     def _connected(self, deadline: float) -> ShellPool:
         with self._lock:
             if self._link is None or self._pool is None or not self._link.alive:
-                former, self._link, self._pool = self._link, None, None
-                if former is not None:
-                    former.close()
-                self._link = self._connect(deadline, again=former is not None)
+                previous, self._link, self._pool = self._link, None, None
+                if previous is not None:
+                    previous.close()
+                self._link = self._connect(deadline, again=previous is not None)
                 self._pool = ShellPool(self._link, self._login)
             return self._pool
 

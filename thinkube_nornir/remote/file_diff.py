@@ -8,7 +8,7 @@ from thinkube_nornir.command import File
 from thinkube_nornir.secret import redact
 
 
-def diff_of(file: File, kind: str, former: bytes, mode: str) -> str:
+def diff_of(file: File, kind: str, previous: bytes, mode: str) -> str:
     """Return the diff from `former` to the wanted content, with a line for a new mode.
 
     Args:
@@ -17,15 +17,15 @@ def diff_of(file: File, kind: str, former: bytes, mode: str) -> str:
     """
     moded = kind == "file" and int(mode, 8) != file.mode
     head = f"mode of {file.path}: {mode} -> {file.mode:o}\n" if moded else ""
-    if kind == "file" and former == file.content:
+    if kind == "file" and previous == file.content:
         return head
     if file.secret:
-        return f"{head}{file.path}: holds secrets, {len(former)} -> {len(file.content)} bytes\n"
+        return f"{head}{file.path}: holds secrets, {len(previous)} -> {len(file.content)} bytes\n"
     source = "/dev/null" if kind == "absent" else file.path
     try:
-        old, new = former.decode(), file.content.decode()
+        old, new = previous.decode(), file.content.decode()
     except UnicodeDecodeError:
-        return f"{head}{file.path}: binary, {len(former)} -> {len(file.content)} bytes\n"
+        return f"{head}{file.path}: binary, {len(previous)} -> {len(file.content)} bytes\n"
     return head + redact(_unified(old, new, source, file.path))
 
 

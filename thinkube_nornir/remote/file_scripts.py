@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thinkube_nornir.remote.host_part import FORGET, SAVE
+from thinkube_nornir.remote.on_host_state import FORGET, SAVE
 
 CHANGED_SINCE = 20
 """Exit status of RESTORE when the file is neither what we wrote nor what was there before."""

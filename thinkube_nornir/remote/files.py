@@ -23,16 +23,16 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
+from thinkube_nornir.change_log import Change
 from thinkube_nornir.command import Command, Completed, File
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import CommandFailed, Refused, ThinkubeError
-from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, changed, unchanged
 from thinkube_nornir.remote.exchange import accepted, exchange, facts_forgotten, must_not_be_read_only
 from thinkube_nornir.remote.file_diff import diff_of
 from thinkube_nornir.remote.file_scripts import CHANGED_SINCE, RESTORE, WRITE
 from thinkube_nornir.remote.file_states import FileState, by_privilege, fingerprint, states_of
-from thinkube_nornir.remote.host_part import Record, record_name, record_of, with_part
+from thinkube_nornir.remote.on_host_state import Record, record_name, record_of, with_part
 
 
 def put(task: Task, *files: File) -> Result:
@@ -62,8 +62,8 @@ def restore(task: Task, *paths: str) -> Result:
     Raises:
         Refused: somebody else changed a file since we wrote it.
     """
-    ledger = context(task).ledger
-    ours = [(path, change) for path in paths if (change := ledger.ours(task.host.name, f"file:{path}"))]
+    change_log = context(task).change_log
+    ours = [(path, change) for path in paths if (change := change_log.ours(task.host.name, f"file:{path}"))]
     if not ours:
         return unchanged(task, f"{_named(paths)} not ours")
     must_not_be_read_only(task, f"restore {_named(path for path, _ in ours)}")
@@ -78,9 +78,9 @@ def _write_all(task: Task, wanted: Mapping[File, FileState]) -> None:
         if state.kind == "other":
             why, fix = "a directory or device is there", "move it away, or name another path"
             raise Refused(f"{file.path} is not a file", why=why, fix=fix)
-    ledger, host = context(task).ledger, task.host.name
+    change_log, host = context(task).change_log, task.host.name
     records = {f: record_of(task, f"file:{f.path}", f"write {f.path}", _before(f, s)) for f, s in wanted.items()}
-    changes = {file: ledger.intend(host=host, **vars(record)) for file, record in records.items()}
+    changes = {file: change_log.intend(host=host, **vars(record)) for file, record in records.items()}
     groups = by_privilege(wanted)
     with facts_forgotten(task):
         answers = exchange(task, [_write_command(group, wanted, records) for group in groups])
@@ -88,7 +88,7 @@ def _write_all(task: Task, wanted: Mapping[File, FileState]) -> None:
     for group, done in zip(groups, answers, strict=True):
         placed = [line == b"placed" for line in done.stdout.splitlines()] or [False] * len(group)
         for file in itertools.compress(group, placed):
-            ledger.done(changes[file])
+            change_log.done(changes[file])
         if done.status:
             failures.append(([file for file, there in zip(group, placed, strict=True) if not there], done))
     for left, done in failures:
@@ -162,7 +162,7 @@ def _restore_all(task: Task, ours: list[tuple[str, Change]]) -> None:
     failures = []
     for (path, change), done in zip(ours, answers, strict=True):
         if done.status == 0:
-            context(task).ledger.undone(change)
+            context(task).change_log.undone(change)
         else:
             failures.append((path, done))
     for path, done in failures:

@@ -119,7 +119,7 @@ def _scan(login: Login) -> Scanned:
     return Scanned(route.name, route.known_name, key, state, known)
 
 
-def enrol(path: Path, rows: Sequence[Scanned], *, replace: bool = False) -> list[Scanned]:
+def accept(path: Path, rows: Sequence[Scanned], *, replace: bool = False) -> list[Scanned]:
     """Write the new keys to known_hosts, and changed ones too with `replace`; return the rows that were written.
 
     Raises:

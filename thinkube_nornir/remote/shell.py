@@ -31,7 +31,7 @@ _BUILT_IN = ("test", "true")  # POSIX has the shell do the same as the program; 
 class Channel(Protocol):
     """What a shell runs on: paramiko's channel in ssh_transport.py, a local process in tests."""
 
-    def listen(self, bell: threading.Event) -> None:
+    def listen(self, wakeup: threading.Event) -> None:
         """Set `bell` whenever there is something to read, or the end."""
         ...
 
@@ -96,13 +96,13 @@ class Shell:
     def __init__(self, channel: Channel, *, home: bool = True) -> None:
         self._channel = channel
         self._marker = secrets.token_hex(16).encode()
-        self.cookie = secrets.token_hex(8)
+        self.process_tag = secrets.token_hex(8)
         """In the environment of every program of the batch that runs, so that all of them can be found and ended."""
         self._process: tuple[str, str] | None = None
         self._out = _Stream(bytearray())
         self._err = _Stream(bytearray())
-        self._bell = threading.Event()
-        channel.listen(self._bell)
+        self._wakeup = threading.Event()
+        channel.listen(self._wakeup)
         self._prelude = self._bootstrap(home)
 
     @property
@@ -156,12 +156,12 @@ class Shell:
 
     def send_script(self, script: bytes, command: Command, deadline: float) -> None:
         """Send lines that each end in `;f` (see _line), to be run in the shell itself; `command` is for messages."""
-        self.cookie = secrets.token_hex(8)
+        self.process_tag = secrets.token_hex(8)
         prelude, self._prelude = self._prelude, b""
         try:
-            cookie = f"export THINKUBE_COMMAND={self.cookie}\n".encode()
+            process_tag = f"export THINKUBE_COMMAND={self.process_tag}\n".encode()
             # In braces nothing runs before all has come: with a cut link no program gets a part of its stdin.
-            self._channel.send(prelude + b"{\n" + cookie + script + b"}\n", max(0.1, deadline - time.monotonic()))
+            self._channel.send(prelude + b"{\n" + process_tag + script + b"}\n", max(0.1, deadline - time.monotonic()))
         except TimeoutError:
             raise TimedOut(command, b"the host does not take the command in") from None
         except OSError as error:
@@ -209,8 +209,8 @@ echo "${{20}}"; echo "$thinkube_m$$"; echo "$thinkube_m" >&2
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimedOut(command, bytes(self._out.data[-500:] + self._err.data[-500:]))
-        self._bell.wait(min(left, _SLICE))
-        self._bell.clear()
+        self._wakeup.wait(min(left, _SLICE))
+        self._wakeup.clear()
         ended = self._channel.ended  # asked before reading: what came before the end is still there
         stdout, stderr = self._channel.read()
         self._out.data += stdout

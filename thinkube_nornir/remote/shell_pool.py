@@ -38,10 +38,10 @@ class ShellPool:
         self._login = login
         self._returned = threading.Condition()
         self._idle: dict[bool, list[Shell]] = {False: [Shell(link.first_channel)], True: []}
-        self._lent = 0
+        self._checked_out = 0
 
     @contextmanager
-    def lent(self, *, root: bool, deadline: float) -> Iterator[Shell]:
+    def checked_out(self, *, root: bool, deadline: float) -> Iterator[Shell]:
         """A shell for the with block; after an exception it is closed and not used again.
 
         Raises:
@@ -68,7 +68,7 @@ class ShellPool:
         freed = False
         while True:
             with self._returned:
-                self._lent += 1
+                self._checked_out += 1
                 while self._idle[root]:
                     shell = self._idle[root].pop()
                     if shell.usable:
@@ -77,7 +77,7 @@ class ShellPool:
                 opened = self._open(root, deadline)
             except BaseException:
                 with self._returned:
-                    self._lent -= 1
+                    self._checked_out -= 1
                 raise
             if opened is not None:
                 return opened
@@ -85,7 +85,7 @@ class ShellPool:
 
     def _give_back(self, shell: Shell, root: bool) -> None:
         with self._returned:
-            self._lent -= 1
+            self._checked_out -= 1
             if shell.usable:
                 self._idle[root].append(shell)
             self._returned.notify()
@@ -99,10 +99,10 @@ class ShellPool:
             freed: whether that was done already; returned as it is then.
         """
         with self._returned:
-            self._lent -= 1
+            self._checked_out -= 1
             self._idle = {kind: [shell for shell in shells if shell.usable] for kind, shells in self._idle.items()}
             idle = any(self._idle.values())
-            if not (self._lent or idle or freed):
+            if not (self._checked_out or idle or freed):
                 raise Unreachable(
                     f"{self._login.route.known_name} opens no session",
                     fix="look at MaxSessions in sshd_config and at the host's memory",

@@ -18,7 +18,7 @@ _CHUNK = 1 << 18
 _WINDOW = 16 << 20  # bytes a host may send before we answer; paramiko's 2 MiB costs round trips on a long link
 
 
-class _Bell:
+class _Wakeup:
     """What paramiko's buffers call an event, for both streams of a channel. They clear it when one of them is empty;
     that must not hide what just came on the other, so only the reader clears it."""
 
@@ -34,19 +34,19 @@ class ShellChannel:
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
-        self._bell = threading.Event()
+        self._wakeup = threading.Event()
 
-    def listen(self, bell: threading.Event) -> None:
-        self._bell = bell
+    def listen(self, wakeup: threading.Event) -> None:
+        self._wakeup = wakeup
         for buffer in (self._channel.in_buffer, self._channel.in_stderr_buffer):
-            buffer.set_event(_Bell(bell))  # type: ignore[arg-type]
+            buffer.set_event(_Wakeup(wakeup))  # type: ignore[arg-type]
 
     def read(self) -> tuple[bytes, bytes]:
         """At most a chunk of each, so that endless output cannot keep the reader from its deadline."""
         stdout = self._channel.recv(_CHUNK) if self._channel.recv_ready() else b""
         stderr = self._channel.recv_stderr(_CHUNK) if self._channel.recv_stderr_ready() else b""
         if stdout or stderr:
-            self._bell.set()  # there may be more
+            self._wakeup.set()  # there may be more
         return stdout, stderr
 
     def send(self, data: bytes, timeout: float) -> None:

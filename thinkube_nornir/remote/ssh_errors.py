@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MOST_SAID = 80  # characters
 
 
-class Stranger(Exception):
+class UnknownHostKey(Exception):
     """The host showed a key, and known_hosts has none for it."""
 
     def __init__(self, key: HostKey) -> None:
@@ -41,7 +41,7 @@ def unreachable(login: Login, error: Exception) -> ThinkubeError:
     route, known_hosts = login.route, login.ssh.known_hosts
     if isinstance(error, ThinkubeError):
         return error
-    if isinstance(error, Stranger):
+    if isinstance(error, UnknownHostKey):
         return Unreachable(
             f"the host key of {route.known_name} is unknown",
             why=f"it showed {error.key}, and {known_hosts} has no key for it; nothing was sent to it",

@@ -70,12 +70,12 @@ def route_to(
         passed: names of the hosts this one is a jump host for.
 
     Raises:
-        ThinkubeError: ssh_config cannot be read, or hosts jump over each other in a circle.
+        ThinkubeError: ssh_config cannot be read, or hosts jump over each other in a cycle.
     """
     alias = hostname or name
     if alias in passed:
-        circle = " -> ".join((*passed, alias))
-        raise ThinkubeError(f"jump hosts in a circle: {circle}", fix=f"correct ProxyJump in {ssh.config_file}")
+        cycle = " -> ".join((*passed, alias))
+        raise ThinkubeError(f"jump hosts in a cycle: {cycle}", fix=f"correct ProxyJump in {ssh.config_file}")
     options = _options(ssh.config_file, alias)
     jumps = jump or options.get("proxyjump", "none")
     return Route(

@@ -24,14 +24,14 @@ from thinkube_nornir.errors import ThinkubeError, Unreachable
 from thinkube_nornir.remote.host_keys import HostKey, load_known_hosts
 from thinkube_nornir.remote.liveness import unwatch, watch
 from thinkube_nornir.remote.ssh_channel import SHELL, ShellChannel, open_shell
-from thinkube_nornir.remote.ssh_errors import NoGreeting, Stranger, unreachable
+from thinkube_nornir.remote.ssh_errors import NoGreeting, UnknownHostKey, unreachable
 from thinkube_nornir.remote.ssh_route import Login, Route
 from thinkube_nornir.remote.ssh_stream import tcp_to
 
 DEVICE = "thinkube_ssh"
 
 
-class Terminalless(BaseConnection):
+class ExecConnection(BaseConnection):
     """netmiko's device class for a host whose shell runs on an exec channel."""
 
     def __init__(self, *, login: Login, transport_socket: Any, **kwargs: Any) -> None:
@@ -49,7 +49,7 @@ class Terminalless(BaseConnection):
 
 class _RefuseStrangers(paramiko.MissingHostKeyPolicy):
     def missing_host_key(self, _client: paramiko.SSHClient, _hostname: str, key: paramiko.PKey) -> None:
-        raise Stranger(_host_key(key))
+        raise UnknownHostKey(_host_key(key))
 
 
 class _Client(paramiko.SSHClient):
@@ -279,5 +279,5 @@ def _transport(client: paramiko.SSHClient) -> paramiko.Transport:
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it speaks of threads that outlive a run
 
-CLASS_MAPPER[DEVICE] = Terminalless
+CLASS_MAPPER[DEVICE] = ExecConnection
 platforms.append(DEVICE)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from thinkube_nornir.obstacle import obstacle_in
+from thinkube_nornir.blocked_reason import blocked_reason_in
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.record import Failure, Record, Row
 
@@ -149,10 +149,10 @@ def _blocked(rows: Sequence[Row], failed: Sequence[Row]) -> Mapping[str, list[Ro
     known = {row.id for row in failed}
     found: dict[str, list[Row]] = {}
     for row in rows:
-        obstacle = obstacle_in(row.message) if row.outcome is Outcome.SKIPPED else None
-        if obstacle is None:
+        blocked_reason = blocked_reason_in(row.message) if row.outcome is Outcome.SKIPPED else None
+        if blocked_reason is None:
             continue
-        reason = unreachable.get(obstacle.unreachable, obstacle.node)
+        reason = unreachable.get(blocked_reason.unreachable, blocked_reason.node)
         if reason in known:
             found.setdefault(reason, []).append(row)
     return found

@@ -47,13 +47,13 @@ def logging_to(path: Path, level: str = "INFO") -> Iterator[None]:
     """Everything that is logged while the block runs is appended to the file, for the operator alone."""
     handler = _handler(path)
     root = logging.getLogger()
-    former = root.level
+    previous = root.level
     root.addHandler(handler)
     root.setLevel(level)
     try:
         yield
     finally:
-        root.setLevel(former)
+        root.setLevel(previous)
         root.removeHandler(handler)
         handler.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from thinkube_nornir.obstacle import INTERRUPTED, NOT_FORESEEN, obstacle_in
+from thinkube_nornir.blocked_reason import INTERRUPTED, NOT_FORESEEN, blocked_reason_in
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.record import Record, Row
 
@@ -65,11 +65,11 @@ def _reason(row: Row) -> str:
         return "no result came"
     if row.outcome is not Outcome.SKIPPED:
         return ""
-    obstacle = obstacle_in(row.message)
-    if obstacle is None:
+    blocked_reason = blocked_reason_in(row.message)
+    if blocked_reason is None:
         foreseen = row.message != INTERRUPTED and not row.message.startswith(NOT_FORESEEN)
         return "" if foreseen else row.message.removeprefix(f"{NOT_FORESEEN}: ")
-    return f"{obstacle.unreachable} is unreachable" if obstacle.unreachable else "what it needs failed"
+    return f"{blocked_reason.unreachable} is unreachable" if blocked_reason.unreachable else "what it needs failed"
 
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:

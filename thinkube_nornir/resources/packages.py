@@ -9,10 +9,10 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
+from thinkube_nornir.change_log import Change
 from thinkube_nornir.command import Completed, Fact
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import Refused
-from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, run, undo
 from thinkube_nornir.resources.base import Resource, State, resolve
@@ -105,7 +105,7 @@ class Package(Resource):
         return all_of(task, *results)
 
     def restore(self, task: Task) -> Result:
-        record = context(task).ledger.ours(task.host.name, self._key)
+        record = context(task).change_log.ours(task.host.name, self._key)
         if record is None:
             return unchanged(task, f"package {self.package} is not ours")
         found = read(task, package(self.package))

@@ -131,9 +131,9 @@ class Snap(Resource):
         before = dict(self.note(task))
         return self._ordered(task, f"install {self.snap} {channel}", *argv, key=self.key, before=before, timeout=_WORK)
 
-    def _move(self, task: Task, former: str, channel: str) -> Result:
-        argv, before = ("snap", "refresh", self.snap, f"--channel={channel}"), {"channel": former}
-        return self._change(task, f"move {self.snap} from {former} to {channel}", *argv, kind=_CHANNEL, before=before)
+    def _move(self, task: Task, previous: str, channel: str) -> Result:
+        argv, before = ("snap", "refresh", self.snap, f"--channel={channel}"), {"channel": previous}
+        return self._change(task, f"move {self.snap} from {previous} to {channel}", *argv, kind=_CHANNEL, before=before)
 
     def _change(self, task: Task, summary: str, *argv: str, kind: str, before: Any = None) -> Result:
         """Of what was there before us each has a record of its own; ours goes as a whole."""
@@ -150,7 +150,7 @@ class Snap(Resource):
             (_CHANNEL, "move {snap} back to {channel}", ("snap", "refresh", "{snap}", "--channel={channel}")),
             (_ENABLED, "disable {snap}", ("snap", "disable", "{snap}")),
         ):
-            if record := context(task).ledger.ours(task.host.name, f"{kind}:{self.snap}"):
+            if record := context(task).change_log.ours(task.host.name, f"{kind}:{self.snap}"):
                 told, *argv = (word.format(snap=self.snap, **record.before) for word in (summary, *words))
                 there = read(task, snap(self.snap)) is not None
                 results.append(self._undo(task, record.key, told, *(argv if there else ())))

@@ -13,10 +13,10 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
+from thinkube_nornir.change_log import Change
 from thinkube_nornir.command import Completed, Fact
 from thinkube_nornir.component import Step
 from thinkube_nornir.context import context
-from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, undo
 from thinkube_nornir.resources.base import Resource, State, named
@@ -198,7 +198,7 @@ class Unit(Resource):
         return undo(task, self._key, summary, *argv, root=True, timeout=_START)
 
     def _record(self, task: Task) -> Change | None:
-        return context(task).ledger.ours(task.host.name, self._key)
+        return context(task).change_log.ours(task.host.name, self._key)
 
     @property
     def _key(self) -> str:

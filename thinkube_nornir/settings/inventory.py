@@ -129,8 +129,8 @@ def _break_cycles(files: _Files) -> Iterator[Problem]:
         for parent in tuple(entries[name]["groups"]):
             if parent in (*above, name):
                 entries[name]["groups"].remove(parent)
-                circle = " -> ".join([*above, name, parent][(*above, name).index(parent) :])
-                yield files.groups.source.problem((name, "groups"), f"groups contain each other: {circle}")
+                cycle = " -> ".join([*above, name, parent][(*above, name).index(parent) :])
+                yield files.groups.source.problem((name, "groups"), f"groups contain each other: {cycle}")
             elif parent not in done:
                 yield from visit(parent, (*above, name))
         done.add(name)

@@ -125,7 +125,7 @@ def _read_entry(file: InventoryFile, name: str, kind: Any, value: Any, schema: S
     file.entries[name] = checked.value
     if schema is None or "data" not in checked.value:
         return
-    data = check(schema.settings, checked.value["data"], file.source, (*at, "data"), {**_FIXES, **schema.former})
+    data = check(schema.settings, checked.value["data"], file.source, (*at, "data"), {**_FIXES, **schema.previous})
     file.problems.extend(data.problems)
     file.entries[name]["data"] = data.value
     file.mistaken[name] = data.mistaken

@@ -47,7 +47,7 @@ class Schema:
     checks: tuple[Check, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """What holds for every host where the inventory says nothing."""
-    former: Mapping[str, str] = field(default_factory=dict)
+    previous: Mapping[str, str] = field(default_factory=dict)
     """Settings of former releases, and what stands in their place."""
 
 

@@ -35,31 +35,31 @@ async def upgrade(node: Node, words: list[str], given: Arguments, call: Call) ->
     faults = node.host.lab.state.get("helm_faults") or []
     if faults:
         raise ToolError(1, faults.pop(0) + "\n")
-    former = store.last(node.api, name, space)
-    if former is None and not given.flags & {"--install", "-i"}:
+    previous = store.last(node.api, name, space)
+    if previous is None and not given.flags & {"--install", "-i"}:
         raise error(f'UPGRADE FAILED: "{name}" has no deployed releases')
     chart, version = _chart(call, words[1], given)
-    prefix = "UPGRADE FAILED: " if former else ""
-    if former is not None and former.status in PENDING:
+    prefix = "UPGRADE FAILED: " if previous else ""
+    if previous is not None and previous.status in PENDING:
         raise error("UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress")
     values = _values(call, given)
     if wrong := chart.unknown_values(values, modern=node.minor >= (1, 34)):
         told = "values don't meet the specifications of the schema(s) in the following chart(s)"
         raise error(f"{prefix}{told}:\n{chart.name}:\n" + "\n".join(wrong))
-    if former is None:
+    if previous is None:
         await objects.define(node.api, chart.definitions(version))
     elif chart.renews_definitions:
         await objects.apply(node.api, chart.definitions(version), ())
     rendered = chart.render(chart.rendering(name, space, version, values))
     objects.check_kinds(node.api, rendered, prefix)
     wanted = objects.owned(rendered, name, space, node.api)
-    objects.check_ownership(node.api, wanted, name, space, upgrade=former is not None)
-    count = former.revision + 1 if former else 1
-    status = "pending-upgrade" if former else "pending-install"
+    objects.check_ownership(node.api, wanted, name, space, upgrade=previous is not None)
+    count = previous.revision + 1 if previous else 1
+    status = "pending-upgrade" if previous else "pending-install"
     identity = (chart.name, version, chart.versions[version])
-    doing = "Preparing upgrade" if former else "Initial install underway"
+    doing = "Preparing upgrade" if previous else "Initial install underway"
     return await _carry_out(
-        node, Revision(name, space, count, status, *identity, doing, values, wanted), given, chart, former
+        node, Revision(name, space, count, status, *identity, doing, values, wanted), given, chart, previous
     )
 
 
@@ -72,30 +72,32 @@ async def show(_node: Node, words: list[str], given: Arguments, call: Call) -> R
     return Reply(0, "".join(f"---\n{yaml.safe_dump(crd)}" for crd in chart.definitions(version)))
 
 
-async def _carry_out(node: Node, revision: Revision, given: Arguments, chart: Chart, former: Revision | None) -> Reply:
+async def _carry_out(
+    node: Node, revision: Revision, given: Arguments, chart: Chart, previous: Revision | None
+) -> Reply:
     name, space = revision.name, revision.namespace
-    prefix = "UPGRADE FAILED: " if former else ""
+    prefix = "UPGRADE FAILED: " if previous else ""
     try:
         store.save(node.api, revision)
         _attach(node, chart)
-        await objects.apply(node.api, revision.manifest, former.manifest if former else [])
+        await objects.apply(node.api, revision.manifest, previous.manifest if previous else [])
     except ApiError as refused:
         if store.last(node.api, name, space):
             store.marked(node.api, revision, "failed", refused.message)
         raise error(f"{prefix}create: failed to create: {refused.message}") from None
     waits = given.flags & {"--wait", "--atomic"}
     if waits and not await objects.ready(node.api, revision.manifest, seconds(given)):
-        store.marked(node.api, revision, "failed", f'{"Upgrade" if former else "Release"} "{name}" failed: {_LATE}')
+        store.marked(node.api, revision, "failed", f'{"Upgrade" if previous else "Release"} "{name}" failed: {_LATE}')
         if "--atomic" in given.flags:
-            raise error(prefix + await _taken_back(node, revision, former))
+            raise error(prefix + await _taken_back(node, revision, previous))
         raise error(f"{prefix}{_LATE}")
-    if former is None:
+    if previous is None:
         await pause(node.host.lab, chart.hooks)
     _supersede(node, revision)
-    store.marked(node.api, revision, "deployed", "Upgrade complete" if former else "Install complete")
+    store.marked(node.api, revision, "deployed", "Upgrade complete" if previous else "Install complete")
     head = (
         f'Release "{name}" has been upgraded. Happy Helming!\n'
-        if former
+        if previous
         else f'Release "{name}" does not exist. Installing it now.\n'
     )
     told = f"NAME: {name}\nNAMESPACE: {space}\nSTATUS: deployed\nREVISION: {revision.revision}\n"
@@ -108,10 +110,10 @@ def _supersede(node: Node, revision: Revision) -> None:
             store.marked(node.api, old, "superseded", old.description)
 
 
-async def _taken_back(node: Node, failed: Revision, former: Revision | None) -> str:
+async def _taken_back(node: Node, failed: Revision, previous: Revision | None) -> str:
     """What --atomic does after a failure, and says."""
     name = failed.name
-    if former is None:
+    if previous is None:
         objects.remove(node.api, failed.manifest)
         store.forget(node.api, name, failed.namespace)
         return f"release {name} failed, and has been uninstalled due to atomic being set: {_LATE}"

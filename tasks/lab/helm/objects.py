@@ -115,14 +115,14 @@ def _complaints(kind: str, found: dict[str, str], wanted: dict[str, str]) -> lis
     return told
 
 
-async def apply(api: KubeApi, objects: Sequence[Object], former: Sequence[Object]) -> None:
+async def apply(api: KubeApi, objects: Sequence[Object], previous: Sequence[Object]) -> None:
     """Apply the objects, and remove those of the former manifest that are in it no more."""
     for obj in objects:
         api.apply(obj, manager="helm")
         if obj["kind"] == "CustomResourceDefinition":
             await api.queue.idle()
     wanted = {key(obj) for obj in objects}
-    remove(api, [obj for obj in former if key(obj) not in wanted])
+    remove(api, [obj for obj in previous if key(obj) not in wanted])
 
 
 def remove(api: KubeApi, objects: Sequence[Object]) -> list[Object]:

@@ -111,10 +111,10 @@ class Certificates(Issuing):
 
     def _key(self, obj: Object) -> Key:
         if uid_of(obj) not in self.keys:
-            self.keys[uid_of(obj)] = self._former_key(obj) or new_key()
+            self.keys[uid_of(obj)] = self._previous_key(obj) or new_key()
         return self.keys[uid_of(obj)]
 
-    def _former_key(self, obj: Object) -> Key | None:
+    def _previous_key(self, obj: Object) -> Key | None:
         secret = self.cluster.get(*SECRET, obj["spec"]["secretName"], namespace_of(obj))
         if secret is None or dig(obj, "spec", "privateKey", "rotationPolicy") != "Never":
             return None

@@ -26,15 +26,15 @@ from thinkube_nornir.lab.kube import Object
 
 
 def schema(kind: str, minor: tuple[int, int]) -> Object:
-    former = minor < (1, 33)
-    selectors = each(LABEL_SELECTOR if former else atomic(LABEL_SELECTOR))
+    previous = minor < (1, 33)
+    selectors = each(LABEL_SELECTOR if previous else atomic(LABEL_SELECTOR))
     if kind == POOL[1]:
         pool = {"addresses": TEXTS, "autoAssign": defaulting(FLAG, True)}
-        if not former:
+        if not previous:
             chosen = struct(namespaces=TEXTS, namespaceSelectors=selectors, serviceSelectors=selectors, priority=NUMBER)
             pool |= {"avoidBuggyIPs": defaulting(FLAG, False), "serviceAllocation": chosen}
         return whole(struct("addresses", **pool), "spec")
     if kind == ADVERTISEMENT[1]:
         chosen = {"ipAddressPools": TEXTS, "ipAddressPoolSelectors": selectors, "nodeSelectors": selectors}
-        return whole(struct(**chosen, **({} if former else {"interfaces": each(TEXT)})))
+        return whole(struct(**chosen, **({} if previous else {"interfaces": each(TEXT)})))
     return ANYTHING

@@ -54,6 +54,6 @@ class Front:
 
     def _now(self) -> Instance:
         """With the options of today: a changed Deployment restarts its pods."""
-        cluster, former = self.instance.cluster, self.instance.workload
-        found = cluster.get("apps/v1", "Deployment", name_of(former), namespace_of(former))
-        return Instance(cluster, found or former)
+        cluster, previous = self.instance.cluster, self.instance.workload
+        found = cluster.get("apps/v1", "Deployment", name_of(previous), namespace_of(previous))
+        return Instance(cluster, found or previous)

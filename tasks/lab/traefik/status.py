@@ -147,13 +147,13 @@ class Routes(_Written):
         references = [reference for reference, *_ in mine]
         told = [parent for parent in old if parent["parentRef"] not in references]
         for reference, _, _, attached in mine:
-            former: list[Object] = next((p.get("conditions", []) for p in old if p["parentRef"] == reference), [])
+            previous: list[Object] = next((p.get("conditions", []) for p in old if p["parentRef"] == reference), [])
             good = gateways.resolved(instance, obj)
             wanted: list[Condition] = [
                 ("Accepted", bool(attached), "Accepted" if attached else "NoMatchingParent", ""),
                 ("ResolvedRefs", good, "ResolvedRefs" if good else "BackendNotFound", ""),
             ]
-            conditions = self.conditions(former, wanted, generation)
+            conditions = self.conditions(previous, wanted, generation)
             told.append({"parentRef": reference, "controllerName": CONTROLLER, "conditions": conditions})
         self.cluster.set_status(obj, manager="traefik", parents=told)
 

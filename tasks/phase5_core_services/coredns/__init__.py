@@ -105,9 +105,9 @@ def set_aside_conflicts(task: Task) -> Result:
 
 def restore_corefile(task: Task) -> Result:
     """An API that has gone took the Corefile with it; one that merely does not answer is an error."""
-    ledger = context(task).ledger
+    change_log = context(task).change_log
     keys = [f"object:{version}/{kind}/{space}/{name}" for version, kind, name, space in (CONFIG_MAP, DEPLOYMENT)]
-    if not any(ledger.ours(task.host.name, key) for key in keys):
+    if not any(change_log.ours(task.host.name, key) for key in keys):
         return unchanged(task, "the Corefile is not ours")
     result = _put_back(task)
     if not context(task).dry_run:
@@ -117,7 +117,7 @@ def restore_corefile(task: Task) -> Result:
 
 def put_back_conflicts(task: Task) -> Result:
     results = []
-    for record in context(task).ledger.changes(host=task.host.name, component=component_of(task)):
+    for record in context(task).change_log.changes(host=task.host.name, component=component_of(task)):
         if record.key.startswith(_ASIDE):
             path = record.key.removeprefix(_ASIDE)
             argv = ("mv", "--no-clobber", f"{path}.before-thinkube", path)

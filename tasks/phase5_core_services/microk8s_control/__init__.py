@@ -84,12 +84,12 @@ def refuse_while_workers_are_registered(task: Task) -> Result:
     """An API that does not answer cannot be asked: then our own records of joined workers count."""
     if read(task, SNAP) is None:
         return unchanged(task, "microk8s is not installed")
-    ledger = context(task).ledger
+    change_log = context(task).change_log
     try:
         workers = [n for n in map(name_of, kube(task).list("v1", "Node")) if n != read(task, HOSTNAME)]
         told = "no workers are registered"
     except ThinkubeError as error:
-        workers = [h.name for h in hosts_in(task, WORKERS) if ledger.ours(h.name, MEMBERSHIP_KEY)]
+        workers = [h.name for h in hosts_in(task, WORKERS) if change_log.ours(h.name, MEMBERSHIP_KEY)]
         told = f"no worker is recorded as ours, and the API does not answer ({error.what})"
     if workers:
         raise Refused(

@@ -17,12 +17,12 @@ from tasks.shared.cluster.control_plane import (
     CONTROL_PLANE,
     WORKERS,
     Object,
-    asking_control_plane,
     expect,
     internal_ip,
     is_ready,
     kube,
     name_of,
+    naming_control_plane,
     own_node,
 )
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 MEMBERSHIP_TOKEN = "join"  # noqa: S105  who comes or goes, one at a time: the control plane edits its files for each
 _API_BACK = 120.0  # seconds, within the token's life
 _NODE_READY = 600.0  # seconds: images are pulled
-_STRANGER = b"Could not verify the identity"
+_UNKNOWN_HOST_KEY = b"Could not verify the identity"
 _DRAIN = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
 
 
@@ -78,12 +78,12 @@ def join_cluster(task: Task) -> Result:
     if context(task).dry_run:
         return changed(task, "join the cluster as a worker", planned=True)
     await_idle(task, microk8s.NAME)  # now, while there is no token whose time it would take
-    with asking_control_plane(task) as control:
-        invitation = DISTRIBUTION.invitation(control, setting(control, "lan_ip"))
-    return all_of(task, cleared, _joined(task, invitation))
+    with naming_control_plane(task) as control:
+        join_token = DISTRIBUTION.join_token(control, setting(control, "lan_ip"))
+    return all_of(task, cleared, _joined(task, join_token))
 
 
-def _joined(task: Task, invitation: Secret) -> Result:
+def _joined(task: Task, join_token: Secret) -> Result:
     """A second time when the first fails: the first join of a cluster restarts the datastore under its own feet.
 
     Its agent then asks an API that is away, and does not repeat that. The token is good until it expires.
@@ -92,15 +92,15 @@ def _joined(task: Task, invitation: Secret) -> Result:
     Source: canonical/microk8s-cluster-agent@1.34 pkg/snap/util/dqlite.go
     """
     try:
-        return DISTRIBUTION.join(task, invitation)
+        return DISTRIBUTION.join(task, join_token)
     except CommandFailed as error:
-        if _STRANGER in error.stdout:
+        if _UNKNOWN_HOST_KEY in error.stdout:
             raise
         log.warning("%s: the join failed and is tried once more: %s", task.host.name, error.why)
         note_retry(task, error.why or error.what)
     what = "the API to answer again after a failed join"
     wait_all(kube(task), "v1", "Node", condition=lambda _: True, what=what, timeout=_API_BACK)
-    return DISTRIBUTION.join(task, invitation)
+    return DISTRIBUTION.join(task, join_token)
 
 
 def _member(task: Task, registered: Object) -> Result:
@@ -115,7 +115,7 @@ def _member(task: Task, registered: Object) -> Result:
 
 
 def _must_follow_the_same_channel(task: Task) -> None:
-    with asking_control_plane(task) as control:
+    with naming_control_plane(task) as control:
         own, wanted = setting(task, "microk8s_channel"), setting(control, "microk8s_channel")
     fix = "set microk8s_channel for the whole group microk8s"
     expect(
@@ -137,7 +137,7 @@ def _forget_registration(task: Task, registered: Object) -> Result:
 def _leave_old_cluster(task: Task, *, clustered: bool) -> Result:
     if not clustered:
         return unchanged(task, "in no cluster")
-    with asking_control_plane(task) as control:
+    with naming_control_plane(task) as control:
         address = setting(control, "lan_ip")
     if not ours(task, MEMBERSHIP_KEY) and address not in (read(task, CONTROL_PLANES) or ""):
         raise Refused(
@@ -168,7 +168,7 @@ def drain_node(task: Task) -> Result:
         return skipped(task, f"not drained: {error.what}")
     if registered is None:
         return unchanged(task, "not registered")
-    with asking_control_plane(task) as control:
+    with naming_control_plane(task) as control:
         argv = (COMMAND, "kubectl", "drain", name_of(registered), *_DRAIN)
         return change(control, f"drain {name_of(registered)}", *argv, root=True, timeout=150)
 
@@ -196,7 +196,7 @@ def remove_registration(task: Task) -> Result:
 def _control_plane_is_gone(task: Task) -> bool:
     """Its host answers, and has no MicroK8s: there is no cluster any more that could know the node."""
     try:
-        with asking_control_plane(task) as control:
+        with naming_control_plane(task) as control:
             return read(control, SNAP) is None
     except ClusterError:
         return False
@@ -204,7 +204,7 @@ def _control_plane_is_gone(task: Task) -> bool:
 
 def _remove_node(task: Task, registered: Object, *options: str) -> Result:
     name = name_of(registered)
-    with asking_control_plane(task) as control:
+    with naming_control_plane(task) as control:
         argv = (COMMAND, "remove-node", name, *options)
         return change(control, f"remove node {name} from the cluster", *argv, root=True, timeout=120)
 

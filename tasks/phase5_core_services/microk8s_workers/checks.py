@@ -12,12 +12,12 @@ from tasks.shared.cluster.control_plane import (
     CONTROL_PLANE,
     DNS_LABEL,
     WORKERS,
-    asking_control_plane,
     expect,
     internal_ip,
     kube,
     kubelet_version,
     name_of,
+    naming_control_plane,
     not_judged,
     registered_node,
 )
@@ -102,7 +102,7 @@ def pods_reach_pods_on_other_nodes(task: Task) -> Result:
     expect(placed, "there is no pod to reach", why="no pod of CoreDNS has an address", fix=fix)
     elsewhere = [address for node, address in placed if node != name]
     target = elsewhere[0] if elsewhere else placed[0][1]
-    with asking_control_plane(task) as control:
+    with naming_control_plane(task) as control:
         source = task if elsewhere else control
         done = run_here(source, "reach", "ping", "-c", "3", "-W", "2", target)
     why = f"ping {target} from {source.host.name} ended with {done.exit_code}: {done.log.strip()}"

@@ -65,7 +65,7 @@ def remove_copies(task: Task) -> Result:
 def remove_namespaces(task: Task) -> Result:
     """Those that we made, unless others use them by now."""
     results = [unchanged(task, "no namespace is ours")]
-    for record in reversed(context(task).ledger.changes(host=task.host.name, component=component_of(task))):
+    for record in reversed(context(task).change_log.changes(host=task.host.name, component=component_of(task))):
         kind, _, name = record.key.removeprefix("object:v1/").partition("/")
         if record.key.startswith("object:v1/") and kind == "Namespace" and name != NAMESPACE:
             results.append(namespace_gone(task, name))
@@ -97,7 +97,7 @@ def content(api: Cluster, place: str) -> list[str]:
 def restored(task: Task, kinds: tuple[str, ...], mark: str) -> Result:
     """Every object of these kinds that this component's records hold, also those of namespaces named no more."""
     results = [unchanged(task, "nothing of it is ours")]
-    for record in reversed(context(task).ledger.changes(host=task.host.name, component=component_of(task))):
+    for record in reversed(context(task).change_log.changes(host=task.host.name, component=component_of(task))):
         version, kind, place, name = _parts(record.key)
         if kind in kinds and mark in name:
             results.append(restore(kube(task), version, kind, name, place))

@@ -16,11 +16,11 @@ from tasks.shared.microk8s import distribution as microk8s
 from tasks.shared.microk8s.containerd_facts import DROP_IN_FOLDER, RUNTIME_TEMPLATE, TEMPLATE
 from tasks.shared.microk8s.facts import COMMAND, parse_text
 from thinkube_nornir import helm
+from thinkube_nornir.change_log import Change
 from thinkube_nornir.cluster import LABELS, delete, restore, wait_all
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import component_of, context
 from thinkube_nornir.errors import Refused
-from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.program import command
 from thinkube_nornir.remote import change, read, undo
@@ -57,7 +57,7 @@ BACKUP_TEXT = Fact("containerd's former template", ("cat", BACKUP), parse_text, 
 
 def note_what_was_there(task: Task) -> Result:
     """CRDs, and labels and annotations of nodes, that are not to go with the operator."""
-    if context(task).ledger.ours(task.host.name, PRESENT_KEY):
+    if context(task).change_log.ours(task.host.name, PRESENT_KEY):
         return unchanged(task, "noted what was there before the operator")
     api = kube(task)
     crds = [name_of(crd) for crd in api.list(*CRD) if name_of(crd) in DEFINITIONS]
@@ -72,10 +72,10 @@ def save_runtime_template(task: Task, save: Callable[[str], Result]) -> Result:
     Args:
         save: writes the text beside the template.
     """
-    ledger, text = context(task).ledger, read(task, RUNTIME_TEMPLATE)
-    saved = ledger.ours(task.host.name, f"file:{BACKUP}") and read(task, BACKUP_TEXT) is not None
+    change_log, text = context(task).change_log, read(task, RUNTIME_TEMPLATE)
+    saved = change_log.ours(task.host.name, f"file:{BACKUP}") and read(task, BACKUP_TEXT) is not None
     results = [unchanged(task, "containerd's template is saved") if saved or text is None else save(text)]
-    if not ledger.ours(task.host.name, FILES_KEY):
+    if not change_log.ours(task.host.name, FILES_KEY):
         there = {"there": list(read(task, FILES))}
         results.append(
             change(task, "note what is there before the toolkit", "true", root=True, key=FILES_KEY, before=there)
@@ -106,7 +106,7 @@ def refuse_while_pods_use_gpus(task: Task) -> Result:
 
 def delete_policy(task: Task) -> Result:
     """Before the operator, which takes its pods away and ends finalizers."""
-    ours = context(task).ledger.ours(task.host.name, helm.key(NAME, namespace(task)))
+    ours = context(task).change_log.ours(task.host.name, helm.key(NAME, namespace(task)))
     if ours is None or ours.before["revision"] is not None:
         return unchanged(task, "no ClusterPolicy is ours")
     api = kube(task)
@@ -184,7 +184,7 @@ def _without(task: Task, node: str, verb: str, part: str, names: list[str]) -> l
 def remove_namespace(task: Task) -> Result:
     """With the ConfigMaps in it; one that was there before us stays."""
     api, run, space = kube(task), context(task), namespace(task)
-    records = run.ledger.changes(host=task.host.name, component=component_of(task))
+    records = run.change_log.changes(host=task.host.name, component=component_of(task))
     maps = [r.key.rpartition("/")[2] for r in records if r.key.startswith(f"object:v1/ConfigMap/{space}/")]
     results = [restore(api, "v1", "ConfigMap", name, space) for name in maps]
     results.append(restore(api, "v1", "Namespace", space))
@@ -211,13 +211,13 @@ def restore_runtime_template(task: Task) -> Result:
     Raises:
         Refused: the operator still runs in the cluster, or somebody else changed the template meanwhile.
     """
-    if not context(task).ledger.ours(task.host.name, f"file:{BACKUP}"):
+    if not context(task).change_log.ours(task.host.name, f"file:{BACKUP}"):
         return unchanged(task, "containerd's template is not ours")
     _must_have_gone(task)
-    now, former = read(task, RUNTIME_TEMPLATE), read(task, BACKUP_TEXT)
+    now, previous = read(task, RUNTIME_TEMPLATE), read(task, BACKUP_TEXT)
     results = [unchanged(task, "containerd's template is as it was")]
-    if now is not None and former is not None and now != former:
-        _must_differ_by_the_toolkit_alone(task, now, former)
+    if now is not None and previous is not None and now != previous:
+        _must_differ_by_the_toolkit_alone(task, now, previous)
         argv = ("cp", "--preserve=mode,ownership", BACKUP, TEMPLATE)
         results.append(change(task, "put containerd's template back", *argv, root=True))
         results.append(microk8s.restart(task, "containerd", "restart containerd"))
@@ -225,7 +225,7 @@ def restore_runtime_template(task: Task) -> Result:
 
 
 def remove_toolkit_files(task: Task) -> Result:
-    noted = context(task).ledger.ours(task.host.name, FILES_KEY)
+    noted = context(task).change_log.ours(task.host.name, FILES_KEY)
     if noted is None:
         return unchanged(task, "no files of the toolkit are ours")
     left = [path for path in read(task, FILES) if path not in noted.before["there"]]
@@ -237,7 +237,7 @@ def remove_toolkit_files(task: Task) -> Result:
 def _must_have_gone(task: Task) -> None:
     """A run limited to this node would take away what the operator's pods here need."""
     run, there = context(task), control_plane(task)
-    if not run.dry_run and run.ledger.ours(there.host.name, helm.key(NAME, namespace(task))):
+    if not run.dry_run and run.change_log.ours(there.host.name, helm.key(NAME, namespace(task))):
         raise Refused(
             "the GPU operator is still in the cluster",
             why=f"its toolkit would write into containerd's template of {task.host.name} again",
@@ -245,8 +245,8 @@ def _must_have_gone(task: Task) -> None:
         )
 
 
-def _must_differ_by_the_toolkit_alone(task: Task, now: str, former: str) -> None:
-    if _without_toolkit(tomllib.loads(now)) != _without_toolkit(tomllib.loads(former)):
+def _must_differ_by_the_toolkit_alone(task: Task, now: str, previous: str) -> None:
+    if _without_toolkit(tomllib.loads(now)) != _without_toolkit(tomllib.loads(previous)):
         raise Refused(
             f"somebody else changed {TEMPLATE} since the set-up",
             why="it differs from the saved one in more than the runtimes of NVIDIA's toolkit",
@@ -270,7 +270,7 @@ def _of_toolkit(value: Any) -> bool:
 
 
 def _noted(task: Task) -> Change | None:
-    return context(task).ledger.ours(task.host.name, PRESENT_KEY)
+    return context(task).change_log.ours(task.host.name, PRESENT_KEY)
 
 
 def _named(node: Object, part: str) -> Iterable[str]:

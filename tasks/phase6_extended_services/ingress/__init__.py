@@ -17,8 +17,8 @@ from nornir.core.task import Result, Task
 from tasks.phase6_extended_services.cert_manager import copies
 from tasks.phase6_extended_services.ingress import checks, definitions, metallb, metallb_checks
 from tasks.phase6_extended_services.ingress import gateway_checks as gateways
-from tasks.phase6_extended_services.ingress import previous as former
-from tasks.phase6_extended_services.ingress import repair as mending
+from tasks.phase6_extended_services.ingress import previous as previous
+from tasks.phase6_extended_services.ingress import repair as repair
 from tasks.phase6_extended_services.ingress import rollback as leftovers
 from tasks.phase6_extended_services.ingress import traffic_checks as traffic
 from tasks.phase6_extended_services.ingress.addresses import addresses_are_nobodys
@@ -101,7 +101,7 @@ def addresses_are_free(task: Task) -> Result:
     Raises:
         Refused: another service has it.
     """
-    names = [(c, name) for c in controllers(task) for name in (c.workload, former.workload(c.role))]
+    names = [(c, name) for c in controllers(task) for name in (c.workload, previous.workload(c.role))]
     ours = {f"{c.namespace}/{name}": c.address for c, name in names}
     found = [(metallb.place(s), a) for s in metallb.load_balancer_services(kube(task)) for a in metallb.addresses_of(s)]
     taken = [f"Service {name} has {a}" for name, a in found if a in ours.values() and ours.get(name) != a]
@@ -125,7 +125,7 @@ def install_secondary(task: Task) -> Result:
 
 def _install(task: Task, controller: Controller) -> Result:
     release = release_of(task, controller)
-    if context(task).dry_run and former.in_the_way(task, controller.role):
+    if context(task).dry_run and previous.in_the_way(task, controller.role):
         return changed(task, f"install release {release.name}: {release.chart} {release.version}", planned=True)
     return install_or_upgrade(task, DISTRIBUTION.HELM, release, look=look_into(task, release.namespace))
 
@@ -192,12 +192,12 @@ COMPONENT = Component(
         definitions.bring_definitions,
         definitions.update_own_definitions,
         addresses_are_free,
-        former.former_controllers_may_go,
-        former.remove_former_primary,
+        previous.previous_controllers_may_go,
+        previous.remove_previous_primary,
         install_primary,
-        former.remove_former_secondary,
+        previous.remove_previous_secondary,
         install_secondary,
-        mending.mend_controllers,
+        repair.repair_controllers,
         await_addresses,
         gateways.await_gateways,
         facts=_setup_facts,

@@ -19,13 +19,13 @@ from tasks.shared.cluster.control_plane import Object, expect, kube, name_of
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
 from tasks.shared.defaults import DEFAULTS
 from tasks.shared.microk8s.facts import COMMAND
+from thinkube_nornir.change_log import Change
 from thinkube_nornir.cluster import Cluster, condition_true, delete
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.errors import CommandFailed, DeadlinePassed, Refused
 from thinkube_nornir.fixes import set_up
 from thinkube_nornir.helm import Installed, installed
 from thinkube_nornir.helm import definitions as helm_definitions
-from thinkube_nornir.ledger import Change
 from thinkube_nornir.outcome import all_of, changed, unchanged
 from thinkube_nornir.remote import change, undo
 from thinkube_nornir.remote.retry import retry
@@ -50,7 +50,7 @@ _GUARD = "safe-upgrades.gateway.networking.k8s.io"
 _GUARDS = ("ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy")
 """What the manifest brings beside definitions: it refuses older ones."""
 _APPLY = 120.0  # seconds; a megabyte over a slow line
-_PATIENCE = 60.0  # seconds in which a download is tried again
+_DEADLINE = 60.0  # seconds in which a download is tried again
 _PASSING = re.compile(r"dial tcp|i/o timeout|TLS handshake|connection re|no such host|EOF|status code=5", re.IGNORECASE)
 
 
@@ -124,7 +124,7 @@ def _apply(task: Task) -> Result:
         return bool(_PASSING.search(error.why))
 
     try:
-        return retry(task, attempt, refused=refused, what=f"{source} to be downloaded", timeout=_PATIENCE)
+        return retry(task, attempt, refused=refused, what=f"{source} to be downloaded", timeout=_DEADLINE)
     except (CommandFailed, DeadlinePassed) as error:
         error.fix = "see that the host reaches the address, or name a file on it as gateway_api_manifest"
         raise
@@ -169,7 +169,7 @@ def _served(crd: Object) -> list[str]:
 
 
 def _noted(task: Task) -> Change | None:
-    return context(task).ledger.ours(task.host.name, NOTED)
+    return context(task).change_log.ours(task.host.name, NOTED)
 
 
 def delete_definitions(task: Task) -> Result:

@@ -96,9 +96,9 @@ def await_metallb(task: Task) -> Result:
 
 def give_metallb_back(task: Task) -> Result:
     """As it was before us; it stays as long as a service has its address from it."""
-    ledger = context(task).ledger
+    change_log = context(task).change_log
     keys = {f"addon:{ADDON}", *(f"object:{v}/{k}/{space}/{name}" for v, k, name, space in (POOL, ADVERTISEMENT))}
-    mine = {record.key for record in ledger.changes(host=task.host.name, component=component_of(task))}
+    mine = {record.key for record in change_log.changes(host=task.host.name, component=component_of(task))}
     if not keys & mine:
         return unchanged(task, "MetalLB is not ours")
     api = kube(task)

@@ -47,11 +47,11 @@ def in_the_way(task: Task, role: str) -> Installed | None:
 
 
 def _ours(task: Task, there: Installed) -> bool:
-    record = context(task).ledger.ours(task.host.name, key(there.name, there.namespace))
+    record = context(task).change_log.ours(task.host.name, key(there.name, there.namespace))
     return record is not None and record.before["revision"] is None
 
 
-def former_controllers_may_go(task: Task) -> Result:
+def previous_controllers_may_go(task: Task) -> Result:
     """Before anything changes.
 
     Raises:
@@ -77,11 +77,11 @@ def former_controllers_may_go(task: Task) -> Result:
     return unchanged(task, "no controller of before is in the way" if not found else "those of before may go")
 
 
-def remove_former_primary(task: Task) -> Result:
+def remove_previous_primary(task: Task) -> Result:
     return _remove(task, ROLES[0])
 
 
-def remove_former_secondary(task: Task) -> Result:
+def remove_previous_secondary(task: Task) -> Result:
     return _remove(task, ROLES[1])
 
 

@@ -16,7 +16,7 @@ _READY = 300.0  # seconds
 _FAULTS = (argument_faults, class_faults, service_faults, gateway_class_faults, gateway_faults, store_faults)
 
 
-def mend_controllers(task: Task) -> Result:
+def repair_controllers(task: Task) -> Result:
     return all_of(task, *[_mended(task, controller) for controller in controllers(task)])
 
 

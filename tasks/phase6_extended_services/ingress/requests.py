@@ -20,7 +20,7 @@ from thinkube_nornir.context import context, on
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Unreachable
 from thinkube_nornir.remote import fresh, run, wait_until
 
-PATIENCE = 30.0  # seconds a check gives new addresses to be announced and new Ingress objects to be served
+DEADLINE = 30.0  # seconds a check gives new addresses to be announced and new Ingress objects to be served
 _AT_ONCE = 0.1
 _LIMIT = "10"  # seconds one request may take
 
@@ -91,9 +91,9 @@ def _members(task: Task) -> list[Host]:
     return outside or [control_plane(task).host]
 
 
-def patience_ends() -> float:
+def deadline_passes() -> float:
     """For one check, on time.monotonic()'s clock."""
-    return time.monotonic() + PATIENCE
+    return time.monotonic() + DEADLINE
 
 
 def answered(there: Task, request: Fact[Response], status: int, until: float) -> Response:

@@ -11,7 +11,7 @@ from nornir.core.task import Result, Task
 from tasks.phase6_extended_services.ingress.certificates import trusted
 from tasks.phase6_extended_services.ingress.controller import GATEWAY, Controller, controllers
 from tasks.phase6_extended_services.ingress.definitions import GATEWAY_API
-from tasks.phase6_extended_services.ingress.requests import Response, answered, get, observer, patience_ends
+from tasks.phase6_extended_services.ingress.requests import Response, answered, deadline_passes, get, observer
 from tasks.shared.cluster.control_plane import Object, expect, kube
 from tasks.shared.cluster.probes import expected, lookups_when, probe_image
 from thinkube_nornir.cluster import probe_server
@@ -46,7 +46,7 @@ class Way:
 
 
 def addresses_answer(task: Task) -> Result:
-    there, until = observer(task), patience_ends()
+    there, until = observer(task), deadline_passes()
     found = {c: answered(there, get(f"http://{c.address}/", c.address), 404, until) for c in controllers(task)}
     wrong = {c: response for c, response in found.items() if not _is_traefiks(response)}
     why = "\n".join(f"{c}: http://{c.address}/ from {there.host.name}: {r}" for c, r in wrong.items())
@@ -61,7 +61,7 @@ def _is_traefiks(response: Response) -> bool:
 
 def unknown_names_get_the_default_certificate(task: Task) -> Result:
     """404 from Traefik itself, by TLS that the name and the authority are verified of."""
-    there, until = observer(task), patience_ends()
+    there, until = observer(task), deadline_passes()
     wrong = []
     for c in controllers(task):
         url = f"https://thinkube-probe.{c.domain}/"
@@ -108,7 +108,7 @@ def _published(task: Task, ways: Sequence[Way], manifest: Callable[[str, Way], O
         return [_service(name), *(manifest(name, way) for way in ways)]
 
     with probe_server(kube(task), "thinkube-probe", probe_image(task), _COMMAND, ways=objects) as name:
-        until = patience_ends()
+        until = deadline_passes()
         yield [told for way in ways for told in _faults(task, there, way, name, until)]
 
 

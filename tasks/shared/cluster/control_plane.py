@@ -44,12 +44,12 @@ def is_control_plane(task: Task) -> bool:
 
 def kube(task: Task) -> Cluster:
     """The Kubernetes API, reached through the control plane's host."""
-    with asking_control_plane(task):
+    with naming_control_plane(task):
         return cluster(task, control_plane(task).host.name, DISTRIBUTION.kubeconfig)
 
 
 @contextmanager
-def asking_control_plane(task: Task) -> Iterator[Task]:
+def naming_control_plane(task: Task) -> Iterator[Task]:
     """Unreachable speaks of the step's own host, so on another one an error of the control plane's names that."""
     there = control_plane(task)
     try:
@@ -69,7 +69,7 @@ def where_a_cluster_is(step: StepFunction) -> StepFunction:
     def guarded(task: Task) -> Result:
         if there_is_a_cluster(task):
             return step(task)
-        ours = context(task).ledger.changes(host=task.host.name, component=component_of(task))
+        ours = context(task).change_log.changes(host=task.host.name, component=component_of(task))
         gone = [change for change in ours if change.key.startswith(("object:", "helm:", "addon"))]
         forgotten = [undo(task, c.key, f"forget {c.key}: its cluster has gone", root=_on_host(c.key)) for c in gone]
         return all_of(task, *forgotten) if forgotten else unchanged(task, "there is no cluster, and nothing ours in it")
@@ -83,7 +83,7 @@ def _on_host(key: str) -> bool:
 
 
 def there_is_a_cluster(task: Task) -> bool:
-    with asking_control_plane(task) as there:
+    with naming_control_plane(task) as there:
         return DISTRIBUTION.is_installed(there)
 
 

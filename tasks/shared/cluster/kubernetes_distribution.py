@@ -26,10 +26,10 @@ class Distribution(Protocol):
 
     def is_installed(self, task: Task) -> bool: ...
 
-    def invitation(self, task: Task, address: str) -> Secret:
+    def join_token(self, task: Task, address: str) -> Secret:
         """On a control plane: what a new worker needs to join through `address`; good for a second attempt."""
 
-    def join(self, task: Task, invitation: Secret) -> Result:
+    def join(self, task: Task, join_token: Secret) -> Result:
         """Make this host a worker."""
 
     def leave(self, task: Task) -> Result:

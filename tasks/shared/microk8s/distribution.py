@@ -19,7 +19,7 @@ from thinkube_nornir.context import component_of, context, ours, setting
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.program import command
-from thinkube_nornir.remote import change, obtain, read, run, undo
+from thinkube_nornir.remote import change, read, run, run_for_output, undo
 from thinkube_nornir.resources import Snap, from_setting
 from thinkube_nornir.resources.accounts import group
 from thinkube_nornir.resources.snapd import await_idle, order
@@ -135,10 +135,10 @@ def addon_on_again(task: Task, name: str) -> Result:
     return _undone(task, f"addon-off:{name}", f"enable addon {name} again", *argv, timeout=_ADDON)
 
 
-def invitation(task: Task, address: str) -> Secret:
+def join_token(task: Task, address: str) -> Secret:
     ttl = str(setting(task, "token_ttl", DEFAULTS["token_ttl"]))
     argv = (COMMAND, "add-node", "--token-ttl", ttl, "--format", "json")
-    done = obtain(task, "invite a worker", *argv, root=True)
+    done = run_for_output(task, "invite a worker", *argv, root=True)
     urls = [str(url) for url in json.loads(done.text)["urls"]]
     for url in urls:
         Secret(url)
@@ -154,7 +154,7 @@ def invitation(task: Task, address: str) -> Secret:
     )
 
 
-def join(task: Task, invitation: Secret) -> Result:
+def join(task: Task, join_token: Secret) -> Result:
     """The URL goes through xargs, so it is in no command of ours; MicroK8s' own script hands it to sudo, which logs it.
 
     What is in the log is worth something for as long as the token lives, so that is short.
@@ -165,9 +165,9 @@ def join(task: Task, invitation: Secret) -> Result:
     await_idle(task, NAME)  # half of it done, it cannot be asked again
     return change(
         task,
-        f"join the cluster as a worker through {invitation.reveal().partition('/')[0]}",
+        f"join the cluster as a worker through {join_token.reveal().partition('/')[0]}",
         *("xargs", COMMAND, "join", "--worker"),
-        stdin=invitation.reveal().encode(),
+        stdin=join_token.reveal().encode(),
         root=True,
         key=MEMBERSHIP_KEY,
         timeout=_JOIN,

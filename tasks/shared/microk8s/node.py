@@ -76,7 +76,7 @@ def unmount_volumes(task: Task) -> Result:
 
 def remove_group(task: Task) -> Result:
     """The one that the snap made; it stays when somebody else has become a member."""
-    record, found = context(task).ledger.ours(task.host.name, SNAP_KEY), read(task, GROUP)
+    record, found = context(task).change_log.ours(task.host.name, SNAP_KEY), read(task, GROUP)
     if record is None or record.before.get("group", True) or found is None:
         return unchanged(task, "no group is ours")
     if found.members:

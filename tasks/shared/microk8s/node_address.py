@@ -43,7 +43,7 @@ def restore_node_address(task: Task) -> Result:
     keep = not ours(task, SNAP_KEY) and read(task, SNAP) is not None
     if not touched:
         return _forget_restart(task)
-    results = [put(task, *[_with(task, service, _former(task, service)) for service in touched])] if keep else []
+    results = [put(task, *[_with(task, service, _previous(task, service)) for service in touched])] if keep else []
     results += [microk8s.restart_undone(task, "kubelite", RESTART_KEY) if keep else _forget_restart(task)]
     results += [undo(task, _key(service), f"forget the arguments of {service}", root=True) for service in touched]
     return all_of(task, *results)
@@ -54,8 +54,8 @@ def _with(task: Task, service: str, values: tuple[str, ...]) -> File:
     return File(arguments_file(service), text.encode(errors="surrogateescape"), 0o660, group="microk8s")
 
 
-def _former(task: Task, service: str) -> tuple[str, ...]:
-    record = context(task).ledger.ours(task.host.name, _key(service))
+def _previous(task: Task, service: str) -> tuple[str, ...]:
+    record = context(task).change_log.ours(task.host.name, _key(service))
     content = base64.b64decode(record.before["content"]) if record else b""
     return values_of(content.decode(errors="surrogateescape"), ARGUMENTS[service])
 
@@ -78,7 +78,7 @@ def _forget_restart(task: Task) -> Result:
 
 def _restart_is_due(task: Task) -> bool:
     """A run was killed between writing the arguments and the restart."""
-    done = context(task).ledger.ours(task.host.name, RESTART_KEY)
+    done = context(task).change_log.ours(task.host.name, RESTART_KEY)
     return any(ours(task, _key(service)) for service in ARGUMENTS) and (done is None or done.state != "done")
 
 

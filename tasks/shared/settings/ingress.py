@@ -25,7 +25,7 @@ Source: canonical/microk8s-core-addons@1.35 addons.yaml
 Source: canonical/microk8s@1.35 scripts/wrappers/common/utils.py
 """
 _OCTETS = "write load_balancer_range: 192.168.191.200-192.168.191.205, with whole addresses"
-FORMER = {
+PREVIOUS = {
     "metallb_ip_start_octet": _OCTETS,
     "metallb_ip_end_octet": _OCTETS,
     "primary_ingress_ip_octet": "write primary_ingress_ip with the whole address",

@@ -219,5 +219,5 @@ SCHEMA = Schema(
         *gpu_settings.CHECKS,
     ),
     defaults=DEFAULTS,
-    former=ingress_settings.FORMER,
+    previous=ingress_settings.PREVIOUS,
 )

@@ -405,7 +405,7 @@ def test_drop_in_that_captures_all_names_is_set_aside_and_comes_back(cluster: Fa
 def test_rollback_restores_corefile_deployment_and_resolver(cluster: FakeCluster) -> None:
     """Set-up, then rollback: the objects' own content, the drop-ins and what resolved has loaded are as before."""
     before = copy.deepcopy(cluster.api.get("Deployment", "coredns", "kube-system")["spec"])
-    known = len(cluster.ledger.changes())
+    known = len(cluster.change_log.changes())
     for chain in ("setup", "rollback"):
         for host in ("tkc", "tkw1"):
             cluster.run(host, COMPONENT, chain)
@@ -414,7 +414,7 @@ def test_rollback_restores_corefile_deployment_and_resolver(cluster: FakeCluster
     assert cluster.api.get("Deployment", "coredns", "kube-system")["spec"] == before
     assert cluster.machines["tkw1"].resolver == ([], [])
     assert DROP_IN not in cluster.machines["tkw1"].files
-    assert len(cluster.ledger.changes()) == known
+    assert len(cluster.change_log.changes()) == known
 
 
 @pytest.mark.parametrize("host", ["tkc", "tkw1"])

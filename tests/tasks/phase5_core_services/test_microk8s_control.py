@@ -227,7 +227,7 @@ def test_rollback_leaves_the_host_as_it_was(installed: FakeCluster) -> None:
     assert not machine.group
     assert machine.links == {"lo", "br0", "ztabc"}
     assert machine.files == {}
-    assert installed.ledger.changes() == []
+    assert installed.change_log.changes() == []
 
 
 def test_rollback_keeps_a_group_that_others_use(installed: FakeCluster) -> None:
@@ -251,7 +251,7 @@ def test_rollback_works_on_half_a_set_up(steps: int) -> None:
 
     assert cluster.machines["tkc"].files == {}
     assert cluster.machines["tkc"].channel == ""
-    assert cluster.ledger.changes() == []
+    assert cluster.change_log.changes() == []
 
 
 def test_rollback_on_a_bare_host_is_silent() -> None:
@@ -301,9 +301,9 @@ def test_a_stopped_control_plane_is_started_before_it_is_waited_for(installed: F
 def test_restart_that_a_killed_run_missed_is_made_up_for() -> None:
     """The arguments were written and the run was killed before the restart: the next run restarts."""
     cluster = _control(_foreign(FakeCluster()))
-    record = cluster.ledger.ours("tkc", RESTART_KEY)
+    record = cluster.change_log.ours("tkc", RESTART_KEY)
     assert record is not None
-    cluster.ledger.undone(record)
+    cluster.change_log.undone(record)
     cluster.forget_history()
 
     cluster.run("tkc", COMPONENT)
@@ -324,7 +324,7 @@ def test_rollback_gives_a_snap_that_was_there_back_its_state() -> None:
     assert machine.files.text(KUBELET) == "--v=2\n--node-ip=10.0.0.1\n"
     assert machine.mounts
     assert "cali123" in machine.links
-    assert cluster.ledger.changes() == []
+    assert cluster.change_log.changes() == []
 
 
 def test_storage_that_stays_on_is_an_error_and_still_recorded() -> None:
@@ -335,7 +335,7 @@ def test_storage_that_stays_on_is_an_error_and_still_recorded() -> None:
     with pytest.raises(CheckFailed, match="still on"):
         cluster.run("tkc", COMPONENT, "rollback")
 
-    assert cluster.ledger.ours("tkc", "addon:hostpath-storage")
+    assert cluster.change_log.ours("tkc", "addon:hostpath-storage")
 
 
 def test_a_restarted_kubelite_is_waited_for() -> None:

@@ -295,7 +295,7 @@ def test_worker_that_the_api_forgot_leaves_and_joins_again(installed: FakeCluste
 def test_worker_of_another_cluster_is_refused(installed: FakeCluster) -> None:
     """It is not ours to take it out of there."""
     installed.api.drop("Node", NAME)
-    installed.ledger.undone(installed.ledger.ours("tkw1", MEMBERSHIP_KEY))  # type: ignore[arg-type]
+    installed.change_log.undone(installed.change_log.ours("tkw1", MEMBERSHIP_KEY))  # type: ignore[arg-type]
     path = "cat /var/snap/microk8s/current/args/traefik"
     installed.machines["tkw1"].host.answers[path] = "- address: 10.9.9.9:16443\n"
 
@@ -319,7 +319,7 @@ def test_stale_registration_is_refused_unless_forced(control: FakeCluster) -> No
 def test_half_a_join_of_ours_is_repeated(control: FakeCluster) -> None:
     """Killed while joining: the node is registered, the host no worker yet, and the record is ours."""
     control.api.add(node(NAME, "192.168.1.111"))
-    control.ledger.intend(host="tkw1", component="c", key=MEMBERSHIP_KEY, summary="join", before={})
+    control.change_log.intend(host="tkw1", component="c", key=MEMBERSHIP_KEY, summary="join", before={})
 
     control.run("tkw1", COMPONENT)
 
@@ -355,7 +355,7 @@ def test_rollback_drains_leaves_and_removes_the_registered_name(installed: FakeC
     machine = installed.machines["tkw1"]
     assert (machine.channel, machine.members, machine.clustered) == ("", set(), False)
     assert machine.links == {"lo", "br0", "ztabc"}
-    assert installed.ledger.changes(host="tkw1") == []
+    assert installed.change_log.changes(host="tkw1") == []
 
 
 @pytest.mark.parametrize("locked", [True, False], ids=["stopped", "half stopped"])
@@ -424,7 +424,7 @@ def test_rollback_without_an_api_removes_the_rest_and_says_so(installed: FakeClu
     assert installed.machines["tkw1"].channel == ""
     installed.api.down = ""
     installed.run("tkw1", COMPONENT, "rollback")
-    assert installed.ledger.changes(host="tkw1") == []
+    assert installed.change_log.changes(host="tkw1") == []
     assert not [place for place in installed.api.objects if place[3] == NAME]
 
 
@@ -435,4 +435,4 @@ def test_rollback_after_the_control_plane_has_gone_is_complete(installed: FakeCl
 
     installed.run("tkw1", COMPONENT, "rollback")
 
-    assert installed.ledger.changes(host="tkw1") == []
+    assert installed.change_log.changes(host="tkw1") == []

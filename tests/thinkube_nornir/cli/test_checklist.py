@@ -339,7 +339,7 @@ def _pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
-def _circle(path: Path) -> None:
+def _cycle(path: Path) -> None:
     path.unlink()
     path.symlink_to(path.name)
 
@@ -351,7 +351,7 @@ def _circle(path: Path) -> None:
         (_missing, "there is no such file"),
         (_folder, "is a folder"),
         (_pipe, "is no regular file"),
-        (_circle, "cannot be "),
+        (_cycle, "cannot be "),
         (lambda path: path.write_text(""), "is empty"),
         (lambda path: path.write_text("# Tasks\n"), "has no tasks"),
         (lambda path: path.write_bytes("- [ ] a".encode("utf-16")), "is in UTF-16"),

@@ -192,10 +192,10 @@ OBSTACLES: dict[str, tuple[Callable[[Place], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("obstacle", OBSTACLES)
-def test_what_is_in_the_way_is_told_before_anything_is_done(place: Place, cli: Cli, obstacle: str) -> None:
+@pytest.mark.parametrize("blocked_reason", OBSTACLES)
+def test_what_is_in_the_way_is_told_before_anything_is_done(place: Place, cli: Cli, blocked_reason: str) -> None:
     """Exit code 2, and not one file, branch or setting is another one than before."""
-    make, told = OBSTACLES[obstacle]
+    make, told = OBSTACLES[blocked_reason]
     make(place)
     gone = place.remote.with_name("gone.git")
     place = Place(place.folder, gone if gone.exists() else place.remote)
@@ -223,8 +223,8 @@ def test_on_the_branch_there_is_nothing_to_begin(place: Place, cli: Cli) -> None
 
 def test_everything_in_the_way_is_told_at_once(place: Place, cli: Cli) -> None:
     """Not one after the other, each after another attempt."""
-    for obstacle in ("dirty", "exists", "no name", "no remote"):
-        OBSTACLES[obstacle][0](place)
+    for blocked_reason in ("dirty", "exists", "no name", "no remote"):
+        OBSTACLES[blocked_reason][0](place)
 
     assert len(cli("phase", "start", "phase2", "--base", "mian").err.splitlines()) == 5
 

@@ -11,9 +11,9 @@ import pytest
 from tests.small_project import break_join
 from tests.thinkube_nornir.cli.conftest import Cli
 from thinkube_nornir import lock, runner, session
+from thinkube_nornir.change_log import Change, StoredChangeLog
 from thinkube_nornir.estimate import Countdown
 from thinkube_nornir.evidence.archive import read
-from thinkube_nornir.ledger import Change, StoredLedger
 from thinkube_nornir.plan import Plan
 from thinkube_nornir.reporting.terminal import Terminal
 from thinkube_nornir.session import Session
@@ -208,7 +208,7 @@ def test_what_a_failed_run_left_is_expected_to_be_set_up(
 ) -> None:
     """It is on record as ours, and not done: what that run did finish is expected to find nothing to do."""
     record = [Change(1, host, "phase2.extra", "k", "", {}, "done") for host in ("tkw1", "tkw2")]
-    monkeypatch.setattr(StoredLedger, "changes", lambda _, **__: record)
+    monkeypatch.setattr(StoredChangeLog, "changes", lambda _, **__: record)
     ours: list[object] = []
 
     def spy(plan: Plan, past: object, known: object) -> dict[str, float | None]:

@@ -222,7 +222,7 @@ def test_secrets_in_values_are_shown_to_nobody() -> None:
 
     assert "hunter2" not in result.diff + str(result.result) + "".join(host.sent)
     assert host.revisions[1][2] == {"password": "hunter2-hunter2"}
-    assert not any("hunter2" in str(change.before) for change in host.ledger.changes())
+    assert not any("hunter2" in str(change.before) for change in host.change_log.changes())
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_patience_with_a_repository_ends() -> None:
     host.answers["/snap/bin/helm upgrade"] = Reply(1, stderr="Error: dial tcp: i/o timeout")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(changes, "_PATIENCE", 0.05)
+        patch.setattr(changes, "_DEADLINE", 0.05)
         error = install(host).exception
 
     assert isinstance(error, CommandFailed)
@@ -291,8 +291,10 @@ def test_patience_with_a_repository_ends() -> None:
 
 
 def _ours(host: HelmHost, before: dict[str, Any] | None = None) -> None:
-    former = before or {"revision": None, "chart": None}
-    host.ledger.intend(host="host1", component="test.component", key=key("web", "shop"), summary="", before=former)
+    previous = before or {"revision": None, "chart": None}
+    host.change_log.intend(
+        host="host1", component="test.component", key=key("web", "shop"), summary="", before=previous
+    )
 
 
 @pytest.mark.parametrize("status", ["pending-install", "failed", "uninstalling"])
@@ -378,7 +380,7 @@ def test_rollback_removes_what_we_installed() -> None:
 
     assert (outcome_of(first), outcome_of(second)) == (Outcome.CHANGED, Outcome.UNCHANGED)
     assert host.revisions == {}
-    assert host.ledger.changes() == []
+    assert host.change_log.changes() == []
 
 
 def test_rollback_gives_a_release_its_former_revision_back() -> None:
@@ -387,7 +389,7 @@ def test_rollback_gives_a_release_its_former_revision_back() -> None:
     install(host)
     host.facts.clear()
     install(host, Release("web", "shop", "web", "1.3.0", REPO))
-    assert not any("a-value" in str(change.before) for change in host.ledger.changes())
+    assert not any("a-value" in str(change.before) for change in host.change_log.changes())
 
     result = remove(host)
 
@@ -411,7 +413,7 @@ def test_rollback_forgets_what_never_happened(before: dict[str, Any] | None) -> 
     there = dict(host.revisions)
 
     assert outcome_of(remove(host)) is Outcome.UNCHANGED
-    assert (host.ledger.changes(), host.revisions) == ([], there)
+    assert (host.change_log.changes(), host.revisions) == ([], there)
 
 
 def test_what_was_so_before_us_can_be_asked() -> None:

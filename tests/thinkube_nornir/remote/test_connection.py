@@ -284,9 +284,9 @@ def test_refused_login_says_what_was_tried(server: Server) -> None:
     """A key the host does not accept is Unreachable with user, key and the ssh command to try."""
     server.know("127.0.0.1")
     login = server.login()
-    stranger = replace(login, route=replace(login.route, key_file=server.folder / "other"))
+    unknown = replace(login, route=replace(login.route, key_file=server.folder / "other"))
 
-    with server.host(stranger) as host, pytest.raises(Unreachable) as caught:
+    with server.host(unknown) as host, pytest.raises(Unreachable) as caught:
         host.execute([sh("echo hello")], timeout=TIMEOUT)
 
     assert f"does not let {getpass.getuser()} in" in caught.value.what

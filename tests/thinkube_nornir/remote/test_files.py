@@ -20,7 +20,7 @@ from thinkube_nornir.errors import CommandFailed, Refused, ThinkubeError
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.remote import change, put, restore, undo
 from thinkube_nornir.remote.file_states import fingerprint
-from thinkube_nornir.remote.host_part import load_host_part
+from thinkube_nornir.remote.on_host_state import load_on_host_state
 
 
 class LocalDoor(FakeHost):
@@ -181,7 +181,7 @@ def test_directory_in_the_way_is_refused(host: LocalDoor, tmp_path: Path) -> Non
     (tmp_path / "x").mkdir()
 
     assert isinstance(write(host, File(str(tmp_path / "x"), b"", owner=None)).exception, Refused)
-    assert host.ledger.changes() == []
+    assert host.change_log.changes() == []
 
 
 def test_file_changed_by_somebody_else_is_not_rolled_back(host: LocalDoor, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_no_file_is_replaced_before_all_are_whole(host: LocalDoor, tmp_path: Pat
     assert isinstance(error, CommandFailed)
     assert [name for name in listing(tmp_path) if not name.startswith(".thinkube-nornir")] == ["first"]
     assert first.read_text() == "old"
-    assert {change.state for change in host.ledger.changes()} == {"intended"}
+    assert {change.state for change in host.change_log.changes()} == {"intended"}
 
 
 @pytest.mark.parametrize("length", [0, 100, 512, 800, 1024, 1536, 2048, 2300])
@@ -275,7 +275,7 @@ for word do shift; case $word in */second) echo "not $word" >&2 ;; *) set -- "$@
 
 
 def test_files_beside_the_one_that_cannot_be_placed_are_done(host: LocalDoor, tmp_path: Path) -> None:
-    """The error names what was not written, and the ledger knows which files were."""
+    """The error names what was not written, and the change log knows which files were."""
     second, first = tmp_path / "second", tmp_path / "the first"
     program = tmp_path / "bin" / "mv"
     program.parent.mkdir()
@@ -289,7 +289,7 @@ def test_files_beside_the_one_that_cannot_be_placed_are_done(host: LocalDoor, tm
 
     assert isinstance(error, CommandFailed)
     assert error.what == f"write {second}: exit status 1"
-    assert [change.state for change in host.ledger.changes()] == ["intended", "done"]
+    assert [change.state for change in host.change_log.changes()] == ["intended", "done"]
     assert not [name for name in listing(tmp_path) if ".thinkube." in name]
 
 
@@ -326,14 +326,14 @@ def test_odd_names_and_modes_are_kept(host: LocalDoor, tmp_path: Path) -> None:
 
 def test_fingerprint_of_a_name_with_a_backslash_is_read(host: LocalDoor, tmp_path: Path) -> None:
     """sha256sum marks such a line with a backslash; before a `c` dash's echo takes that for the end of its output."""
-    former = next(data for n in range(999) if fingerprint(data := b"%d" % n).startswith("c"))
+    previous = next(data for n in range(999) if fingerprint(data := b"%d" % n).startswith("c"))
     path = tmp_path / r"disk\x2d1.swap"
-    path.write_bytes(former)
+    path.write_bytes(previous)
 
     assert outcome_of(write(host, File(str(path), b"ours", owner=None))) is Outcome.CHANGED
     back(host, path)
 
-    assert path.read_bytes() == former
+    assert path.read_bytes() == previous
 
 
 def test_former_content_that_equals_another_wanted_one_comes_back(host: LocalDoor, tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_record_that_was_cut_off_is_as_none(host: LocalDoor, tmp_path: Path) -> 
     record = next(host.part.glob("*.json"))
     whole = record.read_bytes()
     record.write_bytes(whole[:-10])
-    assert host.apply(lambda task: Result(task.host, result=load_host_part(task))).result == []
+    assert host.apply(lambda task: Result(task.host, result=load_on_host_state(task))).result == []
 
     path.write_text("old")
     write(host, File(str(path), b"new", owner=None))
@@ -395,7 +395,7 @@ def test_record_and_stdin_both_reach_their_ends(host: LocalDoor, tmp_path: Path)
     path = tmp_path / "effect"
 
     host.apply(lambda t: change(t, "save", "sh", "-c", f"cat >'{path}'", stdin=data, key="k", before={"a": "ü"}))
-    records = host.apply(lambda task: Result(task.host, result=load_host_part(task))).result
+    records = host.apply(lambda task: Result(task.host, result=load_on_host_state(task))).result
 
     assert path.read_bytes() == data
     assert [(r.key, r.before["a"], r.component) for r in records] == [("k", "ü", "test.component")]

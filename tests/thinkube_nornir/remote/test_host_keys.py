@@ -12,7 +12,7 @@ import pytest
 from tests.openssh import Server, free_port, needs_sshd, start_sshd
 from thinkube_nornir.command import Command
 from thinkube_nornir.errors import ConfigError
-from thinkube_nornir.remote.host_keys import HostKey, Scanned, enrol, load_known_hosts, scan
+from thinkube_nornir.remote.host_keys import HostKey, Scanned, accept, load_known_hosts, scan
 
 KEY = HostKey("ssh-ed25519", b"\0\0\0\x0bssh-ed25519")
 OTHER = HostKey("ssh-ed25519", b"\0\0\0\x0bssh-ed25518")
@@ -29,8 +29,8 @@ def test_enrolled_keys_are_found_again(tmp_path: Path) -> None:
     """What enrol writes, load_known_hosts reads; what was there stays."""
     path = tmp_path / "state" / "known_hosts"
 
-    enrol(path, [Scanned("a", "10.0.0.1", KEY, "new")])
-    enrol(path, [Scanned("b", "[10.0.0.2]:2222", OTHER, "new")])
+    accept(path, [Scanned("a", "10.0.0.1", KEY, "new")])
+    accept(path, [Scanned("b", "[10.0.0.2]:2222", OTHER, "new")])
 
     assert load_known_hosts(path) == {"10.0.0.1": (KEY,), "[10.0.0.2]:2222": (OTHER,)}
 
@@ -38,12 +38,12 @@ def test_enrolled_keys_are_found_again(tmp_path: Path) -> None:
 def test_changed_key_needs_replace(tmp_path: Path) -> None:
     """A changed key is enrolled only when that was asked for by name."""
     path = tmp_path / "known_hosts"
-    enrol(path, [Scanned("a", "10.0.0.1", KEY, "new")])
+    accept(path, [Scanned("a", "10.0.0.1", KEY, "new")])
     row = Scanned("a", "10.0.0.1", OTHER, "changed", (KEY,))
 
-    assert enrol(path, [row]) == []
+    assert accept(path, [row]) == []
     assert load_known_hosts(path)["10.0.0.1"] == (KEY,)
-    assert enrol(path, [row], replace=True) == [row]
+    assert accept(path, [row], replace=True) == [row]
     assert load_known_hosts(path)["10.0.0.1"] == (OTHER,)
 
 
@@ -78,7 +78,7 @@ def test_scan_tells_new_known_changed_and_silent(server: Server) -> None:
         if prepare:
             prepare()
         else:
-            enrol(server.known_hosts, scan([login]), replace=True)
+            accept(server.known_hosts, scan([login]), replace=True)
         row, silent = scan([login, nobody])
         states.append(row.state)
         assert row.key is not None

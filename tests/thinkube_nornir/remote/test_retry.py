@@ -38,7 +38,7 @@ def test_a_refused_change_is_made_again() -> None:
 
     assert outcome_of(result) is Outcome.CHANGED
     assert host.altering == ["gate open"] * 3
-    assert [change.state for change in host.ledger.changes()] == ["done"]
+    assert [change.state for change in host.change_log.changes()] == ["done"]
 
 
 def test_retries_are_counted_with_the_last_reason() -> None:

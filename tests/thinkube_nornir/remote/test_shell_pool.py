@@ -26,7 +26,7 @@ class Channel:
 
     closed: bool = False
 
-    def listen(self, bell: threading.Event) -> None: ...
+    def listen(self, wakeup: threading.Event) -> None: ...
 
     def read(self) -> tuple[bytes, bytes]:
         return b"", b""
@@ -60,7 +60,7 @@ def bounded(work: Callable[[], object]) -> None:
 
 def lend(pool: ShellPool, *, root: bool, seconds: float) -> Callable[[], None]:
     def work() -> None:
-        with pool.lent(root=root, deadline=time.monotonic() + seconds):
+        with pool.checked_out(root=root, deadline=time.monotonic() + seconds):
             pass
 
     return work

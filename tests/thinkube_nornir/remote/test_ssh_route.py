@@ -76,7 +76,7 @@ def test_hosts_that_jump_over_each_other_are_an_error(tmp_path: Path) -> None:
     """A circle of jumps is named instead of followed for ever."""
     ssh = settings(tmp_path, "Host a\n ProxyJump b\nHost b\n ProxyJump a\n")
 
-    with pytest.raises(ThinkubeError, match="circle"):
+    with pytest.raises(ThinkubeError, match="cycle"):
         route_to("a", None, port=None, username=None, ssh=ssh)
 
 

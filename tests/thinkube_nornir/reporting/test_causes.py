@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fake_run import record, row
-from thinkube_nornir.obstacle import Obstacle, obstacle_in
+from thinkube_nornir.blocked_reason import BlockedReason, blocked_reason_in
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.causes import Cause, causes
 from thinkube_nornir.reporting.record import Failure, Record, Row
@@ -171,11 +171,15 @@ def test_two_thousand_failures_are_folded_at_once() -> None:
 
 @pytest.mark.parametrize(
     "obstacle",
-    [Obstacle("phase5.a/setup/b@tkc"), Obstacle(unreachable="tkc"), Obstacle("phase5.a/setup/b@tkc", "tkc")],
+    [
+        BlockedReason("phase5.a/setup/b@tkc"),
+        BlockedReason(unreachable="tkc"),
+        BlockedReason("phase5.a/setup/b@tkc", "tkc"),
+    ],
 )
-def test_an_obstacle_is_read_back_as_it_was_written(obstacle: Obstacle) -> None:
+def test_an_obstacle_is_read_back_as_it_was_written(blocked_reason: BlockedReason) -> None:
     """The runner's words, in a journal or a report, lead back to the node or host."""
-    assert obstacle_in(str(obstacle)) == obstacle
+    assert blocked_reason_in(str(blocked_reason)) == blocked_reason
 
 
 def test_a_green_run_has_no_causes() -> None:

@@ -61,8 +61,8 @@ def test_a_clock_that_was_set_back_ends_the_path() -> None:
     second = row("second", started=2, duration=1, needs=(first.id,), chain="setup")
 
     assert _names(critical_path((first, second))) == ["first"]
-    circle = (row("a", started=1, needs=(row("b").id,)), row("b", started=1, needs=(row("a").id,)))
-    assert len(critical_path(circle)) == 2
+    cycle = (row("a", started=1, needs=(row("b").id,)), row("b", started=1, needs=(row("a").id,)))
+    assert len(critical_path(cycle)) == 2
 
 
 @st.composite

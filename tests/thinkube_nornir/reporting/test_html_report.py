@@ -241,7 +241,7 @@ def test_colours_can_be_read(theme: int) -> None:
     """WCAG AA: text 4.5 to 1 on all that it stands on, bars and borders of fields 3 to 1."""
     colour = _colours(theme)
     text = ["ink", "soft", "accent", "good", "bad", "warn", *(f"net{number}" for number in range(6))]
-    pairs = [(name, ground, 4.5) for name in text for ground in ("paper", "wash")]
+    pairs = [(name, base_layer, 4.5) for name in text for base_layer in ("paper", "wash")]
     pairs += [(name, "bad-wash", 4.5) for name in ("ink", "bad")]
     pairs += [(name, "warn-wash", 4.5) for name in ("ink", "warn", "soft", "bad", "good", "accent")]
     pairs += [("ink", "plus-wash", 4.5), ("accent", "line", 4.5 if theme else 3)]

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.fake_run import MIXED, failed, record, row
-from thinkube_nornir.obstacle import NOT_FORESEEN
+from thinkube_nornir.blocked_reason import NOT_FORESEEN
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.json_report import SCHEMA, as_dict, as_json
 from thinkube_nornir.reporting.record import Record

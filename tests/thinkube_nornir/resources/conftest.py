@@ -23,7 +23,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> None:
         assert result.exception or all(isinstance(text, str) and text and "None" not in text for text in told), told
         ordinary = getattr(self, "unprivileged", False)
         assert ordinary or all(command.root for command in self.commands if command.alters)
-        for change in self.ledger.changes():
+        for change in self.change_log.changes():
             assert change.summary
             assert "None" not in change.summary
         return result

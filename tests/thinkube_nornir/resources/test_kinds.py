@@ -175,7 +175,7 @@ def test_a_parameter_that_the_kernel_has_not_is_named_and_forgotten() -> None:
     host.facts.clear()
     host.apply(parameter.roll_back)
     assert host.altering == ["sysctl -w 'net.x=1\t2'", "true"]
-    assert host.ledger.changes() == []
+    assert host.change_log.changes() == []
 
     value[0] = "3\t4"
     host.facts.clear()
@@ -240,7 +240,7 @@ def test_a_module_is_loaded_now_and_at_each_boot() -> None:
     for orders in (["modprobe --remove --quiet br-netfilter"], []):
         assert kernel.host.apply(MODULE.roll_back).exception is None
         assert kernel.orders() == orders
-    assert (kernel.loaded, PATH in kernel.host.files, kernel.host.ledger.changes()) == (False, False, [])
+    assert (kernel.loaded, PATH in kernel.host.files, kernel.host.change_log.changes()) == (False, False, [])
 
 
 def test_a_module_that_was_loaded_before_or_is_in_use_stays() -> None:
@@ -251,7 +251,7 @@ def test_a_module_that_was_loaded_before_or_is_in_use_stays() -> None:
         kernel.orders()
         assert kernel.host.apply(MODULE.roll_back).exception is None
         assert kernel.loaded
-        assert kernel.host.ledger.changes() == []
+        assert kernel.host.change_log.changes() == []
 
     assert before.orders() == []
 
@@ -266,4 +266,4 @@ def test_a_module_that_somebody_unloaded_is_forgotten() -> None:
     kernel.host.apply(MODULE.roll_back)
 
     assert kernel.orders() == []
-    assert kernel.host.ledger.changes() == []
+    assert kernel.host.change_log.changes() == []

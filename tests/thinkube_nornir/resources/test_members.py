@@ -49,7 +49,7 @@ def test_a_user_is_added_once_and_rollback_takes_only_him_out() -> None:
 
     host.apply(MEMBER.roll_back)
     assert groups.members == {"other"}
-    assert host.ledger.changes() == []
+    assert host.change_log.changes() == []
 
 
 def test_a_member_of_before_stays() -> None:
@@ -87,7 +87,7 @@ def test_rollback_says_nothing_to_gpasswd_when_group_or_member_has_gone() -> Non
         groups.host.apply(MEMBER.roll_back)
 
         assert not [command for command in groups.host.sent if "gpasswd" in command]
-        assert groups.host.ledger.changes() == []
+        assert groups.host.change_log.changes() == []
 
 
 def test_the_name_says_setting_and_group() -> None:

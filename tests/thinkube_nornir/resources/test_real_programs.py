@@ -294,7 +294,7 @@ def test_a_package_of_before_stays_with_version_and_hold(ready: tuple[ThrowAway,
     assert machine.apply(HELLO.roll_back).exception is None
 
     assert machine.sh("dpkg-query --show thinkube-hello; apt-mark showhold").split() == ["thinkube-hello", "2.0"]
-    assert machine.ledger.changes() == [c for c in machine.ledger.changes() if "sources" in c.key]
+    assert machine.change_log.changes() == [c for c in machine.change_log.changes() if "sources" in c.key]
 
 
 def test_a_folder_with_somebody_elses_content_stays(machine: ThrowAway) -> None:
@@ -306,7 +306,7 @@ def test_a_folder_with_somebody_elses_content_stays(machine: ThrowAway) -> None:
     assert machine.apply(folder.roll_back).exception is None
 
     assert machine.sh("ls /srv/a/b") == "theirs"
-    assert machine.ledger.changes() == []
+    assert machine.change_log.changes() == []
 
 
 def test_what_is_in_the_way_of_a_folder_is_not_replaced(machine: ThrowAway) -> None:
@@ -362,7 +362,7 @@ def test_a_file_of_ours_that_others_write_into_stays(machine: ThrowAway) -> None
     machine.apply(block)
     machine.sh("rm /etc/new.conf")
     assert machine.apply(block.roll_back).result == "forget block names in /etc/new.conf, which has gone"
-    assert machine.ledger.changes() == []
+    assert machine.change_log.changes() == []
 
 
 def test_a_change_between_look_and_write_is_not_lost(machine: ThrowAway) -> None:

@@ -95,7 +95,7 @@ def test_a_snap_is_installed_and_held_once_and_rollback_removes_it() -> None:
     for orders in (["snap remove --purge lxd"], []):
         snapd.host.apply(LXD.roll_back)
         assert snapd.orders() == orders
-    assert snapd.host.ledger.changes() == []
+    assert snapd.host.change_log.changes() == []
 
 
 BROKEN: dict[str, tuple[tuple[str, ...], str, str, list[str]]] = {
@@ -163,7 +163,7 @@ def test_a_snap_of_before_stays_and_gets_back_what_it_had(way: str) -> None:
         assert snapd.orders() == orders
 
     assert (snapd.channel, snapd.notes) == (before[0], set(before[1:]))
-    assert snapd.host.ledger.changes() == []
+    assert snapd.host.change_log.changes() == []
 
 
 def test_a_snap_of_before_that_has_gone_is_forgotten() -> None:
@@ -176,7 +176,7 @@ def test_a_snap_of_before_that_has_gone_is_forgotten() -> None:
     snapd.host.apply(LXD.roll_back)
 
     assert snapd.orders() == []
-    assert snapd.host.ledger.changes() == []
+    assert snapd.host.change_log.changes() == []
 
 
 def test_what_changes_after_our_installation_has_no_record_of_its_own() -> None:
@@ -185,7 +185,7 @@ def test_what_changes_after_our_installation_has_no_record_of_its_own() -> None:
     snapd.host.apply(LXD)
     snapd.host.apply(LXD, settings={"channel": "6/stable"})
 
-    assert [change.key for change in snapd.host.ledger.changes()] == ["snap:lxd"]
+    assert [change.key for change in snapd.host.change_log.changes()] == ["snap:lxd"]
     assert snapd.channel == "6/stable"
 
 
@@ -200,7 +200,7 @@ def test_a_record_may_be_kept_for_steps_that_clear_up() -> None:
         snapd.host.apply(noting.roll_back)
         assert snapd.orders() == orders
 
-    (kept,) = snapd.host.ledger.changes()
+    (kept,) = snapd.host.change_log.changes()
     assert (kept.key, kept.before) == (noting.key, {"links": ["lo"]})
 
 

@@ -180,7 +180,7 @@ def _rolled_back(systemd: FakeSystemd, unit: Unit) -> list[str]:
     last: list[Callable[..., Any]] = [unit.after_rollback] if unit.last_step else []
     for step in (unit.roll_back, CONF.roll_back, *last):
         assert systemd.host.apply(step).exception is None
-    assert systemd.host.ledger.changes() == []
+    assert systemd.host.change_log.changes() == []
     return [command for command in systemd.host.altering if command != "true"]
 
 
@@ -233,7 +233,7 @@ def test_rollback_forgets_a_unit_that_has_gone(unit: Unit) -> None:
             systemd.load = "not-found" if turn >= gone else "loaded"
             systemd.host.facts.clear()
             assert systemd.host.apply(step).exception is None
-        assert systemd.host.ledger.changes() == []
+        assert systemd.host.change_log.changes() == []
         assert not [command for command in systemd.host.altering if "restart" in command[10:]] or unit is READING
 
 

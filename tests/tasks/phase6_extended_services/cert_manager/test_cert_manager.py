@@ -152,8 +152,8 @@ def pair(*names: str, signed: bool = True, organization: str = "") -> dict[str, 
     request = x509.load_pem_x509_csr(pki.request_pem(key, names, "", "", authority=False))
     root = pki.new_key()
     asked = x509.load_pem_x509_csr(pki.request_pem(root, (), "stranger", organization, authority=True))
-    stranger = pki.Authority(root, x509.load_pem_x509_certificate(pki.self_signed(root, asked).encode()))
-    chain = stranger.sign(request) if signed else pki.self_signed(key, request)
+    unknown = pki.Authority(root, x509.load_pem_x509_certificate(pki.self_signed(root, asked).encode()))
+    chain = unknown.sign(request) if signed else pki.self_signed(key, request)
     parts = {"tls.crt": chain.encode(), "tls.key": pki.key_pem(key)}
     return {name: base64.b64encode(part).decode() for name, part in parts.items()}
 
@@ -383,7 +383,7 @@ def test_rollback_leaves_the_cluster_as_it_was(tmp_path: Path, kind: str) -> Non
 
         assert cluster.objects() == before
         assert {outcome_of(r) for r in again.values()} == {Outcome.UNCHANGED}
-        assert cluster.ledger.changes() == []
+        assert cluster.change_log.changes() == []
     finally:
         cluster.close()
 
@@ -426,7 +426,7 @@ def test_rollback_works_on_a_half_finished_set_up(tmp_path: Path, steps: int) ->
         cluster.run(COMPONENT, "rollback")
 
         assert cluster.objects() == before
-        assert cluster.ledger.changes() == []
+        assert cluster.change_log.changes() == []
     finally:
         cluster.close()
 
@@ -565,8 +565,8 @@ def test_definitions_that_were_there_before_stay(cluster: LabCluster) -> None:
     cluster.run(replace(COMPONENT, setup=Chain(COMPONENT.setup.steps[:2])))
     helm = ("/snap/bin/microk8s.helm3", "uninstall", "cert-manager", "--namespace", "cert-manager", "--wait")
     cluster.do(cluster.lab.call("tkc", *helm))
-    for change in cluster.ledger.changes():
-        cluster.ledger.undone(change)
+    for change in cluster.change_log.changes():
+        cluster.change_log.undone(change)
     before = cluster.objects()
     assert any("CustomResourceDefinition" in name for name in before)
 

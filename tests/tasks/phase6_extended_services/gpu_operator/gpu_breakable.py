@@ -60,7 +60,7 @@ async def lab_gpu(call: Call) -> Reply:
         case ("look",):
             pass
         case ("mend",):
-            _mend(node, control)
+            _repair(node, control)
         case _:
             return Reply(2, stderr=f"lab-gpu: what is {call.argv[1:]}?\n")
     look_again(call.host.lab)
@@ -110,7 +110,7 @@ def _pod(node: Node, number: str) -> dict[str, Any]:
     }
 
 
-def _mend(node: Node, control: Node) -> None:
+def _repair(node: Node, control: Node) -> None:
     node.host.state["gpus"] = copy.deepcopy(node.host.state["whole gpus"])
     node.host.lab.state.pop("no class", None)
     pods.REGISTRIES = _REGISTRIES

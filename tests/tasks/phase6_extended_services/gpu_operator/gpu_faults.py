@@ -25,7 +25,7 @@ class Fault:
     """The first that fails there."""
     says: str
     make: Act
-    mend: Act
+    repair: Act
 
     @property
     def everywhere(self) -> bool:
@@ -39,14 +39,14 @@ def _hardware(name: str, host: str, check: str, says: str, **attributes: Any) ->
     )
 
 
-def _command(name: str, host: str, check: str, says: str, make: str, mend: str = "lab-gpu mend") -> Fault:
-    return Fault(name, host, check, says, lambda lab: lab.ssh(host, make), lambda lab: lab.ssh(host, mend))
+def _command(name: str, host: str, check: str, says: str, make: str, repair: str = "lab-gpu mend") -> Fault:
+    return Fault(name, host, check, says, lambda lab: lab.ssh(host, make), lambda lab: lab.ssh(host, repair))
 
 
 def _file(name: str, host: str, says: str, path: str, edit: str, then: str = "true") -> Fault:
     """One that is in a file of containerd."""
-    make, mend = f"cp -p {path} /tmp/whole; {edit}; {then}", f"cp -p /tmp/whole {path}; {then}"
-    return _command(name, host, TOOLKIT, says, make, mend)
+    make, repair = f"cp -p {path} /tmp/whole; {edit}; {then}", f"cp -p /tmp/whole {path}; {then}"
+    return _command(name, host, TOOLKIT, says, make, repair)
 
 
 def _labels(name: str, host: str, says: str, **labels: str) -> Fault:

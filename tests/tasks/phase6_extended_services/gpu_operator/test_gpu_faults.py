@@ -45,7 +45,7 @@ def test_fault_is_found_where_it_is(lab: GpuLab, fault: Fault) -> None:
     try:
         found = lab.verify()
     finally:
-        fault.mend(lab)
+        fault.repair(lab)
         lab.await_nodes()
 
     assert found.failing(fault.host)[:1] == [fault.check], found.told

@@ -73,10 +73,10 @@ def lookups(answers: dict[str, str]) -> Callable[..., Report]:
 
 
 @pytest.fixture(autouse=True)
-def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names are phase 5's to test; and what does not answer at once never will here."""
     monkeypatch.setattr(traffic, "lookups_when", lookups(RIGHT))
-    monkeypatch.setattr(requests, "PATIENCE", 0.0)
+    monkeypatch.setattr(requests, "DEADLINE", 0.0)
 
 
 @pytest.fixture
@@ -404,7 +404,7 @@ def test_rollback_without_its_cluster_forgets_what_was_in_it(cluster: LabCluster
 
     cluster.run(COMPONENT, "rollback")
 
-    assert [change.key for change in cluster.ledger.changes()] == []
+    assert [change.key for change in cluster.change_log.changes()] == []
 
 
 def test_rollback_on_a_bare_host_is_silent(cluster: LabCluster) -> None:
@@ -605,8 +605,8 @@ def test_what_was_changed_by_hand_is_mended(shared: LabCluster, check: str, faul
         promised = shared.run(COMPONENT, dry_run=True)
         results = shared.run(COMPONENT)
 
-        assert outcome_of(promised["mend_controllers"]) is Outcome.PLANNED
-        assert outcome_of(results["mend_controllers"]) is Outcome.CHANGED
+        assert outcome_of(promised["repair_controllers"]) is Outcome.PLANNED
+        assert outcome_of(results["repair_controllers"]) is Outcome.CHANGED
         assert shared.check(COMPONENT, check).exception is None
 
 

@@ -17,7 +17,7 @@ from tests.tasks.phase6_extended_services.ingress.test_ingress import (
     BACKEND,
     COMPONENT,
     RIGHT,
-    _no_patience,
+    _no_time,
     lookups,
     published,
     ready,
@@ -28,7 +28,7 @@ from thinkube_nornir.helm import Release, install_or_upgrade
 from thinkube_nornir.lab.kube import Object
 from thinkube_nornir.outcome import Outcome, outcome_of
 
-__all__ = ["_no_patience"]  # a fixture for all of these tests
+__all__ = ["_no_time"]  # a fixture for all of these tests
 NGINX = "https://kubernetes.github.io/ingress-nginx"
 SERVICE = ("v1", "Service")
 
@@ -40,7 +40,7 @@ def cluster(tmp_path: Path) -> Iterator[LabCluster]:
     made.close()
 
 
-def former_release(role: str, namespace: str, class_name: str, address: str) -> Release:
+def previous_release(role: str, namespace: str, class_name: str, address: str) -> Release:
     """As the former release of this project had it."""
     controller = {
         "electionID": f"{role}-ingress-ingress-nginx-leader",
@@ -56,9 +56,9 @@ def former_release(role: str, namespace: str, class_name: str, address: str) -> 
     return Release(f"{role}-ingress", namespace, "ingress-nginx", "4.13.3", NGINX, {"controller": controller})
 
 
-FORMER = (
-    former_release("primary", "ingress", "nginx", "192.168.191.200"),
-    former_release("secondary", "ingress-kn", "nginx-kn", "192.168.191.201"),
+PREVIOUS = (
+    previous_release("primary", "ingress", "nginx", "192.168.191.200"),
+    previous_release("secondary", "ingress-kn", "nginx-kn", "192.168.191.201"),
 )
 
 
@@ -67,7 +67,7 @@ def set_up_before(cluster: LabCluster, *, ours: bool = True) -> None:
     names = [step.name for step in COMPONENT.setup.steps]
     first = COMPONENT.setup.steps[: names.index("certificates_are_there") + 1]
     cluster.run(replace(COMPONENT, setup=Chain(first)))
-    for release in FORMER:
+    for release in PREVIOUS:
 
         def install(task: Task, wanted: Release = release) -> Result:
             return install_or_upgrade(task, DISTRIBUTION.HELM, wanted)
@@ -75,9 +75,9 @@ def set_up_before(cluster: LabCluster, *, ours: bool = True) -> None:
         result = cluster.machines["tkc"].apply(install, context=cluster.context("tkc"))
         assert result.exception is None
     if not ours:
-        for change in cluster.ledger.changes():
+        for change in cluster.change_log.changes():
             if change.key.startswith("helm:"):
-                cluster.ledger.undone(change)
+                cluster.change_log.undone(change)
 
 
 def red(results: dict[str, Result]) -> dict[str, str]:
@@ -136,7 +136,7 @@ def test_a_cluster_that_was_never_moved_is_rolled_back(cluster: LabCluster) -> N
     assert cluster.objects() == before
 
 
-@pytest.mark.parametrize("step", ["remove_former_primary", "install_primary", "remove_former_secondary"])
+@pytest.mark.parametrize("step", ["remove_previous_primary", "install_primary", "remove_previous_secondary"])
 def test_a_move_that_was_killed_goes_on(cluster: LabCluster, step: str) -> None:
     """Between the two controllers nobody has the address: it is still free for the second one."""
     set_up_before(cluster)

@@ -40,11 +40,11 @@ def test_what_was_ours_goes_with_the_cluster() -> None:
     """Records of what stood in it are forgotten; those of the host itself stay."""
     tkc = host(ABSENT)
     for key in ("object:v1/Namespace/ours", "helm:ours/release", "file:/etc/ours"):
-        tkc.ledger.intend(host="tkc", component="phase6.x", key=key, summary="", before={})
+        tkc.change_log.intend(host="tkc", component="phase6.x", key=key, summary="", before={})
 
     tkc.apply(where_a_cluster_is(asked))
 
-    assert [change.key for change in tkc.ledger.changes()] == ["file:/etc/ours"]
+    assert [change.key for change in tkc.change_log.changes()] == ["file:/etc/ours"]
 
 
 def test_with_a_cluster_the_step_is_carried_out() -> None:

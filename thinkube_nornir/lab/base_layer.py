@@ -13,24 +13,24 @@ from pathlib import Path
 
 OVERLAID = ("usr", "opt", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _DEPTH = 4
-_BARREN = ("share", "include", "src", "python", "firmware", "modules", "locale")
+_SKIP = ("share", "include", "src", "python", "firmware", "modules", "locale")
 """Folders (by the start of their name) with many others below in which no tool is installed and no file replaced."""
 
 
-def lay(ground: Path, login_users: frozenset[str]) -> None:
+def build(base_layer: Path, login_users: frozenset[str]) -> None:
     """Fill `ground` with the layers `etc` and, for each overlaid folder of the machine, its own folders."""
-    _copy_etc(ground / "etc")
-    _own_accounts(ground / "etc", login_users)
+    _copy_etc(base_layer / "etc")
+    _own_accounts(base_layer / "etc", login_users)
     for name in OVERLAID:
         top = Path("/", name)
         if top.is_dir() and not top.is_symlink():
             for folder in _skeleton(top, _DEPTH):
-                (ground / folder.relative_to("/")).mkdir(mode=0o755, parents=True, exist_ok=True)
+                (base_layer / folder.relative_to("/")).mkdir(mode=0o755, parents=True, exist_ok=True)
 
 
 def _skeleton(folder: Path, depth: int) -> Iterator[Path]:
     yield folder
-    if depth == 0 or folder.name.startswith(_BARREN):
+    if depth == 0 or folder.name.startswith(_SKIP):
         return
     with os.scandir(folder) as entries:
         below = [

@@ -1,4 +1,4 @@
-"""The ledger and the journal: what is ours, and what happened, also after a kill."""
+"""The change log and the journal: what is ours, and what happened, also after a kill."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nornir.core.inventory import Host
 from nornir.core.task import MultiResult, Result
 
 from thinkube_nornir import lock
+from thinkube_nornir.change_log import StoredChangeLog
 from thinkube_nornir.context import Retries
 from thinkube_nornir.database import Database
 from thinkube_nornir.errors import CheckFailed, ConfigError, ThinkubeError
 from thinkube_nornir.journal import Journal
-from thinkube_nornir.ledger import StoredLedger
 from thinkube_nornir.secret import Secret
 
 SNAP = {"host": "h1", "component": "p.a", "key": "snap:x", "summary": "install x"}
@@ -32,33 +32,33 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 def test_the_first_state_before_is_kept(database: Database) -> None:
     """A second change of the same thing must not make our own first change look like the original."""
-    ledger = StoredLedger(database, "ssh")
-    ledger.done(ledger.intend(**SNAP, before={"channel": None}))
-    ledger.done(ledger.intend(**SNAP, before={"channel": "1.31"}))
+    change_log = StoredChangeLog(database, "ssh")
+    change_log.done(change_log.intend(**SNAP, before={"channel": None}))
+    change_log.done(change_log.intend(**SNAP, before={"channel": "1.31"}))
 
-    kept = ledger.ours("h1", "snap:x")
+    kept = change_log.ours("h1", "snap:x")
 
     assert kept is not None
     assert kept.before == {"channel": None}
-    assert len(ledger.changes()) == 1
+    assert len(change_log.changes()) == 1
 
 
 def test_what_is_undone_is_not_ours(database: Database) -> None:
     """And a later change of it is recorded anew."""
-    ledger = StoredLedger(database, "ssh")
-    ledger.undone(ledger.intend(**SNAP, before={"channel": None}))
+    change_log = StoredChangeLog(database, "ssh")
+    change_log.undone(change_log.intend(**SNAP, before={"channel": None}))
 
-    assert ledger.ours("h1", "snap:x") is None
-    assert ledger.intend(**SNAP, before={"channel": "theirs"}).before == {"channel": "theirs"}
+    assert change_log.ours("h1", "snap:x") is None
+    assert change_log.intend(**SNAP, before={"channel": "theirs"}).before == {"channel": "theirs"}
 
 
 def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
     """Pages of the file that are overwritten show when they are read, long after it was opened."""
     path = tmp_path / "journal.sqlite"
     first = Database(path)
-    ledger = StoredLedger(first, "ssh")
+    change_log = StoredChangeLog(first, "ssh")
     for number in range(200):
-        ledger.intend(**{**SNAP, "key": f"snap:{number}"}, before={"text": "x" * 100})
+        change_log.intend(**{**SNAP, "key": f"snap:{number}"}, before={"text": "x" * 100})
     first.close()
     with path.open("r+b") as file:
         file.seek(4096 * 4)
@@ -68,7 +68,7 @@ def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
         closing(Database(path)) as damaged,
         pytest.raises(ThinkubeError, match=r"journal\.sqlite is damaged") as caught,
     ):
-        StoredLedger(damaged, "ssh").changes()
+        StoredChangeLog(damaged, "ssh").changes()
 
     assert caught.value.fix.startswith("move the file away")
 
@@ -76,49 +76,49 @@ def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"channel": "1.32"}', '{"channel": null} '])
 def test_a_damaged_record_is_named_and_no_other(database: Database, text: str) -> None:
     """What it was about is said, and it is no fault of this program; also when it is good JSON of other content."""
-    ledger = StoredLedger(database, "ssh")
-    ledger.done(ledger.intend(**SNAP, before={"channel": None}))
-    ledger.done(ledger.intend(**{**SNAP, "key": "snap:y"}, before={"channel": None}))
+    change_log = StoredChangeLog(database, "ssh")
+    change_log.done(change_log.intend(**SNAP, before={"channel": None}))
+    change_log.done(change_log.intend(**{**SNAP, "key": "snap:y"}, before={"channel": None}))
     database.write("UPDATE changes SET before = ? WHERE key = 'snap:x'", text)
 
     with pytest.raises(ThinkubeError, match="the journal's record of 'install x' on h1 is damaged") as caught:
-        ledger.ours("h1", "snap:x")
+        change_log.ours("h1", "snap:x")
 
     assert "rollback p.a" in caught.value.fix
-    assert ledger.ours("h1", "snap:y") is not None
+    assert change_log.ours("h1", "snap:y") is not None
 
 
 def test_a_damaged_record_makes_way_for_a_copy(database: Database) -> None:
     """And a sound one does not."""
-    ledger = StoredLedger(database, "ssh")
-    ledger.intend(**SNAP, before={"channel": None})
-    assert not ledger.drop_damaged("h1", "snap:x")
+    change_log = StoredChangeLog(database, "ssh")
+    change_log.intend(**SNAP, before={"channel": None})
+    assert not change_log.drop_damaged("h1", "snap:x")
     database.write("UPDATE changes SET before = '{'")
 
-    assert ledger.drop_damaged("h1", "snap:x")
-    assert ledger.intend(**SNAP, before={"channel": "1.31"}).before == {"channel": "1.31"}
+    assert change_log.drop_damaged("h1", "snap:x")
+    assert change_log.intend(**SNAP, before={"channel": "1.31"}).before == {"channel": "1.31"}
 
 
 def test_a_record_of_version_1_has_no_digest_and_is_believed(database: Database) -> None:
-    ledger = StoredLedger(database, "ssh")
-    ledger.intend(**SNAP, before={"channel": None})
+    change_log = StoredChangeLog(database, "ssh")
+    change_log.intend(**SNAP, before={"channel": None})
     database.write("UPDATE changes SET digest = ''")
 
-    assert ledger.ours("h1", "snap:x") is not None
+    assert change_log.ours("h1", "snap:x") is not None
 
 
 def test_a_killed_change_stays_intended(tmp_path: Path) -> None:
     """It is on disk before the effect, also when the process ends without a word."""
     path = tmp_path / "journal.sqlite"
     program = (
-        "import os, pathlib, thinkube_nornir.ledger as l, thinkube_nornir.database as d;"
-        f"l.StoredLedger(d.Database(pathlib.Path({str(path)!r})), 'ssh').intend("
+        "import os, pathlib, thinkube_nornir.change_log as l, thinkube_nornir.database as d;"
+        f"l.StoredChangeLog(d.Database(pathlib.Path({str(path)!r})), 'ssh').intend("
         "host='h1', component='p.a', key='snap:x', summary='install x', before={}); os.kill(os.getpid(), 9)"
     )
     ended = subprocess.run([sys.executable, "-c", program], check=False)
 
     with closing(Database(path)) as database:
-        change = StoredLedger(database, "ssh").ours("h1", "snap:x")
+        change = StoredChangeLog(database, "ssh").ours("h1", "snap:x")
 
     assert ended.returncode == -9
     assert change is not None
@@ -127,20 +127,20 @@ def test_a_killed_change_stays_intended(tmp_path: Path) -> None:
 
 def test_scopes_are_apart(database: Database) -> None:
     """A new lab's hosts are not those of the last one."""
-    old = StoredLedger(database, "lab:1")
+    old = StoredChangeLog(database, "lab:1")
     old.done(old.intend(**SNAP, before={}))
 
-    assert StoredLedger(database, "lab:2").changes() == []
+    assert StoredChangeLog(database, "lab:2").changes() == []
 
 
 def test_changes_come_oldest_first_and_filtered(database: Database) -> None:
     """Rollback walks them backward."""
-    ledger = StoredLedger(database, "ssh")
+    change_log = StoredChangeLog(database, "ssh")
     for host, component in (("h1", "p.a"), ("h2", "p.a"), ("h1", "p.b")):
-        ledger.intend(host=host, component=component, key=f"file:/{component}", summary="", before={})
+        change_log.intend(host=host, component=component, key=f"file:/{component}", summary="", before={})
 
-    assert [c.component for c in ledger.changes(host="h1")] == ["p.a", "p.b"]
-    assert [c.host for c in ledger.changes(component="p.a")] == ["h1", "h2"]
+    assert [c.component for c in change_log.changes(host="h1")] == ["p.a", "p.b"]
+    assert [c.host for c in change_log.changes(component="p.a")] == ["h1", "h2"]
 
 
 def test_the_journal_holds_runs_and_nodes(database: Database) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from thinkube_nornir.command import Command
 from thinkube_nornir.remote.shell import Shell
 
-# Arguments: process of the shell, its start time (with another one the number is somebody else's by now), cookie.
-# The shell stops first, so that it starts nothing more; found are its descendants, whoever carries the cookie (children
+# Arguments: process of the shell, its start time (with another one the number is somebody else's by now), process tag.
+# The shell stops first, so that it starts nothing more; found are its descendants, whoever carries the tag (children
 # that left the session), and their descendants. They get a second to end by themselves. Runs as root: process 1 and
-# ourselves are never in the list, whatever we were told.
+# the program itself are never in the list, whatever the arguments are.
 _END = r"""
-shell=$1 started=$2 cookie=$3
-[ "$shell" -gt 1 ] && [ -n "$started" ] && [ ${#cookie} -ge 16 ] || exit 1
+shell=$1 started=$2 tag=$3
+[ "$shell" -gt 1 ] && [ -n "$started" ] && [ ${#tag} -ge 16 ] || exit 1
 same() {
   { read -r line <"/proc/$shell/stat"; } 2>/dev/null || return 1
   set -- ${line##*) }
@@ -20,7 +20,7 @@ same() {
 find_all() {
   found=" "
   ! same || found=" $shell "
-  for file in $(grep -lsF -e "THINKUBE_COMMAND=$cookie" /proc/[0-9]*/environ); do
+  for file in $(grep -lsF -e "THINKUBE_COMMAND=$tag" /proc/[0-9]*/environ); do
     one=${file#/proc/}; found="$found${one%/environ} "
   done
   more=1
@@ -50,11 +50,11 @@ fi
 """
 
 
-def end_processes(helper: Shell, *, shell: Shell, root: bool, deadline: float) -> None:
+def terminate(helper: Shell, *, shell: Shell, root: bool, deadline: float) -> None:
     """End what `shell` runs, and the shell itself.
 
     Raises:
         Lost, TimedOut: it could not be done.
     """
-    argv = ("sh", "-c", _END, "thinkube:end", *shell.process(deadline), shell.cookie)
+    argv = ("sh", "-c", _END, "thinkube:end", *shell.process(deadline), shell.process_tag)
     helper.execute([Command(argv, root=root)], deadline, lambda: False)

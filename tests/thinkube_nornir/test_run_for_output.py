@@ -8,11 +8,11 @@ from nornir.core.task import Result, Task
 from tests.fake_host import FakeHost, Reply
 from thinkube_nornir.errors import CommandFailed, Refused
 from thinkube_nornir.outcome import unchanged
-from thinkube_nornir.remote import obtain
+from thinkube_nornir.remote import run_for_output
 
 
 def _token(task: Task) -> Result:
-    return unchanged(task, obtain(task, "make a token", "make-token", root=True).text)
+    return unchanged(task, run_for_output(task, "make a token", "make-token", root=True).text)
 
 
 def test_obtain_returns_what_the_command_prints() -> None:

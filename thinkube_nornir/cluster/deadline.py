@@ -18,7 +18,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds
 
 
 @dataclass(frozen=True)
-class Patience:
+class Deadline:
     until: float
     """On time.monotonic()'s clock."""
     cancelled: threading.Event
@@ -53,13 +53,13 @@ class Patience:
             raise Cancelled("the run was ended while it waited for the cluster")
 
 
-def patience(task: Task, timeout: float | None = None) -> Patience:
+def deadline(task: Task, timeout: float | None = None) -> Deadline:
     """Seconds from now, None for config.yaml's `timeouts.command`, and never more than the step has left."""
     run = context(task)
     seconds = time_left(task, run.config.timeouts.command if timeout is None else timeout)
-    return Patience(time.monotonic() + seconds, run.cancelled, partial(note_retry, task))
+    return Deadline(time.monotonic() + seconds, run.cancelled, partial(note_retry, task))
 
 
-def patience_for_cleanup(seconds: float) -> Patience:
+def deadline_for_cleanup(seconds: float) -> Deadline:
     """What must still be done when the step is out of time or cancelled."""
-    return Patience(time.monotonic() + seconds, threading.Event())
+    return Deadline(time.monotonic() + seconds, threading.Event())

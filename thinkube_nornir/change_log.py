@@ -41,7 +41,7 @@ class Change:
     state: str
 
 
-class Ledger(Protocol):
+class ChangeLog(Protocol):
     """Thread-safe."""
 
     def intend(self, *, host: str, component: str, key: str, summary: str, before: Mapping[str, Any]) -> Change:
@@ -67,8 +67,8 @@ class Ledger(Protocol):
         ...
 
 
-class StoredLedger:
-    """The ledger in the journal's database; `scope` as in Journal."""
+class StoredChangeLog:
+    """The change log in the journal's database; `scope` as in Journal."""
 
     def __init__(self, database: Database, scope: str) -> None:
         self._db = database

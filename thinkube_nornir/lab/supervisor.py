@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from thinkube_nornir.lab import ground, kernel
+from thinkube_nornir.lab import base_layer, kernel
 from thinkube_nornir.lab.root import HostSpec, build
 from thinkube_nornir.lab.spawner import Spawner
 
@@ -29,7 +29,7 @@ or use real hosts: `target: ssh` in config.yaml
 """
 
 
-class Warden:
+class Supervisor:
     """The lab process's hold on its hosts.
 
     Args:
@@ -58,7 +58,7 @@ class Warden:
             return ""
 
 
-def appoint(specs: Sequence[HostSpec], not_theirs: Sequence[int] = ()) -> Warden:
+def appoint(specs: Sequence[HostSpec], not_theirs: Sequence[int] = ()) -> Supervisor:
     """Fork the warden, without the descriptors `not_theirs`.
 
     Call it before there is a thread or an event loop: the hosts are forks of this process.
@@ -79,7 +79,7 @@ def appoint(specs: Sequence[HostSpec], not_theirs: Sequence[int] = ()) -> Warden
     os.close(complaints)
     for _, theirs in pairs.values():
         theirs.close()
-    return Warden(pid, {name: ours for name, (ours, _) in pairs.items()}, our_life, our_complaints)
+    return Supervisor(pid, {name: ours for name, (ours, _) in pairs.items()}, our_life, our_complaints)
 
 
 def _carefully(complaints: int, work: Callable[[], None]) -> NoReturn:
@@ -129,9 +129,9 @@ def _keep(specs: Sequence[HostSpec], channels: dict[str, socket.socket], life: i
     """Process 1 of the lab: when it exits the kernel ends all that it holds."""
     stage = _stage()
     kernel.mount("lab", stage, "tmpfs", 0, "mode=0755")
-    (stage / "ground").mkdir()
+    (stage / "base_layer").mkdir()
     (stage / "hosts").mkdir()
-    ground.lay(stage / "ground", frozenset(spec.login_user for spec in specs))
+    base_layer.build(stage / "base_layer", frozenset(spec.login_user for spec in specs))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     for spec in specs:
         if os.fork() == 0:
@@ -159,6 +159,6 @@ def _isolate(spec: HostSpec, stage: Path, channels: dict[str, socket.socket], co
 
 
 def _serve(spec: HostSpec, stage: Path, channel: socket.socket) -> None:
-    shown = build(spec, stage / "ground", stage / "hosts" / spec.name)
+    shown = build(spec, stage / "base_layer", stage / "hosts" / spec.name)
     kernel.raise_loopback()
     Spawner(channel, shown).serve()

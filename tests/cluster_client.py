@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from nornir.core.task import Result, Task
 
-from tests.fake_host import FakeHost, MemoryLedger
+from tests.fake_host import FakeHost, MemoryChangeLog
 from thinkube_nornir.cluster import Cluster, cluster
 from thinkube_nornir.config import Config, Timeouts
 from thinkube_nornir.context import Context
@@ -17,7 +17,7 @@ from thinkube_nornir.context import Context
 T = TypeVar("T")
 
 
-class Door:
+class ClusterClient:
     """A run with one host, `tkc`, whose kubeconfig names an API server."""
 
     def __init__(self, folder: Path, text: str, *, target: Any = "ssh", command: float = 5.0) -> None:
@@ -27,8 +27,8 @@ class Door:
             *(folder, target, folder / "tasks", folder / "templates", folder / "inventory", folder / "state"),
             timeouts=Timeouts(command=command),
         )
-        self.ledger = MemoryLedger()
-        self.context = Context(self.config, self.host._inventory(), self.ledger)
+        self.change_log = MemoryChangeLog()
+        self.context = Context(self.config, self.host._inventory(), self.change_log)
         self.host.forward = lambda address, port: socket.create_connection((address, port), 5)  # type: ignore[method-assign]
 
     def kubeconfig(self, task: Task) -> str:

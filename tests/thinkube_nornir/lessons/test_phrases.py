@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from thinkube_nornir.lessons.changes import Changes, SettingChange
-from thinkube_nornir.lessons.told import changes, code, codes, listed, runs, steps
+from thinkube_nornir.lessons.phrases import changes, code, codes, listed, runs, steps
 
 
 @pytest.mark.parametrize(

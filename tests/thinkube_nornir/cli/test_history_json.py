@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from tests.past_runs import PastRuns, failed, step
 from tests.thinkube_nornir.cli.conftest import Cli
-from thinkube_nornir.cli import past
+from thinkube_nornir.cli import history
 from thinkube_nornir.component import ChainName
 from thinkube_nornir.history.runs import VERDICTS
 from thinkube_nornir.outcome import Outcome
@@ -60,6 +60,6 @@ def test_json_is_json_on_any_stream(cli: Cli, project: Path, monkeypatch: pytest
 
 def test_words_of_options_are_those_that_are_written() -> None:
     """They stand in the verbs' module a second time, so that help needs no journal."""
-    assert past._VERDICTS == VERDICTS
-    assert set(past._OUTCOMES) == {*Outcome, "unfinished"}
-    assert set(past._CHAINS) == set(get_args(ChainName))
+    assert history._VERDICTS == VERDICTS
+    assert set(history._OUTCOMES) == {*Outcome, "unfinished"}
+    assert set(history._CHAINS) == set(get_args(ChainName))

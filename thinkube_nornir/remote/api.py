@@ -24,7 +24,7 @@ from thinkube_nornir.context import context, time_left
 from thinkube_nornir.errors import Cancelled, DeadlinePassed, Refused, ThinkubeError
 from thinkube_nornir.outcome import changed, unchanged
 from thinkube_nornir.remote.exchange import accepted, exchange, facts_forgotten, must_not_be_read_only
-from thinkube_nornir.remote.host_part import changing, record_of, undoing
+from thinkube_nornir.remote.on_host_state import changing, record_of, undoing
 from thinkube_nornir.secret import redact
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ def change(
 
     Args:
         summary: for people, in the imperative: "install microk8s 1.35/stable".
-        key: under which it becomes ours, in the ledger and on the host; None for what needs no undoing.
+        key: under which it becomes ours, in the change log and on the host; None for what needs no undoing.
         before: the former state, JSON, for the step that undoes it.
 
     Raises:
@@ -117,14 +117,14 @@ def change(
     if key is None:
         _effect(task, summary, command, accept, timeout)
         return changed(task, summary)
-    ledger, record = context(task).ledger, record_of(task, key, summary, before or {})
-    ours = ledger.intend(host=task.host.name, **vars(record))
+    change_log, record = context(task).change_log, record_of(task, key, summary, before or {})
+    ours = change_log.intend(host=task.host.name, **vars(record))
     _effect(task, summary, changing(command, record), accept, timeout)
-    ledger.done(ours)
+    change_log.done(ours)
     return changed(task, summary)
 
 
-def obtain(
+def run_for_output(
     task: Task,
     summary: str,
     *argv: str,
@@ -161,8 +161,8 @@ def undo(
     Without a command only the record goes: what we changed is not there any more. `root` as it was in the change.
     """
     summary = redact(summary)
-    ledger = context(task).ledger
-    ours = ledger.ours(task.host.name, key)
+    change_log = context(task).change_log
+    ours = change_log.ours(task.host.name, key)
     if ours is None:
         return unchanged(task, f"{key} is not ours")
     must_not_be_read_only(task, summary)
@@ -170,7 +170,7 @@ def undo(
         return changed(task, summary, planned=True)
     command = Command(argv or ("true",), stdin, root, env or {}, alters=True)
     _effect(task, summary, undoing(command, key, accept), accept, timeout)
-    ledger.undone(ours)
+    change_log.undone(ours)
     return changed(task, summary)
 
 

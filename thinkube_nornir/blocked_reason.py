@@ -14,7 +14,7 @@ _NEEDS = re.compile(r"needs (?P<node>\S+), (?:which failed|and (?P<host>\S+) is 
 
 
 @dataclass(frozen=True)
-class Obstacle:
+class BlockedReason:
     """What stands in the way: a node that failed, a host without a connection, or both.
 
     >>> obstacle_in(str(Obstacle(node="a/setup/b@tkc")))
@@ -32,10 +32,10 @@ class Obstacle:
         )
 
 
-def obstacle_in(message: str) -> Obstacle | None:
+def blocked_reason_in(message: str) -> BlockedReason | None:
     """None: the step was skipped for a reason of its own."""
     if alone := _UNREACHABLE.fullmatch(message):
-        return Obstacle(unreachable=alone["host"])
+        return BlockedReason(unreachable=alone["host"])
     if needed := _NEEDS.fullmatch(message):
-        return Obstacle(needed["node"], needed["host"] or "")
+        return BlockedReason(needed["node"], needed["host"] or "")
     return None

@@ -12,7 +12,7 @@ from thinkube_nornir.command import Command, Fact, File
 from thinkube_nornir.errors import CommandFailed, DeadlinePassed, Refused, ThinkubeError
 from thinkube_nornir.outcome import Outcome, outcome_of, unchanged
 from thinkube_nornir.remote import change, fresh, put, read, restore, run, undo, wait_until
-from thinkube_nornir.remote.host_part import adopt_host_part
+from thinkube_nornir.remote.on_host_state import adopt_on_host_state
 from thinkube_nornir.secret import MASK, Secret
 
 NAME = Fact("name", ("hostname",), lambda done: done.text)
@@ -89,12 +89,12 @@ def test_a_slow_fact_has_its_own_deadline(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_change_is_recorded_before_the_effect_and_done_after_it() -> None:
-    """A controller killed during the effect leaves the change in its ledger and on the host."""
+    """A controller killed during the effect leaves the change in its change log and on the host."""
     host = FakeHost()
     seen: list[tuple[str, int]] = []
 
     def answer(command: Command) -> str:
-        seen.append((host.ledger.changes()[0].state, len(host.files.host_part)))
+        seen.append((host.change_log.changes()[0].state, len(host.files.host_part)))
         return ""
 
     host.answers["snap install x"] = answer
@@ -103,19 +103,19 @@ def test_change_is_recorded_before_the_effect_and_done_after_it() -> None:
 
     assert outcome_of(result) is Outcome.CHANGED
     assert seen == [("intended", 1)]
-    assert host.ledger.changes()[0].state == "done"
+    assert host.change_log.changes()[0].state == "done"
     assert host.altering == ["snap install x"]
 
 
 def test_dry_run_sends_nothing_that_alters() -> None:
-    """A dry run promises the change, and neither host nor ledger hears of it."""
+    """A dry run promises the change, and neither host nor change log hears of it."""
     host = FakeHost()
 
     result = host.apply(install, dry_run=True)
 
     assert outcome_of(result) is Outcome.PLANNED
     assert host.sent == []
-    assert host.ledger.changes() == []
+    assert host.change_log.changes() == []
 
 
 def test_read_only_run_refuses_changes() -> None:
@@ -138,11 +138,11 @@ def test_failed_change_stays_intended_and_shows_stderr_redacted() -> None:
     assert isinstance(error, CommandFailed)
     assert (error.what, error.status) == ("install x: exit status 10", 10)
     assert error.why == f"error: {MASK} no such snap"
-    assert host.ledger.changes()[0].state == "intended"
+    assert host.change_log.changes()[0].state == "intended"
 
 
 def test_undo_takes_back_only_what_is_ours() -> None:
-    """undo runs when the ledger knows the change, once, and says so otherwise."""
+    """undo runs when the change log knows the change, once, and says so otherwise."""
     host = FakeHost(answers={"snap install x": "", "snap remove x": ""})
 
     assert outcome_of(host.apply(remove)) is Outcome.UNCHANGED
@@ -155,13 +155,13 @@ def test_undo_takes_back_only_what_is_ours() -> None:
 
 
 def test_another_controller_adopts_what_the_host_remembers() -> None:
-    """With an empty ledger, the host's own part is enough to roll back."""
+    """With an empty change log, the host's own part is enough to roll back."""
     host = FakeHost(answers={"snap install x": "", "snap remove x": ""})
     host.apply(install)
-    host.ledger.undone(host.ledger.changes()[0])
+    host.change_log.undone(host.change_log.changes()[0])
 
     def adopt(task: Task) -> Result:
-        return unchanged(task, str([change.before for change in adopt_host_part(task)]))
+        return unchanged(task, str([change.before for change in adopt_on_host_state(task)]))
 
     assert host.apply(adopt).result == "[{'installed': False}]"
     assert outcome_of(host.apply(remove)) is Outcome.CHANGED
@@ -196,7 +196,7 @@ def test_put_writes_only_what_differs_and_restore_puts_it_back() -> None:
     host.apply(lambda task: restore(task, "/etc/same", "/etc/other"))
     assert host.files["/etc/other"] == FakeFile(b"old\n", 0o600)
     assert host.written == ["/etc/other", "/etc/other"]
-    assert host.ledger.changes() == []
+    assert host.change_log.changes() == []
 
 
 def test_restore_after_two_puts_brings_the_first_state() -> None:
@@ -218,7 +218,7 @@ def test_restore_refuses_what_somebody_else_changed() -> None:
 
     assert isinstance(host.apply(lambda task: restore(task, "/etc/x")).exception, Refused)
     assert host.files.text("/etc/x") == "theirs"
-    assert len(host.ledger.changes()) == 1
+    assert len(host.change_log.changes()) == 1
 
 
 def test_put_diff_is_redacted() -> None:

@@ -16,10 +16,10 @@ from typing import Any
 
 from nornir.core.task import Task
 
+from thinkube_nornir.change_log import Change
 from thinkube_nornir.command import Command, Completed, Fact
 from thinkube_nornir.context import component_of, context
 from thinkube_nornir.errors import ThinkubeError
-from thinkube_nornir.ledger import Change
 from thinkube_nornir.remote.exchange import accepted, exchange
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ _LIST = r"""for f in "$part"/*.json; do [ ! -e "$f" ] || { cat "$f" && printf '\
 
 @dataclass(frozen=True)
 class Record:
-    """One change as the host remembers it; `before` as in the ledger."""
+    """One change as the host remembers it; `before` as in the change log."""
 
     component: str
     key: str
@@ -108,7 +108,7 @@ ROOT_RECORDS = Fact("host part", with_part(True, _LIST, "list"), _parse, root=Tr
 USER_RECORDS = Fact("host part of the login user", with_part(False, _LIST, "list"), _parse)
 
 
-def load_host_part(task: Task) -> list[Record]:
+def load_on_host_state(task: Task) -> list[Record]:
     """Read what the host remembers of changes made there, by whichever controller."""
     facts = (ROOT_RECORDS, USER_RECORDS)
     answers = exchange(task, [fact.command for fact in facts])
@@ -116,15 +116,15 @@ def load_host_part(task: Task) -> list[Record]:
     return list(found.values())
 
 
-def adopt_host_part(task: Task) -> list[Change]:
-    """Enter into the ledger, as `intended`, what the host remembers and it lacks or cannot read; return those."""
-    ledger, host = context(task).ledger, task.host.name
+def adopt_on_host_state(task: Task) -> list[Change]:
+    """Enter into the change log, as `intended`, what the host remembers and it lacks or cannot read; return those."""
+    change_log, host = context(task).change_log, task.host.name
     adopted = []
-    for record in load_host_part(task):
-        if ledger.drop_damaged(host, record.key):
+    for record in load_on_host_state(task):
+        if change_log.drop_damaged(host, record.key):
             log.warning("%s: the journal's record of %s is damaged; the host's own is used", host, record.key)
-        if ledger.ours(host, record.key) is None:
-            adopted.append(ledger.intend(host=host, **vars(record)))
+        if change_log.ours(host, record.key) is None:
+            adopted.append(change_log.intend(host=host, **vars(record)))
     return adopted
 
 

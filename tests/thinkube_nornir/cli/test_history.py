@@ -98,7 +98,7 @@ def test_history_on_a_terminal_fits(cli: Cli, past: PastRuns, monkeypatch: pytes
 
 
 def _on_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thinkube_nornir.cli.past._is_terminal", lambda _: True)
+    monkeypatch.setattr("thinkube_nornir.cli.history._is_terminal", lambda _: True)
     monkeypatch.setattr(Terminal, "width", 100)
 
 
