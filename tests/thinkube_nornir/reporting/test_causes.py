@@ -170,7 +170,7 @@ def test_two_thousand_failures_are_folded_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "obstacle",
+    "blocked_reason",
     [
         BlockedReason("phase5.a/setup/b@tkc"),
         BlockedReason(unreachable="tkc"),
