@@ -15,7 +15,6 @@ from thinkube_nornir.cluster import condition_true
 
 GPU = "phase6.gpu_operator"
 TEMPLATE = "/var/snap/microk8s/current/args/containerd-template.toml"
-_OTHERS = ("cert_manager.py", "ingress.py")
 
 
 class GpuLab(LabProject):
@@ -31,9 +30,9 @@ class GpuLab(LabProject):
         (tasks / "gpu_breakable.py").symlink_to(Path(__file__).parent / "gpu_breakable.py")
         (tasks / "phase6_extended_services").unlink()
         (tasks / "phase6_extended_services").mkdir()
-        for path in (ROOT / "tasks/phase6_extended_services").glob("*.py"):
-            if path.name not in _OTHERS:
-                (tasks / "phase6_extended_services" / path.name).symlink_to(path)
+        for name in ("__init__.py", "gpu_operator"):
+            path = ROOT / "tasks/phase6_extended_services" / name
+            (tasks / "phase6_extended_services" / name).symlink_to(path)
         text = (tasks / "__init__.py").read_text()
         (tasks / "__init__.py").unlink()
         phases = 'PHASES = ("phase5_core_services", "phase6_extended_services")'
