@@ -17,6 +17,11 @@ from thinkube_nornir.program import command
 from thinkube_nornir.secret import redact
 
 
+def release_key(namespace: str, name: str) -> str:
+    """Under which a change to a Helm release is recorded."""
+    return f"helm:{namespace}/{name}"
+
+
 @dataclass(frozen=True)
 class Change:
     """One alteration we made, or began to make, and have not undone.

@@ -15,6 +15,7 @@ from thinkube_nornir.change_log import ChangeLog
 from thinkube_nornir.command import Fact
 from thinkube_nornir.config import Config
 from thinkube_nornir.errors import ConfigError, DeadlinePassed, Problem, Unreachable
+from thinkube_nornir.permission import Permission
 from thinkube_nornir.secret import Secret, redact
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Context:
     clusters: dict[str, Any] = field(default_factory=dict)
     """The cluster door's open clients, by the host through which they are reached."""
     roster: Roster = field(default_factory=lambda: Roster())
+    permission: Permission = field(default_factory=Permission)
+    """Which things that are not ours the operator lets go."""
     evidence: Recorder | None = None
     """What hosts and clusters answer is recorded here, when the operator wants an archive of it."""
 

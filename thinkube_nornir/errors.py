@@ -75,6 +75,10 @@ class Refused(ThinkubeError):
     """We could, but must not: something that is not ours, or that others still need, is in the way."""
 
 
+class HoldsForeign(Refused):
+    """What is to be removed as a whole holds something that is not ours; that stays so, and a dry run fails as well."""
+
+
 class SkippedInDryRun(Refused):
     """A look that writes, as a probe pod does, and so is not taken in a dry run; no failure of the host's."""
 

@@ -23,7 +23,7 @@ from thinkube_nornir import garbage
 from thinkube_nornir.blocked_reason import INTERRUPTED, NOT_FORESEEN
 from thinkube_nornir.component import CHECKS, StepFunction
 from thinkube_nornir.context import Context, Roster, StepTask, retries_of
-from thinkube_nornir.errors import Cancelled, ConfigError, SkippedInDryRun, ThinkubeError, Unreachable
+from thinkube_nornir.errors import Cancelled, ConfigError, HoldsForeign, SkippedInDryRun, ThinkubeError, Unreachable
 from thinkube_nornir.foundation import Foundation
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped
 from thinkube_nornir.plan import Node, Plan
@@ -32,6 +32,8 @@ from thinkube_nornir.schedule import Schedule
 
 log = logging.getLogger(__name__)
 
+_FORESEEABLE = (Unreachable, ConfigError, Cancelled, HoldsForeign)
+"""What a step of a dry run fails with, whatever is only planned before it."""
 _CANCELLED = Cancelled("the operator ended the run")
 _GRACE = 4.0  # seconds that cancelled steps have to end; what waits for a silent host in a library may take longer
 
@@ -263,7 +265,7 @@ class GraphRunner:
         if isinstance(error, SkippedInDryRun):
             return skipped(task, error.what)
         planned = self._foundation.promised(node)
-        if not self.context.dry_run or not planned or isinstance(error, Unreachable | ConfigError | Cancelled):
+        if not self.context.dry_run or not planned or isinstance(error, _FORESEEABLE):
             return None
         return skipped(task, f"{NOT_FORESEEN}: {_changes(planned)} only planned ({error.what})")
 

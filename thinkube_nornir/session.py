@@ -24,6 +24,7 @@ from thinkube_nornir.estimate import Countdown, Estimate
 from thinkube_nornir.evidence.recorder import Recorder
 from thinkube_nornir.inputs import Settings, collecting, settings_of
 from thinkube_nornir.journal import Journal, JournalProcessor, Run
+from thinkube_nornir.permission import Permission
 from thinkube_nornir.plan import Plan, make
 from thinkube_nornir.project import Project, load_project
 from thinkube_nornir.recall import concerned, recall, refuse_while_needed
@@ -61,6 +62,8 @@ class Request:
     debug: bool = False
     evidence: bool = False
     """Whether what hosts and clusters answer is recorded."""
+    delete_foreign: tuple[str, ...] = ()
+    """Names of what is not ours and may be deleted with what holds it."""
 
     @property
     def chains(self) -> str:
@@ -70,6 +73,11 @@ class Request:
     @property
     def alters(self) -> bool:
         return not self.dry_run and self.verb in ("run", "rollback")
+
+    @property
+    def permission(self) -> Permission:
+        limit = ("-l", self.limit) if self.limit else ()
+        return Permission(self.delete_foreign, (self.chains, *self.selection, *limit))
 
     def project(self) -> Project:
         project = load_project(self.config, self.selection, self.limit)
@@ -190,6 +198,7 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
             secrets=project.secrets,
             dry_run=request.dry_run,
             read_only=request.verb == "verify",
+            permission=request.permission,
             evidence=Recorder() if request.evidence else None,
         )
         nornir = Nornir(inventory=project.inventory, data=GlobalState(dry_run=request.dry_run))

@@ -77,6 +77,14 @@ dry_run = click.option("--dry-run", is_flag=True, help="Promise changes, make no
 diff = click.option("--diff", is_flag=True, help="Show what changes inside files and objects.")
 
 
+delete_foreign = click.option(
+    "--delete-foreign",
+    multiple=True,
+    metavar="NAME",
+    help="Let this thing, which is not ours, be deleted with what holds it. May be repeated.",
+)
+
+
 def common(function: F) -> F:
     return _apply(function, *_COMMON)
 

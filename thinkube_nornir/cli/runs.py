@@ -12,6 +12,7 @@ import click
 
 from thinkube_nornir.cli import options
 from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.permission import OPTION
 from thinkube_nornir.place import must_take
 from thinkube_nornir.program import command
 from thinkube_nornir.reporting.terminal import Terminal
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @options.selection
 @options.carried_out
 @options.diff
+@options.delete_foreign
 @click.option("--graph", is_flag=True, help="Print the steps and what each waits for; touches no host.")
 def plan_verb(graph: bool, **given: Any) -> int:
     """Show what `run` would change; writes nothing. Exit code 3 when there is something."""
@@ -38,6 +40,7 @@ def plan_verb(graph: bool, **given: Any) -> int:
 @options.carried_out
 @options.dry_run
 @options.diff
+@options.delete_foreign
 def run_verb(**given: Any) -> int:
     """Set up, and verify what was set up."""
     return _carry_out("run", **given)
@@ -69,6 +72,7 @@ def evidence_verb(evidence: Path | None, **given: Any) -> int:
 @options.carried_out
 @options.dry_run
 @options.diff
+@options.delete_foreign
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def rollback_verb(yes: bool, **given: Any) -> int:
     """Undo what we did, and nothing else."""
@@ -130,6 +134,7 @@ def _carry_out(
     evidence: Path | None = None,
     dry_run: bool = False,
     diff: bool = False,
+    delete_foreign: tuple[str, ...] = (),
     agreed: Agreed = _no_question,
 ) -> int:
     from thinkube_nornir import session
@@ -144,7 +149,10 @@ def _carry_out(
         must_take(evidence, "--evidence")
     terminal = Terminal(verbose, False if no_color else None)
     request = session.Request(
-        verb, selection, limit, config, dry_run, workers, debug=verbose > 1, evidence=evidence is not None
+        *(verb, selection, limit, config, dry_run, workers),
+        debug=verbose > 1,
+        evidence=evidence is not None,
+        delete_foreign=delete_foreign,
     )
     with session.open_session(request, terminal.say) as opened:
         _announce(opened, terminal)
@@ -187,6 +195,11 @@ def _record(session: Session, terminal: Terminal) -> Record:
     collector = Collector()
     with progress(terminal, session.plan, session.countdown()) as shown:
         record = session.carry_out(collector, [shown], shown.note)
+    permission = session.context.permission
+    for name in permission.unmatched:
+        terminal.say(f"note   {OPTION} {name!r}: no step found anything of that name in what it removes")
+    if permission.refused:
+        return replace(record, next_command=permission.command)
     following = summary.next_arguments(record, session.project.later_phase, session.request.workers)
     return replace(record, next_command=command(*following) if following else "")
 

@@ -3,6 +3,7 @@
     kube = cluster(task, "tkc", kubeconfig)                 opened once in a run; directly, or through SSH to that host
     kube.get("v1", "ConfigMap", "coredns", "kube-system")   kube.list(...), kube.raw("/readyz"), kube.version()
     apply(kube, manifest)                                   server-side apply under our field manager, journalled
+    foreign_in_namespace(kube, "gpu-operator")              what would be lost with it; see thinkube_nornir.foreign
     delete(kube, "v1", "Namespace", "gpu-operator")         waits until it is gone
     restore(kube, "v1", "ConfigMap", "coredns", "kube-system")
     rolled_out(kube, "Deployment", "coredns", "kube-system", timeout=120)
@@ -14,6 +15,7 @@ Objects are plain dicts, as the API speaks them. Every error is a ThinkubeError 
 
 from thinkube_nornir.cluster.changes import apply, delete, drop_finalizer
 from thinkube_nornir.cluster.diagnosis import namespace_troubles, troubles, workload_troubles
+from thinkube_nornir.cluster.foreign import foreign_cluster_wide, foreign_in_cluster, foreign_in_namespace
 from thinkube_nornir.cluster.handle import Cluster, cluster
 from thinkube_nornir.cluster.leftovers import LABELS
 from thinkube_nornir.cluster.messages import Object
@@ -35,6 +37,9 @@ __all__ = [
     "current_pods",
     "delete",
     "drop_finalizer",
+    "foreign_cluster_wide",
+    "foreign_in_cluster",
+    "foreign_in_namespace",
     "is_rolled_out",
     "namespace_troubles",
     "node_ready",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from nornir.core.task import Result, Task
 
-from thinkube_nornir.change_log import Change
+from thinkube_nornir.change_log import Change, release_key
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, note_retry, time_left
 from thinkube_nornir.errors import Cancelled, CommandFailed, Refused
@@ -131,7 +131,7 @@ def recorded(task: Task, name: str, namespace: str) -> Mapping[str, Any] | None:
 
 def key(name: str, namespace: str) -> str:
     """Under which a release is ours."""
-    return f"helm:{namespace}/{name}"
+    return release_key(namespace, name)
 
 
 def _way_back(helm: Helm, there: Installed, ours: Change, timeout: float) -> tuple[str, tuple[str, ...]]:

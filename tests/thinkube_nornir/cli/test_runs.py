@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 from pathlib import Path
 
@@ -325,3 +326,41 @@ def test_a_place_for_evidence_is_checked_first(cli: Cli, project: Path) -> None:
 
     assert (ended.code, ended.err) == (2, "error: --evidence: e.zip does not end in .tar.gz\n")
     assert not (project / "hosts").exists()
+
+
+def _hold_foreign_things(project: Path) -> None:
+    """Let a file `theirs` beside what phase1.base removes stop its rollback."""
+    path = project / "steps/phase1_base/base.py"
+    guard = """    if _mark(task, "theirs").exists():
+        refuse_foreign(task, "the base", [Foreign(f"file {task.host.name}/theirs")])
+"""
+    text = path.read_text().replace(
+        '    mark = _mark(task, "base")\n    if not mark', f'{guard}    mark = _mark(task, "base")\n    if not mark'
+    )
+    path.write_text(
+        text.replace(
+            "from thinkube_nornir.outcome",
+            "from thinkube_nornir.foreign import Foreign, refuse_foreign\nfrom thinkube_nornir.outcome",
+        )
+    )
+
+
+def test_what_is_foreign_goes_by_its_name_alone(cli: Cli, project: Path) -> None:
+    """The next command has the names of what was refused, on all hosts; a name that fits nothing is said."""
+    _hold_foreign_things(project)
+    cli("run", "phase1", "-l", "workers")
+    for host in ("tkw1", "tkw2"):
+        (project / "hosts" / f"{host}.theirs").write_text("")
+    asked = "thinkube-nornir rollback phase1 -l workers"
+    names = " --delete-foreign 'file tkw1/theirs' --delete-foreign 'file tkw2/theirs'"
+
+    rehearsed = cli("rollback", "phase1", "-l", "workers", "--dry-run", "--delete-foreign", "file tkw/theirs")
+    refused = cli("rollback", "phase1", "-l", "workers", "-y", "--delete-foreign", "file tkw1/theirs")
+    done = cli("rollback", "phase1", "-l", "workers", "-y", *shlex.split(names))
+
+    assert (rehearsed.code, refused.code, done.code) == (1, 1, 0)
+    assert rehearsed.lines[-1] == f"next   {asked}{names}"
+    assert "--delete-foreign 'file tkw/theirs': no step found anything of that name" in rehearsed.out
+    assert refused.lines[-1] == f"next   {asked}{names}"
+    assert "the base holds what is not ours" in refused.out
+    assert "no step found" not in refused.out + done.out
