@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from thinkube_nornir.config import load_config
 from thinkube_nornir.lab.client import lab_down
+from thinkube_nornir.settings.config_file import load_config
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,4 +1,4 @@
-"""config.yaml to a frozen Config."""
+"""What config.yaml says, as a frozen Config; settings/config_file.py reads it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, MinLen
-
-from thinkube_nornir.errors import ConfigError
 
 Seconds = Annotated[float, Gt(0)]
 CLOSED = {"extra": "forbid", "allow_inf_nan": False}  # for pydantic, which is imported only when a file is read
@@ -93,17 +91,3 @@ class Config:
     lab: LabSettings = field(default_factory=LabSettings)
     secrets: SecretSources = field(default_factory=SecretSources)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
-
-
-def load_config(path: Path) -> Config:
-    """Read config.yaml.
-
-    Raises:
-        ConfigError: every mistake in it, with its line.
-    """
-    from thinkube_nornir.settings.config_file import read_config
-
-    config, problems = read_config(path)
-    if problems:
-        raise ConfigError(problems)
-    return config

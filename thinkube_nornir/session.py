@@ -15,7 +15,7 @@ from nornir.core.state import GlobalState
 
 from thinkube_nornir import lock
 from thinkube_nornir.change_log import StoredChangeLog
-from thinkube_nornir.config import Config, load_config
+from thinkube_nornir.config import Config
 from thinkube_nornir.context import Context
 from thinkube_nornir.database import Database
 from thinkube_nornir.durations import GOOD, expected_seconds, half_done
@@ -242,6 +242,8 @@ def unfinished_run(path: Path) -> Run:
     Raises:
         ConfigError: there is none on the hosts of this target.
     """
+    from thinkube_nornir.settings.config_file import load_config
+
     config = load_config(path)
     with closing(_database(config)) as database:
         run = Journal(database, scope_of(config)).unfinished()

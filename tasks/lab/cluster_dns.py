@@ -18,7 +18,7 @@ from tasks.lab import coredns
 from tasks.lab.corefile import CorefileError, Server
 from tasks.lab.dns import Answer, Query, ask_server
 from tasks.lab.microk8s.node import DNS_ADDRESS, Node, alive, control_of, node_of
-from tasks.lab.resolver import upstream_servers
+from tasks.lab.state import upstream_servers
 from thinkube_nornir.lab.emulation import LabHost
 from thinkube_nornir.lab.kube import Object
 

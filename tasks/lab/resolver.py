@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tasks.lab.cluster_dns import ask_cluster_dns
 from tasks.lab.dns import Answer, Query, ask_server, within
-from tasks.lab.state import Resolved, machine
+from tasks.lab.state import Resolved, link_servers, machine, upstream_servers
 from tasks.lab.tool import ToolError, parse, tool
 from thinkube_nornir.lab.emulation import Call, LabHost, Reply
 
@@ -67,15 +68,6 @@ def search_domains(host: LabHost) -> list[str]:
     return [*machine(host).resolved.search, *(str(d) for d in host.settings.get("dns_search_domains") or ())]
 
 
-def link_servers(host: LabHost) -> list[str]:
-    """What the network configuration gave the LAN's link."""
-    return [str(s) for s in host.settings.get("dns_servers", ())]
-
-
-def upstream_servers(host: LabHost) -> list[str]:
-    return [*machine(host).resolved.servers, *link_servers(host)]
-
-
 def resolve(host: LabHost, query: Query) -> Answer:
     """Route a query as resolved does: to the scopes whose domain matches most labels, else to all of them.
 
@@ -108,8 +100,6 @@ def _matching_labels(domains: Sequence[str], name: str) -> int:
 
 
 def _first(host: LabHost, servers: Sequence[str], query: Query) -> Answer:
-    from tasks.lab.cluster_dns import ask_cluster_dns  # which imports this module: pods end in their node's look-ups
-
     for server in servers:
         found = ask_cluster_dns(host, server, query)
         found = ask_server(host.lab, host, server, query) if found is None else found

@@ -119,3 +119,13 @@ def host_at(lab: Lab, address: str) -> LabHost | None:
         if address in (str(host.settings.get("lan_ip")), str(host.settings.get("zerotier_ip"))):
             return host
     return None
+
+
+def link_servers(host: LabHost) -> list[str]:
+    """What the network configuration gave the LAN's link."""
+    return [str(s) for s in host.settings.get("dns_servers", ())]
+
+
+def upstream_servers(host: LabHost) -> list[str]:
+    """What systemd-resolved asks, its global servers first."""
+    return [*machine(host).resolved.servers, *link_servers(host)]

@@ -20,8 +20,8 @@ import yaml
 
 from tests.light_lab import Answer, RunningLab
 from thinkube_nornir.cli import run_command_line
-from thinkube_nornir.config import load_config
 from thinkube_nornir.lab.client import lab_down, lab_fault, lab_snapshot, lab_status
+from thinkube_nornir.settings.config_file import load_config
 
 ROOT = Path(__file__).parents[2]
 CONTROL, WORKERS, DNS = "phase5.microk8s_control", "phase5.microk8s_workers", "phase5.coredns"

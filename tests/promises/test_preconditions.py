@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tasks.shared.hosts.node_preconditions import CHECKS
+from tasks.shared.microk8s.node import PRECONDITIONS
 from tests.promises.conftest import Labs
 from tests.promises.lab_project import WORKERS, LabProject, Place
 
@@ -72,7 +72,7 @@ def bare(labs: Labs) -> LabProject:
 def test_every_precondition_is_broken_somewhere() -> None:
     """A new one needs an entry."""
     broken = {check for lack in LACKS for check in lack.red} | OF_THE_INVENTORY.keys() | SEEN_ELSEWHERE
-    assert broken == {check.__name__ for check in CHECKS}
+    assert broken == {step.name for step in PRECONDITIONS.steps}
 
 
 def _place(check: str) -> Place:

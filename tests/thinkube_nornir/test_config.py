@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from thinkube_nornir.config import Config, LoggingSettings, SSHSettings, Timeouts, load_config
+from thinkube_nornir.config import Config, LoggingSettings, SSHSettings, Timeouts
 from thinkube_nornir.errors import ConfigError
+from thinkube_nornir.settings.config_file import load_config
 
 
 @pytest.fixture(autouse=True)

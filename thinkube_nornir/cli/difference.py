@@ -31,11 +31,11 @@ def diff_verb(first: str | None, second: str | None, as_json: bool, config: Path
     FIRST and SECOND are numbers, last, or last-1 for the one before. With one run, it is compared with the last one
     before it that was asked for the same on the same kind of hosts; with none, the last run is.
     """
-    from thinkube_nornir.config import load_config
     from thinkube_nornir.history import as_json as json_form
     from thinkube_nornir.history.difference import compare
     from thinkube_nornir.history.reading import past_journal
     from thinkube_nornir.history.runs import past_run
+    from thinkube_nornir.settings.config_file import load_config
 
     terminal = Terminal(verbose, False if no_color else None)
     with past_journal(load_config(config)) as journal:

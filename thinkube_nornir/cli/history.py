@@ -84,11 +84,11 @@ def history_verb(
     config: Path, verbose: int, no_color: bool, limit: str, number: int, as_json: bool, **wanted: Any
 ) -> int:
     """List the latest runs, newest first."""
-    from thinkube_nornir.config import load_config
     from thinkube_nornir.history import as_json as json_form
     from thinkube_nornir.history.hosts import past_hosts
     from thinkube_nornir.history.reading import past_journal
     from thinkube_nornir.history.runs import Wanted, listed, matching
+    from thinkube_nornir.settings.config_file import load_config
 
     terminal = Terminal(verbose, False if no_color else None)
     with past_journal(load_config(config)) as journal:
@@ -197,12 +197,12 @@ def show_verb(
     RUN is a number, last (when it is left out, too), or last-1 for the one before. Options that ask for steps may be
     repeated.
     """
-    from thinkube_nornir.config import load_config
     from thinkube_nornir.history import as_json as json_form
     from thinkube_nornir.history.hosts import past_hosts
     from thinkube_nornir.history.reading import past_journal
     from thinkube_nornir.history.runs import named, past_run
     from thinkube_nornir.history.steps import Steps, known_components
+    from thinkube_nornir.settings.config_file import load_config
 
     terminal = Terminal(verbose, False if no_color else None)
     with past_journal(load_config(config)) as journal:

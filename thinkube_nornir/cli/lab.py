@@ -47,8 +47,8 @@ def up(config: Path, verbose: int, no_color: bool) -> int:
 @options.common
 def status(config: Path, verbose: int, no_color: bool) -> int:
     """Say whether the lab runs, how to log in to its hosts, and which of its behaviour is unproven."""
-    from thinkube_nornir.config import load_config
     from thinkube_nornir.lab.client import lab_status, status_lines
+    from thinkube_nornir.settings.config_file import load_config
 
     terminal = Terminal(verbose, False if no_color else None)
     loaded = load_config(config)
@@ -92,10 +92,10 @@ def _unproven(config: Config, terminal: Terminal) -> Iterator[str]:
 def fault(
     host: str, kind: str, seconds: float | None, count: int | None, config: Path, verbose: int, no_color: bool
 ) -> int:
-    from thinkube_nornir.config import load_config
     from thinkube_nornir.errors import ConfigError
     from thinkube_nornir.lab.client import lab_fault, lab_status
     from thinkube_nornir.program import command
+    from thinkube_nornir.settings.config_file import load_config
 
     terminal = Terminal(verbose, False if no_color else None)
     loaded = load_config(config)
@@ -131,8 +131,8 @@ def _problems(lab: LabInfo | None, host: str, kind: str, numbers: Mapping[str, f
 def down(config: Path, verbose: int, no_color: bool) -> int:
     """End the lab, unless a run is under way on it; nothing of its hosts is left."""
     from thinkube_nornir import lock
-    from thinkube_nornir.config import load_config
     from thinkube_nornir.lab.client import lab_down
+    from thinkube_nornir.settings.config_file import load_config
 
     terminal = Terminal(verbose, False if no_color else None)
     loaded = load_config(config)

@@ -18,6 +18,9 @@ from thinkube_nornir.program import command
 from thinkube_nornir.reporting.terminal import Terminal
 
 if TYPE_CHECKING:
+    from thinkube_nornir.estimate import Countdown
+    from thinkube_nornir.plan import Plan
+    from thinkube_nornir.reporting.progress import Progress
     from thinkube_nornir.reporting.record import Record
     from thinkube_nornir.session import Session
 
@@ -189,7 +192,6 @@ def _announce(session: Session, terminal: Terminal) -> None:
 
 def _record(session: Session, terminal: Terminal) -> Record:
     from thinkube_nornir.reporting import summary
-    from thinkube_nornir.reporting.progress import progress
     from thinkube_nornir.reporting.record import Collector
 
     collector = Collector()
@@ -202,6 +204,17 @@ def _record(session: Session, terminal: Terminal) -> Record:
         return replace(record, next_command=permission.command)
     following = summary.next_arguments(record, session.project.later_phase, session.request.workers)
     return replace(record, next_command=command(*following) if following else "")
+
+
+def progress(terminal: Terminal, plan: Plan, countdown: Countdown | None = None) -> Progress:
+    """Drawn in place on a terminal, a line for each event elsewhere."""
+    if terminal.live:
+        from thinkube_nornir.reporting.live import LiveProgress  # costs 60 ms, for terminals only
+
+        return LiveProgress(terminal, plan, countdown=countdown)
+    from thinkube_nornir.reporting.progress import PlainProgress
+
+    return PlainProgress(terminal, plan, countdown=countdown)
 
 
 def _conclude(record: Record, terminal: Terminal, diff: bool) -> None:

@@ -68,7 +68,7 @@ def _parse(expected: Sequence[str]) -> dict[str, str]:
 def _scan(path: Path, limit: str, fingerprints: Mapping[str, str]) -> tuple[Config, list[Scanned]]:
     from thinkube_nornir.project import load_hosts
     from thinkube_nornir.remote.connection import login_of
-    from thinkube_nornir.remote.host_keys import scan
+    from thinkube_nornir.remote.host_key_scan import scan
 
     config, _, hosts = load_hosts(path, limit)
     if config.target == "lab":

@@ -1,4 +1,4 @@
-"""Host keys: the project's own known_hosts, and `trust`, which looks at keys and enrols them.
+"""Host keys: the project's own known_hosts, and what `trust` found and adds to it.
 
 Nothing else ever adds a key. A host whose key is not in the file, or is another, gets no password and no command.
 """
@@ -8,17 +8,13 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from thinkube_nornir.errors import ConfigError, Problem, ThinkubeError, Unreachable
 from thinkube_nornir.program import command
-from thinkube_nornir.remote.ssh_route import Login
-
-_SCANS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -98,25 +94,6 @@ def _parse(line: str) -> tuple[list[str], HostKey]:
     except ValueError:
         raise ValueError("its key is not base64") from None
     return fields[0].split(","), HostKey(fields[1], blob)
-
-
-def scan(logins: Iterable[Login]) -> list[Scanned]:
-    """Ask every host for its key, at once; nothing is sent beyond the key exchange."""
-    with ThreadPoolExecutor(_SCANS_AT_ONCE, thread_name_prefix="scan") as pool:
-        return list(pool.map(_scan, logins))
-
-
-def _scan(login: Login) -> Scanned:
-    from thinkube_nornir.remote.ssh_transport import show_host_key
-
-    route = login.route
-    known = load_known_hosts(login.ssh.known_hosts).get(route.known_name, ())
-    try:
-        key = show_host_key(login)
-    except Unreachable as error:
-        return Scanned(route.name, route.known_name, None, "silent", known, error)
-    state: Literal["new", "known", "changed"] = "known" if key in known else "changed" if known else "new"
-    return Scanned(route.name, route.known_name, key, state, known)
 
 
 def accept(path: Path, rows: Sequence[Scanned], *, replace: bool = False) -> list[Scanned]:

@@ -9,9 +9,9 @@ import paramiko
 
 from thinkube_nornir.errors import ThinkubeError, Unreachable
 from thinkube_nornir.program import command
+from thinkube_nornir.remote.host_keys import HostKey
 
 if TYPE_CHECKING:
-    from thinkube_nornir.remote.host_keys import HostKey
     from thinkube_nornir.remote.ssh_route import Login
 
 
@@ -103,6 +103,4 @@ def _tried(login: Login) -> str:
 
 
 def _named(key: paramiko.PKey) -> str:
-    from thinkube_nornir.remote.host_keys import HostKey
-
     return str(HostKey(key.get_name(), key.asbytes()))

@@ -25,15 +25,6 @@ STILL_RUNNING = 30.0
 """Seconds between two words about a step that is still at work."""
 
 
-def progress(terminal: Terminal, plan: Plan, countdown: Countdown | None = None) -> Progress:
-    """Drawn in place on a terminal, a line for each event elsewhere."""
-    if not terminal.live:
-        return PlainProgress(terminal, plan, countdown=countdown)
-    from thinkube_nornir.reporting.live import LiveProgress  # costs 60 ms, for terminals only
-
-    return LiveProgress(terminal, plan, countdown=countdown)
-
-
 class Progress(NodeEvents, AbstractContextManager["Progress"]):
     """What is running, since when, what is done, per host, and how long it will go on."""
 

@@ -19,7 +19,7 @@ from thinkube_nornir.config import (
     SSHSettings,
     Timeouts,
 )
-from thinkube_nornir.errors import Problem
+from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.settings.validation import check
 from thinkube_nornir.settings.yaml_source import Location, Source, read_config_yaml
 
@@ -64,6 +64,18 @@ class _File:
     logging: LoggingSettings = field(default_factory=LoggingSettings)
     lab: LabSettings = field(default_factory=LabSettings)
     secrets: SecretSources = field(default_factory=SecretSources)
+
+
+def load_config(path: Path) -> Config:
+    """Read config.yaml.
+
+    Raises:
+        ConfigError: every mistake in it, with its line.
+    """
+    config, problems = read_config(path)
+    if problems:
+        raise ConfigError(problems)
+    return config
 
 
 def read_config(path: Path) -> tuple[Config, list[Problem]]:

@@ -13,17 +13,15 @@ from nornir.core.task import Result, Task
 
 from tasks.phase5_core_services.microk8s_control import checks
 from tasks.phase5_core_services.microk8s_control.checks import CLUSTER_DNS, addons, workloads
+from tasks.phase5_core_services.microk8s_control.node_address import ARGUMENTS, restore_node_address, set_node_address
 from tasks.shared.cluster.control_plane import CONTROL_PLANE, WORKERS, kube, name_of, registered_node
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
-from tasks.shared.cluster.pod_network import await_pod_network
-from tasks.shared.cluster.workloads import await_rolled_out
+from tasks.shared.cluster.workloads import await_pod_network, await_rolled_out
 from tasks.shared.hosts.node_facts import HOSTNAME
-from tasks.shared.hosts.node_preconditions import PRECONDITIONS
 from tasks.shared.microk8s import distribution as microk8s
 from tasks.shared.microk8s import launch, node
 from tasks.shared.microk8s.distribution import MEMBERSHIP_KEY, SNAP
 from tasks.shared.microk8s.facts import STATUS, STOPPED, arguments
-from tasks.shared.microk8s.node_address import ARGUMENTS, restore_node_address, set_node_address
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain
 from thinkube_nornir.context import context, hosts_in
@@ -115,7 +113,7 @@ COMPONENT = Component(
     number=10,
     group=CONTROL_PLANE,
     settings=node.SETTINGS,
-    preconditions=PRECONDITIONS,
+    preconditions=node.PRECONDITIONS,
     setup=chain(
         LAUNCH,
         DISTRIBUTION.INSTALLATION,

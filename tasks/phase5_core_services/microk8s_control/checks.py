@@ -7,8 +7,9 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
+from tasks.phase5_core_services.microk8s_control.node_address import ARGUMENTS, given
 from tasks.shared.cluster.control_plane import expect, kube, kubelet_version, name_of, registered_node
-from tasks.shared.cluster.pod_network import pod_network_trouble
+from tasks.shared.cluster.workloads import pod_network_trouble
 from tasks.shared.defaults import DEFAULTS
 from tasks.shared.hosts.node_facts import HOSTNAME, units
 from tasks.shared.microk8s.distribution import SNAP, units_of, where_installed
@@ -21,7 +22,6 @@ from tasks.shared.microk8s.facts import (
     STOPPED,
     arguments,
 )
-from tasks.shared.microk8s.node_address import ARGUMENTS, given
 from thinkube_nornir.cluster import is_rolled_out, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import setting

@@ -26,9 +26,8 @@ from tasks.shared.cluster.control_plane import (
     own_node,
 )
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
-from tasks.shared.cluster.pod_network import await_pod_network
+from tasks.shared.cluster.workloads import await_pod_network
 from tasks.shared.hosts.node_facts import HOSTNAME
-from tasks.shared.hosts.node_preconditions import PRECONDITIONS
 from tasks.shared.microk8s import distribution as microk8s
 from tasks.shared.microk8s import launch, node
 from tasks.shared.microk8s.distribution import MEMBERSHIP_KEY, SNAP
@@ -219,7 +218,7 @@ COMPONENT = Component(
     group=WORKERS,
     needs=("phase5.microk8s_control",),
     settings=node.SETTINGS,
-    preconditions=PRECONDITIONS,
+    preconditions=node.PRECONDITIONS,
     setup=chain(
         step(LAUNCH, needs=()),
         step(DISTRIBUTION.INSTALLATION, needs=()),

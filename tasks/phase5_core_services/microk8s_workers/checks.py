@@ -21,8 +21,8 @@ from tasks.shared.cluster.control_plane import (
     not_judged,
     registered_node,
 )
-from tasks.shared.cluster.pod_network import pod_network_trouble
 from tasks.shared.cluster.probes import SERVICE_NAME, lookups_when, run_here
+from tasks.shared.cluster.workloads import pod_network_trouble
 from tasks.shared.hosts.node_facts import HOSTNAME, units
 from tasks.shared.microk8s.distribution import SNAP, units_of, where_installed
 from tasks.shared.microk8s.facts import CLUSTERED, STOPPED

@@ -36,6 +36,7 @@ from tasks.phase6_extended_services.gpu_operator.chart import (
     sharing,
     without_driver,
 )
+from tasks.phase6_extended_services.gpu_operator.containerd_facts import RUNTIME_TEMPLATE
 from tasks.phase6_extended_services.gpu_operator.hops import allocatable
 from tasks.shared.cluster.control_plane import (
     CONTROL_PLANE,
@@ -48,7 +49,6 @@ from tasks.shared.cluster.control_plane import (
 from tasks.shared.cluster.workloads import look_into
 from tasks.shared.gpus.nodes import Source, absent_nodes, count, driver_source, left_out, replicas, units, with_cards
 from tasks.shared.hosts.network_requirements import sources_answer
-from tasks.shared.microk8s.containerd_facts import RUNTIME_TEMPLATE
 from thinkube_nornir.cluster import apply, condition_true, current_pods, wait, wait_all
 from thinkube_nornir.command import Fact, File
 from thinkube_nornir.component import Component, chain, here, step

@@ -8,11 +8,11 @@ from typing import Any
 
 from nornir.core.task import Task
 
+from tasks.phase6_extended_services.gpu_operator.containerd_facts import DROP_IN_FOLDER, SOCKET, TEMPLATE
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
 from tasks.shared.defaults import DEFAULTS
 from tasks.shared.gpus.facts import RUNTIME
 from tasks.shared.gpus.nodes import Source, absent_nodes, answering, driver_source, left_out, offers, products, sliced
-from tasks.shared.microk8s.containerd_facts import DROP_IN_FOLDER, SOCKET, TEMPLATE
 from tasks.shared.settings.gpus import EVERY_PRODUCT, writes_drop_in
 from thinkube_nornir.context import setting
 from thinkube_nornir.helm import Release

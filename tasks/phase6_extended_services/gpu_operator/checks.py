@@ -20,6 +20,7 @@ from tasks.phase6_extended_services.gpu_operator.chart import (
     served_elsewhere,
     without_driver,
 )
+from tasks.phase6_extended_services.gpu_operator.containerd_facts import RUNTIME_TEMPLATE, RUNTIMES
 from tasks.phase6_extended_services.gpu_operator.cuda_pod import PASSED, parse_results, run_on_cards, users
 from tasks.phase6_extended_services.gpu_operator.hops import TROUBLE, Link, allocatable, broken, check
 from tasks.shared.cluster.control_plane import expect, is_control_plane, kube, name_of, not_judged, registered_node
@@ -35,7 +36,6 @@ from tasks.shared.gpus.nodes import (
     units,
 )
 from tasks.shared.hosts.node_facts import HOSTNAME
-from tasks.shared.microk8s.containerd_facts import RUNTIME_TEMPLATE, RUNTIMES
 from thinkube_nornir.cluster import condition_true, current_pods, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.errors import ClusterError, DeadlinePassed

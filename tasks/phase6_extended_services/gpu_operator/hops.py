@@ -12,10 +12,10 @@ from typing import Any
 from nornir.core.task import Result, Task
 
 from tasks.phase6_extended_services.gpu_operator.chart import GPU, PLUGIN, TOOLKIT, labels, namespace
+from tasks.phase6_extended_services.gpu_operator.containerd_facts import RUNTIME_TEMPLATE, RUNTIMES, will_have
 from tasks.shared.cluster.control_plane import expect, is_ready, kube, name_of, registered_node, unready_because
 from tasks.shared.gpus.facts import RUNTIME
 from tasks.shared.gpus.nodes import MODULE, count, hardware, left_out, replicas, sliced, slots, units
-from tasks.shared.microk8s.containerd_facts import RUNTIME_TEMPLATE, RUNTIMES, will_have
 from thinkube_nornir.cluster import condition_true, current_pods, seen, troubles
 from thinkube_nornir.errors import CheckFailed
 from thinkube_nornir.outcome import unchanged

@@ -9,11 +9,11 @@ from typing import Any
 from nornir.core.task import Result, Task
 
 from tasks.phase6_extended_services.gpu_operator.chart import HELM, NAME, POLICY, namespace
+from tasks.phase6_extended_services.gpu_operator.containerd_facts import DROP_IN_FOLDER, RUNTIME_TEMPLATE, TEMPLATE
 from tasks.phase6_extended_services.gpu_operator.cuda_pod import users
 from tasks.shared.cluster.control_plane import control_plane, kube, name_of
 from tasks.shared.gpus.facts import RUNTIME, TOOLKIT
 from tasks.shared.microk8s import distribution as microk8s
-from tasks.shared.microk8s.containerd_facts import DROP_IN_FOLDER, RUNTIME_TEMPLATE, TEMPLATE
 from tasks.shared.microk8s.facts import COMMAND, parse_text
 from thinkube_nornir import helm
 from thinkube_nornir.change_log import Change

@@ -8,12 +8,14 @@ from nornir.core.task import Result, Task
 
 from tasks.shared.cluster.control_plane import expect, internal_ip, is_ready, name_of, registered_node, unready_because
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
+from tasks.shared.hosts import host_requirements, network_requirements
 from tasks.shared.hosts.node_facts import HOSTNAME, MOUNTS
 from tasks.shared.microk8s import distribution as microk8s
 from tasks.shared.microk8s import leftovers as microk8s_leftovers
 from tasks.shared.microk8s.distribution import GROUP, KUBELET_LINK, ROOT, SNAP, SNAP_KEY, where_installed
 from tasks.shared.microk8s.facts import KUBELET_TARGET, ROOT_FOLDER, STOPPED, STOPPED_LOCK
 from thinkube_nornir.command import Fact
+from thinkube_nornir.component import chain, step
 from thinkube_nornir.context import context, ours, setting
 from thinkube_nornir.fixes import set_up
 from thinkube_nornir.outcome import unchanged
@@ -24,6 +26,11 @@ SETTINGS = ("lan_ip", "system_username", "microk8s_channel")
 USER = from_setting("system_username")
 MEMBER = GroupMember("microk8s", USER)
 """The operator uses it without root."""
+PRECONDITIONS = chain(
+    *[step(check, early=True) for check in (*host_requirements.CHECKS, *network_requirements.CHECKS)],
+    facts=lambda _: (*host_requirements.FACTS, *network_requirements.FACTS),
+)
+"""What a host must have before it may become a node: checked before any change."""
 _STAYS = "kernel modules, a loaded AppArmor profile, sets of addresses and raised limits stay until the next boot"
 
 

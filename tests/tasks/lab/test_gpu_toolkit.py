@@ -12,7 +12,7 @@ import pytest
 from tasks.lab import gpu_toolkit
 from tasks.lab.microk8s import containerd
 from tasks.lab.state import machine
-from tasks.shared.microk8s.containerd_facts import DROP_IN_FOLDER, parse_runtimes, will_have
+from tasks.phase6_extended_services.gpu_operator.containerd_facts import DROP_IN_FOLDER, parse_runtimes, will_have
 from tests.tasks.lab.fake_lab import FakeLab, lab
 from thinkube_nornir.lab.emulation import LabHost
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tasks.phase5_core_services import microk8s_control, microk8s_workers
-from tasks.shared.microk8s.node_address import RESTART_KEY
+from tasks.phase5_core_services.microk8s_control.node_address import RESTART_KEY
 from tests.certificates import Authority
 from tests.fake_host import FakeFile, Reply
 from tests.microk8s_machine import FakeCluster, node

@@ -9,7 +9,7 @@ import pytest
 
 from tests.thinkube_nornir.cli.conftest import Cli
 from thinkube_nornir.errors import Unreachable
-from thinkube_nornir.remote import host_keys
+from thinkube_nornir.remote import host_key_scan
 from thinkube_nornir.remote.host_keys import HostKey, Scanned, load_known_hosts
 from thinkube_nornir.remote.ssh_route import Login
 from thinkube_nornir.reporting.terminal import Terminal
@@ -33,7 +33,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, HostKey | None]:
         state = "known" if key in known else "changed" if known else "new"
         return Scanned(name, login.route.known_name, key, state, known)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(host_keys, "scan", scan)
+    monkeypatch.setattr(host_key_scan, "scan", scan)
     return keys
 
 

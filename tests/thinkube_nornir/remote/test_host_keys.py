@@ -12,7 +12,8 @@ import pytest
 from tests.openssh import Server, free_port, needs_sshd, start_sshd
 from thinkube_nornir.command import Command
 from thinkube_nornir.errors import ConfigError
-from thinkube_nornir.remote.host_keys import HostKey, Scanned, accept, load_known_hosts, scan
+from thinkube_nornir.remote.host_key_scan import scan
+from thinkube_nornir.remote.host_keys import HostKey, Scanned, accept, load_known_hosts
 
 KEY = HostKey("ssh-ed25519", b"\0\0\0\x0bssh-ed25519")
 OTHER = HostKey("ssh-ed25519", b"\0\0\0\x0bssh-ed25518")

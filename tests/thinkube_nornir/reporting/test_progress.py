@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 
 from tests.fake_run import complete, plan
+from thinkube_nornir.cli.runs import progress
 from thinkube_nornir.errors import Unreachable
 from thinkube_nornir.estimate import Countdown, Estimate
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.live import LiveProgress
-from thinkube_nornir.reporting.progress import PlainProgress, age, progress
+from thinkube_nornir.reporting.progress import PlainProgress, age
 from thinkube_nornir.reporting.terminal import Terminal
 from thinkube_nornir.secret import Secret
 

@@ -9,7 +9,7 @@ import pytest
 from nornir.core.task import Result, Task
 
 from tasks.phase5_core_services import microk8s_control, microk8s_workers
-from tasks.shared.hosts.node_preconditions import CHECKS, PRECONDITIONS
+from tasks.shared.microk8s.node import PRECONDITIONS
 from tests.fake_host import Reply
 from tests.microk8s_machine import FakeCluster, Machine
 from thinkube_nornir.errors import CheckFailed
@@ -156,10 +156,10 @@ def test_all_hold_on_a_sound_host() -> None:
 
 def test_every_precondition_has_a_fault() -> None:
     """A check that nobody has seen fail is no check; and both components have all of them, early."""
-    assert FAULTS.keys() == {check.__name__ for check in CHECKS}
+    assert FAULTS.keys() == {step.name for step in PRECONDITIONS.steps}
     for component in (microk8s_control.COMPONENT, microk8s_workers.COMPONENT):
-        steps = component.preconditions.steps
-        assert [(step.function, step.early) for step in steps] == [(check, True) for check in CHECKS]
+        assert component.preconditions.steps == PRECONDITIONS.steps
+    assert all(step.early for step in PRECONDITIONS.steps)
 
 
 @pytest.mark.parametrize(

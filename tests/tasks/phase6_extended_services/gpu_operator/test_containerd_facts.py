@@ -7,7 +7,12 @@ import tomllib
 import pytest
 
 from tasks.lab.microk8s.containerd import TEMPLATE
-from tasks.shared.microk8s.containerd_facts import DROP_IN_FOLDER, parse_dump, parse_runtimes, will_have
+from tasks.phase6_extended_services.gpu_operator.containerd_facts import (
+    DROP_IN_FOLDER,
+    parse_dump,
+    parse_runtimes,
+    will_have,
+)
 from thinkube_nornir.command import Command, Completed
 
 OLD, NEW = "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"
