@@ -63,7 +63,16 @@ def test_our_own_are_well_formed() -> None:
 
 _OWN = {
     "thinkube_nornir/lab": {
-        *("__init__.py", "client.py", "control.py", "emulation.py", "faults.py", "files.py", "ground.py", "host.py"),
+        *(
+            "__init__.py",
+            "client.py",
+            "control.py",
+            "emulation.py",
+            "faults.py",
+            "files.py",
+            "base_layer.py",
+            "host.py",
+        ),
         *(
             "kernel.py",
             "link.py",
@@ -75,7 +84,7 @@ _OWN = {
             "sources.py",
             "spawner.py",
         ),
-        *("ssh.py", "tools.py", "warden.py", "kube/controllers.py", "kube/objects.py", "kube/snapshot.py"),
+        *("ssh.py", "tools.py", "supervisor.py", "kube/controllers.py", "kube/objects.py", "kube/snapshot.py"),
     },
     "tasks/lab": {
         *("__init__.py", "background.py", "charts/__init__.py", "initial.py", "issuing/__init__.py"),
