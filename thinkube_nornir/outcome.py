@@ -15,7 +15,7 @@ class Outcome(StrEnum):
     """A dry run promises this change and has not made it."""
     UNCHANGED = "unchanged"
     PASSED = "passed"
-    """A check, of preconditions or verify, holds. Steps return `unchanged`; the runner knows which are checks."""
+    """A check, of preconditions or verify, holds."""
     SKIPPED = "skipped"
     FAILED = "failed"
 
@@ -30,13 +30,18 @@ class Outcome(StrEnum):
         return self not in (Outcome.CHANGED, Outcome.FAILED)
 
     def of_check(self) -> Outcome:
-        """The outcome of a check that answered this: where there is nothing to change, it has passed."""
+        """The outcome of a check that answered this: a plain Nornir task says `unchanged` for passed."""
         return Outcome.PASSED if self is Outcome.UNCHANGED else self
 
 
 def unchanged(task: Task, message: str) -> Result:
-    """Nothing to do, or a check that holds; `message` says what was seen."""
+    """What a step returns that had nothing to change; `message` says what was seen."""
     return Result(task.host, result=message, outcome=Outcome.UNCHANGED)
+
+
+def passed(task: Task, message: str) -> Result:
+    """What a check returns that holds; `message` says what was seen."""
+    return Result(task.host, result=message, outcome=Outcome.PASSED)
 
 
 def changed(task: Task, message: str, *, diff: str = "", planned: bool = False) -> Result:

@@ -275,7 +275,7 @@ def _no_result(node: Node, returned: object) -> ThinkubeError:
     return ThinkubeError(
         f"step {node.step.name} returned {returned!r} in place of a Result",
         why=f"{code.co_filename}:{code.co_firstlineno}",
-        fix="let it return what a change returned, or unchanged(task, ...), or skipped(task, ...)",
+        fix="let it return what a change returned, or unchanged(task, ...), passed(task, ...) or skipped(task, ...)",
     )
 
 

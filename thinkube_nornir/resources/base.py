@@ -19,7 +19,7 @@ from thinkube_nornir.component import Step
 from thinkube_nornir.context import setting
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.fixes import set_up
-from thinkube_nornir.outcome import Outcome, all_of, unchanged
+from thinkube_nornir.outcome import Outcome, all_of, passed, unchanged
 from thinkube_nornir.secret import redact
 
 T = TypeVar("T")
@@ -130,12 +130,12 @@ class Resource(ABC):
 
     def check(self, task: Task) -> Result:
         if reason := self.absent_because(task):
-            return unchanged(task, reason)
+            return passed(task, reason)
         state = self.state(task)
         if state.wrong:
             raise NotAsDeclared(state, set_up(task))
         expected, seen = redact(state.expected), redact(state.seen)
-        return Result(task.host, result=expected, outcome=Outcome.UNCHANGED, expected=expected, seen=seen)
+        return Result(task.host, result=expected, outcome=Outcome.PASSED, expected=expected, seen=seen)
 
     def roll_back(self, task: Task) -> Result:
         try:

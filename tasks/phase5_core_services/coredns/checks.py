@@ -35,7 +35,7 @@ from thinkube_nornir.component import StepFunction
 from thinkube_nornir.context import setting
 from thinkube_nornir.errors import CheckFailed
 from thinkube_nornir.fixes import set_up
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import passed
 from thinkube_nornir.remote import read
 from thinkube_nornir.templates import render
 
@@ -63,7 +63,7 @@ def with_name_servers(check: StepFunction) -> StepFunction:
 
     @wraps(check)
     def guarded(task: Task) -> Result:
-        return check(task) if bind_address(task) else unchanged(task, WITHOUT_NAME_SERVERS)
+        return check(task) if bind_address(task) else passed(task, WITHOUT_NAME_SERVERS)
 
     return guarded
 
@@ -88,7 +88,7 @@ def bind_answers_pods(task: Task) -> Result:
     why = f"nslookup {domain} {server} ended with {done.exit_code}: {done.log.strip()}"
     fix = "verify phase 4 first; pods need source NAT to the overlay on this node"
     expect(done.exit_code == 0, f"BIND at {server} does not answer pods on {task.host.name}", why=why, fix=fix)
-    return unchanged(task, f"{server} answers for {domain}")
+    return passed(task, f"{server} answers for {domain}")
 
 
 def corefile_is_as_wanted(task: Task) -> Result:
@@ -97,7 +97,7 @@ def corefile_is_as_wanted(task: Task) -> Result:
     differing = [f"{side} {line}" for side, line in _differences(lines, wanted)]
     fix = f"{set_up(task)}; disabling and enabling addon dns resets the file"
     expect(not differing, "the Corefile is not the wanted one", why=_first(differing), fix=fix)
-    return unchanged(task, "the Corefile is as wanted")
+    return passed(task, "the Corefile is as wanted")
 
 
 def _first(lines: list[str], most: int = 10) -> str:
@@ -116,7 +116,7 @@ def coredns_is_available(task: Task) -> Result:
     found = kube(task).get("apps/v1", "Deployment", "coredns", "kube-system")
     fix = "see why: `kubectl -n kube-system logs deployment/coredns`"
     expect(is_rolled_out(found), "CoreDNS is not available", why=seen(found), fix=fix)
-    return unchanged(task, "Deployment coredns is rolled out")
+    return passed(task, "Deployment coredns is rolled out")
 
 
 def coredns_does_not_restart(task: Task) -> Result:
@@ -125,7 +125,7 @@ def coredns_does_not_restart(task: Task) -> Result:
     why = "\n".join(f"{name}: {told}" for name, told in restless.items()) or "there is no pod of CoreDNS"
     fix = "see why: `kubectl -n kube-system logs deployment/coredns --previous`"
     expect(pods and not restless, "pods of CoreDNS do not stay up", why=why, fix=fix)
-    return unchanged(task, f"{len(pods)} pods stay up")
+    return passed(task, f"{len(pods)} pods stay up")
 
 
 def _unrest(pod: Object) -> str:
@@ -150,7 +150,7 @@ def pods_ask_the_cluster_dns(task: Task) -> Result:
     inside = [word for word in search if word.rstrip(".") == domain or word.rstrip(".").endswith(f".{domain}")]
     fix = "take it out of the node's search domains: with the wildcard, every outside name would end at the ingress"
     expect(not inside, f"pods search in {domain}", why=f"search {' '.join(search)}", fix=fix)
-    return unchanged(task, f"nameserver {address}, search {' '.join(search)}")
+    return passed(task, f"nameserver {address}, search {' '.join(search)}")
 
 
 def pods_resolve_services(task: Task) -> Result:
@@ -159,7 +159,7 @@ def pods_resolve_services(task: Task) -> Result:
     found = lookups_when(task, lambda report: report[SERVICE_NAME].addresses == wanted)[SERVICE_NAME]
     why = f"expected {wanted[0]}, seen {found}"
     expect(found.addresses == wanted, f"pods do not resolve {SERVICE_NAME}", why=why, fix=_COREDNS_LOG)
-    return unchanged(task, f"{SERVICE_NAME} is {wanted[0]}")
+    return passed(task, f"{SERVICE_NAME} is {wanted[0]}")
 
 
 def pods_resolve_public_names(task: Task) -> Result:
@@ -180,7 +180,7 @@ def pods_ask_public_servers_for_acme_names(task: Task) -> Result:
     found = wrong(lookups_when(task, lambda report: not wrong(report)))
     why = "\n".join(f"{name}: expected an answer without an ingress, seen {seen}" for name, seen in found.items())
     expect(not found, "names for ACME challenges are not asked of public servers", why=why, fix=set_up(task))
-    return unchanged(task, f"{', '.join(acme_names(task))}: public servers answer")
+    return passed(task, f"{', '.join(acme_names(task))}: public servers answer")
 
 
 def _from_outside(task: Task, found: Lookup) -> bool:
@@ -200,7 +200,7 @@ def no_drop_in_captures_all_names(task: Task) -> Result:
     why = f"Domains=~. stands in {', '.join(found)}"
     fix = f"{set_up(task)}; it sets such files aside"
     expect(not found, "a drop-in of systemd-resolved captures all names", why=why, fix=fix)
-    return unchanged(task, "no drop-in has Domains=~.")
+    return passed(task, "no drop-in has Domains=~.")
 
 
 @with_name_servers
@@ -212,7 +212,7 @@ def node_routes_the_domain_to_bind(task: Task) -> Result:
     if not (servers == (bind,) and wanted in domains):
         _expect_drop_in(task)
         raise CheckFailed(what, why=why, fix=set_up(task))
-    return unchanged(task, f"{wanted} is asked of {bind}")
+    return passed(task, f"{wanted} is asked of {bind}")
 
 
 @with_name_servers
@@ -251,7 +251,7 @@ def _domain(task: Task, who: str, ask: Callable[[], Addresses], *facts: Fact[Any
     bind = bind_address(task)
     fix = f"see what BIND says: dig @{bind} {setting(task, 'domain_name')}" if bind else _COREDNS_LOG
     expect(not wrong(found), f"not every name of the domain resolves for {who}", why="\n".join(lines), fix=fix)
-    return unchanged(task, ", ".join(f"{name} is {address}" for name, address in expected(task).items()))
+    return passed(task, ", ".join(f"{name} is {address}" for name, address in expected(task).items()))
 
 
 def _public(task: Task, who: str, ask: Callable[[], Addresses], *facts: Fact[Any]) -> Result:
@@ -264,7 +264,7 @@ def _public(task: Task, who: str, ask: Callable[[], Addresses], *facts: Fact[Any
     lines = (f"{name}: expected a public address, seen {', '.join(a) or 'nothing'}" for name, a in wrong(found).items())
     fix = "see that dns_servers are reachable, and that no search domain is set"
     expect(not wrong(found), f"not every public name resolves for {who}", why="\n".join(lines), fix=fix)
-    return unchanged(task, f"{len(found)} public names resolve")
+    return passed(task, f"{len(found)} public names resolve")
 
 
 def _plain(names: tuple[str, ...]) -> tuple[str, ...]:

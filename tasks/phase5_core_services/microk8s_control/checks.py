@@ -26,7 +26,7 @@ from thinkube_nornir.cluster import is_rolled_out, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import setting
 from thinkube_nornir.fixes import set_up
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import passed
 from thinkube_nornir.remote import read, run
 from thinkube_nornir.resources import from_setting, in_home
 
@@ -49,7 +49,7 @@ def microk8s_runs(task: Task) -> Result:
     running = read(task, STATUS).running
     fix = "see why: `microk8s inspect`"
     expect(running, "MicroK8s does not run", why="`microk8s status` does not say running: true", fix=fix)
-    return unchanged(task, "microk8s status: running")
+    return passed(task, "microk8s status: running")
 
 
 @where_installed
@@ -58,7 +58,7 @@ def addons_are_on(task: Task) -> Result:
     off = [name for name in addons(task) if not seen_on.get(name)]
     on = ", ".join(name for name, enabled in seen_on.items() if enabled) or "none"
     expect(not off, f"addons are not on: {', '.join(off)}", why=f"on are: {on}", fix=set_up(task))
-    return unchanged(task, f"on: {', '.join(addons(task))}")
+    return passed(task, f"on: {', '.join(addons(task))}")
 
 
 def node_version_fits_the_channel(task: Task) -> Result:
@@ -70,7 +70,7 @@ def node_version_fits_the_channel(task: Task) -> Result:
         why=f"its kubelet says {version or 'nothing'}",
         fix=f"{set_up(task)}; it moves the snap to its channel",
     )
-    return unchanged(task, f"kubelet {version}")
+    return passed(task, f"kubelet {version}")
 
 
 def api_is_ready(task: Task) -> Result:
@@ -81,7 +81,7 @@ def api_is_ready(task: Task) -> Result:
         why=f"/readyz says: {answer}",
         fix="see `kubectl get --raw /readyz?verbose`",
     )
-    return unchanged(task, "/readyz: ok")
+    return passed(task, "/readyz: ok")
 
 
 @where_installed
@@ -94,7 +94,7 @@ def arguments_are_exact(task: Task) -> Result:
         why="; ".join(f"{key}: {', '.join(values) or 'not given'}" for key, values in wrong.items()),
         fix=set_up(task),
     )
-    return unchanged(task, f"{' and '.join(found)} are {lan_ip}")
+    return passed(task, f"{' and '.join(found)} are {lan_ip}")
 
 
 def workloads_are_ready(task: Task) -> Result:
@@ -110,7 +110,7 @@ def workloads_are_ready(task: Task) -> Result:
         why="\n".join(f"{name}: {told}" for name, told in wrong.items()),
         fix="see `kubectl -n kube-system get pods`",
     )
-    return unchanged(task, f"ready: {', '.join(states)}, Calico on {node}")
+    return passed(task, f"ready: {', '.join(states)}, Calico on {node}")
 
 
 def dns_service_has_endpoints(task: Task) -> Result:
@@ -124,12 +124,12 @@ def dns_service_has_endpoints(task: Task) -> Result:
     endpoints = api.get("v1", "Endpoints", "kube-dns", "kube-system") or {}
     ready = [a["ip"] for subset in endpoints.get("subsets") or () for a in subset.get("addresses") or ()]
     expect(ready, "Service kube-dns has no endpoints", why="no pod of coredns is ready to answer", fix=fix)
-    return unchanged(task, f"{CLUSTER_DNS} is answered by {', '.join(ready)}")
+    return passed(task, f"{CLUSTER_DNS} is answered by {', '.join(ready)}")
 
 
 def storage_class_is_default(task: Task) -> Result:
     if STORAGE not in addons(task):
-        return unchanged(task, f"addon {STORAGE} is not wanted")
+        return passed(task, f"addon {STORAGE} is not wanted")
     mark = "storageclass.kubernetes.io/is-default-class"
     classes = kube(task).list("storage.k8s.io/v1", "StorageClass")
     default = [name_of(c) for c in classes if (c["metadata"].get("annotations") or {}).get(mark) == "true"]
@@ -139,7 +139,7 @@ def storage_class_is_default(task: Task) -> Result:
         why=f"default: {', '.join(default) or 'none'}; there are: {', '.join(map(name_of, classes)) or 'none'}",
         fix=f"{set_up(task)}, or unmark the other class",
     )
-    return unchanged(task, "microk8s-hostpath is the default StorageClass")
+    return passed(task, "microk8s-hostpath is the default StorageClass")
 
 
 @where_installed
@@ -153,7 +153,7 @@ def kubectl_answers(task: Task) -> Result:
         why=why,
         fix=set_up(task),
     )
-    return unchanged(task, f"{path} reaches the API")
+    return passed(task, f"{path} reaches the API")
 
 
 @where_installed
@@ -162,7 +162,7 @@ def datastore_listens(task: Task) -> Result:
     fix = "see why: `journalctl -u snap.microk8s.daemon-k8s-dqlite`"
     why = f"{SOCKET_FILE} is not there, and the API server has nowhere to store"
     expect(there, "dqlite has no socket", why=why, fix=fix)
-    return unchanged(task, "the socket of dqlite is there")
+    return passed(task, "the socket of dqlite is there")
 
 
 @where_installed
@@ -174,7 +174,7 @@ def certificate_covers_the_lan_address(task: Task) -> Result:
         why=f"it covers: {', '.join(sorted(map(str, found))) or 'nothing'}",
         fix="add it to certs/csr.conf.template, then: `microk8s refresh-certs --cert server.crt`",
     )
-    return unchanged(task, f"the certificate covers {lan_ip}")
+    return passed(task, f"the certificate covers {lan_ip}")
 
 
 def facts(_: Task) -> tuple[Fact[Any], ...]:

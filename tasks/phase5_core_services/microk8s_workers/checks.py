@@ -30,7 +30,7 @@ from thinkube_nornir.cluster import current_pods
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import absent, hosts_in, known
 from thinkube_nornir.fixes import set_up
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import passed
 from thinkube_nornir.remote import read
 
 WORKER_LABEL = "node.kubernetes.io/microk8s-worker"
@@ -44,7 +44,7 @@ def facts(_: Task) -> tuple[Fact[Any], ...]:
 def host_is_marked_as_worker(task: Task) -> Result:
     why = "clustered.lock is not there: MicroK8s runs as a cluster of its own, or not at all"
     expect(read(task, CLUSTERED), "the host is no worker", why=why, fix=set_up(task))
-    return unchanged(task, "clustered.lock is there")
+    return passed(task, "clustered.lock is there")
 
 
 def node_has_the_worker_label(task: Task) -> Result:
@@ -53,7 +53,7 @@ def node_has_the_worker_label(task: Task) -> Result:
     told = ", ".join(f"{k}={v}" for k, v in sorted(labels.items())) or "none"
     what = f"node {name_of(node)} is not labelled as a worker"
     expect(labels.get(WORKER_LABEL) == "microk8s-worker", what, why=f"its labels: {told}", fix="leave and join again")
-    return unchanged(task, f"{WORKER_LABEL} is set")
+    return passed(task, f"{WORKER_LABEL} is set")
 
 
 def node_runs_the_control_planes_version(task: Task) -> Result:
@@ -62,14 +62,14 @@ def node_runs_the_control_planes_version(task: Task) -> Result:
     expect(
         own == wanted, what, why=f"kubelet {own}, API {wanted}", fix="give both the same microk8s_channel, run again"
     )
-    return unchanged(task, f"kubelet and API are {own}")
+    return passed(task, f"kubelet and API are {own}")
 
 
 def pod_network_is_ready(task: Task) -> Result:
     name = name_of(registered_node(task))
     why = pod_network_trouble(task, name)
     expect(not why, f"Calico is not ready on {name}", why=why, fix="see `kubectl -n kube-system get pods -o wide`")
-    return unchanged(task, f"Calico is ready on {name}")
+    return passed(task, f"Calico is ready on {name}")
 
 
 def pods_run_here(task: Task) -> Result:
@@ -77,7 +77,7 @@ def pods_run_here(task: Task) -> Result:
     done = run_here(task, "probe", "true")
     why = f"`true` ended with {done.exit_code}: {done.log.strip()}"
     expect(done.exit_code == 0, f"a pod on {name} fails", why=why, fix="see the kubelet's log on the worker")
-    return unchanged(task, f"a pod ran on {name}")
+    return passed(task, f"a pod ran on {name}")
 
 
 def pods_here_resolve_services(task: Task) -> Result:
@@ -87,7 +87,7 @@ def pods_here_resolve_services(task: Task) -> Result:
     what = f"pods on this node do not resolve {SERVICE_NAME}"
     fix = "see whether pods of coredns are ready, and UDP 4789 is open between the nodes"
     expect(found.addresses == (wanted,), what, why=f"expected {wanted}, seen {found}", fix=fix)
-    return unchanged(task, f"{SERVICE_NAME} is {wanted}")
+    return passed(task, f"{SERVICE_NAME} is {wanted}")
 
 
 def pods_reach_pods_on_other_nodes(task: Task) -> Result:
@@ -108,7 +108,7 @@ def pods_reach_pods_on_other_nodes(task: Task) -> Result:
     why = f"ping {target} from {source.host.name} ended with {done.exit_code}: {done.log.strip()}"
     fix = "open UDP 4789 between the nodes, and see that their InternalIPs are those of the LAN"
     expect(done.exit_code == 0, f"pods do not reach each other between {name} and other nodes", why=why, fix=fix)
-    return unchanged(task, f"a pod on {source.host.name} reached {target}")
+    return passed(task, f"a pod on {source.host.name} reached {target}")
 
 
 def every_member_is_a_node(task: Task) -> Result:
@@ -124,7 +124,7 @@ def every_member_is_a_node(task: Task) -> Result:
     fix = "set up the hosts that are missing; remove nodes that are no more: `microk8s remove-node NAME --force`"
     why = f"nodes: {', '.join(sorted(nodes))}"
     expect(not told, f"nodes and hosts differ: {'; '.join(told)}", why=why, fix=fix)
-    return unchanged(task, f"{', '.join(sorted(hosts.keys() - gone))}{not_judged(gone)}")
+    return passed(task, f"{', '.join(sorted(hosts.keys() - gone))}{not_judged(gone)}")
 
 
 def _node_of(task: Task, host: Host, nodes: Mapping[str, str]) -> str | None:

@@ -36,7 +36,7 @@ from thinkube_nornir.cluster import condition_true, seen
 from thinkube_nornir.context import setting
 from thinkube_nornir.fixes import set_up
 from thinkube_nornir.helm import deviations
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import passed
 
 _RENEWED = timedelta(days=29)  # renewal begins thirty days before the end, and may take its time
 _ORGANIZATIONS = {"letsencrypt-prod": "Let's Encrypt", "letsencrypt-staging": "(STAGING) Let's Encrypt"}
@@ -62,7 +62,7 @@ def told(obj: Object | None) -> str:
 def release_is_as_wanted(task: Task) -> Result:
     wrong = deviations(task, DISTRIBUTION.HELM, release(task))
     expect(not wrong, "the release is not as wanted", why="\n".join(wrong), fix=set_up(task))
-    return unchanged(task, f"cert-manager {release(task).version} is deployed")
+    return passed(task, f"cert-manager {release(task).version} is deployed")
 
 
 def definitions_are_established(task: Task) -> Result:
@@ -71,12 +71,12 @@ def definitions_are_established(task: Task) -> Result:
     wrong = {name: seen(obj) for name, obj in found.items() if not condition_true(obj, "Established")}
     why = "\n".join(f"{name}: {state}" for name, state in wrong.items())
     expect(not wrong, f"not all definitions are Established: {', '.join(wrong)}", why=why, fix=set_up(task))
-    return unchanged(task, f"{len(found)} definitions are Established")
+    return passed(task, f"{len(found)} definitions are Established")
 
 
 def deployments_are_available(task: Task) -> Result:
     expect_rolled_out(task, [("Deployment", name) for name in DEPLOYMENTS], NAMESPACE, "not available")
-    return unchanged(task, f"available: {', '.join(DEPLOYMENTS)}")
+    return passed(task, f"available: {', '.join(DEPLOYMENTS)}")
 
 
 def controller_asks_public_resolvers(task: Task) -> Result:
@@ -94,7 +94,7 @@ def controller_asks_public_resolvers(task: Task) -> Result:
         if values != [value]:
             wrong.append(f"{name}: expected {value} once, seen {', '.join(values) or 'none'}")
     expect(not wrong, "the controller does not ask public resolvers alone", why="\n".join(wrong), fix=set_up(task))
-    return unchanged(task, f"challenges are looked up at {wanted['--dns01-recursive-nameservers']}")
+    return passed(task, f"challenges are looked up at {wanted['--dns01-recursive-nameservers']}")
 
 
 def issuers_are_ready(task: Task) -> Result:
@@ -103,7 +103,7 @@ def issuers_are_ready(task: Task) -> Result:
     wrong = {name: told(obj) for name, obj in found.items() if not _may_issue(task, obj)}
     why = "\n".join(f"{name}: {state}" for name, state in wrong.items())
     expect(not wrong, f"issuers are not ready: {', '.join(wrong)}", why=why, fix=LOG)
-    return unchanged(task, f"ready: {', '.join(found)}")
+    return passed(task, f"ready: {', '.join(found)}")
 
 
 def _may_issue(task: Task, obj: Object | None) -> bool:
@@ -115,7 +115,7 @@ def _may_issue(task: Task, obj: Object | None) -> bool:
 
 def token_is_stored(task: Task) -> Result:
     if not acme(task):
-        return unchanged(task, "no issuer needs a token")
+        return passed(task, "no issuer needs a token")
     found = kube(task).get("v1", "Secret", TOKEN_SECRET, NAMESPACE)
     try:
         value = base64.b64decode(((found or {}).get("data") or {}).get("api-token") or "")
@@ -123,7 +123,7 @@ def token_is_stored(task: Task) -> Result:
         value = b""
     why = f"{NAMESPACE}/{TOKEN_SECRET} has no key api-token, or nothing in it" if found else "the secret is not there"
     expect(value.strip(), "the controller has no token for Cloudflare", why=why, fix=set_up(task))
-    return unchanged(task, f"{NAMESPACE}/{TOKEN_SECRET} has a token")
+    return passed(task, f"{NAMESPACE}/{TOKEN_SECRET} has a token")
 
 
 def certificate_is_ready(task: Task) -> Result:
@@ -138,7 +138,7 @@ def certificate_is_ready(task: Task) -> Result:
     failed = _failed_orders(task)
     why = "\n".join(f"Order {order}: {state}" for order, state in failed.items())
     expect(not failed, "orders failed", why=why, fix=f"remove the cause, then {set_up(task)}")
-    return unchanged(task, f"certificate {name} is good until {end}")
+    return passed(task, f"certificate {name} is good until {end}")
 
 
 def issuing_state(task: Task) -> str:
@@ -175,7 +175,7 @@ def secret_holds_the_certificate(task: Task) -> Result:
     faults = certificate_faults(task)
     place = f"{SOURCE_NAMESPACE}/{certificate_name(task)}"
     expect(not faults, f"secret {place} does not hold the certificate", why="\n".join(faults), fix=set_up(task))
-    return unchanged(task, f"{place} is for {', '.join(names(task))}")
+    return passed(task, f"{place} is for {', '.join(names(task))}")
 
 
 def certificate_faults(task: Task) -> tuple[str, ...]:
@@ -222,7 +222,7 @@ def copies_are_current(task: Task) -> Result:
         if not wanted or found != wanted:
             wrong.append(f"{namespace}/{name}: expected {wanted or 'a certificate'}, seen {found or 'none'}")
     expect(not wrong, "copies of the certificate are not current", why="\n".join(wrong), fix=set_up(task))
-    return unchanged(task, f"current: {', '.join(copied_secrets(task).values()) or 'there are no copies'}")
+    return passed(task, f"current: {', '.join(copied_secrets(task).values()) or 'there are no copies'}")
 
 
 def _fingerprint(secret: Object | None) -> str:
@@ -244,4 +244,4 @@ def acme_names_bypass_bind(task: Task) -> Result:
     expect(
         not lacking, "names for ACME challenges do not go to public servers", why=why, fix="run phase5.coredns again"
     )
-    return unchanged(task, f"CoreDNS has rules for {', '.join(acme_names(task))}")
+    return passed(task, f"CoreDNS has rules for {', '.join(acme_names(task))}")

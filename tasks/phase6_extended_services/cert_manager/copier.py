@@ -30,7 +30,7 @@ from thinkube_nornir.cluster import apply, condition_true, delete, wait, workloa
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed
 from thinkube_nornir.fixes import set_up
-from thinkube_nornir.outcome import all_of, changed, unchanged
+from thinkube_nornir.outcome import all_of, changed, passed, unchanged
 from thinkube_nornir.templates import render
 
 COPIER = "certificate-copier"
@@ -199,7 +199,7 @@ def renewals_reach_the_copies(task: Task) -> Result:
     script = ((api.get("v1", "ConfigMap", COPIER, NAMESPACE) or {}).get("data") or {}).get("copy_certificate.py")
     same = script == render(task, "cert_manager/copy_certificate.py")
     expect(same, f"ConfigMap {place} has another script", why="it is not the one that set-up writes", fix=set_up(task))
-    return unchanged(task, f"CronJob {place} follows renewals")
+    return passed(task, f"CronJob {place} follows renewals")
 
 
 def _environment(spec: Object) -> dict[str, str]:
@@ -217,4 +217,4 @@ def copier_has_run(task: Task) -> Result:
     if last and why and _failed(last):
         why = f"{why}\n{_evidence(task, name_of(last))}".rstrip()
     expect(not why, what, why=why, fix=fix)
-    return unchanged(task, f"Job {name_of(last or {})} has copied the certificate")
+    return passed(task, f"Job {name_of(last or {})} has copied the certificate")

@@ -41,7 +41,7 @@ from thinkube_nornir.command import Fact
 from thinkube_nornir.errors import ClusterError, DeadlinePassed
 from thinkube_nornir.fixes import set_up
 from thinkube_nornir.helm import deviations, releases
-from thinkube_nornir.outcome import skipped, unchanged
+from thinkube_nornir.outcome import passed, skipped
 
 _NO_CARDS = "no node offers cards"
 OPERATOR = "app.kubernetes.io/component=gpu-operator"
@@ -67,16 +67,16 @@ def cards_are_as_the_inventory_says(task: Task) -> Result:
 def one_driver_will_serve_the_cards(task: Task) -> Result:
     """The host's own, which must work, or the operator's, never both."""
     if not count(task):
-        return unchanged(task, "no cards are expected here")
+        return passed(task, "no cards are expected here")
     source = driver_source(task)
     if hardware(task).driver.absent:
-        return unchanged(task, f"{source} will serve them")
+        return passed(task, f"{source} will serve them")
     told = TROUBLE[Link.DRIVER](task)
     expect(
         not told, "the driver does not serve all cards", why=told, fix="see `nvidia-smi` on it; reboot after repairs"
     )
     slices = f", in {units(task)} slices" if sliced(task) else ""
-    return unchanged(task, left_out(task) or f"{source} serves {count(task)} cards{slices}")
+    return passed(task, left_out(task) or f"{source} serves {count(task)} cards{slices}")
 
 
 def no_other_operator_is_there(task: Task) -> Result:
@@ -86,7 +86,7 @@ def no_other_operator_is_there(task: Task) -> Result:
     others = {d["metadata"]["namespace"] for d in found} - {namespace(task)}
     fix = "microk8s disable nvidia, or uninstall it, or name its namespace in gpu_operator_namespace"
     expect(not others, "another GPU operator is there", why=f"in namespace {', '.join(sorted(others))}", fix=fix)
-    return unchanged(task, "there is no other")
+    return passed(task, "there is no other")
 
 
 # the operator
@@ -97,7 +97,7 @@ def _whole(check: Callable[[Task], Result]) -> Callable[[Task], Result]:
 
     @wraps(check)
     def checked(task: Task) -> Result:
-        return check(task) if is_wanted(task) else unchanged(task, _NO_CARDS)
+        return check(task) if is_wanted(task) else passed(task, _NO_CARDS)
 
     return checked
 
@@ -107,7 +107,7 @@ def release_is_deployed(task: Task) -> Result:
     wanted = release(task)
     told = deviations(task, HELM, wanted)
     expect(not told, f"release {wanted.name} is not as wanted", why="\n".join(told), fix=set_up(task))
-    return unchanged(task, f"{wanted.chart} {wanted.version} is deployed")
+    return passed(task, f"{wanted.chart} {wanted.version} is deployed")
 
 
 @_whole
@@ -117,7 +117,7 @@ def runtime_class_exists(task: Task) -> Result:
     what = f"RuntimeClass {RUNTIME} does not lead to the runtime {RUNTIME}"
     why = "it does not exist" if found is None else f"its handler is {handler}"
     expect(handler == RUNTIME, what, why=why, fix="see the log of deployment/gpu-operator, which makes it")
-    return unchanged(task, f"RuntimeClass {RUNTIME} leads to the runtime {RUNTIME}")
+    return passed(task, f"RuntimeClass {RUNTIME} leads to the runtime {RUNTIME}")
 
 
 @_whole
@@ -128,7 +128,7 @@ def policy_is_ready(task: Task) -> Result:
     fix = f"see which of its pods are not ready: `kubectl -n {namespace(task)} get pods`"
     holds = state == "ready" or (found and served_elsewhere(task))
     expect(holds, f"ClusterPolicy {POLICY[2]} is not ready", why=seen(found), fix=fix)
-    return unchanged(task, f"the ClusterPolicy is {state}{not_judged(absent_gpu_hosts(task))}")
+    return passed(task, f"the ClusterPolicy is {state}{not_judged(absent_gpu_hosts(task))}")
 
 
 @_whole
@@ -147,7 +147,7 @@ def operands_cover_the_gpu_nodes(task: Task) -> Result:
     fix = f"see `kubectl -n {namespace(task)} get pods -o wide`, and the labels nvidia.com/gpu.deploy.* of the nodes"
     expect(not told, "the operator's pods do not cover the GPU nodes", why="\n".join(told), fix=fix)
     judged = ", ".join(sorted(nodes)) or "no node"
-    return unchanged(task, f"all of them run on {judged}{not_judged(absent_gpu_hosts(task))}")
+    return passed(task, f"all of them run on {judged}{not_judged(absent_gpu_hosts(task))}")
 
 
 def _names(there: list[Task]) -> set[str]:
@@ -217,12 +217,12 @@ def _judged(task: Task, results: dict[str, str], log: str, holding: dict[str, in
         raise broken(Link.POD, failed[0].partition("\n")[0], "\n".join(failed))
     untried = [str(card) for uuid, card in known.items() if uuid not in results]
     if sliced(task):
-        return unchanged(task, f"{PASSED} on one of {units(task)} slices")
+        return passed(task, f"{PASSED} on one of {units(task)} slices")
     if untried and holding:
         return _pending(task, holding, f"{', '.join(untried)} not tried")
     if untried:
         raise broken(Link.POD, f"it did not see {', '.join(untried)}", log.strip())
-    return unchanged(task, f"{PASSED} on {', '.join(str(known[uuid]) for uuid in results)}")
+    return passed(task, f"{PASSED} on {', '.join(str(known[uuid]) for uuid in results)}")
 
 
 def _pending(task: Task, holding: dict[str, int], what: str = "no card was tried") -> Result:

@@ -18,7 +18,7 @@ from tasks.shared.gpus.facts import RUNTIME
 from tasks.shared.gpus.nodes import MODULE, count, hardware, left_out, replicas, sliced, slots, units
 from thinkube_nornir.cluster import condition_true, current_pods, seen, troubles
 from thinkube_nornir.errors import CheckFailed
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import passed
 from thinkube_nornir.remote import read, run
 
 Object = dict[str, Any]
@@ -58,10 +58,10 @@ def check(task: Task, link: Link, good: Callable[[], str]) -> Result:
             why = f"{earlier}: {told}"
             raise CheckFailed(f"not reached: broken before, at the {earlier}", why=why, fix=_FIXES[earlier])
     if _is_over(task, link):
-        return unchanged(task, left_out(task) or "no cards are expected here")
+        return passed(task, left_out(task) or "no cards are expected here")
     told = TROUBLE[link](task)
     expect(not told, f"broken at the {link}: {told.partition(chr(10))[0]}", why=told or "", fix=_FIXES[link])
-    return unchanged(task, good())
+    return passed(task, good())
 
 
 def broken(link: Link, what: str, why: str) -> CheckFailed:

@@ -9,7 +9,7 @@ from tasks.shared.address_pool import ingress_addresses, pool_is_in_overlay
 from tasks.shared.cluster.control_plane import kube, there_is_a_cluster
 from thinkube_nornir.command import Fact
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import passed
 from thinkube_nornir.remote import read
 
 _ANSWERED = 0
@@ -28,7 +28,7 @@ def addresses_are_nobodys(task: Task) -> Result:
         CheckFailed: a machine answers there, and no service of the cluster has the address.
     """
     if pool_is_in_overlay(task):
-        return unchanged(task, "the overlay's addresses are given by ZeroTier")
+        return passed(task, "the overlay's addresses are given by ZeroTier")
     held = _held(task)
     wanted = [address for address in ingress_addresses(task) if address not in held]
     taken = [address for address in wanted if read(task, ping(address))]
@@ -38,7 +38,7 @@ def addresses_are_nobodys(task: Task) -> Result:
             why="\n".join(f"{address} answers {task.host.name}'s ping, and no service has it" for address in taken),
             fix="give load_balancer_range addresses that nobody has, outside of the range of the router's DHCP",
         )
-    return unchanged(task, f"nobody answers at {', '.join(wanted)}" if wanted else "our services have the addresses")
+    return passed(task, f"nobody answers at {', '.join(wanted)}" if wanted else "our services have the addresses")
 
 
 def _held(task: Task) -> set[str]:

@@ -18,7 +18,7 @@ from thinkube_nornir.cluster import is_rolled_out, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.fixes import set_up
 from thinkube_nornir.helm import deviations, releases, values_of
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import passed
 
 ADDON = "ingress"
 ADDON_CLASS = "public"
@@ -34,14 +34,14 @@ def facts(task: Task) -> tuple[Fact[Any], ...]:
 def addon_ingress_is_off(task: Task) -> Result:
     why = "its class public and the nodes' ports 80 and 443 collide with ours"
     expect(not DISTRIBUTION.addon_is_on(task, ADDON), f"addon {ADDON} is on", why=why, fix=set_up(task))
-    return unchanged(task, f"addon {ADDON} is off")
+    return passed(task, f"addon {ADDON} is off")
 
 
 def releases_are_as_wanted(task: Task) -> Result:
     told = {c.release: deviations(task, DISTRIBUTION.HELM, release_of(task, c)) for c in controllers(task)}
     why = "\n".join(f"{name}: {text}" for name, texts in told.items() for text in texts)
     expect(not why, "the releases are not as wanted", why=why, fix=set_up(task))
-    return unchanged(task, f"{' and '.join(told)} are deployed")
+    return passed(task, f"{' and '.join(told)} are deployed")
 
 
 def controllers_are_available(task: Task) -> Result:
@@ -51,14 +51,14 @@ def controllers_are_available(task: Task) -> Result:
     why = "\n".join(f"{c.namespace}/{c.workload}: {told}" for c, told in wrong.items())
     fix = "see why: " + "; ".join(f"kubectl -n {c.namespace} get pods,events" for c in wrong)
     expect(not wrong, f"not available: {', '.join(map(str, wrong))}", why=why, fix=fix)
-    return unchanged(task, f"{' and '.join(c.workload for c in found)} are rolled out")
+    return passed(task, f"{' and '.join(c.workload for c in found)} are rolled out")
 
 
 def controllers_have_their_arguments(task: Task) -> Result:
     """Each once: what comes twice was added by somebody's patch, and the next upgrade doubles it again."""
     wrong = [f"{c.workload}: {told}" for c in controllers(task) for told in argument_faults(task, c)]
     expect(not wrong, "the controllers' arguments are not as wanted", why="\n".join(wrong), fix=set_up(task))
-    return unchanged(task, "each argument is there once, with the right class, label and namespace")
+    return passed(task, "each argument is there once, with the right class, label and namespace")
 
 
 def argument_faults(task: Task, controller: Controller) -> list[str]:
@@ -105,7 +105,7 @@ def services_have_their_addresses(task: Task) -> Result:
     told = [f"{c}: expected {c.address}, seen {', '.join(a) or 'none'}{events(task, c)}" for c, a in wrong.items()]
     fix = "see the events above; the pool must hold the address, and no other service may have it"
     expect(not wrong, "not every controller has its address", why="\n".join(told), fix=fix)
-    return unchanged(task, ", ".join(f"{c} has {c.address}" for c in found))
+    return passed(task, ", ".join(f"{c} has {c.address}" for c in found))
 
 
 def events(task: Task, controller: Controller) -> str:
@@ -123,7 +123,7 @@ def classes_are_right(task: Task) -> Result:
     wrong += [f"{name_of(c)} is a default, too" for c in listed if _is_default(c) and name_of(c) not in ours]
     fix = f"{set_up(task)}; take the mark off others: `kubectl annotate ingressclass <name> {_DEFAULT_CLASS}-`"
     expect(not wrong, "the ingress classes are not as wanted", why="\n".join(wrong), fix=fix)
-    return unchanged(task, f"{', '.join(ours)}; {ours[0]} is the default")
+    return passed(task, f"{', '.join(ours)}; {ours[0]} is the default")
 
 
 def class_faults(task: Task, controller: Controller) -> list[str]:
@@ -156,4 +156,4 @@ def certificates_are_valid(task: Task) -> Result:
     why = "\n".join(f"{c.namespace}/{c.secret}: {told}" for c, faults in wrong.items() for told in faults)
     fix = "verify phase6.cert_manager, and run its set-up again"
     expect(not why, "not every controller has a valid certificate", why=why, fix=fix)
-    return unchanged(task, "the certificates cover " + " and ".join(f"*.{c.domain}" for c in wrong))
+    return passed(task, "the certificates cover " + " and ".join(f"*.{c.domain}" for c in wrong))

@@ -26,7 +26,7 @@ from thinkube_nornir.errors import CommandFailed, DeadlinePassed, Refused
 from thinkube_nornir.fixes import set_up
 from thinkube_nornir.helm import Installed, installed
 from thinkube_nornir.helm import definitions as helm_definitions
-from thinkube_nornir.outcome import all_of, changed, unchanged
+from thinkube_nornir.outcome import all_of, changed, passed, unchanged
 from thinkube_nornir.remote import change, undo
 from thinkube_nornir.remote.retry import retry
 
@@ -136,7 +136,7 @@ def definitions_are_there(task: Task) -> Result:
     wrong += [f"{plural}.traefik.io is not there" for plural in _OWN if not _is_there(api, f"{plural}.traefik.io")]
     fix = f"{set_up(task)}; Traefik's own: `helm show crds`, and `kubectl apply --server-side --force-conflicts`"
     expect(not wrong, "not every definition that Traefik needs is there", why="\n".join(wrong), fix=fix)
-    return unchanged(task, "Gateway API and Traefik's kinds are served")
+    return passed(task, "Gateway API and Traefik's kinds are served")
 
 
 def gateway_api_faults(api: Cluster) -> list[str]:

@@ -22,7 +22,7 @@ from tasks.shared.cluster.control_plane import Object, expect, kube
 from thinkube_nornir.cluster import condition_true, wait
 from thinkube_nornir.context import context
 from thinkube_nornir.fixes import set_up
-from thinkube_nornir.outcome import skipped, unchanged
+from thinkube_nornir.outcome import passed, skipped, unchanged
 
 _VERSION = f"{GATEWAY_API}/v1"
 _STORE = ("traefik.io/v1alpha1", "TLSStore", "default")
@@ -52,7 +52,7 @@ def gateway_classes_are_accepted(task: Task) -> Result:
     wrong += [f"{n} is not accepted" for n, obj in found.items() if obj and not condition_true(obj, "Accepted")]
     fix = f"{set_up(task)}; what its controller says: " + _logs(task)
     expect(not wrong, "the Gateway classes are not as wanted", why="\n".join(wrong), fix=fix)
-    return unchanged(task, f"accepted: {', '.join(found)}")
+    return passed(task, f"accepted: {', '.join(found)}")
 
 
 def gateway_class_faults(task: Task, controller: Controller) -> list[str]:
@@ -80,9 +80,7 @@ def gateways_are_programmed(task: Task) -> Result:
         wrong += [f"Gateway {c.namespace}/{GATEWAY}: {fault}" for fault in faults]
     fix = f"{set_up(task)}; what the controllers say: " + _logs(task)
     expect(not wrong, "the Gateways are not as wanted", why="\n".join(wrong), fix=fix)
-    return unchanged(
-        task, ", ".join(f"{c.namespace}/{GATEWAY} is programmed at {c.address}" for c in controllers(task))
-    )
+    return passed(task, ", ".join(f"{c.namespace}/{GATEWAY} is programmed at {c.address}" for c in controllers(task)))
 
 
 def gateway_faults(task: Task, controller: Controller) -> list[str]:
@@ -126,7 +124,7 @@ def default_certificates_are_set(task: Task) -> Result:
     wrong = [told for c in controllers(task) for told in store_faults(task, c)]
     what = "the controllers do not fall back to the wanted certificates"
     expect(not wrong, what, why="\n".join(wrong), fix=set_up(task))
-    return unchanged(task, ", ".join(f"{c} falls back to {c.namespace}/{c.secret}" for c in controllers(task)))
+    return passed(task, ", ".join(f"{c} falls back to {c.namespace}/{c.secret}" for c in controllers(task)))
 
 
 def store_faults(task: Task, controller: Controller) -> list[str]:

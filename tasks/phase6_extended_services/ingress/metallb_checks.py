@@ -19,7 +19,7 @@ from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
 from tasks.shared.cluster.workloads import expect_rolled_out
 from thinkube_nornir.cluster import condition_true, current_pods, seen
 from thinkube_nornir.fixes import set_up
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import passed
 
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 _SPEAKERS = "component=speaker"
@@ -32,12 +32,12 @@ def addon_metallb_is_on(task: Task) -> Result:
         why="`microk8s status --format yaml` does not list it as enabled",
         fix=set_up(task),
     )
-    return unchanged(task, f"addon {ADDON} is on")
+    return passed(task, f"addon {ADDON} is on")
 
 
 def metallb_is_ready(task: Task) -> Result:
     expect_rolled_out(task, WORKLOADS, NAMESPACE, "MetalLB is not ready")
-    return unchanged(task, f"{' and '.join(name for _, name in WORKLOADS)} are rolled out")
+    return passed(task, f"{' and '.join(name for _, name in WORKLOADS)} are rolled out")
 
 
 def pool_is_exact(task: Task) -> Result:
@@ -46,7 +46,7 @@ def pool_is_exact(task: Task) -> Result:
     why = f"expected {wanted[0]}, seen {', '.join(addresses) or 'none'}"
     fix = f"{set_up(task)}; `microk8s enable metallb:...` replaces the pool"
     expect(addresses == wanted, f"the pool {POOL[2]} is not as wanted", why=why, fix=fix)
-    return unchanged(task, f"the pool is {wanted[0]}")
+    return passed(task, f"the pool is {wanted[0]}")
 
 
 def control_plane_may_announce(task: Task) -> Result:
@@ -63,7 +63,7 @@ def control_plane_may_announce(task: Task) -> Result:
     heeded = excluded and not all(_ignores_exclusion(p) for p in ready)
     fix = f"kubectl label node {node} {EXCLUDED}-"
     expect(not heeded, f"{node} may not announce addresses", why=f"it has the label {EXCLUDED}", fix=fix)
-    return unchanged(task, f"the speaker on {node} is ready")
+    return passed(task, f"the speaker on {node} is ready")
 
 
 def _ignores_exclusion(speaker: Object) -> bool:
@@ -79,7 +79,7 @@ def control_plane_alone_announces(task: Task) -> Result:
     why = "\n".join(f"{name}: {told}" for name, told in wrong.items()) or "no L2Advertisement announces the pool"
     fix = f"{set_up(task)}; restrict or remove the L2Advertisements of others that are named above"
     expect(found and not wrong, f"the pool is not announced by {node} alone", why=why, fix=fix)
-    return unchanged(task, f"{node} alone announces the pool")
+    return passed(task, f"{node} alone announces the pool")
 
 
 def _announces_pool(advertisement: Object) -> bool:

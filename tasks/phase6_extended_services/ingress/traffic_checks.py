@@ -17,7 +17,7 @@ from tasks.shared.cluster.probes import expected, lookups_when, probe_image
 from thinkube_nornir.cluster import probe_server
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import passed
 from thinkube_nornir.remote import fresh
 
 NOT_FOUND = "404 page not found"
@@ -52,7 +52,7 @@ def addresses_answer(task: Task) -> Result:
     why = "\n".join(f"{c}: http://{c.address}/ from {there.host.name}: {r}" for c, r in wrong.items())
     fix = "the address must be free, and lead here; who does: `kubectl -n metallb-system logs daemonset/speaker`"
     expect(not wrong, "not every controller answers at its address", why=why, fix=fix)
-    return unchanged(task, f"{' and '.join(c.address for c in found)} answer {there.host.name}")
+    return passed(task, f"{' and '.join(c.address for c in found)} answer {there.host.name}")
 
 
 def _is_traefiks(response: Response) -> bool:
@@ -70,28 +70,28 @@ def unknown_names_get_the_default_certificate(task: Task) -> Result:
             wrong.append(f"{url} at {c.address} from {there.host.name}: expected 404 from Traefik, seen {found}")
     fix = "see which certificate is served: openssl s_client -connect <address>:443 -servername <name>"
     expect(not wrong, "an unknown name is not answered as it should be", why="\n".join(wrong), fix=fix)
-    return unchanged(task, "unknown names get 404 under the right certificate")
+    return passed(task, "unknown names get 404 under the right certificate")
 
 
 def each_class_answers_on_its_own_address(task: Task) -> Result:
     """Ingress objects of every class, those of ingress-nginx's too."""
     if context(task).dry_run:
-        return unchanged(task, "not asked: a dry run starts no pods")
+        return passed(task, "not asked: a dry run starts no pods")
     found = [(c, number, name) for c in controllers(task) for number, name in enumerate(c.classes)]
     ways = [Way(f"class {name}", c, f"{c.role}-{number}", ("https",), name) for c, number, name in found]
     with _published(task, ways, _ingress) as wrong:
         expect(not wrong, "a class does not answer on its own address alone", why="\n".join(wrong), fix=_fix(task))
-    return unchanged(task, ", ".join(f"{way.class_name} answers on {way.controller.address} alone" for way in ways))
+    return passed(task, ", ".join(f"{way.class_name} answers on {way.controller.address} alone" for way in ways))
 
 
 def each_gateway_answers_on_its_own_address(task: Task) -> Result:
     """An HTTPRoute to each Gateway, by HTTP and by HTTPS."""
     if context(task).dry_run:
-        return unchanged(task, "not asked: a dry run starts no pods")
+        return passed(task, "not asked: a dry run starts no pods")
     ways = [Way(f"Gateway {c.namespace}/{GATEWAY}", c, f"{c.role}-route", ("http", "https")) for c in controllers(task)]
     with _published(task, ways, _route) as wrong:
         expect(not wrong, "a Gateway does not answer on its own address alone", why="\n".join(wrong), fix=_fix(task))
-    return unchanged(task, ", ".join(f"{way.what} answers on {way.controller.address} alone" for way in ways))
+    return passed(task, ", ".join(f"{way.what} answers on {way.controller.address} alone" for way in ways))
 
 
 def _fix(task: Task) -> str:
@@ -172,4 +172,4 @@ def names_lead_to_their_controllers(task: Task) -> Result:
     why = "\n".join(f"{n}: expected {a}, seen {', '.join(found[n]) or 'nothing'}" for n, a in wrong.items())
     fix = "verify phase5.coredns, and phase 4's name server"
     expect(not wrong, "names do not lead to their ingress controllers", why=why, fix=fix)
-    return unchanged(task, ", ".join(f"{name} is {address}" for name, address in wanted.items()))
+    return passed(task, ", ".join(f"{name} is {address}" for name, address in wanted.items()))

@@ -16,7 +16,7 @@ from tasks.shared.microk8s.distribution import SNAP
 from tasks.shared.settings.values import size_bytes
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import hosts_in, known, setting
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import passed
 from thinkube_nornir.remote import fresh, read
 
 SNAPD_SOCKET = units("snapd.socket")
@@ -31,14 +31,14 @@ def system_is_supported(task: Task) -> Result:
     system = read(task, OS)
     name = system.name if system else "unknown: there is no /etc/os-release"
     if system and system.id == "ubuntu" and system.version in UBUNTU:
-        return unchanged(task, name)
+        return passed(task, name)
     expect(
         setting(task, "allow_unsupported", False),
         "the operating system is not supported",
         why=f"it is {name}; supported are Ubuntu {', '.join(UBUNTU)}",
         fix="install a supported release, or set allow_unsupported: true and expect surprises",
     )
-    return unchanged(task, f"{name}, which allow_unsupported lets pass")
+    return passed(task, f"{name}, which allow_unsupported lets pass")
 
 
 def kernel_log_is_there(task: Task) -> Result:
@@ -52,7 +52,7 @@ def kernel_log_is_there(task: Task) -> Result:
         why="a container without it cannot run MicroK8s: its installation refuses, and the kubelet does not start",
         fix="use a virtual machine; a container of LXD's needs the profile of MicroK8s' documentation for LXD",
     )
-    return unchanged(task, "/dev/kmsg is there")
+    return passed(task, "/dev/kmsg is there")
 
 
 def snapd_is_up(task: Task) -> Result:
@@ -63,7 +63,7 @@ def snapd_is_up(task: Task) -> Result:
         why=f"snapd.socket is {state}, expected active",
         fix="install snapd, or start it: `systemctl enable --now snapd.socket`",
     )
-    return unchanged(task, "snapd.socket is active")
+    return passed(task, "snapd.socket is active")
 
 
 def snapd_is_recent(task: Task) -> Result:
@@ -74,7 +74,7 @@ def snapd_is_recent(task: Task) -> Result:
         why=f"it is {version}, and cannot hold refreshes" if version else "it does not say its version",
         fix="`apt-get update && apt-get install --only-upgrade snapd`; or: `snap refresh snapd`",
     )
-    return unchanged(task, f"snapd {version}")
+    return passed(task, f"snapd {version}")
 
 
 def sudo_suits_the_channel(task: Task) -> Result:
@@ -86,7 +86,7 @@ def sudo_suits_the_channel(task: Task) -> Result:
         why=f"{sudo} ignores `sudo -E`, on which MicroK8s before {first} relies: joins would fail half-way",
         fix=f"set microk8s_channel: {first}/stable; or: `update-alternatives --set sudo /usr/bin/sudo.ws`",
     )
-    return unchanged(task, sudo or "there is no sudo, and root needs none")
+    return passed(task, sudo or "there is no sudo, and root needs none")
 
 
 def node_name_is_valid(task: Task) -> Result:
@@ -97,7 +97,7 @@ def node_name_is_valid(task: Task) -> Result:
         why=f"small letters, digits, dashes and dots, {_LONGEST_NAME} at most: the kubelet would never be registered",
         fix="give the host another name: `hostnamectl set-hostname NAME`, and correct /etc/hosts",
     )
-    return unchanged(task, f"the node will be called {name}")
+    return passed(task, f"the node will be called {name}")
 
 
 def node_is_no_copy(task: Task) -> Result:
@@ -116,7 +116,7 @@ def node_is_no_copy(task: Task) -> Result:
         why="one was copied from the other; they may get the same address from DHCP, and look alike in the cluster",
         fix=f"on {task.host.name}: `rm /etc/machine-id && systemd-machine-id-setup && reboot`",
     )
-    return unchanged(task, "no other node has its name or machine id")
+    return passed(task, "no other node has its name or machine id")
 
 
 def _same(task: Task, fact: Fact[str]) -> list[str]:
@@ -128,7 +128,7 @@ def _same(task: Task, fact: Fact[str]) -> list[str]:
 def disk_has_room(task: Task) -> Result:
     """Once MicroK8s is installed, its own data takes the room, and the kubelet watches over it."""
     if read(task, SNAP) is not None:
-        return unchanged(task, "MicroK8s is installed already")
+        return passed(task, "MicroK8s is installed already")
     room, needed = read(task, ROOM), setting(task, "node_disk")
     expect(
         room is not None and room.free >= size_bytes(needed),
@@ -136,7 +136,7 @@ def disk_has_room(task: Task) -> Result:
         why=f"{room.mount} has {_gigabytes(room.free)} free" if room else "df says nothing of /var",
         fix="make room on it, or mount a larger disk at /var/snap; node_disk sets another limit",
     )
-    return unchanged(task, f"{_gigabytes(room.free)} are free on {room.mount}" if room else "")
+    return passed(task, f"{_gigabytes(room.free)} are free on {room.mount}" if room else "")
 
 
 def memory_suffices(task: Task) -> Result:
@@ -148,7 +148,7 @@ def memory_suffices(task: Task) -> Result:
         why=f"the host has {_gigabytes(memory)}",
         fix="give it more, or choose another host; node_memory sets another limit",
     )
-    return unchanged(task, f"{_gigabytes(memory)} of memory")
+    return passed(task, f"{_gigabytes(memory)} of memory")
 
 
 def clock_is_right(task: Task) -> Result:
@@ -159,7 +159,7 @@ def clock_is_right(task: Task) -> Result:
         why=f"certificates and join tokens are refused when clocks differ; at most {_CLOCK_ERROR:.0f} s are accepted",
         fix="enable time synchronisation: `timedatectl set-ntp true`",
     )
-    return unchanged(task, f"the clock is within {_CLOCK_ERROR:.0f} s of the controller's")
+    return passed(task, f"the clock is within {_CLOCK_ERROR:.0f} s of the controller's")
 
 
 def _gigabytes(size: int) -> str:

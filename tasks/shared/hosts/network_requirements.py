@@ -26,7 +26,7 @@ from tasks.shared.hosts.supported import (
 from tasks.shared.microk8s.distribution import SNAP
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import hosts_in, setting
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import passed
 from thinkube_nornir.remote import read, run
 
 _ALL_PORTS = CONTROL_PLANE_PORTS | NODE_PORTS | OWN_PORTS
@@ -52,13 +52,13 @@ def lan_ip_carries_the_default_route(task: Task) -> Result:
         why="the address from which a node speaks becomes its address in the cluster",
         fix="let the default route use the interface, and the address, of the LAN",
     )
-    return unchanged(task, f"{lan_ip} is the source of the default route")
+    return passed(task, f"{lan_ip} is the source of the default route")
 
 
 def ports_are_free(task: Task) -> Result:
     """MicroK8s' own, once it is installed, are in use by itself."""
     if read(task, SNAP) is not None:
-        return unchanged(task, "MicroK8s is installed, and its ports are its own")
+        return passed(task, "MicroK8s is installed, and its ports are its own")
     taken = sorted(read(task, LISTENING) & _ALL_PORTS.keys())
     expect(
         not taken,
@@ -66,14 +66,14 @@ def ports_are_free(task: Task) -> Result:
         why="another Kubernetes, or another program, listens there, and MicroK8s could not start",
         fix="see which with `ss -Hltnp`, and stop it",
     )
-    return unchanged(task, f"ports {', '.join(map(str, _ALL_PORTS))} are free")
+    return passed(task, f"ports {', '.join(map(str, _ALL_PORTS))} are free")
 
 
 def firewall_lets_nodes_in(task: Task) -> Result:
     """MicroK8s itself opens its own interfaces, `cali+` and `vxlan.calico`, and no port."""
     firewall, own = read(task, UFW), setting(task, "lan_ip")
     if not firewall.active:
-        return unchanged(task, "UFW is not active")
+        return passed(task, "UFW is not active")
     interface = next((name for name, found in read(task, ADDRESSES).items() if own in found), "")
     peers = _peers(task)
     wanted = [(port, "tcp") for port in _open_ports(task)] + [(OVERLAY_PORT, "udp")]
@@ -89,7 +89,7 @@ def firewall_lets_nodes_in(task: Task) -> Result:
         why=f"UFW does not let in: {', '.join(closed)}",
         fix="; ".join(_openings(task, list(peers.values()))),
     )
-    return unchanged(task, "UFW lets the other nodes in")
+    return passed(task, "UFW lets the other nodes in")
 
 
 def _peers(task: Task) -> dict[str, str]:
@@ -117,7 +117,7 @@ def proxy_spares_the_cluster(task: Task) -> Result:
     """Services of MicroK8s take the host's proxy, for what stays among the nodes and their pods too."""
     proxies = read(task, PROXIES)
     if not proxies.used:
-        return unchanged(task, "/etc/environment names no proxy")
+        return passed(task, "/etc/environment names no proxy")
     nodes = {setting(task, "lan_ip"), *_peers(task).values()}
     missing = [network for network in (POD_NETWORK, SERVICE_NETWORK) if proxies.uses_for_network(network)]
     missing += _as_networks(task, [node for node in sorted(nodes) if proxies.uses_for_address(node)])
@@ -129,7 +129,7 @@ def proxy_spares_the_cluster(task: Task) -> Result:
         why=f"no_proxy in /etc/environment lacks {', '.join(missing)}",
         fix=f"`snap set system proxy.no-proxy={spared}`",
     )
-    return unchanged(task, "the proxy is used for what is outside")
+    return passed(task, "the proxy is used for what is outside")
 
 
 def _as_networks(task: Task, addresses: list[str]) -> list[str]:
@@ -146,7 +146,7 @@ def snap_store_answers(task: Task) -> Result:
     """
     snap, channel = read(task, SNAP), setting(task, "microk8s_channel")
     if snap is not None and snap.channel == channel:
-        return unchanged(task, "MicroK8s is installed already")
+        return passed(task, "MicroK8s is installed already")
     done = run(task, "snap", "debug", "connectivity", accept=tuple(range(256)), timeout=_STORE)
     seen = [line.strip(" *") for line in done.text.splitlines() if line.startswith(" *")]
     expect(
@@ -155,13 +155,13 @@ def snap_store_answers(task: Task) -> Result:
         why="; ".join(seen) or done.stderr.decode(errors="backslashreplace").strip(),
         fix=f"let the host reach api.snapcraft.io and *.snapcraftcontent.com over HTTPS. {_BEHIND_A_PROXY}",
     )
-    return unchanged(task, "snapd reaches the snap store")
+    return passed(task, "snapd reaches the snap store")
 
 
 def registries_answer(task: Task) -> Result:
     """Any answer is one: without a login, registries refuse."""
     if read(task, SNAP) is not None:
-        return unchanged(task, "MicroK8s is installed already")
+        return passed(task, "MicroK8s is installed already")
     return reach(task, setting(task, "registries", list(REGISTRIES)))
 
 
@@ -176,7 +176,7 @@ def sources_answer(
 
     def sources_answer(task: Task) -> Result:
         if not on(task):
-            return unchanged(task, "nothing is fetched here")
+            return passed(task, "nothing is fetched here")
         source = urlsplit(setting(task, "helm_chart_source", repository)) if is_control_plane(task) else None
         charts = [source.hostname] if source and source.hostname else []
         mirrored = setting(task, "registries", None) is not None
@@ -198,7 +198,7 @@ def reach(task: Task, hosts: list[str]) -> Result:
         why="; ".join(f"{host}: {told}" for host, told in silent.items()),
         fix=f"let the host reach them over HTTPS. {_BEHIND_A_PROXY}. `registries` says which are asked",
     )
-    return unchanged(task, f"{', '.join(hosts)} answer" if hosts else "nobody is to be asked")
+    return passed(task, f"{', '.join(hosts)} answer" if hosts else "nobody is to be asked")
 
 
 def _silence(task: Task, host: str) -> str:

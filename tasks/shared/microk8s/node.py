@@ -18,7 +18,7 @@ from thinkube_nornir.command import Fact
 from thinkube_nornir.component import chain, step
 from thinkube_nornir.context import context, ours, setting
 from thinkube_nornir.fixes import set_up
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import passed, unchanged
 from thinkube_nornir.remote import change, read, undo
 from thinkube_nornir.resources import GroupMember, from_setting
 
@@ -46,14 +46,14 @@ def services_run(task: Task) -> Result:
     faults = DISTRIBUTION.health(task)
     fix = "see why: `journalctl -u snap.microk8s.daemon-kubelite`"
     expect(not faults, f"{len(faults)} of MicroK8s' services do not run", why="\n".join(faults), fix=fix)
-    return unchanged(task, "all services are active")
+    return passed(task, "all services are active")
 
 
 def node_is_ready(task: Task) -> Result:
     node = registered_node(task)
     fix = "see `kubectl describe node` on the control plane"
     expect(is_ready(node), f"node {name_of(node)} is not Ready", why=unready_because(node), fix=fix)
-    return unchanged(task, f"node {name_of(node)} is Ready")
+    return passed(task, f"node {name_of(node)} is Ready")
 
 
 def node_has_the_lan_address(task: Task) -> Result:
@@ -64,7 +64,7 @@ def node_has_the_lan_address(task: Task) -> Result:
         why=f"its InternalIP is {internal_ip(node) or 'missing'}",
         fix=f"see that the route to the other nodes leaves from lan_ip, then {set_up(task)}",
     )
-    return unchanged(task, f"InternalIP is {lan_ip}")
+    return passed(task, f"InternalIP is {lan_ip}")
 
 
 def stop_services(task: Task) -> Result:

@@ -8,7 +8,7 @@ from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Chain, Component, StepFunction, chain
 from thinkube_nornir.context import setting
 from thinkube_nornir.errors import CheckFailed
-from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.outcome import passed
 from thinkube_nornir.remote import read
 
 QUESTIONS = (
@@ -30,7 +30,7 @@ def _check(name: str, argv: tuple[str, ...]) -> StepFunction:
     def check(task: Task) -> Result:
         if not read(task, _fact(task, name, argv)):
             raise CheckFailed(f"{name} does not hold")
-        return unchanged(task, "it holds")
+        return passed(task, "it holds")
 
     check.__name__ = name
     return check
