@@ -149,7 +149,7 @@ def test_the_list_follows_what_is_seen_on_the_lab(tmp_path: Path) -> None:
         "phase5/red",
         "phase5/verify",
     }
-    assert all(task.evidence.on_lab for task in synced.tasks if task.evidence)
+    assert all(task.evidence.place for task in synced.tasks if task.evidence)
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -42,7 +42,7 @@ class Inputs:
 
 
 def settings_of(inventory: Inventory) -> Settings:
-    """What every host's settings resolve to, and how it is reached; read before the lab puts its own hosts there."""
+    """What every host's settings resolve to, and how it is reached; read before a target puts its own hosts there."""
     found: dict[str, Mapping[str, Any]] = {}
     for name, host in inventory.hosts.items():
         login = {attribute: getattr(host, attribute) for attribute in _LOGIN}

@@ -53,7 +53,7 @@ class Run:
 
     @property
     def target(self) -> str:
-        """`ssh` or `lab`."""
+        """The name of one of target.KINDS."""
         return self.scope.partition(" ")[0]
 
 
@@ -93,7 +93,7 @@ class NodeRecord:
 
 
 class Journal:
-    """`scope` says whose hosts a run is on: `ssh`, or one lab's id, because a new lab has new hosts."""
+    """`scope` says whose hosts a run is on, as target.Prepared has it."""
 
     def __init__(self, database: Database, scope: str) -> None:
         self._db = database

@@ -59,6 +59,12 @@ def missing(error: ModuleNotFoundError) -> str:
     package = (error.name or "").partition(".")[0]
     if package in ("", MODULE, "tasks"):
         return ""
+    return f"Python has no package {package} (`{install_command()}`)"
+
+
+def install_command(extra: str = "") -> str:
+    """The command line that installs what this program needs, and what one of its extras needs."""
     folder = Path(__file__).parents[1]
     source = ["-e", str(folder)] if (folder / "pyproject.toml").exists() else [NAME]
-    return f"Python has no package {package} (`{shlex.join([sys.executable, '-m', 'pip', 'install', *source])}`)"
+    source[-1] += f"[{extra}]" if extra else ""
+    return shlex.join([sys.executable, "-m", "pip", "install", *source])

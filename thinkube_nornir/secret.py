@@ -18,7 +18,7 @@ _SECRET_NAME = re.compile(r"(^|_)(password|passphrase|secret|token|api_?key|priv
 def is_secret_name(name: str) -> bool:
     """Whether a setting of this name holds a secret: its value is not shown.
 
-    >>> is_secret_name("lab_sudo_password"), is_secret_name("token_ttl")
+    >>> is_secret_name("host_sudo_password"), is_secret_name("token_ttl")
     (True, False)
     """
     return bool(_SECRET_NAME.search(name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,15 +34,10 @@ from thinkube_nornir.reporting.record import Collector, Record
 from thinkube_nornir.reporting.topology import Topology, topology_of
 from thinkube_nornir.runner import carry_out
 from thinkube_nornir.settings.yaml_source import shown
+from thinkube_nornir.target import Say, find_target
 
 if TYPE_CHECKING:
     from nornir.core.processor import Processor
-
-    from thinkube_nornir.lab.client import LabInfo
-
-_SSH = "ssh"
-
-Say = Callable[[str], None]
 
 _IN_JOURNAL = {"green": "done", "pending": "done"}
 """Verdicts under the journal's names; `done` needs no resume."""
@@ -172,7 +167,7 @@ class Session:
 
 @contextmanager
 def open_session(request: Request, say: Say) -> Iterator[Session]:
-    """Read and check everything, stand up the lab when that is the target, and hold the lock of an altering run.
+    """Read and check everything, prepare the target's hosts, and hold the lock of an altering run.
 
     Raises:
         ConfigError: the request or the files are wrong, or another run holds the lock.
@@ -188,13 +183,14 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
             stack.enter_context(lock.hold(config.state, f"{request.verb} {' '.join(request.selection)}"))
         topology = topology_of(project.catalog.package, project.inventory)
         settings = settings_of(project.inventory)
-        project, scope, emulated = _at_target(project, say)
+        prepared = find_target(config.target).prepare(config, project.inventory, say)
+        project = replace(project, config=prepared.config)
         prepare_connections(project.inventory, project.config, project.secrets)
         database = stack.enter_context(closing(_database(config)))
         context = Context(
             config=project.config,
             inventory=project.inventory,
-            change_log=StoredChangeLog(database, scope),
+            change_log=StoredChangeLog(database, prepared.scope),
             secrets=project.secrets,
             dry_run=request.dry_run,
             read_only=request.verb == "verify",
@@ -203,28 +199,11 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
         )
         nornir = Nornir(inventory=project.inventory, data=GlobalState(dry_run=request.dry_run))
         stack.callback(_close_connections, nornir, context)
-        journal = Journal(database, scope)
-        session = Session(request, project, plan, nornir, context, journal, emulated, settings, topology)
+        journal = Journal(database, prepared.scope)
+        session = Session(request, project, plan, nornir, context, journal, prepared.emulated, settings, topology)
         if request.verb == "rollback":
             session.refuse_while_needed()
         yield session
-
-
-def _at_target(project: Project, say: Say) -> tuple[Project, str, tuple[str, ...]]:
-    """The project as its target has it, the journal's scope for these hosts, and what is emulated there."""
-    if project.config.target == "ssh":
-        return project, _SSH, ()
-    from thinkube_nornir.lab.client import apply_lab, ensure_lab, lab_config  # not for real hosts
-
-    say("lab    these hosts are emulated on this machine; no real one is touched")
-    info = ensure_lab(project.config, project.inventory, say)
-    apply_lab(project.inventory, info)
-    return replace(project, config=lab_config(project.config, info)), _lab_scope(info), info.emulated
-
-
-def _lab_scope(info: LabInfo) -> str:
-    """A lab that was started anew has other hosts, where nothing is ours yet."""
-    return f"lab {info.pid} {info.since:.3f}"
 
 
 def _close_connections(nornir: Nornir, context: Context) -> None:
@@ -246,7 +225,7 @@ def unfinished_run(path: Path) -> Run:
 
     config = load_config(path)
     with closing(_database(config)) as database:
-        run = Journal(database, scope_of(config)).unfinished()
+        run = Journal(database, find_target(config.target).scope(config)).unfinished()
     if run is None:
         raise ConfigError([Problem("resume", "no run on these hosts was left unfinished", "see: history")])
     return run
@@ -254,13 +233,3 @@ def unfinished_run(path: Path) -> Run:
 
 def _database(config: Config) -> Database:
     return Database(config.state / "journal.sqlite")
-
-
-def scope_of(config: Config) -> str:
-    """The journal's scope for the hosts of this target, as they are now."""
-    if config.target == "ssh":
-        return _SSH
-    from thinkube_nornir.lab.client import lab_status  # not for real hosts
-
-    info = lab_status(config)
-    return _lab_scope(info) if info else "no lab"

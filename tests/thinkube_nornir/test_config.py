@@ -32,9 +32,9 @@ def problems(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "ssh:\n# key_file: x\ntimeouts:\n"])
-def test_every_key_may_be_left_out(folder: Path, text: str) -> None:
-    """An empty file, and a section whose lines are all commented out, mean the defaults."""
-    config = load(text)
+def test_every_key_but_the_target_may_be_left_out(folder: Path, text: str) -> None:
+    """A key that is not there, and a section whose lines are all commented out, mean the defaults."""
+    config = load(f"target: lab\n{text}")
 
     assert config == Config(
         root=folder,
@@ -55,7 +55,7 @@ def test_values_are_taken_and_paths_start_at_the_file(folder: Path, monkeypatch:
     """Paths are absolute whatever the current folder is, and `~` is the operator's home."""
     monkeypatch.setenv("HOME", str(folder / "home"))
     Path("keys").touch()
-    text = "state: ../state\nworkers: 3\ntimeouts: {connect: 2}\nssh: {key_file: keys}\n"
+    text = "target: ssh\nstate: ../state\nworkers: 3\ntimeouts: {connect: 2}\nssh: {key_file: keys}\n"
     config = load(text + "secrets: {file: ~/.env, commands: {TOKEN: [pass, show]}}\n")
 
     assert config.state == folder.parent / "state"

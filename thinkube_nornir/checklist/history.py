@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from thinkube_nornir.target import find_target, place_of
+
 if TYPE_CHECKING:
     from thinkube_nornir.config import Config
 
 Row = tuple[int, str, str | None, str | None]
 """Run, node, outcome (None: the run was killed meanwhile), and of a failure the name of its error's class."""
-
-_REAL = "ssh"
-"""The scope of real hosts; every other one is a lab's."""
 
 # CROSS JOIN keeps SQLite from looking at the nodes of all other scopes first.
 _NODES = """
@@ -37,8 +36,8 @@ class PastRun:
     """None: it was killed, or is still at work."""
 
     @property
-    def on_lab(self) -> bool:
-        return self.scope != _REAL
+    def place(self) -> str:
+        return place_of(self.scope)
 
     @cached_property
     def date(self) -> str:
@@ -57,16 +56,15 @@ class History:
     with a lower number goes on. Dry runs are left out."""
 
     @property
-    def on_lab(self) -> bool:
-        return self.scope != _REAL
+    def place(self) -> str:
+        return place_of(self.scope)
 
 
 def read_history(config: Config) -> History:
     """What the journal knows; makes none where there is none yet."""
     from thinkube_nornir.database import Database
-    from thinkube_nornir.session import scope_of
 
-    scope, path = scope_of(config), config.state / "journal.sqlite"
+    scope, path = find_target(config.target).scope(config), config.state / "journal.sqlite"
     if not path.exists():
         return History(scope)
     with closing(Database(path)) as database:

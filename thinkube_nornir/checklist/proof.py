@@ -56,17 +56,17 @@ class Proofs:
     by_identifier: Mapping[str, Proof]
 
     @property
-    def on_lab(self) -> bool:
-        return self.history.on_lab
+    def place(self) -> str:
+        return self.history.place
 
     def evidence(self, proof: Proof) -> Evidence:
         """What is written down for what is proven."""
-        return Evidence(proof.date, proof.run, on_lab=self.on_lab)
+        return Evidence(proof.date, proof.run, self.place)
 
     def run(self, evidence: Evidence) -> PastRun | None:
         """The run that evidence cites; None when that is in another journal, which has its own numbers."""
         run = self.history.runs.get(evidence.run or 0)
-        return run if run and run.date == evidence.date and run.on_lab == evidence.on_lab else None
+        return run if run and run.date == evidence.date and run.place == evidence.place else None
 
 
 def read_proofs(config: Path) -> Proofs:

@@ -2,7 +2,7 @@
 
 What is proven is marked, with its run as evidence; what turned red or was rolled back is opened again. What the journal
 knows nothing of stays as it is. A heading, which is a task whose text is bold as a whole, is done when all below it is.
-Evidence of the lab counts for that lab alone; evidence of real hosts is not touched while the target is the lab.
+Evidence of disposable hosts counts for these alone; evidence of real hosts is not touched while the target has others.
 """
 
 from __future__ import annotations
@@ -79,19 +79,19 @@ def _judged(task: Task, proof: Proof, proofs: Proofs) -> tuple[Change | None, No
 def _cited(task: Task, evidence: Evidence, proof: Proof, proofs: Proofs) -> tuple[Change | None, Note | None]:
     """Of a task that says which run proved it."""
     run = proofs.run(evidence)
-    if proofs.on_lab and not evidence.on_lab:
-        return None, Note(task, "was proven on real hosts, of which the lab says nothing")
+    if proofs.place and not evidence.place:
+        return None, Note(task, f"was proven on real hosts, of which {proofs.place} says nothing")
     if proof.state == "refuted":
         return _opened(task, proof.reason), None
-    if run is None and not evidence.on_lab:  # another controller's
+    if run is None and not evidence.place:  # another controller's
         unproven = Note(task, f"run {evidence.run} is in another journal; in this one: {proof.reason}", proof.command)
         return None, None if proof.state == "proven" else unproven
     if proof.state == "proven":
         return (None if evidence == proofs.evidence(proof) else _proven(task, proof, proofs)), None
-    if evidence.on_lab and not proofs.on_lab:
-        return _opened(task, f"run {evidence.run} was on the lab, and says nothing of real hosts"), None
+    if evidence.place and not proofs.place:
+        return _opened(task, f"run {evidence.run} was on {evidence.place}, and says nothing of real hosts"), None
     if run and run.scope != proofs.history.scope:
-        return _opened(task, f"run {evidence.run} was on a lab that has ended, and its hosts with it"), None
+        return _opened(task, f"run {evidence.run} was on hosts of {evidence.place} that are gone"), None
     return None, Note(task, f"not proven any more: {proof.reason}", proof.command)
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from thinkube_nornir.target import KINDS
+
 BOM = b"\xef\xbb\xbf"
 _ITEM = re.compile(rb"[ \t]*(?:[-*+]|[0-9]{1,9}[.)])(?=[ \t]|\Z)")
 _BOX = re.compile(rb"[ \t]{1,4}\[([ xX])\](?=[ \t]|\Z)")
 _IDENTIFIER = re.compile(
     rb"(?P<comment><!-- *(?P<name>[A-Za-z0-9][\w./-]*) *-->)(?=[ \t]|\Z)(?P<after> \*\([^()*]*\)\*(?=[ \t]|\Z))?"
 )
-_EVIDENCE = re.compile(rb" \*\((?:run ([0-9]{1,15})( on the lab)?|by hand), ([0-9]{4}-[0-9]{2}-[0-9]{2})\)\*")
+_EVIDENCE = re.compile(
+    rb" \*\((?:run ([0-9]{1,15})(?: on (%b))?|by hand), ([0-9]{4}-[0-9]{2}-[0-9]{2})\)\*"
+    % b"|".join(re.escape(kind.place.encode()) for kind in KINDS.values() if kind.disposable)
+)
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,11 @@ class Evidence:
     date: str
     run: int | None = None
     """None: it was marked by hand."""
-    on_lab: bool = False
+    place: str = ""
+    """Of disposable hosts, as target.place_of has it."""
 
     def __str__(self) -> str:
-        what = "by hand" if self.run is None else f"run {self.run}{' on the lab' if self.on_lab else ''}"
+        what = "by hand" if self.run is None else f"run {self.run}{f' on {self.place}' if self.place else ''}"
         return f"*({what}, {self.date})*"
 
 
@@ -85,7 +91,8 @@ def _task_line(line: bytes, box: re.Match[bytes], end: int) -> TaskLine:
         return TaskLine(line, box.start(1), (end, end), end, None, None)
     found = comments[-1]
     written = _EVIDENCE.fullmatch(found["after"] or b"")
-    evidence = written and Evidence(written[3].decode(), int(written[1]) if written[1] else None, bool(written[2]))
+    run, place, date = (part.decode() for part in written.groups(b"")) if written else ("", "", "")
+    evidence = Evidence(date, int(run) if run else None, place) if written else None
     tail = found.end("after") if evidence else found.end("comment")
     return TaskLine(line, box.start(1), found.span("comment"), tail, found["name"].decode(), evidence)
 

@@ -12,6 +12,7 @@ import click
 from thinkube_nornir.cli import options
 from thinkube_nornir.program import command
 from thinkube_nornir.reporting.terminal import Terminal
+from thinkube_nornir.target import KINDS
 
 if TYPE_CHECKING:
     from thinkube_nornir.history.runs import Listed, PastRun
@@ -73,7 +74,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="For machines: docs
 @_word("--outcome", "verdicts", words=_VERDICTS, multiple=True, help="How it ended; may be repeated.")
 @click.option("-s", "--selection", "selections", multiple=True, metavar="NAME", help="Of this phase or component.")
 @_HOSTS
-@_word("--target", words=("lab", "ssh"), help="On emulated or on real hosts.")
+@_word("--target", words=sorted(KINDS), help="On the hosts of this target.")
 @click.option(
     "--since", metavar="WHEN", callback=_since, help="2026-11-27, 2026-11-27T17:30, today, 30min, 2h, 3d, 1w."
 )
@@ -234,6 +235,7 @@ def _show(past: PastRun, steps: Steps, terminal: Terminal) -> None:
     text = render(
         "show.txt.j2",
         run=past.run,
+        kind=record.kind,
         words=words(past.run),
         when=local(past.run.started),
         seconds=duration(past.run),

@@ -11,22 +11,32 @@ import click
 
 from thinkube_nornir.cli import options
 from thinkube_nornir.cli.group import NamingGroup
-from thinkube_nornir.lab.faults import FAULTS, REPAIR, TAKES
+from thinkube_nornir.program import command
 from thinkube_nornir.reporting.terminal import Terminal
+from thinkube_nornir.target import find_target
 
 if TYPE_CHECKING:
     from thinkube_nornir.config import Config
     from thinkube_nornir.errors import Problem
     from thinkube_nornir.lab.client import LabInfo
 
-_KINDS = "\n".join(
-    f"{kind:8}{what.replace('`seconds`', '--seconds').replace('`count`', '--count')}" for kind, what in FAULTS.items()
-)
-
 
 @click.group("lab", cls=NamingGroup)
 def lab_verb() -> None:
     """The inventory's hosts on this machine, to try things on."""
+    find_target("lab")  # says what to install when it is not there
+
+
+class _FaultCommand(click.Command):
+    """A command whose help lists the faults that the lab knows."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from thinkube_nornir.lab.faults import FAULTS
+
+        super().format_help_text(ctx, formatter)
+        with formatter.section("KIND is one of"):
+            numbered = {kind: what.replace("`seconds`", "--seconds") for kind, what in FAULTS.items()}
+            formatter.write_dl([(kind, what.replace("`count`", "--count")) for kind, what in numbered.items()])
 
 
 @lab_verb.command("up")
@@ -79,11 +89,7 @@ def _unproven(config: Config, terminal: Terminal) -> Iterator[str]:
         yield from wrap(text, terminal.width, initial_indent="  ", subsequent_indent="    ")
 
 
-@lab_verb.command(
-    "fault",
-    short_help="Break something about a host, or mend it.",
-    help=f"Break something about a host of the running lab, or mend it.\n\n\b\nKIND is one of\n{_KINDS}",
-)
+@lab_verb.command("fault", cls=_FaultCommand, short_help="Break something about a host, or repair it.")
 @click.argument("host")
 @click.argument("kind")
 @click.option("--seconds", type=click.FloatRange(0, 3600), metavar="N", help="Of slow and sshd; 0.5 when left out.")
@@ -92,9 +98,10 @@ def _unproven(config: Config, terminal: Terminal) -> Iterator[str]:
 def fault(
     host: str, kind: str, seconds: float | None, count: int | None, config: Path, verbose: int, no_color: bool
 ) -> int:
+    """Break something about a host of the running lab, or repair it."""
     from thinkube_nornir.errors import ConfigError
     from thinkube_nornir.lab.client import lab_fault, lab_status
-    from thinkube_nornir.program import command
+    from thinkube_nornir.lab.faults import REPAIR
     from thinkube_nornir.settings.config_file import load_config
 
     terminal = Terminal(verbose, False if no_color else None)
@@ -103,11 +110,10 @@ def fault(
     if problems := [*_problems(lab_status(loaded), host, kind, numbers)]:
         raise ConfigError(problems)
     lab_fault(loaded, host, kind, **numbers)
-    mended = kind == REPAIR
     terminal.say(
-        f"lab: {host} is mended"
-        if mended
-        else f"lab: {host} is {kind}; `{command('lab', 'fault', host, REPAIR)}` mends it"
+        f"lab: {host} is repaired"
+        if kind == REPAIR
+        else f"lab: {host} is {kind}; `{command('lab', 'fault', host, REPAIR)}` repairs it"
     )
     return 0
 
@@ -115,6 +121,7 @@ def fault(
 def _problems(lab: LabInfo | None, host: str, kind: str, numbers: Mapping[str, float]) -> Iterator[Problem]:
     """What is wrong with the fault that was asked for; hosts are known while a lab runs."""
     from thinkube_nornir.errors import Problem
+    from thinkube_nornir.lab.faults import FAULTS, TAKES
     from thinkube_nornir.settings.names import nearest
 
     if lab and host not in lab.hosts:
@@ -129,7 +136,10 @@ def _problems(lab: LabInfo | None, host: str, kind: str, numbers: Mapping[str, f
 @lab_verb.command("down")
 @options.common
 def down(config: Path, verbose: int, no_color: bool) -> int:
-    """End the lab, unless a run is under way on it; nothing of its hosts is left."""
+    """End the lab, unless a run is in progress on it; nothing of its hosts is left.
+
+    What is proven on these hosts alone is open again in the task list.
+    """
     from thinkube_nornir import lock
     from thinkube_nornir.lab.client import lab_down
     from thinkube_nornir.settings.config_file import load_config
@@ -139,4 +149,18 @@ def down(config: Path, verbose: int, no_color: bool) -> int:
     with lock.hold(loaded.state, "lab down"):
         info = lab_down(loaded)
     terminal.say(f"lab: ended, with its {len(info.hosts)} hosts" if info else "lab: none was running")
+    if info:
+        for line in _opened_tasks(loaded):
+            terminal.say(line)
     return 0
+
+
+def _opened_tasks(config: Config) -> Iterator[str]:
+    """What becomes of the tasks that cite a run on these hosts."""
+    from thinkube_nornir.checklist.document import parse
+    from thinkube_nornir.checklist.script import LIST
+
+    path = config.root / LIST
+    tasks = parse(path.read_bytes()).tasks if path.is_file() else ()
+    if count := sum(bool(task.evidence and task.evidence.place) for task in tasks):
+        yield f"     tasks of {LIST} proven on it alone: {count}; `{command('checklist', 'sync')}` opens them again"

@@ -57,9 +57,11 @@ _BECAME = {
 def _lines(written: Written, path: Path) -> list[str]:
     from thinkube_nornir.lessons.phrases import counted
     from thinkube_nornir.lessons.writing import PARTS
+    from thinkube_nornir.target import kind_of
 
-    where = {"ssh": "real hosts", "lab": "the lab"}
-    runs = " and ".join(f"{counted(len(found.runs), 'run')} on {where[found.target]}" for found in written.findings)
+    runs = " and ".join(
+        f"{counted(len(found.runs), 'run')} on {kind_of(found.target).place}" for found in written.findings
+    )
     failures = sum(failing.times for found in written.findings for failing in found.failures)
     repairs = sum(len(found.repairs) for found in written.findings)
     lines = [f"{path}: {'written' if written.created else 'brought up to date'}"]

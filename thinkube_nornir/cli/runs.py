@@ -16,6 +16,7 @@ from thinkube_nornir.permission import OPTION
 from thinkube_nornir.place import must_take
 from thinkube_nornir.program import command
 from thinkube_nornir.reporting.terminal import Terminal
+from thinkube_nornir.target import kind_of
 
 if TYPE_CHECKING:
     from thinkube_nornir.estimate import Countdown
@@ -117,7 +118,7 @@ def _agreed_to(yes: bool) -> Agreed:
         if terminal.interactive:
             question = f"Roll back {' '.join(session.request.selection)} on {', '.join(session.hosts)}?"
             return click.confirm(question)
-        if session.project.config.target == "ssh":
+        if not kind_of(session.project.config.target).disposable:
             raise ConfigError([Problem("rollback", "real hosts need a yes, and nobody can be asked here", "add --yes")])
         return True
 

@@ -11,6 +11,7 @@ import click
 from thinkube_nornir.cli import options
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.reporting.terminal import Terminal
+from thinkube_nornir.target import kind_of
 
 if TYPE_CHECKING:
     from thinkube_nornir.config import Config
@@ -71,8 +72,10 @@ def _scan(path: Path, limit: str, fingerprints: Mapping[str, str]) -> tuple[Conf
     from thinkube_nornir.remote.host_key_scan import scan
 
     config, _, hosts = load_hosts(path, limit)
-    if config.target == "lab":
-        raise ConfigError([Problem("trust", "the lab enrols its own hosts", "for real hosts, set target: ssh")])
+    kind = kind_of(config.target)
+    if kind.disposable:
+        what = f"{kind.place} accepts the keys of its own hosts"
+        raise ConfigError([Problem("trust", what, "for real hosts, set target: ssh")])
     names = [host.name for host in hosts]
     unknown = [
         Problem("--fingerprint", f"{name} is not among the hosts", "") for name in fingerprints if name not in names

@@ -17,6 +17,7 @@ from thinkube_nornir.cluster.messages import Call, Object, refusal
 from thinkube_nornir.context import context, lost, on
 from thinkube_nornir.errors import ClusterError, Unreachable
 from thinkube_nornir.remote.exchange import connection
+from thinkube_nornir.target import kind_of
 
 if TYPE_CHECKING:
     from thinkube_nornir.cluster.client import Client
@@ -225,7 +226,7 @@ def _opened(there: Task, kubeconfig: Callable[[Task], str]) -> Client:
     access = parse(text, name)
     write_private(config.state / f"kubeconfig-{name}", text.encode())
     direct = Client(name, access, config.state, evidence=context(there).evidence)
-    if config.target != "lab" and not _is_loopback(access) and _answers(direct, there):
+    if not kind_of(config.target).disposable and not _is_loopback(access) and _answers(direct, there):
         return direct
     direct.close()
     ssh, (address, port) = connection(there), access.address

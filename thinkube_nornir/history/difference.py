@@ -16,6 +16,7 @@ from thinkube_nornir.history.moments import local
 from thinkube_nornir.history.runs import PastRun, duration, words
 from thinkube_nornir.inputs import Inputs, Settings
 from thinkube_nornir.journal import NodeRecord
+from thinkube_nornir.target import kind_of
 
 NOTABLE_SECONDS = 1.0
 NOTABLE_RATIO = 1.5
@@ -147,9 +148,9 @@ def _asked(old: PastRun, new: PastRun) -> list[Fact]:
 
 
 def _target(past: PastRun) -> str:
-    """A lab that was started anew has other hosts."""
-    since = past.run.scope.rpartition(" ")[2] if past.run.target == "lab" else ""
-    return f"lab started at {local(float(since))}" if since else past.run.target
+    """Disposable hosts that were started anew are other hosts."""
+    since = past.run.scope.rpartition(" ")[2] if kind_of(past.run.scope).disposable else ""
+    return f"{past.run.target} started at {local(float(since))}" if since else past.run.target
 
 
 def _time(past: PastRun) -> str:

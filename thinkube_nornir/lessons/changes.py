@@ -30,14 +30,14 @@ class Changes:
     commits: tuple[str, str] | None = None
     steps: tuple[str, ...] = ()
     """`phase5.coredns.apply_corefile`: steps that changed something, and are not the one in question."""
-    new_lab: bool = False
+    new_hosts: bool = False
     known: bool = True
     """Whether the journal has what both runs were given."""
 
     @property
     def none(self) -> bool:
         """Whether nothing differs, and that is known."""
-        return self.known and not (self.settings or self.files or self.steps or self.new_lab)
+        return self.known and not (self.settings or self.files or self.steps or self.new_hosts)
 
 
 def changes_between(runs: Sequence[PhaseRun], pairs: Sequence[tuple[Attempt, Attempt]]) -> Changes:
@@ -55,7 +55,7 @@ def changes_between(runs: Sequence[PhaseRun], pairs: Sequence[tuple[Attempt, Att
         files=tuple(_files(before, after)) if known else (),
         commits=commits if all(commits) and commits[0] != commits[1] else None,
         steps=tuple(dict.fromkeys(_steps(runs, pairs))),
-        new_lab=before.run.scope != after.run.scope,
+        new_hosts=before.run.scope != after.run.scope,
         known=known,
     )
 

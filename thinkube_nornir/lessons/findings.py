@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from thinkube_nornir.lessons.changes import Changes, changes_between
 from thinkube_nornir.lessons.past import Attempt, PhaseRun, attempts
+from thinkube_nornir.target import KINDS
 
 _NOTABLE = 1.0
 """Seconds that a step must have taken once to be called slow."""
@@ -98,7 +99,7 @@ class Unstable:
 @dataclass(frozen=True)
 class Findings:
     target: str
-    """`ssh` or `lab`."""
+    """The name of one of target.KINDS."""
     runs: tuple[int, ...]
     dates: tuple[float, float]
     failures: tuple[Failing, ...]
@@ -115,8 +116,8 @@ class Findings:
 
 
 def findings(runs: Sequence[PhaseRun]) -> tuple[Findings, ...]:
-    """Of real hosts first, then of the lab; none of a target on which nothing of the phase ran."""
-    targets = (tuple(run for run in runs if run.run.target == target) for target in ("ssh", "lab"))
+    """Of real hosts first; none of a target on which nothing of the phase ran."""
+    targets = (tuple(run for run in runs if run.run.target == target) for target in KINDS)
     return tuple(_findings(those) for those in targets if any(run.nodes for run in those))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from thinkube_nornir.reporting.terminal import clean
+from thinkube_nornir.target import kind_of
 
 if TYPE_CHECKING:
     from thinkube_nornir.lessons.changes import Changes, SettingChange
@@ -17,13 +18,12 @@ MOST = 8
 """Of each kind: a lesson is read by people."""
 _LONGEST = 160  # characters of a message
 _VALUE = 60  # characters of a setting's value
-_TARGETS = {"ssh": "On real hosts", "lab": "On the lab"}
 
 
 def target(found: Findings) -> str:
     days = [time.strftime("%Y-%m-%d", time.localtime(date)) for date in found.dates]
     when = days[0] if days[0] == days[1] else f"{days[0]} to {days[1]}"
-    return f"{_TARGETS[found.target]}, {counted(len(found.runs), 'run')} ({runs(found.runs)}, {when})"
+    return f"On {kind_of(found.target).place}, {counted(len(found.runs), 'run')} ({runs(found.runs)}, {when})"
 
 
 def runs(numbers: Sequence[int]) -> str:
@@ -106,8 +106,8 @@ def changes(between: Changes) -> str:
         parts.append(f"files {codes(between.files)}")
     if between.commits:
         parts.append(f"commit {code(between.commits[0][:9])} -> {code(between.commits[1][:9])}")
-    if between.new_lab:
-        parts.append("another lab was started, and set up anew")
+    if between.new_hosts:
+        parts.append("the hosts were stood up and set up anew")
     elif between.steps:
         parts.append(f"runs changed something in {codes(between.steps)}")
     if between.none:

@@ -30,7 +30,7 @@ class Practice:
 def practices(
     runs: Sequence[PhaseRun], target: str, phase: str, catalog: Catalog, inventory: Inventory
 ) -> tuple[Practice, ...]:
-    """What is proven on the hosts of a target; of several labs the last one on which it was proven counts."""
+    """What is proven on the hosts of a target; of disposable ones the last on which it was proven count."""
     scopes = dict.fromkeys(run.run.scope for run in reversed(runs) if run.run.target == target and run.nodes)
     proven = [prove(_history(runs, scope), catalog, inventory) for scope in scopes]
     components = [entry.name for entry in catalog.entries if entry.phase == phase]

@@ -12,6 +12,7 @@ from thinkube_nornir.lessons.parts import written_bullets
 from thinkube_nornir.lessons.writing import PARTS
 from thinkube_nornir.phase.forge import compare_page
 from thinkube_nornir.reporting.rendering import render
+from thinkube_nornir.target import kind_of
 
 if TYPE_CHECKING:
     from nornir.core.inventory import Inventory
@@ -50,7 +51,7 @@ def pull_request(work: Work, catalog: Catalog, inventory: Inventory) -> str:
         "pull_request.md.j2",
         phrases=phrases,
         phase=work.phase,
-        on_lab=work.proofs.on_lab,
+        kind=kind_of(work.proofs.history.scope),
         rows=[row for entry in entries if (row := _row(entry, work, inventory)).hosts],
         items=_items(work, entries),
         lessons=written_bullets(work.lessons.read_bytes(), PARTS),

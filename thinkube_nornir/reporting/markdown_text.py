@@ -32,8 +32,8 @@ def code(text: object) -> str:
 def prose(text: object) -> str:
     """A sentence with its commands, and whatever is no plain word, as code.
 
-    >>> print(prose("run it again: `lab up`; ask @you or 10.0.0.1 twice"))
-    run it again: `lab up`; ask `@you` or `10.0.0.1` twice
+    >>> print(prose("run it again: `list all`; ask @you or 10.0.0.1 twice"))
+    run it again: `list all`; ask `@you` or `10.0.0.1` twice
     """
     parts = str(text).split("`")
     if len(parts) % 2 == 0 or "" in parts[1:-1]:  # no pairs: what is a command cannot be told

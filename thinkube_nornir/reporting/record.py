@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from thinkube_nornir.context import retries_in
 from thinkube_nornir.outcome import Outcome, error_of, outcome_of
 from thinkube_nornir.reporting.terminal import clean
+from thinkube_nornir.target import Kind, kind_of
 
 if TYPE_CHECKING:
     from nornir.core.inventory import Host
@@ -110,6 +111,10 @@ class Record:
     """Component to the hosts that would get something of it, and that `limit` leaves out."""
     next_command: str = ""
     """What the operator would type now; empty when there is nothing."""
+
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.target)
 
     @cached_property
     def counts(self) -> Counter[str]:

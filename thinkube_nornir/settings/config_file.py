@@ -22,6 +22,7 @@ from thinkube_nornir.config import (
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.settings.validation import check
 from thinkube_nornir.settings.yaml_source import Location, Source, read_config_yaml
+from thinkube_nornir.target import CHOICES
 
 _FIXES = {
     "runner": "the plan has a runner of its own; `workers` says how many steps run at once",
@@ -52,7 +53,7 @@ class _InventorySection:
 class _File:
     __pydantic_config__ = CLOSED
 
-    target: Literal["lab", "ssh"] = "lab"
+    target: Literal["lab", "ssh"] = "lab"  # of a file without it, which is refused
     tasks: Path = Path("tasks")
     templates: Path = Path("templates")
     state: Path = Path(".thinkube")
@@ -84,7 +85,8 @@ def read_config(path: Path) -> tuple[Config, list[Problem]]:
     checked = check(_File, source.value, source, fixes=_FIXES)
     root = Path(os.path.abspath(path)).parent  # noqa: PTH100  (resolve() would follow a linked config.yaml)
     config = _config(root, checked.value)
-    return config, [*source.problems, *checked.problems, *_missing_paths(source, checked.value, config)]
+    missing = [*_missing_target(source), *_missing_paths(source, checked.value, config)]
+    return config, [*source.problems, *checked.problems, *missing]
 
 
 def _config(root: Path, file: _File) -> Config:
@@ -121,6 +123,13 @@ def _config(root: Path, file: _File) -> Config:
         secrets=replace(file.secrets, file=optional(file.secrets.file)),
         logging=replace(file.logging, log_file=kept_in_state(file.logging.log_file, LoggingSettings.log_file)),
     )
+
+
+def _missing_target(source: Source) -> Iterator[Problem]:
+    """Nobody gets real hosts, or a copy of them, without having asked for it."""
+    unread = bool(source.problems)
+    if (source.value is None and not unread) or (isinstance(source.value, dict) and source.value.get("target") is None):
+        yield source.problem((), "target is missing: nothing says which hosts these are", CHOICES)
 
 
 def _missing_paths(source: Source, file: _File, config: Config) -> Iterator[Problem]:

@@ -58,7 +58,7 @@ def test_the_cluster_has_its_roles(example: Topology) -> None:
 def test_an_installation_without_overlay_has_one_network(tmp_path: Path) -> None:
     """Published services have addresses of the LAN then."""
     shutil.copytree(ROOT / "docs" / "small", tmp_path / "inventory")
-    (tmp_path / "config.yaml").write_text(f"tasks: {ROOT}/tasks\n")
+    (tmp_path / "config.yaml").write_text(f"target: ssh\ntasks: {ROOT}/tasks\n")
     _, inventory, _ = load_hosts(tmp_path / "config.yaml")
 
     (lan,) = topology_of(tasks, inventory).networks

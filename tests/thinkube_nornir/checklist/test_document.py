@@ -157,7 +157,7 @@ def test_every_box_that_is_shown_is_a_task(line: str) -> None:
     ("line", "evidence", "text"),
     [
         ("- [x] a <!-- b/c --> *(run 7, 2026-01-02)*", Evidence("2026-01-02", 7), "a"),
-        ("- [x] a <!-- b/c --> *(run 7 on the lab, 2026-01-02)*", Evidence("2026-01-02", 7, on_lab=True), "a"),
+        ("- [x] a <!-- b/c --> *(run 7 on the lab, 2026-01-02)*", Evidence("2026-01-02", 7, place="the lab"), "a"),
         ("- [x] a <!-- b/c --> *(by hand, 2026-01-02)*", Evidence("2026-01-02"), "a"),
         ("- [x] a <!-- b/c --> *(by hand, 2026-01-02)* and more", Evidence("2026-01-02"), "a and more"),
         ("- [x] a <!-- b/c --> *(by Bob, 2026-01-02)*", None, "a *(by Bob, 2026-01-02)*"),

@@ -179,7 +179,7 @@ def test_a_lab_that_was_started_anew_has_other_hosts() -> None:
     done = _sync(before, story, LAB)
 
     assert done.document.content.decode() == LIST
-    assert (5, False, "run 1 was on a lab that has ended, and its hosts with it") in _changed(done)
+    assert (5, False, "run 1 was on hosts of the lab that are gone") in _changed(done)
 
 
 def test_a_new_lab_proves_anew() -> None:

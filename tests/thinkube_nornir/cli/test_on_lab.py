@@ -89,6 +89,22 @@ def test_lab_up_status_down(cli: Cli, labs: list[LabInfo]) -> None:
     assert cli("lab", "down").lines == ["lab: none was running"]
 
 
+def test_ending_the_lab_says_what_it_opens_in_the_task_list(cli: Cli, labs: list[LabInfo], project: Path) -> None:
+    """No proof outlives its hosts; what real hosts prove, or nobody, stays."""
+    done = ("*(run 3 on the lab, 2026-11-27)*", "*(run 1, 2026-11-20)*", "*(by hand, 2026-11-20)*")
+    lines = [f"- [x] a <!-- phase1.base/verify --> {evidence}\n" for evidence in done]
+    (project / "START_HERE.md").write_text("".join([*lines, "- [ ] b\n"]))
+    cli("lab", "up")
+
+    ended = cli("lab", "down")
+
+    assert ended.lines == [
+        "lab: ended, with its 4 hosts",
+        "     tasks of START_HERE.md proven on it alone: 1; `thinkube-nornir checklist sync` opens them again",
+    ]
+    assert cli("lab", "down").lines == ["lab: none was running"]
+
+
 def test_the_lab_is_not_ended_under_a_run(cli: Cli, labs: list[LabInfo], project: Path) -> None:
     """The run would wait for its hosts until it gives up; who is at work is named."""
     cli("lab", "up")
@@ -106,7 +122,7 @@ def test_the_lab_needs_no_trust(cli: Cli, labs: list[LabInfo]) -> None:
     ended = cli("trust")
 
     assert ended.code == 2
-    assert "the lab enrols its own hosts" in ended.err
+    assert "the lab accepts the keys of its own hosts" in ended.err
 
 
 def test_status_names_what_is_unproven(cli: Cli, labs: list[LabInfo], project: Path) -> None:
@@ -131,16 +147,16 @@ def faults(labs: list[LabInfo], monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
     return asked
 
 
-def test_a_host_is_broken_and_mended(cli: Cli, faults: list[tuple[str, str, dict[str, float]]]) -> None:
-    """Numbers go with it; how to mend it is said."""
+def test_a_host_is_broken_and_repaired(cli: Cli, faults: list[tuple[str, str, dict[str, float]]]) -> None:
+    """Numbers go with it; how to repair it is said."""
     broken = cli("lab", "fault", "tkw1", "slow", "--seconds", "2")
     cut = cli("lab", "fault", "tkw1", "cut", "--count", "100")
-    mended = cli("lab", "fault", "tkw1", "none")
+    repaired = cli("lab", "fault", "tkw1", "none")
 
-    assert (broken.code, cut.code, mended.code) == (0, 0, 0)
+    assert (broken.code, cut.code, repaired.code) == (0, 0, 0)
     assert faults == [("tkw1", "slow", {"seconds": 2.0}), ("tkw1", "cut", {"count": 100}), ("tkw1", "none", {})]
-    assert "lab fault tkw1 none` mends it" in broken.out
-    assert mended.lines == ["lab: tkw1 is mended"]
+    assert "lab fault tkw1 none` repairs it" in broken.out
+    assert repaired.lines == ["lab: tkw1 is repaired"]
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_a_repair_without_a_change_passed_on_a_repeat() -> None:
         phase_run(3, node(), scope="lab 2"),
     ]
     (repair,) = only(*anew).repairs
-    assert repair.changes.new_lab
+    assert repair.changes.new_hosts
     assert not repair.changes.none
 
 

@@ -18,8 +18,8 @@ from thinkube_nornir.lessons.phrases import changes, code, codes, listed, runs, 
             "In between: runs changed something in `phase5.coredns.apply`; what the runs were given is not known.",
         ),
         (
-            Changes(new_lab=True, steps=("phase5.coredns.apply",), files=("config.yaml",)),
-            "In between: files `config.yaml`; another lab was started, and set up anew.",
+            Changes(new_hosts=True, steps=("phase5.coredns.apply",), files=("config.yaml",)),
+            "In between: files `config.yaml`; the hosts were stood up and set up anew.",
         ),
         (
             Changes(settings=(SettingChange("dns", "", '"a"', ("h1", "h2")),), commits=("a" * 40, "b" * 40)),

@@ -252,7 +252,7 @@ def test_a_refused_value_is_not_called_missing_too(config: Config) -> None:
 
 def test_config_and_inventory_are_told_together() -> None:
     """Mistakes of config.yaml, of the tasks folder and of the inventory come in one list."""
-    Path("config.yaml").write_text("workers: no\n")
+    Path("config.yaml").write_text("target: ssh\nworkers: no\n")
     write("a: {hostnam: x}\n")
 
     def schema_of(config: Config) -> Schema | None:
@@ -262,7 +262,7 @@ def test_config_and_inventory_are_told_together() -> None:
         load_installation(Path("config.yaml"), schema_of)
 
     assert [problem.where for problem in caught.value.problems] == [
-        "config.yaml:1",
+        "config.yaml:2",
         "tasks/__init__.py",
         "inventory/hosts.yaml:1",
     ]
@@ -270,7 +270,7 @@ def test_config_and_inventory_are_told_together() -> None:
 
 def test_a_sound_installation_is_config_and_inventory() -> None:
     """What config.yaml names is what is loaded, under whatever file name."""
-    Path("config.yaml").write_text("inventory: {options: {host_file: hosts2.yaml}}\n")
+    Path("config.yaml").write_text("target: ssh\ninventory: {options: {host_file: hosts2.yaml}}\n")
     Path("hosts2.yaml").write_text("a: {hostname: x}\n")
 
     config, inventory = load_installation(Path("config.yaml"), lambda _: None)
