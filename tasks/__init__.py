@@ -13,7 +13,7 @@ SETTINGS = "shared.settings.schema"
 """The module with the SCHEMA of all settings; a name, so that finding components does not import pydantic."""
 
 TOPOLOGY = "shared.topology"
-"""The module that knows hosts, networks and cluster, for reports; a name, likewise."""
+"""The module that knows hosts, networks and cluster, for reports; a name, so that it is imported when it is used."""
 
 CONCURRENCY = {"join": 1, "reboot": 1}
 """How many steps may hold each concurrency limit at once; config.yaml's `tokens` goes before it."""

@@ -74,7 +74,7 @@ class MemoryChangeLog:
     def undone(self, change: Change) -> None:
         self._changes.pop((change.host, change.key), None)
 
-    def ours(self, host: str, key: str) -> Change | None:
+    def managed(self, host: str, key: str) -> Change | None:
         return self._changes.get((host, key))
 
     def drop_damaged(self, host: str, key: str) -> bool:

@@ -17,8 +17,8 @@ _NEEDS = re.compile(r"needs (?P<node>\S+), (?:which failed|and (?P<host>\S+) is 
 class BlockedReason:
     """What stands in the way: a node that failed, a host without a connection, or both.
 
-    >>> obstacle_in(str(Obstacle(node="a/setup/b@tkc")))
-    Obstacle(node='a/setup/b@tkc', unreachable='')
+    >>> blocked_reason_in(str(BlockedReason(node="a/setup/b@tkc")))
+    BlockedReason(node='a/setup/b@tkc', unreachable='')
     """
 
     node: str = ""

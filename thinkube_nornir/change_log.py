@@ -59,7 +59,7 @@ class ChangeLog(Protocol):
         """It is no longer ours."""
         ...
 
-    def ours(self, host: str, key: str) -> Change | None:
+    def managed(self, host: str, key: str) -> Change | None:
         """The change recorded under `key`, intended or done, and not undone."""
         ...
 
@@ -82,7 +82,7 @@ class StoredChangeLog:
 
     def intend(self, *, host: str, component: str, key: str, summary: str, before: Mapping[str, Any]) -> Change:
         with self._lock:
-            known = self.ours(host, key)
+            known = self.managed(host, key)
             if known:
                 self._set(known, "intended")
                 return known
@@ -103,7 +103,7 @@ class StoredChangeLog:
     def _set(self, change: Change, state: str) -> None:
         self._db.write("UPDATE changes SET state = ?, at = ? WHERE id = ?", state, time.time(), change.id)
 
-    def ours(self, host: str, key: str) -> Change | None:
+    def managed(self, host: str, key: str) -> Change | None:
         rows = self._rows(host, key)
         return _change(rows[0]) if rows else None
 

@@ -25,7 +25,7 @@ class Command:
         root: run it through sudo.
         env: variables set for this program alone.
         alters: it changes the host: never sent twice, and as root only while this controller holds the host's lock.
-        shown: what messages say in place of the arguments: `write /etc/x` for a script of ours that does.
+        shown: what messages say in place of the arguments: `write /etc/x` for an own script that does.
     """
 
     argv: tuple[str, ...]
@@ -36,7 +36,7 @@ class Command:
     shown: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        """For messages. A script of ours goes by its name, `sh -c SCRIPT NAME ...`: its text would bury the message."""
+        """For messages. An own script goes by its name, `sh -c SCRIPT NAME ...`: its text would bury the message."""
         if self.shown:
             return self.shown
         script = self.argv[:2] == ("sh", "-c") and len(self.argv) > 3
@@ -77,7 +77,7 @@ class HostConnection(Protocol):
         Raises:
             Unreachable: no connection, or it was lost and could not be made again.
             DeadlinePassed: `timeout` seconds went by; every process the commands started was ended.
-            Cancelled: `cancelled()` became true; ended likewise.
+            Cancelled: `cancelled()` became true; ended in the same way.
         """
         ...
 
@@ -122,6 +122,6 @@ class File:
     group: str | None = None
     """None for the owner's primary group."""
     directory_mode: int = 0o755
-    """Of missing parent directories, which then are ours and are removed with the file."""
+    """Of missing parent directories, which are then recorded, and removed with the file."""
     secret: bool = False
-    """It holds keys or passwords, also in its former states: a diff tells only that it changes."""
+    """It holds keys or passwords, also in its previous states: a diff tells only that it changes."""

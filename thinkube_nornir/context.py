@@ -1,4 +1,4 @@
-"""What a step knows about its run: StepTask is Nornir's Task with the run's context; doors take it from there."""
+"""What a step knows about its run: StepTask is Nornir's Task with the run's context."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Context:
     dry_run: bool = False
     run_id: int = 0
     read_only: bool = False
-    """A verify run: doors refuse every change."""
+    """A verify run: every change is refused."""
     cancelled: threading.Event = field(default_factory=threading.Event)
     abandoned: bool = False
     """Cancelled steps did not end in time, and may hold connections for longer."""
     facts: dict[str, dict[Fact[Any], Any]] = field(default_factory=dict)
     """Per host, what was read since the last change there."""
     clusters: dict[str, Any] = field(default_factory=dict)
-    """The cluster door's open clients, by the host through which they are reached."""
+    """Open clients of Kubernetes APIs, by the host through which they are reached."""
     roster: Roster = field(default_factory=lambda: Roster())
     permission: Permission = field(default_factory=Permission)
-    """Which things that are not ours the operator lets go."""
+    """Which foreign things (permission.py) the operator lets go."""
     evidence: Recorder | None = None
     """What hosts and clusters answer is recorded here, when the operator wants an archive of it."""
 
@@ -76,7 +76,7 @@ class Retries:
 
 
 class StepTask(Task):
-    """Nornir's Task, with the run it belongs to and the node of the plan it carries out."""
+    """Nornir's Task, with the run it belongs to and the node of the plan it executes."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ def component_of(task: Task) -> str:
 
 
 def time_left(task: Task, timeout: float) -> float:
-    """Seconds a door may take: `timeout`, or less when the step as a whole has less left.
+    """Seconds a call to a host or cluster may take: `timeout`, or less when the step as a whole has less left.
 
     Raises:
         DeadlinePassed: nothing is left.
@@ -223,9 +223,9 @@ def known(task: Task, fact: Fact[T]) -> Mapping[str, T]:
     return {host: values[fact] for host, values in list(context(task).facts.items()) if fact in values}
 
 
-def ours(task: Task, key: str) -> bool:
-    """Whether the change of this key, on the step's host, is ours and not undone."""
-    return context(task).change_log.ours(task.host.name, key) is not None
+def is_managed(task: Task, key: str) -> bool:
+    """Whether this program made the change of this key on the step's host, and has not undone it."""
+    return context(task).change_log.managed(task.host.name, key) is not None
 
 
 def setting(task: Task, name: str, default: Any = _REQUIRED) -> Any:

@@ -48,23 +48,23 @@ def half_done(plan: Plan, done: Collection[str]) -> set[tuple[str, str]]:
 
 
 def expected_seconds(
-    plan: Plan, past: Sequence[PastStep], ours: Collection[tuple[str, str]]
+    plan: Plan, past: Sequence[PastStep], managed: Collection[tuple[str, str]]
 ) -> dict[str, float | None]:
     """Each node's expected duration; None where the past says nothing of it.
 
     Args:
         past: steps that ended well, newest run first.
-        ours: (host, component) of what is on record as set up by us.
+        managed: (host, component) of what the change log has something of.
     """
     known = _Known(past)
-    return {node.id: known.seconds(node, _works(plan, node, ours)) for node in plan.nodes}
+    return {node.id: known.seconds(node, _works(plan, node, managed)) for node in plan.nodes}
 
 
-def _works(plan: Plan, node: Node, ours: Collection[tuple[str, str]]) -> bool:
+def _works(plan: Plan, node: Node, managed: Collection[tuple[str, str]]) -> bool:
     """Whether this component will be set up or rolled back on this host, and not only be looked at."""
     if node.prerequisite or plan.verb == "verify":
         return False
-    return ((node.host, node.component) in ours) == (plan.verb == "rollback")
+    return ((node.host, node.component) in managed) == (plan.verb == "rollback")
 
 
 class _Known:

@@ -72,15 +72,15 @@ class CheckFailed(ThinkubeError):
 
 
 class Refused(ThinkubeError):
-    """We could, but must not: something that is not ours, or that others still need, is in the way."""
+    """It could be done and must not: something foreign, or something that others still need, is in the way."""
 
 
 class HoldsForeign(Refused):
-    """What is to be removed as a whole holds something that is not ours; that stays so, and a dry run fails as well."""
+    """What is to be removed as a whole holds something foreign. Nothing is removed, and a dry run fails as well."""
 
 
 class SkippedInDryRun(Refused):
-    """A look that writes, as a probe pod does, and so is not taken in a dry run; no failure of the host's."""
+    """A check that has to write, as a probe pod does, is skipped in a dry run; the host is not at fault."""
 
 
 class ClusterError(ThinkubeError):

@@ -96,7 +96,7 @@ def _digested(roots: Iterable[Path]) -> Iterator[tuple[str, str]]:
 def _files(root: str) -> Iterator[str]:
     """Regular files below a folder, or the file itself; what Python compiles and hidden ones are left out."""
     try:
-        if S_ISREG(os.stat(root).st_mode):  # noqa: PTH116 likewise
+        if S_ISREG(os.stat(root).st_mode):  # noqa: PTH116 faster than Path.stat
             yield root
             return
         with os.scandir(root) as entries:

@@ -59,13 +59,13 @@ def skipped(task: Task, reason: str) -> Result:
 
 
 def all_of(task: Task, *results: Result) -> Result:
-    """One result for a step that called a door several times: changed if any was, and every message of those."""
-    told = [r for r in results if r.changed] or list(results)
+    """One result for a step that made several changes: changed if any was, and every message of those."""
+    shown = [r for r in results if r.changed] or list(results)
     diff = "".join(r.diff for r in results)
     if not any(r.changed for r in results):
-        return unchanged(task, "; ".join(str(r.result) for r in told))
+        return unchanged(task, "; ".join(str(r.result) for r in shown))
     planned = any(outcome_of(r) is Outcome.PLANNED for r in results)
-    return changed(task, "; ".join(str(r.result) for r in told), diff=diff, planned=planned)
+    return changed(task, "; ".join(str(r.result) for r in shown), diff=diff, planned=planned)
 
 
 def outcome_of(result: Result | MultiResult) -> Outcome:

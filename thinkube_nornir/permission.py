@@ -1,4 +1,4 @@
-"""What the operator lets go of all that is not ours: `--delete-foreign`, and what the steps of a run found of it."""
+"""What the operator lets go of what is foreign: `--delete-foreign`, and what the steps of a run found of it."""
 
 from __future__ import annotations
 

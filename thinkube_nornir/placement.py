@@ -21,7 +21,7 @@ CHAINS: Mapping[str, tuple[ChainName, ...]] = {
     "verify": ("verify",),
     "rollback": ("rollback",),
 }
-"""Verb to the chains it carries out, in order."""
+"""Verb to the chains it executes, in order."""
 
 Place = tuple[str, ChainName]
 """A component and one of its chains."""

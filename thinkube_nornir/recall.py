@@ -17,7 +17,7 @@ from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.plan import Node, Plan
 from thinkube_nornir.program import command
 from thinkube_nornir.remote.on_host_state import adopt_on_host_state
-from thinkube_nornir.runner import carry_out
+from thinkube_nornir.runner import execute
 
 _ENGINE = "engine"
 
@@ -29,7 +29,7 @@ def recall(nornir: Nornir, context: Context, hosts: Sequence[str]) -> None:
     """
     step = Step(remember)
     nodes = [Node(f"{_ENGINE}/rollback/{step.name}@{host}", _ENGINE, "rollback", step, host) for host in hosts]
-    carry_out(Plan("rollback", tuple(nodes)), nornir, context)
+    execute(Plan("rollback", tuple(nodes)), nornir, context)
 
 
 def remember(task: Task) -> Result:

@@ -49,7 +49,7 @@ class RunResult:
         return Counter(outcome_of(result) for result in self.results.values())
 
 
-def carry_out(
+def execute(
     plan: Plan,
     nornir: Nornir,
     context: Context,
@@ -125,7 +125,7 @@ class GraphRunner:
                 while startable:
                     node = startable[0]
                     self._running.add(node.id)
-                    result = self._carry_out(node, task, by_name[node.host])
+                    result = self._execute(node, task, by_name[node.host])
                     with lock:
                         if self.context.abandoned:
                             return
@@ -203,7 +203,7 @@ class GraphRunner:
             told = f"{node.step.name} {'was not started' if node.id in self._foundation.blocked else 'failed'}"
             self.context.roster.stopped.setdefault((node.component, node.host), told)
 
-    def _carry_out(self, node: Node, task: Task, host: Host) -> MultiResult:
+    def _execute(self, node: Node, task: Task, host: Host) -> MultiResult:
         step = StepTask(
             self._function(node),
             task.nornir,

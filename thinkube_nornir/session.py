@@ -32,7 +32,7 @@ from thinkube_nornir.reporting.logs import logging_to
 from thinkube_nornir.reporting.node_log import NodeLog
 from thinkube_nornir.reporting.record import Collector, Record
 from thinkube_nornir.reporting.topology import Topology, topology_of
-from thinkube_nornir.runner import carry_out
+from thinkube_nornir.runner import execute
 from thinkube_nornir.settings.yaml_source import shown
 from thinkube_nornir.target import Say, find_target
 
@@ -134,7 +134,7 @@ class Session:
         seconds = expected_seconds(self.plan, past, ours)
         return Countdown(Estimate(self.plan, seconds, config.workers, config.tokens))
 
-    def carry_out(self, collector: Collector, processors: Sequence[Processor], say: Say) -> Record:
+    def execute(self, collector: Collector, processors: Sequence[Processor], say: Say) -> Record:
         """Carry the plan out once, journalled, and return what happened; `say` is told what Ctrl-C does."""
         started, clock = time.time(), time.monotonic()
         request = self.request
@@ -143,7 +143,7 @@ class Session:
         watching: list[Processor] = [JournalProcessor(self.journal, run_id), NodeLog(), collector, *processors]
         keep = partial(self.journal.keep_inputs, run_id)
         with collecting(self.project.config, request.config, self.settings, keep):
-            result = carry_out(self.plan, self.nornir, self.context, watching, say)
+            result = execute(self.plan, self.nornir, self.context, watching, say)
         record = Record(
             verb=request.verb,
             selection=request.selection,

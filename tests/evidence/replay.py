@@ -33,7 +33,7 @@ from thinkube_nornir.evidence.scrub import REMOVED
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.plan import make
 from thinkube_nornir.remote.exchange import CONNECTION
-from thinkube_nornir.runner import carry_out
+from thinkube_nornir.runner import execute
 
 ROOT = Path(__file__).parents[2]
 
@@ -219,7 +219,7 @@ def replay(archive: Archive, folder: Path) -> dict[str, Replayed]:
     context.clusters.update({name: _cluster(name, answers) for name in inventory.hosts})
     nornir = Nornir(inventory=inventory, config=NornirConfig(), data=GlobalState(dry_run=False))
     with time_machine.travel(archive.meta["started"], tick=True):
-        results = carry_out(plan, nornir, context).results
+        results = execute(plan, nornir, context).results
     recorded = {node["id"]: node for node in archive.report["nodes"]}
     return {
         node: _compared(recorded[node]["outcome"], result, node in answers.incomplete)

@@ -36,7 +36,7 @@ def test_the_first_state_before_is_kept(database: Database) -> None:
     change_log.done(change_log.intend(**SNAP, before={"channel": None}))
     change_log.done(change_log.intend(**SNAP, before={"channel": "1.31"}))
 
-    kept = change_log.ours("h1", "snap:x")
+    kept = change_log.managed("h1", "snap:x")
 
     assert kept is not None
     assert kept.before == {"channel": None}
@@ -48,7 +48,7 @@ def test_what_is_undone_is_not_ours(database: Database) -> None:
     change_log = StoredChangeLog(database, "ssh")
     change_log.undone(change_log.intend(**SNAP, before={"channel": None}))
 
-    assert change_log.ours("h1", "snap:x") is None
+    assert change_log.managed("h1", "snap:x") is None
     assert change_log.intend(**SNAP, before={"channel": "theirs"}).before == {"channel": "theirs"}
 
 
@@ -82,10 +82,10 @@ def test_a_damaged_record_is_named_and_no_other(database: Database, text: str) -
     database.write("UPDATE changes SET before = ? WHERE key = 'snap:x'", text)
 
     with pytest.raises(ThinkubeError, match="the journal's record of 'install x' on h1 is damaged") as caught:
-        change_log.ours("h1", "snap:x")
+        change_log.managed("h1", "snap:x")
 
     assert "rollback p.a" in caught.value.fix
-    assert change_log.ours("h1", "snap:y") is not None
+    assert change_log.managed("h1", "snap:y") is not None
 
 
 def test_a_damaged_record_makes_way_for_a_copy(database: Database) -> None:
@@ -104,7 +104,7 @@ def test_a_record_of_version_1_has_no_digest_and_is_believed(database: Database)
     change_log.intend(**SNAP, before={"channel": None})
     database.write("UPDATE changes SET digest = ''")
 
-    assert change_log.ours("h1", "snap:x") is not None
+    assert change_log.managed("h1", "snap:x") is not None
 
 
 def test_a_killed_change_stays_intended(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_killed_change_stays_intended(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", program], check=False)
 
     with closing(Database(path)) as database:
-        change = StoredChangeLog(database, "ssh").ours("h1", "snap:x")
+        change = StoredChangeLog(database, "ssh").managed("h1", "snap:x")
 
     assert ended.returncode == -9
     assert change is not None

@@ -322,7 +322,7 @@ def test_a_run_killed_after_the_effect_is_completed(client: ClusterClient, name:
     client.change_log.intend(host="tkc", component="c", key=key, summary="", before={"object": "ignored"})
 
     assert outcome_of(applied(client, config_map(name, a="1"))) is Outcome.UNCHANGED
-    known = client.change_log.ours("tkc", key)
+    known = client.change_log.managed("tkc", key)
     assert known is not None
     assert (known.state, known.before) == ("done", {"object": None})
 

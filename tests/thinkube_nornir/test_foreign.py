@@ -12,7 +12,7 @@ from thinkube_nornir.foreign import Foreign, refuse_foreign
 from thinkube_nornir.outcome import Outcome, changed, outcome_of
 from thinkube_nornir.permission import Permission
 from thinkube_nornir.plan import make
-from thinkube_nornir.runner import RunResult, carry_out
+from thinkube_nornir.runner import RunResult, execute
 
 MINE, DATA = Foreign("Deployment gpu/mine"), Foreign("Namespace shop", ("Deployment web", "Service web"))
 
@@ -27,7 +27,7 @@ def _rolled_back(permission: Permission, *, dry_run: bool = False) -> tuple[RunR
     hosts = inventory({"all": ["h"]})
     entries = catalog(entry("phase1.gpu", rollback=chain(altering("first"), remove)))
     plan = make(entries, entries.entries, hosts, ["h"], "rollback")
-    run = carry_out(plan, nornir(hosts), context(hosts, permission=permission, dry_run=dry_run))
+    run = execute(plan, nornir(hosts), context(hosts, permission=permission, dry_run=dry_run))
     error = run.results["phase1.gpu/rollback/remove@h"].exception
     assert error is None or isinstance(error, HoldsForeign)
     return run, error

@@ -53,13 +53,13 @@ class Events:
     def subtask_instance_completed(self, task: Task, host: Host, result: MultiResult) -> None: ...
 
 
-def carry_out(
+def execute(
     *entries: Entry, hosts: dict[str, list[str]] | None = None, verb: str = "run", processors: Any = (), **fields: Any
 ) -> tuple[RunResult, Context]:
     stock = inventory(hosts or TWO)
     context = engine.context(stock, **fields)
     made = plan.make(catalog(*entries), entries, stock, list(stock.hosts), verb)
-    return runner.carry_out(made, engine.nornir(stock), context, processors), context
+    return runner.execute(made, engine.nornir(stock), context, processors), context
 
 
 def outcomes(result: RunResult) -> dict[str, Outcome]:
@@ -76,7 +76,7 @@ def on_host(name: str, function: StepFunction, otherwise: StepFunction) -> StepF
 
 def test_every_node_of_the_plan_has_a_result() -> None:
     """Nothing is missing, and each result says how long it took."""
-    result, _ = carry_out(entry("p.a", setup=chain(altering("install")), verify=chain(quiet("runs"))))
+    result, _ = execute(entry("p.a", setup=chain(altering("install")), verify=chain(quiet("runs"))))
 
     assert outcomes(result) == {
         "install@h1": Outcome.CHANGED,
@@ -93,7 +93,7 @@ def test_a_failure_stops_its_host_and_no_other() -> None:
         "h1", failing("install", CommandFailed("no", status=1, stdout=b"", stderr=b"")), altering("install")
     )
 
-    result, _ = carry_out(entry("p.a", setup=chain(broken, altering("start")), verify=chain(quiet("runs"))))
+    result, _ = execute(entry("p.a", setup=chain(broken, altering("start")), verify=chain(quiet("runs"))))
 
     assert outcomes(result)["start@h1"] is Outcome.SKIPPED
     assert outcomes(result)["start@h2"] is Outcome.CHANGED
@@ -103,7 +103,7 @@ def test_a_failure_stops_its_host_and_no_other() -> None:
 
 def test_a_failed_check_hides_no_other_check() -> None:
     """Checks follow each other without needing each other."""
-    result, _ = carry_out(entry("p.a", verify=chain(failing("one", CheckFailed("no")), quiet("two"))), verb="verify")
+    result, _ = execute(entry("p.a", verify=chain(failing("one", CheckFailed("no")), quiet("two"))), verb="verify")
 
     assert outcomes(result) == {
         "one@h1": Outcome.FAILED,
@@ -123,7 +123,7 @@ def test_an_unreachable_host_is_asked_once() -> None:
             raise Unreachable("h1 does not answer")
         return unchanged(task, "here")
 
-    result, _ = carry_out(entry("p.a", verify=chain(reach, quiet("two"))), verb="verify")
+    result, _ = execute(entry("p.a", verify=chain(reach, quiet("two"))), verb="verify")
 
     assert asked.count("h1") == 1
     assert outcomes(result)["two@h1"] is Outcome.SKIPPED
@@ -137,14 +137,14 @@ def test_a_step_that_skips_itself_stops_nobody() -> None:
     def not_for_us(task: Task) -> Result:
         return skipped(task, "no such card here")
 
-    result, _ = carry_out(entry("p.a", setup=chain(not_for_us, altering("start"))))
+    result, _ = execute(entry("p.a", setup=chain(not_for_us, altering("start"))))
 
     assert outcomes(result)["start@h1"] is Outcome.CHANGED
 
 
 def test_an_unforeseen_exception_is_a_failed_step() -> None:
     """A fault in a step is told as one, and the run goes on."""
-    result, _ = carry_out(entry("p.a", setup=chain(on_host("h1", failing("x", KeyError("k")), quiet("x")))))
+    result, _ = execute(entry("p.a", setup=chain(on_host("h1", failing("x", KeyError("k")), quiet("x")))))
 
     assert outcomes(result) == {"x@h1": Outcome.FAILED, "x@h2": Outcome.UNCHANGED}
 
@@ -157,7 +157,7 @@ def test_hosts_run_at_the_same_time() -> None:
         both.wait()
         return unchanged(task, "met")
 
-    result, _ = carry_out(entry("p.a", setup=chain(meet)))
+    result, _ = execute(entry("p.a", setup=chain(meet)))
 
     assert set(outcomes(result).values()) == {Outcome.UNCHANGED}
 
@@ -174,9 +174,7 @@ def test_a_token_lets_one_at_a_time_through() -> None:
         inside.remove(task.host.name)
         return unchanged(task, "joined")
 
-    result, _ = carry_out(
-        entry("p.a", setup=chain(step(join, token="join"))), hosts={"all": [f"h{i}" for i in range(8)]}
-    )
+    result, _ = execute(entry("p.a", setup=chain(step(join, token="join"))), hosts={"all": [f"h{i}" for i in range(8)]})
 
     assert len(result.results) == 8
     assert not overlaps
@@ -191,7 +189,7 @@ def test_a_token_may_be_held_by_several() -> None:
         return unchanged(task, "met")
 
     settings = engine.config(tokens={"pair": 2})
-    result, _ = carry_out(entry("p.a", setup=chain(step(meet, token="pair"))), config=settings)
+    result, _ = execute(entry("p.a", setup=chain(step(meet, token="pair"))), config=settings)
 
     assert set(outcomes(result).values()) == {Outcome.UNCHANGED}
 
@@ -207,7 +205,7 @@ def test_workers_limit_what_runs_at_once() -> None:
         inside.pop()
         return unchanged(task, "")
 
-    carry_out(entry("p.a", setup=chain(work)), hosts={"all": ["a", "b", "c"]}, config=engine.config(workers=1))
+    execute(entry("p.a", setup=chain(work)), hosts={"all": ["a", "b", "c"]}, config=engine.config(workers=1))
 
     assert max(most) == 1
 
@@ -216,7 +214,7 @@ def test_a_dry_run_does_not_run_checks_after_a_promise() -> None:
     """What a check would read is not there yet, and the report says why it was not run."""
     made = entry("p.a", setup=chain(altering("install"), altering("start")), verify=chain(quiet("runs")))
 
-    result, _ = carry_out(made, dry_run=True)
+    result, _ = execute(made, dry_run=True)
 
     assert outcomes(result)["install@h1"] is Outcome.PLANNED
     assert outcomes(result)["runs@h1"] is Outcome.SKIPPED
@@ -228,7 +226,7 @@ def test_a_dry_run_goes_on_past_checks_it_leaves_out() -> None:
     made = entry("p.a", setup=chain(altering("install")), verify=chain(quiet("runs")))
     later = entry("p.b", needs=("p.a",), setup=chain(altering("configure")), verify=chain(quiet("answers")))
 
-    result, _ = carry_out(made, later, dry_run=True)
+    result, _ = execute(made, later, dry_run=True)
 
     assert outcomes(result)["configure@h1"] is Outcome.PLANNED
     assert "only planned" in str(result.results["p.b/verify/answers@h1"].result)
@@ -239,7 +237,7 @@ def test_a_look_that_writes_is_left_out_of_a_dry_run() -> None:
     probe = failing("pods_run", SkippedInDryRun("a dry run starts no probe pod"))
     made = entry("p.a", setup=chain(quiet("install")), verify=chain(probe))
 
-    result, _ = carry_out(made, entry("p.b", needs=("p.a",), setup=chain(altering("configure"))), dry_run=True)
+    result, _ = execute(made, entry("p.b", needs=("p.a",), setup=chain(altering("configure"))), dry_run=True)
 
     assert outcomes(result)["pods_run@h1"] is Outcome.SKIPPED
     assert outcomes(result)["configure@h1"] is Outcome.PLANNED
@@ -251,7 +249,7 @@ def test_a_dry_run_goes_on_past_what_it_cannot_foresee() -> None:
     made = entry("p.a", setup=chain(altering("install"), blind, altering("start")))
     later = entry("p.b", needs=("p.a",), setup=chain(altering("configure")))
 
-    result, _ = carry_out(made, later, dry_run=True)
+    result, _ = execute(made, later, dry_run=True)
 
     assert outcomes(result)["wait_ready@h1"] is Outcome.SKIPPED
     assert outcomes(result)["start@h1"] is Outcome.PLANNED
@@ -262,7 +260,7 @@ def test_a_dry_run_fails_where_nothing_was_promised() -> None:
     """Without an earlier promise an error is an error, in a dry run too."""
     blind = failing("look", CommandFailed("no", status=1, stdout=b"", stderr=b""))
 
-    result, _ = carry_out(entry("p.a", setup=chain(blind)), dry_run=True)
+    result, _ = execute(entry("p.a", setup=chain(blind)), dry_run=True)
 
     assert set(outcomes(result).values()) == {Outcome.FAILED}
 
@@ -274,7 +272,7 @@ def test_an_interruption_lets_running_steps_finish() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         return unchanged(task, "finished")
 
-    result, context = carry_out(entry("p.a", setup=chain(work, altering("next"))), hosts={"all": ["h1"]})
+    result, context = execute(entry("p.a", setup=chain(work, altering("next"))), hosts={"all": ["h1"]})
 
     assert result.interrupted
     assert outcomes(result) == {"work@h1": Outcome.UNCHANGED, "next@h1": Outcome.SKIPPED}
@@ -291,7 +289,7 @@ def test_a_second_interruption_cancels() -> None:
         assert context_of(task).cancelled.wait(10)
         raise Cancelled("ended by the operator")
 
-    result, _ = carry_out(entry("p.a", setup=chain(work)), hosts={"all": ["h1"]})
+    result, _ = execute(entry("p.a", setup=chain(work)), hosts={"all": ["h1"]})
 
     assert outcomes(result) == {"work@h1": Outcome.FAILED}
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -309,7 +307,7 @@ def test_what_does_not_end_when_it_is_cancelled_is_not_waited_for(monkeypatch: p
         released.wait(30)
         return unchanged(task, "at last")
 
-    result, context = carry_out(entry("p.a", setup=chain(hangs, quiet("later"))), hosts={"all": ["h1"]})
+    result, context = execute(entry("p.a", setup=chain(hangs, quiet("later"))), hosts={"all": ["h1"]})
     waited = not released.is_set()
     released.set()
 
@@ -326,7 +324,7 @@ def test_processors_hear_of_every_node() -> None:
     events = Events()
     broken = failing("install", CheckFailed("no"))
 
-    carry_out(entry("p.a", setup=chain(broken, altering("start"))), processors=[events])
+    execute(entry("p.a", setup=chain(broken, altering("start"))), processors=[events])
 
     assert sorted(events.started) == sorted(events.completed)
     assert len(events.completed) == 4
@@ -341,7 +339,7 @@ def test_a_host_that_failed_before_is_visited_again() -> None:
     context = engine.context(stock)
     for verb in ("run", "rollback"):
         made = plan.make(catalog(broken), (broken,), stock, list(stock.hosts), verb)
-        result = runner.carry_out(made, shared, context)
+        result = runner.execute(made, shared, context)
 
     assert outcomes(result) == {"remove@h1": Outcome.CHANGED, "remove@h2": Outcome.CHANGED}
 
@@ -350,7 +348,7 @@ def test_a_plan_without_nodes_is_done_at_once() -> None:
     """Before a rollback nobody may have to be asked."""
     stock = inventory(TWO)
 
-    result = runner.carry_out(plan.Plan("rollback", ()), engine.nornir(stock), engine.context(stock))
+    result = runner.execute(plan.Plan("rollback", ()), engine.nornir(stock), engine.context(stock))
 
     assert not result.results
 
@@ -364,7 +362,7 @@ def test_a_fault_of_the_runner_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Schedule, "finish", broken)
 
     with pytest.raises(RuntimeError, match="broken"):
-        carry_out(entry("p.a", setup=chain(quiet("a"))))
+        execute(entry("p.a", setup=chain(quiet("a"))))
 
 
 def test_a_thousand_hosts() -> None:
@@ -372,7 +370,7 @@ def test_a_thousand_hosts() -> None:
     one = entry("p.a", setup=chain(*(altering(f"s{i}") for i in range(4))), verify=chain(quiet("a"), quiet("b")))
     two = entry("p.b", setup=chain(quiet("c")), verify=chain(quiet("d")))
 
-    result, _ = carry_out(one, two, hosts={"all": [f"h{i}" for i in range(1000)]})
+    result, _ = execute(one, two, hosts={"all": [f"h{i}" for i in range(1000)]})
 
     assert len(result.results) == 8000
     assert Outcome.FAILED not in result.outcomes
@@ -387,7 +385,7 @@ def test_a_host_that_lacks_something_is_not_changed_and_others_are() -> None:
         "p.cards", needs=("p.base",), preconditions=chain(step(dead, early=True)), setup=chain(altering("label"))
     )
 
-    result, _ = carry_out(base, cards, hosts={"all": ["h1", "h2", "h3"]})
+    result, _ = execute(base, cards, hosts={"all": ["h1", "h2", "h3"]})
 
     assert outcomes(result) == {
         **{f"has_cards@{host}": Outcome.FAILED for host in ("h1", "h2")},
@@ -407,7 +405,7 @@ def test_a_step_that_returns_nothing_fails_with_its_place() -> None:
         unchanged(task, "all is well")
         return None  # type: ignore[return-value]
 
-    result, _ = carry_out(entry("p.a", setup=chain(forgets)))
+    result, _ = execute(entry("p.a", setup=chain(forgets)))
 
     error = result.results["p.a/setup/forgets@h1"].exception
 
@@ -430,7 +428,7 @@ def test_a_check_may_change_nothing_in_any_verb(verb: str) -> None:
         return step
 
     chains: dict[str, Any] = {name: chain(naming_host(name)) for name in ("preconditions", "setup", "verify")}
-    carry_out(entry("p.a", **chains), hosts={"all": ["h1"]}, verb=verb)
+    execute(entry("p.a", **chains), hosts={"all": ["h1"]}, verb=verb)
 
     assert asked == ({"preconditions": True, "setup": False, "verify": True} if verb == "run" else {"verify": True})
 
@@ -439,7 +437,7 @@ def test_a_count_of_planned_changes_is_of_what_a_check_stands_on() -> None:
     """Those of other hosts, which it does not wait for, would make it another one with each schedule."""
     made = entry("p.a", setup=chain(on_host("h2", altering("w"), quiet("w"))), verify=chain(quiet("holds")))
 
-    result, _ = carry_out(made, dry_run=True)
+    result, _ = execute(made, dry_run=True)
 
     assert "1 change is only planned" in str(result.results["p.a/verify/holds@h2"].result)
     assert outcomes(result)["holds@h1"] is not Outcome.SKIPPED
@@ -456,7 +454,7 @@ def test_a_result_says_what_its_step_tried_again() -> None:
         return unchanged(task, "at last")
 
     Secret("rosebud-77")
-    result, _ = carry_out(entry("p.a", setup=chain(struggles), verify=chain(quiet("looks"))))
+    result, _ = execute(entry("p.a", setup=chain(struggles), verify=chain(quiet("looks"))))
 
     counted = {node: retries_in(found) for node, found in result.results.items()}
     assert counted["p.a/setup/struggles@h1"] == Retries(2, "busy with ********")
@@ -483,7 +481,7 @@ def test_what_runs_once_goes_on_with_the_hosts_that_are_well() -> None:
     )
     other = entry("p.b", setup=chain(step(judging("tell_others"), on="first")))
 
-    result, _ = carry_out(counted, other, hosts={"first": ["h1"], "all": ["h1", "h2", "h3", "h4"]})
+    result, _ = execute(counted, other, hosts={"first": ["h1"], "all": ["h1", "h2", "h3", "h4"]})
 
     found = outcomes(result)
     assert found["tell_all@h1"] is Outcome.UNCHANGED
@@ -498,7 +496,7 @@ def test_what_failed_once_stops_what_follows_on_all_hosts() -> None:
     """Each says what it needs."""
     broken = step(failing("write", CheckFailed("no")), on="first")
 
-    result, _ = carry_out(
+    result, _ = execute(
         entry("p.a", setup=chain(broken, quiet("restart"))), hosts={"first": ["h1"], "all": ["h1", "h2"]}
     )
 
@@ -508,7 +506,7 @@ def test_what_failed_once_stops_what_follows_on_all_hosts() -> None:
 def test_of_all_that_failed_on_other_hosts_one_is_named() -> None:
     """The first by name, when something needs all of them."""
     broken = entry("p.a", verify=chain(on_host("h1", quiet("runs"), failing("runs", CheckFailed("no")))))
-    result, _ = carry_out(broken, entry("p.b", needs=("p.a",), setup=chain(altering("use"))), hosts={"all": list(FOUR)})
+    result, _ = execute(broken, entry("p.b", needs=("p.a",), setup=chain(altering("use"))), hosts={"all": list(FOUR)})
 
     told = {r.result for n, r in result.results.items() if n.startswith("p.b")}
     assert told == {"needs p.a/verify/runs@h2, which failed"}
@@ -522,6 +520,6 @@ def test_hosts_that_a_filter_leaves_out_are_no_active_ones() -> None:
     one = entry("p.a", verify=chain(step(judging("tell"), on="first")))
     made = plan.make(catalog(one), (one,), stock, ["h2"], "verify")
 
-    result = runner.carry_out(made, engine.nornir(stock), engine.context(stock))
+    result = runner.execute(made, engine.nornir(stock), engine.context(stock))
 
     assert result.results["p.a/verify/tell@h1"].result == "h2; h1: left out by -l"

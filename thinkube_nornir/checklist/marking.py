@@ -92,8 +92,8 @@ def reopen(document: Document, tasks: Sequence[Task]) -> tuple[Document, list[Ma
             if parent.done:
                 because.setdefault(parent.line, task)
     after = document.marked({line: Mark(False) for line in because if document.by_line[line].done})
-    told = [Marked(after.by_line[n], document.by_line[n].done, for_whom) for n, for_whom in because.items()]
-    return after, told
+    marked = [Marked(after.by_line[n], document.by_line[n].done, for_whom) for n, for_whom in because.items()]
+    return after, marked
 
 
 def _is_number(name: str) -> bool:

@@ -115,9 +115,9 @@ def _of_component(component: ComponentState, kind: str, history: History) -> Pro
     refuting = [cell.loss.run for cell in cells if cell.loss and cell.loss.refutes]
     if refuting:
         run = max(refuting)
-        reason = _told([cell for cell in cells if cell.loss and cell.loss.refutes and cell.loss.run == run], kind)
+        reason = _reason([cell for cell in cells if cell.loss and cell.loss.refutes and cell.loss.run == run], kind)
         return Proof(identifier, "refuted", run, history.runs[run].date, reason, command)
-    return Proof(identifier, "unknown", reason=_told([c for c in cells if c.since is None], kind), command=command)
+    return Proof(identifier, "unknown", reason=_reason([c for c in cells if c.since is None], kind), command=command)
 
 
 def _red(component: ComponentState, identifier: str, history: History) -> Proof:
@@ -130,7 +130,7 @@ def _red(component: ComponentState, identifier: str, history: History) -> Proof:
     return Proof(identifier, "unknown", reason=reason, command=("verify", component.name))
 
 
-def _told(cells: Sequence[Cell], kind: str) -> str:
+def _reason(cells: Sequence[Cell], kind: str) -> str:
     """What became of these cells, those of one kind and run together."""
     groups: dict[tuple[str, int], list[Cell]] = {}
     for cell in cells:

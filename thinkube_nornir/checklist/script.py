@@ -41,21 +41,21 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _mark(selection: marking.Selection, status: str) -> list[str]:
-    told: list[marking.Marked] = []
+    changes: list[marking.Marked] = []
 
     def change(document: Document) -> Document:
         tasks = selection.of(document)
         if status == "complete":
-            after, told[:] = marking.complete(document, tasks, evidences(_CONFIG, by_hand=False, command=_command))
+            after, changes[:] = marking.complete(document, tasks, evidences(_CONFIG, by_hand=False, command=_command))
         else:
-            after, told[:] = marking.reopen(document, tasks)
+            after, changes[:] = marking.reopen(document, tasks)
         return after
 
     after = store.edit(LIST, change)
-    return [_told(after, marked, status) for marked in told]
+    return [_line(after, marked, status) for marked in changes]
 
 
-def _told(document: Document, marked: marking.Marked, status: str) -> str:
+def _line(document: Document, marked: marking.Marked, status: str) -> str:
     line = marked.task.line
     if not marked.changed:
         return f"line {line} is {'complete' if status == 'complete' else 'pending'} already"

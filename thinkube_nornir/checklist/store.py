@@ -21,7 +21,7 @@ def read(path: Path) -> Document:
         ConfigError: there is no such file, it cannot be read, or it has no tasks.
     """
     try:
-        _look_at(path)
+        _must_be_file(path)
         return _parsed(path, path.read_bytes())
     except OSError as error:
         raise _unusable(path, error, "read") from None
@@ -47,14 +47,14 @@ def edit(path: Path, change: Callable[[Document], Document]) -> Document:
         return made[0].content
 
     try:
-        _look_at(path)
+        _must_be_file(path)
         text_file.update(path, changed)
     except OSError as error:
         raise _unusable(path, error, "written") from None
     return made[0]
 
 
-def _look_at(path: Path) -> None:
+def _must_be_file(path: Path) -> None:
     """Before it is opened, which waits for ever on a pipe."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):

@@ -21,7 +21,7 @@ _EVIDENCE = re.compile(
 
 @dataclass(frozen=True)
 class Evidence:
-    """Why a task is done, as it stands right after its identifier. Text of any other form is not ours."""
+    """Why a task is done, as it stands right after its identifier. Text of any other form is no task."""
 
     date: str
     run: int | None = None

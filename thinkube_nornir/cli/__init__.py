@@ -88,8 +88,8 @@ def _explain_fault(error: Exception, terminal: Terminal, place: Place) -> int:
     from thinkube_nornir.reporting.logs import log_fault  # only a fault needs it
 
     path = log_fault(error, place.config.parent / ".thinkube" / "thinkube.log")
-    told = str(error).partition("\n")[0]
+    message = str(error).partition("\n")[0]
     terminal.add_problem(
-        f"error: unexpected {type(error).__name__}: {told} (a fault of this program; traceback in {path})"
+        f"error: unexpected {type(error).__name__}: {message} (a fault of this program; traceback in {path})"
     )
     return 1

@@ -166,21 +166,21 @@ def _mark(
 
     terminal = Terminal(verbose, False if no_color else None)
     selection = Selection(names)
-    told: list[Marked] = []
+    changes: list[Marked] = []
 
     def change(document: Document) -> Document:
-        after, told[:] = marking(document, selection.of(document))
+        after, changes[:] = marking(document, selection.of(document))
         return after
 
     place = path or _beside(config)
     after = store.edit(place, change)
-    for marked in told:
+    for marked in changes:
         why = f": line {marked.because.line} below it is open" if marked.because else ""
         end = why if marked.changed else f": is {state} already"
         _say_task(word if marked.changed else "same", marked.task, end, terminal)
-    if any(marked.changed for marked in told):
+    if any(marked.changed for marked in changes):
         _say_commit(place, terminal)
-    _say_progress(after, place, config, terminal, marked=[marked.task for marked in told])
+    _say_progress(after, place, config, terminal, marked=[marked.task for marked in changes])
     return 0
 
 
@@ -196,14 +196,14 @@ def _say_sync(sync: Sync, place: Path, config: Path, terminal: Terminal, dry_run
         (sum(c.mark.done for c in sync.changes), "marked"),
         (sum(not c.mark.done for c in sync.changes), "opened"),
     ]
-    told = ", ".join(f"{count} {word}" for count, word in counts if count)
-    if not told:
+    counted = ", ".join(f"{count} {word}" for count, word in counts if count)
+    if not counted:
         terminal.say(f"{place} is in step with the journal")
     elif dry_run:
-        terminal.say(f"{place} would change: {told}")
+        terminal.say(f"{place} would change: {counted}")
         terminal.say(f"next   {_checklist(['sync'], place, config)}")
     else:
-        terminal.say(f"{place}: {told}")
+        terminal.say(f"{place}: {counted}")
         _say_commit(place, terminal)
         _say_progress(sync.document, place, config, terminal, marked=[change.task for change in sync.changes])
 

@@ -67,7 +67,7 @@ def _pair(journal: Journal, first: str | None, second: str | None) -> tuple[Run,
 
 
 def _text(found: Difference) -> str:
-    from thinkube_nornir.history.difference import KINDS, told
+    from thinkube_nornir.history.difference import KINDS, alike_steps
     from thinkube_nornir.reporting.rendering import render
 
     other_verb = (
@@ -77,7 +77,7 @@ def _text(found: Difference) -> str:
         {
             "title": KINDS[name],
             "count": len(pairs),
-            "steps": told(name, pairs) if name not in other_verb else [],
+            "steps": alike_steps(name, pairs) if name not in other_verb else [],
             "components": Counter(f"{p.node.component} {p.node.chain}" for p in pairs) if name in other_verb else {},
         }
         for name, pairs in found.steps.items()

@@ -59,7 +59,7 @@ class VerbGroup(NamingGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 likewise
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 click gives it, too
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"thinkube_nornir.cli.{VERBS[cmd_name]}")

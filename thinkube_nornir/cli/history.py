@@ -128,11 +128,11 @@ def _list(found: Collection[Listed], total: int, filtered: bool, terminal: Termi
         lines = _fitting(("run", "when", "target", *_MORE), [_cells(each) for each in found], _room(terminal))
         terminal.say(render("history.txt.j2", table=lines).rstrip("\n"))
     verdicts = counted((each.verdict for each in found), VERDICTS)
-    told = render("history_summary.txt.j2", shown=len(found), total=total, filtered=filtered, verdicts=verdicts).rstrip(
+    text = render("history_summary.txt.j2", shown=len(found), total=total, filtered=filtered, verdicts=verdicts).rstrip(
         "\n"
     )
     # A pipe's reader counts and cuts lines: what is not one of them goes elsewhere.
-    (terminal.say if _is_terminal(terminal) or not found else terminal.add_problem)(told)
+    (terminal.say if _is_terminal(terminal) or not found else terminal.add_problem)(text)
 
 
 def _fitting(head: tuple[str, ...], cells: Sequence[tuple[str, ...]], width: int | None) -> list[str]:

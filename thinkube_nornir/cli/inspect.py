@@ -84,7 +84,7 @@ def _say_host(host: Host, built_in: frozenset[str], terminal: Terminal) -> None:
 
 
 def _origin(host: Host, name: str, built_in: frozenset[str]) -> str:
-    """Where Nornir finds a setting: the host, the first of its groups that has it, the defaults, ours at last."""
+    """Where Nornir finds a setting: the host, its first group that has it, the defaults, or the built-in defaults."""
     if name in host.data:
         return "host"
     for group in host.extended_groups():

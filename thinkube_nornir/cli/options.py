@@ -81,7 +81,7 @@ delete_foreign = click.option(
     "--delete-foreign",
     multiple=True,
     metavar="NAME",
-    help="Let this thing, which is not ours, be deleted with what holds it. May be repeated.",
+    help="Let this object, which thinkube-nornir did not make, be deleted with what holds it. May be repeated.",
 )
 
 
@@ -93,8 +93,8 @@ def limited(function: F) -> F:
     return _apply(function, _LIMIT, *_COMMON)
 
 
-def carried_out(function: F) -> F:
-    """Of the verbs that carry out a plan."""
+def execution_options(function: F) -> F:
+    """Add the options of every verb that executes a plan."""
     return _apply(function, _LIMIT, _WORKERS, _REPORT, _EVIDENCE, *_COMMON)
 
 

@@ -120,8 +120,8 @@ def _started(started: Started, wish: Wish) -> list[str]:
     lines = [f"branch  {started.branch}, made from {started.base}"]
     if started.marked:
         numbers = " and ".join(str(line) for line in started.marked)
-        told = f"lines {numbers} are" if started.marked[1:] else f"line {numbers} is"
-        lines.append(f"list    {wish.list.name}: {told} done")
+        lines_done = f"lines {numbers} are" if started.marked[1:] else f"line {numbers} is"
+        lines.append(f"list    {wish.list.name}: {lines_done} done")
         lines.append(f"commit  {started.commit[:9]} {MESSAGE}")
     else:
         lines.append(f"list    nothing to mark: {wish.list.name} has no open task {wish.phase}/branch")

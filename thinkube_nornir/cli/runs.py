@@ -1,4 +1,4 @@
-"""The verbs that carry out a plan: plan, run, verify, rollback, resume."""
+"""The verbs that execute a plan: plan, run, verify, rollback, resume."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @options.selection
-@options.carried_out
+@options.execution_options
 @options.diff
 @options.delete_foreign
 @click.option("--graph", is_flag=True, help="Print the steps and what each waits for; touches no host.")
@@ -36,31 +36,31 @@ def plan_verb(graph: bool, **given: Any) -> int:
     """Show what `run` would change; writes nothing. Exit code 3 when there is something."""
     if graph:
         return _print_graph(given)
-    return _carry_out("plan", dry_run=True, **given)
+    return _execute("plan", dry_run=True, **given)
 
 
 @click.command("run")
 @options.selection
-@options.carried_out
+@options.execution_options
 @options.dry_run
 @options.diff
 @options.delete_foreign
 def run_verb(**given: Any) -> int:
     """Set up, and verify what was set up."""
-    return _carry_out("run", **given)
+    return _execute("run", **given)
 
 
 @click.command("verify")
 @options.selection
-@options.carried_out
+@options.execution_options
 def verify_verb(**given: Any) -> int:
     """Check every host; changes nothing."""
-    return _carry_out("verify", **given)
+    return _execute("verify", **given)
 
 
 @click.command("evidence")
 @options.selection
-@options.carried_out
+@options.execution_options
 def evidence_verb(evidence: Path | None, **given: Any) -> int:
     """Verify, and record what hosts and cluster answer.
 
@@ -68,19 +68,19 @@ def evidence_verb(evidence: Path | None, **given: Any) -> int:
     --evidence FILE.
     """
     default = Path(f"evidence-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz")
-    return _carry_out("verify", evidence=evidence or default, **given)
+    return _execute("verify", evidence=evidence or default, **given)
 
 
 @click.command("rollback")
 @options.selection
-@options.carried_out
+@options.execution_options
 @options.dry_run
 @options.diff
 @options.delete_foreign
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def rollback_verb(yes: bool, **given: Any) -> int:
     """Undo what we did, and nothing else."""
-    return _carry_out("rollback", agreed=_agreed_to(yes), **given)
+    return _execute("rollback", agreed=_agreed_to(yes), **given)
 
 
 @click.command("resume")
@@ -92,7 +92,7 @@ def resume_verb(yes: bool, config: Path, **given: Any) -> int:
     from thinkube_nornir import session
 
     last = session.unfinished_run(config)
-    return _carry_out(
+    return _execute(
         last.verb,
         agreed=_agreed_to(yes) if last.verb == "rollback" else _no_question,
         config=config,
@@ -125,7 +125,7 @@ def _agreed_to(yes: bool) -> Agreed:
     return agreed
 
 
-def _carry_out(
+def _execute(
     verb: str,
     *,
     selection: tuple[str, ...],
@@ -183,8 +183,8 @@ def _write_evidence(session: Session, record: Record, path: Path, terminal: Term
 
 
 def _announce(session: Session, terminal: Terminal) -> None:
-    told = f"  (-l {session.request.limit})" if session.request.limit else ""
-    terminal.say(f"hosts  {', '.join(session.hosts)}{told}")
+    filtered = f"  (-l {session.request.limit})" if session.request.limit else ""
+    terminal.say(f"hosts  {', '.join(session.hosts)}{filtered}")
     if session.read_hosts:
         terminal.say(f"       read only, because it is needed: {', '.join(session.read_hosts)}")
     if terminal.verbose:
@@ -197,7 +197,7 @@ def _record(session: Session, terminal: Terminal) -> Record:
 
     collector = Collector()
     with progress(terminal, session.plan, session.countdown()) as shown:
-        record = session.carry_out(collector, [shown], shown.note)
+        record = session.execute(collector, [shown], shown.note)
     permission = session.context.permission
     for name in permission.unmatched:
         terminal.say(f"note   {OPTION} {name!r}: no step found anything of that name in what it removes")

@@ -1,4 +1,4 @@
-"""trust: look at the hosts' SSH keys and enrol them. Nothing else ever adds a key."""
+"""trust: show the hosts' SSH keys and add them to known_hosts. Nothing else ever adds a key."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _ADVICE = "compare with each host's console: ssh-keygen -lf /etc/ssh/ssh_host_ed
     "expected",
     multiple=True,
     metavar="HOST=SHA256:...",
-    help="Enrol this host's key without asking, if it has this fingerprint. May be repeated.",
+    help="Accept this host's key without asking, if it has this fingerprint. May be repeated.",
 )
 def trust_verb(config: Path, verbose: int, no_color: bool, limit: str, expected: tuple[str, ...]) -> int:
-    """Show the hosts' SSH keys, and enrol those that you recognise."""
+    """Show the hosts' SSH keys, and accept those that you recognise."""
     from thinkube_nornir.remote.host_keys import accept
 
     terminal = Terminal(verbose, False if no_color else None)
@@ -39,13 +39,13 @@ def trust_verb(config: Path, verbose: int, no_color: bool, limit: str, expected:
     _show(rows, terminal)
     wrong = [row for row in rows if row.key and fingerprints.get(row.host, row.key.fingerprint) != row.key.fingerprint]
     for row in wrong:
-        terminal.add_problem(f"error: {row.host} has another key than --fingerprint says: nothing was enrolled for it")
+        terminal.add_problem(f"error: {row.host} has another key than --fingerprint says: nothing was accepted for it")
     named = [row for row in rows if row.host in fingerprints and row not in wrong]
     open_rows = [row for row in rows if row.state in ("new", "changed") and row.host not in fingerprints]
     agreed = _ask(open_rows, terminal) if open_rows else []
     written = accept(loaded.ssh.known_hosts, [*named, *agreed], replace=True)
     if written:
-        terminal.say(f"enrolled {', '.join(row.host for row in written)} in {loaded.ssh.known_hosts}")
+        terminal.say(f"accepted {', '.join(row.host for row in written)} in {loaded.ssh.known_hosts}")
     silent = [row for row in rows if row.state == "silent"]
     if wrong or silent:
         return 1
@@ -88,15 +88,15 @@ def _scan(path: Path, limit: str, fingerprints: Mapping[str, str]) -> tuple[Conf
 def _show(rows: Sequence[Scanned], terminal: Terminal) -> None:
     from thinkube_nornir.reporting.matrix import table
 
-    for line in table(("host", "state", "key"), [(row.host, row.state, _told(row)) for row in rows]):
+    for line in table(("host", "state", "key"), [(row.host, row.state, _fingerprint(row)) for row in rows]):
         terminal.say(line)
     for row in rows:
         if row.state == "changed":
             known = ", ".join(map(str, row.known))
-            terminal.say(f"{row.host}: the key has CHANGED; enrolled is {known}. Was the host installed anew?")
+            terminal.say(f"{row.host}: the key has CHANGED; accepted is {known}. Was the host installed anew?")
 
 
-def _told(row: Scanned) -> str:
+def _fingerprint(row: Scanned) -> str:
     if row.key:
         return str(row.key)
     return row.error.what if row.error else ""
@@ -111,5 +111,5 @@ def _ask(rows: Sequence[Scanned], terminal: Terminal) -> list[Scanned]:
     terminal.say(_ADVICE)
     new = [row for row in rows if row.state == "new"]
     changed = [row for row in rows if row.state == "changed"]
-    agreed = new if new and click.confirm(f"Enrol the new keys of {', '.join(row.host for row in new)}?") else []
+    agreed = new if new and click.confirm(f"Accept the new keys of {', '.join(row.host for row in new)}?") else []
     return agreed + [row for row in changed if click.confirm(f"Replace the key of {row.host}?")]

@@ -95,7 +95,7 @@ def _is_foreign(kube: Cluster, obj: Object, ours: IsOurs) -> bool:
     if at.get("ownerReferences") or (obj["kind"], at["name"]) in _IN_EACH_NAMESPACE or ours(obj):
         return False
     if release := _release_of(obj):
-        return context(kube.task).change_log.ours(kube.host, release_key(*release)) is None
+        return context(kube.task).change_log.managed(kube.host, release_key(*release)) is None
     known = known_as_managed(kube, _reference(obj))
     return known.before["object"] is not None if known else not is_ours(obj)
 

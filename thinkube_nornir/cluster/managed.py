@@ -14,7 +14,7 @@ from thinkube_nornir.errors import ClusterError, Refused
 
 
 def known_as_managed(kube: Cluster, ref: Reference) -> Change | None:
-    return context(kube.task).change_log.ours(kube.host, ref.key)
+    return context(kube.task).change_log.managed(kube.host, ref.key)
 
 
 def forget(kube: Cluster, ours: Change) -> None:

@@ -101,7 +101,7 @@ def install_or_upgrade(
 
 def uninstall(task: Task, helm: Helm, name: str, namespace: str, *, timeout: float = 300.0) -> Result:
     """Take back what install_or_upgrade did: remove the release, or give it back the revision that it had before us."""
-    ours = context(task).change_log.ours(task.host.name, key(name, namespace))
+    ours = context(task).change_log.managed(task.host.name, key(name, namespace))
     if ours is None:
         return unchanged(task, f"release {name} is not ours")
     there = installed(task, helm, name, namespace)
@@ -125,7 +125,7 @@ def definitions(task: Task, helm: Helm, release: Release) -> tuple[dict[str, Any
 
 def recorded(task: Task, name: str, namespace: str) -> Mapping[str, Any] | None:
     """What was so before we installed the release; None when it is not ours."""
-    ours = context(task).change_log.ours(task.host.name, key(name, namespace))
+    ours = context(task).change_log.managed(task.host.name, key(name, namespace))
     return None if ours is None else ours.before
 
 
@@ -213,7 +213,7 @@ def _recovered(task: Task, helm: Helm, release: Release) -> list[Result]:
 
 
 def _must_be_ours(task: Task, there: Installed) -> None:
-    if context(task).change_log.ours(task.host.name, key(there.name, there.namespace)) is None:
+    if context(task).change_log.managed(task.host.name, key(there.name, there.namespace)) is None:
         raise Refused(
             f"release {there.namespace}/{there.name} is not ours and not deployed",
             why=f"its status is {there.status}",

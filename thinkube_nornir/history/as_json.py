@@ -39,8 +39,8 @@ def difference(found: Difference) -> dict[str, Any]:
 
 
 def _fact(fact: Fact) -> dict[str, Any]:
-    told = {"kind": fact.kind, "name": clean(fact.name), "old": clean(fact.old), "new": clean(fact.new)}
-    return {**told, "hosts": list(fact.hosts)}
+    plain = {"kind": fact.kind, "name": clean(fact.name), "old": clean(fact.old), "new": clean(fact.new)}
+    return {**plain, "hosts": list(fact.hosts)}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:

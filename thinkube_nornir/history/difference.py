@@ -38,7 +38,7 @@ KINDS: Mapping[str, str] = {
     "slower": f"took longer ({RULE})",
     "faster": f"took less time ({RULE})",
 }
-"""In the order in which they are told."""
+"""Each kind's title, in the order in which they are shown."""
 
 _NAMED = ("settled", "only_old", "only_new")
 """Kinds of which the names of the steps say enough."""
@@ -136,14 +136,14 @@ def _pace(pair: Pair) -> str:
 
 
 def _asked(old: PastRun, new: PastRun) -> list[Fact]:
-    looks: Mapping[str, Callable[[PastRun], str]] = {
+    readers: Mapping[str, Callable[[PastRun], str]] = {
         "verdict": lambda past: past.verdict,
         "command": lambda past: f"{past.run.verb} {words(past.run)}",
         "target": _target,
         "hosts": lambda past: ", ".join(past.hosts),
         "time": _time,
     }
-    found = [Fact(name, look(old), look(new)) for name, look in looks.items()]
+    found = [Fact(name, read(old), read(new)) for name, read in readers.items()]
     return [fact for fact in found if fact.old != fact.new and (fact.name != "time" or _paced(old, new))]
 
 
@@ -197,8 +197,8 @@ def _value(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Told:
-    """Steps of one kind that can be told in one line: the same step on several hosts."""
+class AlikeSteps:
+    """Steps of one kind that are shown in one line: the same step on several hosts."""
 
     component: str
     chain: str
@@ -208,12 +208,12 @@ class Told:
     new: str
 
 
-def told(kind: str, pairs: Iterable[Pair]) -> list[Told]:
+def alike_steps(kind: str, pairs: Iterable[Pair]) -> list[AlikeSteps]:
     alike: dict[tuple[str, str, str, str, str], list[str]] = {}
     for pair in pairs:
         node = pair.node
         alike.setdefault((node.component, node.chain, node.step, *_words(kind, pair)), []).append(node.host)
-    return [Told(*key[:3], tuple(sorted(hosts)), *key[3:]) for key, hosts in alike.items()]
+    return [AlikeSteps(*key[:3], tuple(sorted(hosts)), *key[3:]) for key, hosts in alike.items()]
 
 
 def _words(kind: str, pair: Pair) -> tuple[str, str]:

@@ -66,8 +66,8 @@ def duration(run: Run) -> float | None:
 def words(run: Run) -> str:
     """What was asked for, as it was typed."""
     limit = ["-l", run.hosts] if run.hosts else []
-    rehearsal = ["--dry-run"] if run.dry_run and run.verb != "plan" else []
-    return " ".join([*run.selection, *limit, *rehearsal])
+    dry_run = ["--dry-run"] if run.dry_run and run.verb != "plan" else []
+    return " ".join([*run.selection, *limit, *dry_run])
 
 
 def named(journal: Journal, name: str, verb: str) -> Run:

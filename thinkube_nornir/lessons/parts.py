@@ -55,18 +55,18 @@ def renewed(content: bytes, texts: Mapping[str, str]) -> tuple[bytes, Mapping[st
 def written_bullets(content: bytes, names: Iterable[str]) -> Mapping[str, list[str]]:
     """Heading to the bullets below it that a person wrote: outside of parts, or in a part that was edited."""
     lines = content.split(b"\n")
-    ours: set[int] = set()
+    generated: set[int] = set()
     for name in names:
         place = _found(lines, name)
-        if isinstance(place, _Part) and _is_ours(lines, place):
-            ours |= {*range(place.begin, place.end + 1)}
+        if isinstance(place, _Part) and _is_unedited(lines, place):
+            generated |= {*range(place.begin, place.end + 1)}
     found: dict[str, list[str]] = {}
     heading = ""
     for number, line in enumerate(lines):
         text = line.decode(errors="backslashreplace").rstrip()
         if match := _HEADING.fullmatch(text):
             heading = match[1]
-        elif number not in ours and _BULLET.fullmatch(text):
+        elif number not in generated and _BULLET.fullmatch(text):
             found.setdefault(heading, []).append(text)
     return found
 
@@ -76,7 +76,7 @@ def _begin(place: _Part | State) -> int:
 
 
 def _renew(lines: list[bytes], place: _Part, name: str, text: str) -> State:
-    if not _is_ours(lines, place):
+    if not _is_unedited(lines, place):
         return "edited"
     wanted = text.encode().split(b"\n")[:-1]
     if _written(lines, place) == wanted:
@@ -86,7 +86,7 @@ def _renew(lines: list[bytes], place: _Part, name: str, text: str) -> State:
     return "renewed"
 
 
-def _is_ours(lines: Sequence[bytes], place: _Part) -> bool:
+def _is_unedited(lines: Sequence[bytes], place: _Part) -> bool:
     """Whether it stands as it was filled in."""
     return _digest(_written(lines, place)) == place.digest
 

@@ -1,4 +1,4 @@
-"""What must hold before a phase is finished: all that fails is told at once, each with the command that repairs it."""
+"""What must hold before a phase is finished: all that does not is reported, each with its repair."""
 
 from __future__ import annotations
 
@@ -114,16 +114,16 @@ def _proven(work: Work, document: Document | None, left: Sequence[Task]) -> Iter
     """
     verify = work.proofs.by_identifier[f"{work.phase.name}/verify"]
     green = verify.state == "proven"
-    told = [] if green else [f"{work.phase.name} is not verified green on all of its hosts: {verify.reason}"]
+    open_ends = [] if green else [f"{work.phase.name} is not verified green on all of its hosts: {verify.reason}"]
     stand_open = [task for task in left if document and not document.by_line[task.line].done]
     if stand_open:
-        told.append(f"open in {work.list.name}, and not proven: {_lines(stand_open)}")
+        open_ends.append(f"open in {work.list.name}, and not proven: {_lines(stand_open)}")
     elif left and green:
-        told.append(f"to be opened by the sync, and not proven: {_lines(left)}")
-    if told:
+        open_ends.append(f"to be opened by the sync, and not proven: {_lines(left)}")
+    if open_ends:
         kinds = {(task.identifier or "").partition("/")[2] for task in left} | (set() if green else {"verify"})
         commands = proving_runs(work.phase.name, kinds, work.proofs)
-        yield Failed("list" if green else "verify", "; ".join(told), (*commands, ("checklist", "sync")))
+        yield Failed("list" if green else "verify", "; ".join(open_ends), (*commands, ("checklist", "sync")))
 
 
 def _by_hand(work: Work) -> Iterator[Failed]:

@@ -178,7 +178,7 @@ def said(answer: Answer) -> str:
 
 
 def _named_in(fields: list[str]) -> Iterator[str]:
-    """Of `XY name`, which a renamed or copied file's former name follows."""
+    """Of `XY name`, which a renamed or copied file's previous name follows."""
     rest = iter(field for field in fields if field)
     for field in rest:
         yield field[3:]

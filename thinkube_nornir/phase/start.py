@@ -60,7 +60,7 @@ def start(repository: Repository, wish: Wish) -> Started:
         ConfigError: something is in the way, all of it is told, or git refuses; everything is as it was before.
     """
     repository.must_be_one()
-    problems = [problem for problem in _obstacles(repository, wish) if problem]
+    problems = [problem for problem in _problems(repository, wish) if problem]
     if problems:
         raise ConfigError(problems)
     previous, base = repository.branch, wish.base or repository.branch
@@ -74,7 +74,7 @@ def start(repository: Repository, wish: Wish) -> Started:
     return Started(wish.branch, base, commit, lines)
 
 
-def _obstacles(repository: Repository, wish: Wish) -> Iterator[Problem | None]:
+def _problems(repository: Repository, wish: Wish) -> Iterator[Problem | None]:
     """Everything that would fail later, looked at before anything is done."""
     if not repository.branch:
         yield _problem("HEAD is detached: no branch is checked out", "git switch main")
@@ -122,8 +122,8 @@ def _undone_when_it_fails() -> Iterator[Undo]:
     except BaseException as error:
         left = [problem for one in reversed(undo) for problem in _problems_of(one)]
         if left:
-            told = error.problems if isinstance(error, ConfigError) else ()
-            raise ConfigError([*told, *left]) from error
+            problems = error.problems if isinstance(error, ConfigError) else ()
+            raise ConfigError([*problems, *left]) from error
         raise
 
 
@@ -184,7 +184,7 @@ def _tasks(document: Document, wish: Wish) -> list[Task]:
 def _commit(repository: Repository, wish: Wish, undo: Undo) -> str:
     """The list alone, whatever else is staged."""
     repository.do("commit", "--quiet", "--message", MESSAGE, "--only", "--", str(wish.list))
-    undo.pop()  # from now on the list is as the former branch has it when that is checked out
+    undo.pop()  # from now on the list is as the previous branch has it when that is checked out
     return repository.head
 
 

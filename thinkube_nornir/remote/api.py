@@ -162,7 +162,7 @@ def undo(
     """
     summary = redact(summary)
     change_log = context(task).change_log
-    ours = change_log.ours(task.host.name, key)
+    ours = change_log.managed(task.host.name, key)
     if ours is None:
         return unchanged(task, f"{key} is not ours")
     must_not_be_read_only(task, summary)

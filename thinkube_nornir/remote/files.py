@@ -63,7 +63,7 @@ def restore(task: Task, *paths: str) -> Result:
         Refused: somebody else changed a file since we wrote it.
     """
     change_log = context(task).change_log
-    ours = [(path, change) for path in paths if (change := change_log.ours(task.host.name, f"file:{path}"))]
+    ours = [(path, change) for path in paths if (change := change_log.managed(task.host.name, f"file:{path}"))]
     if not ours:
         return unchanged(task, f"{_named(paths)} not ours")
     must_not_be_read_only(task, f"restore {_named(path for path, _ in ours)}")

@@ -123,7 +123,7 @@ def adopt_on_host_state(task: Task) -> list[Change]:
     for record in load_on_host_state(task):
         if change_log.drop_damaged(host, record.key):
             log.warning("%s: the journal's record of %s is damaged; the host's own is used", host, record.key)
-        if change_log.ours(host, record.key) is None:
+        if change_log.managed(host, record.key) is None:
             adopted.append(change_log.intend(host=host, **vars(record)))
     return adopted
 

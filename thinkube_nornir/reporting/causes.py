@@ -29,7 +29,7 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Cause:
-    """What an operator has to mend once."""
+    """What an operator has to repair once."""
 
     failure: Failure
     """The first one that does not merely quote another."""
@@ -42,7 +42,7 @@ class Cause:
 
     @property
     def own(self) -> tuple[Row, ...]:
-        """Those of `rows` that say it themselves: their hosts are where it is to be mended."""
+        """Those of `rows` that say it themselves: their hosts are where it is to be repaired."""
         quoting = {row.id for row in self.quoting}
         return tuple(row for row in self.rows if row.id not in quoting)
 

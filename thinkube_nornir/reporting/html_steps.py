@@ -94,7 +94,7 @@ def components(rows: Sequence[ShownRow], hosts: Sequence[str]) -> list[ShownComp
 
 
 def title_of(row: Row) -> str:
-    """Records of former versions have none."""
+    """Records of earlier versions have none."""
     return row.title or words(row.step)
 
 

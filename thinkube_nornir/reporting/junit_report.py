@@ -48,8 +48,8 @@ def _case(row: Row) -> ET.Element:
         {"classname": f"{row.component}.{row.chain}", "name": f"{row.step}[{row.host}]", "time": f"{row.duration:.3f}"},
     )
     if row.failure:
-        told = ET.SubElement(case, "failure", {"type": row.failure.kind, "message": row.failure.what})
-        told.text = _failed(row, row.failure)
+        element = ET.SubElement(case, "failure", {"type": row.failure.kind, "message": row.failure.what})
+        element.text = _failed(row, row.failure)
     elif row.outcome is None:
         ET.SubElement(case, "error", {"type": "missing", "message": row.message})
     elif row.outcome is Outcome.SKIPPED:

@@ -56,7 +56,7 @@ class LiveProgress(Progress):
     ) -> None:
         self._live.stop()
 
-    def tell(self, outcome: Outcome, line: str) -> None:
+    def show(self, outcome: Outcome, line: str) -> None:
         if not outcome.quiet or self.terminal.verbose:
             self._above(line, _STYLES.get(outcome, ""))
 
@@ -75,8 +75,8 @@ class LiveProgress(Progress):
             yield Text(self.head(), no_wrap=True, overflow="ellipsis")
             yield from map(self._line, hosts[:room])
             if others := Counter(map(self._state, hosts[room:])):
-                told = ", ".join(f"{others[state]} {state}" for state in _PROMINENCE if others[state])
-                yield Text(f"and {others.total()} more hosts: {told}", no_wrap=True, overflow="ellipsis")
+                counted = ", ".join(f"{others[state]} {state}" for state in _PROMINENCE if others[state])
+                yield Text(f"and {others.total()} more hosts: {counted}", no_wrap=True, overflow="ellipsis")
 
     def _state(self, host: str) -> str:
         if self.running[host]:
@@ -87,10 +87,10 @@ class LiveProgress(Progress):
 
     def head(self) -> str:
         counts: Counter[Outcome] = sum(self.outcomes.values(), Counter())
-        told = "  ".join(f"{count} {word}" for word in Outcome if (count := counts[word]))
+        counted = "  ".join(f"{count} {word}" for word in Outcome if (count := counts[word]))
         times = [age(self.clock() - self.begun), *filter(None, (self.left(),))]
         done = sum(map(self.done, self.outcomes))
-        return "  ".join((f"{done}/{self.totals.total()} steps", ", ".join(times), told))
+        return "  ".join((f"{done}/{self.totals.total()} steps", ", ".join(times), counted))
 
     def _line(self, host: str) -> Text:
         width = max(len(name) for name in self.outcomes)

@@ -122,9 +122,9 @@ def _cause(cause: Cause, *, folded: bool) -> str:
     heading, rest = what[:_HEADING], what[_HEADING:]
     seen = "\n".join(part for part in (f"{heading}{rest}" if rest else "", more, *cause.others) if part)
     parts = (("Seen", seen), ("Why", failure.why), ("Fix", failure.fix))
-    told = [(name, cut(text.strip(), _LONGEST)) for name, text in parts if text.strip()]
+    texts = [(name, cut(text.strip(), _LONGEST)) for name, text in parts if text.strip()]
     title = heading + ("…" if rest else "")
-    return render("report_cause.md.j2", cause=cause, what=title, told=told, folded=folded).rstrip("\n")
+    return render("report_cause.md.j2", cause=cause, what=title, texts=texts, folded=folded).rstrip("\n")
 
 
 def _change(change: PlannedChange) -> str:

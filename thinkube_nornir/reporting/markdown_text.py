@@ -36,7 +36,7 @@ def prose(text: object) -> str:
     run it again: `list all`; ask `@you` or `10.0.0.1` twice
     """
     parts = str(text).split("`")
-    if len(parts) % 2 == 0 or "" in parts[1:-1]:  # no pairs: what is a command cannot be told
+    if len(parts) % 2 == 0 or "" in parts[1:-1]:  # no pairs: what is a command cannot be known
         return code(text)
     return "".join(code(part) if number % 2 else _plain(part) for number, part in enumerate(parts))
 
@@ -44,8 +44,8 @@ def prose(text: object) -> str:
 def _plain(text: str) -> str:
     """Words, punctuation that stands alone, and the spaces around them."""
     words = groupby(text.split(), lambda word: bool(_WORD.fullmatch(word)) or word in (",", ";", ":", ".", "-"))
-    told = " ".join(" ".join(group) if plain else code(" ".join(group)) for plain, group in words)
-    return " " * text[:1].isspace() + told + " " * (text[-1:].isspace() and bool(told))
+    written = " ".join(" ".join(group) if plain else code(" ".join(group)) for plain, group in words)
+    return " " * text[:1].isspace() + written + " " * (text[-1:].isspace() and bool(written))
 
 
 def cell(text: object) -> str:

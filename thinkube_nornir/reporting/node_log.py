@@ -22,7 +22,7 @@ class NodeLog(NodeEvents):
     def node_started(self, node: str, host: str) -> None:  # noqa: ARG002 the node's id names the host
         log.debug("%s: started", node)
 
-    def node_completed(self, node: str, host: str, result: Result) -> None:  # noqa: ARG002 likewise
+    def node_completed(self, node: str, host: str, result: Result) -> None:  # noqa: ARG002 the protocol gives it, too
         outcome = outcome_of(result)
         if outcome is not Outcome.FAILED:
             level = logging.DEBUG if outcome in (Outcome.UNCHANGED, Outcome.PASSED) else logging.INFO

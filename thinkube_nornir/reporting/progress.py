@@ -63,9 +63,9 @@ class Progress(NodeEvents, AbstractContextManager["Progress"]):
             self.outcomes[host][outcome] += 1
             if self.countdown:
                 self.countdown.estimate.finished(node)
-            self.tell(outcome, self.line(node, host, outcome, _message(result), self.clock() - since))
+            self.show(outcome, self.line(node, host, outcome, _message(result), self.clock() - since))
 
-    def tell(self, outcome: Outcome, line: str) -> None:
+    def show(self, outcome: Outcome, line: str) -> None:
         """Called with the lock held, once for each node that ended."""
         raise NotImplementedError
 
@@ -85,7 +85,7 @@ class Progress(NodeEvents, AbstractContextManager["Progress"]):
         self.terminal.say(text)
 
     def done(self, host: str) -> int:
-        """Steps that ended; of an interrupted run only those that were carried out."""
+        """Steps that ended; of an interrupted run only those that were executed."""
         counts = self.outcomes[host]
         return counts.total() - (counts[Outcome.SKIPPED] if self.interrupted else 0)
 
@@ -116,12 +116,12 @@ class PlainProgress(Progress):
             with self.lock:
                 self.terminal.say(self.line(node, host, "started", "", 0))
 
-    def tell(self, outcome: Outcome, line: str) -> None:
+    def show(self, outcome: Outcome, line: str) -> None:
         """What is as it should be is counted in the summary, and so is what was not started, with the reasons."""
         if not outcome.quiet or self.terminal.verbose:
             self.terminal.say(line)
 
-    def tell_waits(self) -> None:
+    def show_waits(self) -> None:
         with self.lock:
             now = self.clock()
             for host, nodes in self.running.items():
@@ -134,7 +134,7 @@ class PlainProgress(Progress):
 
     def _tick(self) -> None:
         while not self._over.wait(STILL_RUNNING):
-            self.tell_waits()
+            self.show_waits()
 
 
 def age(seconds: float) -> str:

@@ -128,7 +128,7 @@ class Record:
     def verdict(self) -> Verdict:
         """Green only when every planned node has a result, none failed, and every check ran and held.
 
-        A dry run is green when nothing is left to change: checks that would write are not rehearsed.
+        A dry run is green when nothing is left to change: checks that have to write are skipped in a dry run.
         """
         if self.interrupted:
             return "interrupted"
@@ -173,7 +173,7 @@ class Collector(NodeEvents):
         with self._lock:
             self._started[node] = time.time()
 
-    def node_completed(self, node: str, host: str, result: Result) -> None:  # noqa: ARG002 likewise
+    def node_completed(self, node: str, host: str, result: Result) -> None:  # noqa: ARG002 the protocol gives it, too
         with self._lock:
             self._results[node] = result
 

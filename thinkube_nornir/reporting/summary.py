@@ -29,7 +29,7 @@ DIFF_MARGIN = " " * 6
 """In front of each line of a diff, and of no other: diffs are not wrapped."""
 
 
-def told(row: Row) -> list[str]:
+def detail_lines(row: Row) -> list[str]:
     """What, why and fix of a failed row; further lines of each are indented below the first."""
     failure = row.failure or Failure("", "")
     parts = (("what", failure.what), ("why", failure.why), ("fix", failure.fix))
@@ -97,7 +97,7 @@ def _once(names: Iterable[str]) -> list[str]:
 
 
 def skips(record: Record) -> list[str]:
-    """Why steps were not carried out, the most frequent reasons first; what failed says itself what it held up."""
+    """Why steps were not executed, the most frequent reasons first; what failed says itself what it held up."""
     held_up = {row.id for cause in causes(record) for row in cause.not_run}
     known = [row for row in record.rows if row.id not in held_up and not (record.dry_run and is_unknown(row))]
     skipped = (row.message for row in known if row.outcome is Outcome.SKIPPED)
@@ -165,7 +165,7 @@ def next_arguments(record: Record, later_phase: str | None, workers: int | None 
     - Interrupted: what altered is resumed; what only looked is asked again.
     - Red: the same again, once the fixes above are done. But when nothing failed except what the selection needs of
       other phases, these are set up first. And a red verify is followed by `run`, which changes only what differs and
-      ends with the same checks; not while a host is unreachable, which no run can mend.
+      ends with the same checks; not while a host is unreachable, which no run can repair.
     - Pending: what makes the promised changes.
     - Green: the next phase, for whoever works on all hosts; else a verification of what was set up, and a plan of what
       was rolled back. A green verify of the last phase has nothing after it.
@@ -182,8 +182,8 @@ def next_arguments(record: Record, later_phase: str | None, workers: int | None 
 
 def _next(record: Record, later_phase: str | None) -> list[str]:
     selected = [*record.selection, *(["-l", record.limit] if record.limit else [])]
-    rehearsal = ["--dry-run"] if record.dry_run and record.verb != "plan" else []
-    again = [record.verb, *selected, *rehearsal]
+    dry_run = ["--dry-run"] if record.dry_run and record.verb != "plan" else []
+    again = [record.verb, *selected, *dry_run]
     forward = ["run", later_phase] if later_phase and not record.limit else []
     match record.verdict:
         case "interrupted":

@@ -8,7 +8,7 @@ from typing import Any
 from nornir.core.task import Result, Task
 
 from thinkube_nornir.command import Fact
-from thinkube_nornir.context import ours
+from thinkube_nornir.context import is_managed
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import change, read, undo
 from thinkube_nornir.resources.base import Resource, State
@@ -53,7 +53,7 @@ class Command(Resource):
         return change(task, self.summary, *self.argv, key=self._key, **options)
 
     def restore(self, task: Task) -> Result:
-        if not ours(task, self._key):
+        if not is_managed(task, self._key):
             return unchanged(task, f"{self.summary}: not by us")
         argv = self.undo if read(task, self.done) else ()
         options: dict[str, Any] = {"root": self.root, "accept": self.accept, "timeout": self.timeout}

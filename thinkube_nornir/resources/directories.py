@@ -79,7 +79,7 @@ class Directory(Resource):
     def restore(self, task: Task) -> Result:
         """Somebody else's content keeps a folder of ours in place."""
         path = resolve(task, self.path)
-        record = context(task).change_log.ours(task.host.name, f"directory:{path}")
+        record = context(task).change_log.managed(task.host.name, f"directory:{path}")
         if record is None:
             return unchanged(task, f"{path} is not ours")
         if not read(task, _is_directory(path)):

@@ -81,7 +81,7 @@ class KernelParameter(_Kernel):
         return change(task, f"set {self.parameter} to {value}", *argv, root=True, key=self._key, before=before)
 
     def restore_live(self, task: Task) -> Result:
-        record = context(task).change_log.ours(task.host.name, self._key)
+        record = context(task).change_log.managed(task.host.name, self._key)
         if record is None:
             return unchanged(task, f"{self.parameter} is not ours")
         value = record.before["value"]
@@ -133,7 +133,9 @@ class KernelModule(_Kernel):
     def restore_live(self, task: Task) -> Result:
         """One that is in use stays until the next boot."""
         argv = ("modprobe", "--remove", "--quiet", self.module)
-        loaded = read(task, module(self.module)) if context(task).change_log.ours(task.host.name, self._key) else False
+        loaded = (
+            read(task, module(self.module)) if context(task).change_log.managed(task.host.name, self._key) else False
+        )
         summary = f"unload module {self.module} unless it is in use"
         return undo(task, self._key, summary, *(argv if loaded else ()), root=True, accept=(0, 1))
 

@@ -9,7 +9,7 @@ from typing import Any
 from nornir.core.task import Result, Task
 
 from thinkube_nornir.command import Fact
-from thinkube_nornir.context import ours
+from thinkube_nornir.context import is_managed
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import change, read, undo
 from thinkube_nornir.resources.accounts import Group, group
@@ -46,7 +46,7 @@ class GroupMember(Resource):
     def restore(self, task: Task) -> Result:
         """From this one group; and without a word to gpasswd when the group, or the user in it, has gone."""
         user = resolve(task, self.user)
-        if not ours(task, self._key(user)):
+        if not is_managed(task, self._key(user)):
             return unchanged(task, f"{user} is not in group {self.group} by our doing")
         found = self._found(task)
         present = found is not None and user in found.members

@@ -105,7 +105,7 @@ class Package(Resource):
         return all_of(task, *results)
 
     def restore(self, task: Task) -> Result:
-        record = context(task).change_log.ours(task.host.name, self._key)
+        record = context(task).change_log.managed(task.host.name, self._key)
         if record is None:
             return unchanged(task, f"package {self.package} is not ours")
         found = read(task, package(self.package))

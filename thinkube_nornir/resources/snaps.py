@@ -14,7 +14,7 @@ from typing import Any
 from nornir.core.task import Result, Task
 
 from thinkube_nornir.command import Completed, Fact
-from thinkube_nornir.context import context, ours
+from thinkube_nornir.context import context, is_managed
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import change, read, run, undo
 from thinkube_nornir.resources.base import Resource, State, resolve
@@ -114,7 +114,7 @@ class Snap(Resource):
 
     def restore(self, task: Task) -> Result:
         """What was there before us gets back its channel, and what it had of holds and the like."""
-        if not ours(task, self.key):
+        if not is_managed(task, self.key):
             return self._given_back(task)
         await_idle(task, self.snap)
         there = read(task, snap(self.snap)) is not None
@@ -137,7 +137,7 @@ class Snap(Resource):
 
     def _change(self, task: Task, summary: str, *argv: str, kind: str, before: Any = None) -> Result:
         """Of what was there before us each has a record of its own; ours goes as a whole."""
-        key = None if ours(task, self.key) else f"{kind}:{self.snap}"
+        key = None if is_managed(task, self.key) else f"{kind}:{self.snap}"
         return self._ordered(task, summary, *argv, key=key, before=before, timeout=_WORK)
 
     def _ordered(self, task: Task, summary: str, *argv: str, **options: Any) -> Result:
@@ -150,7 +150,7 @@ class Snap(Resource):
             (_CHANNEL, "move {snap} back to {channel}", ("snap", "refresh", "{snap}", "--channel={channel}")),
             (_ENABLED, "disable {snap}", ("snap", "disable", "{snap}")),
         ):
-            if record := context(task).change_log.ours(task.host.name, f"{kind}:{self.snap}"):
+            if record := context(task).change_log.managed(task.host.name, f"{kind}:{self.snap}"):
                 told, *argv = (word.format(snap=self.snap, **record.before) for word in (summary, *words))
                 there = read(task, snap(self.snap)) is not None
                 results.append(self._undo(task, record.key, told, *(argv if there else ())))

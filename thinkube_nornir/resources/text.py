@@ -94,7 +94,7 @@ class _Text(Resource):
         return result
 
     def restore(self, task: Task) -> Result:
-        record = context(task).change_log.ours(task.host.name, self.key)
+        record = context(task).change_log.managed(task.host.name, self.key)
         if record is None:
             return unchanged(task, f"{self._what} in {self.path} is not ours")
         found = self._found(task)

@@ -198,7 +198,7 @@ class Unit(Resource):
         return undo(task, self._key, summary, *argv, root=True, timeout=_START)
 
     def _record(self, task: Task) -> Change | None:
-        return context(task).change_log.ours(task.host.name, self._key)
+        return context(task).change_log.managed(task.host.name, self._key)
 
     @property
     def _key(self) -> str:

@@ -57,7 +57,7 @@ class User(Resource):
     def restore(self, task: Task) -> Result:
         """A user of ours goes with his home."""
         user = resolve(task, self.user)
-        record = context(task).change_log.ours(task.host.name, f"user:{user}")
+        record = context(task).change_log.managed(task.host.name, f"user:{user}")
         if record is None:
             return unchanged(task, f"{user} is not ours")
         shell, summary = record.before["shell"], f"remove user {user}"

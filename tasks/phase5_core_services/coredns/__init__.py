@@ -107,7 +107,7 @@ def restore_corefile(task: Task) -> Result:
     """An API that has gone took the Corefile with it; one that merely does not answer is an error."""
     change_log = context(task).change_log
     keys = [f"object:{version}/{kind}/{space}/{name}" for version, kind, name, space in (CONFIG_MAP, DEPLOYMENT)]
-    if not any(change_log.ours(task.host.name, key) for key in keys):
+    if not any(change_log.managed(task.host.name, key) for key in keys):
         return unchanged(task, "the Corefile is not ours")
     result = _put_back(task)
     if not context(task).dry_run:

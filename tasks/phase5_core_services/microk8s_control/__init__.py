@@ -87,7 +87,7 @@ def refuse_while_workers_are_registered(task: Task) -> Result:
         workers = [n for n in map(name_of, kube(task).list("v1", "Node")) if n != read(task, HOSTNAME)]
         told = "no workers are registered"
     except ThinkubeError as error:
-        workers = [h.name for h in hosts_in(task, WORKERS) if change_log.ours(h.name, MEMBERSHIP_KEY)]
+        workers = [h.name for h in hosts_in(task, WORKERS) if change_log.managed(h.name, MEMBERSHIP_KEY)]
         told = f"no worker is recorded as ours, and the API does not answer ({error.what})"
     if workers:
         raise Refused(

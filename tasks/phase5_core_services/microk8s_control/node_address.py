@@ -14,7 +14,7 @@ from tasks.shared.microk8s import distribution as microk8s
 from tasks.shared.microk8s.distribution import SNAP, SNAP_KEY
 from tasks.shared.microk8s.facts import arguments, arguments_file, values_of, with_values
 from thinkube_nornir.command import File
-from thinkube_nornir.context import context, ours, setting
+from thinkube_nornir.context import context, is_managed, setting
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import put, read, undo
 
@@ -39,8 +39,8 @@ def set_node_address(task: Task) -> Result:
 
 def restore_node_address(task: Task) -> Result:
     """Only this argument: MicroK8s rewrites others in the same files by itself. Our own snap takes its files along."""
-    touched = [service for service in ARGUMENTS if ours(task, _key(service))]
-    keep = not ours(task, SNAP_KEY) and read(task, SNAP) is not None
+    touched = [service for service in ARGUMENTS if is_managed(task, _key(service))]
+    keep = not is_managed(task, SNAP_KEY) and read(task, SNAP) is not None
     if not touched:
         return _forget_restart(task)
     results = [put(task, *[_with(task, service, _previous(task, service)) for service in touched])] if keep else []
@@ -55,7 +55,7 @@ def _with(task: Task, service: str, values: tuple[str, ...]) -> File:
 
 
 def _previous(task: Task, service: str) -> tuple[str, ...]:
-    record = context(task).change_log.ours(task.host.name, _key(service))
+    record = context(task).change_log.managed(task.host.name, _key(service))
     content = base64.b64decode(record.before["content"]) if record else b""
     return values_of(content.decode(errors="surrogateescape"), ARGUMENTS[service])
 
@@ -78,8 +78,8 @@ def _forget_restart(task: Task) -> Result:
 
 def _restart_is_due(task: Task) -> bool:
     """A run was killed between writing the arguments and the restart."""
-    done = context(task).change_log.ours(task.host.name, RESTART_KEY)
-    return any(ours(task, _key(service)) for service in ARGUMENTS) and (done is None or done.state != "done")
+    done = context(task).change_log.managed(task.host.name, RESTART_KEY)
+    return any(is_managed(task, _key(service)) for service in ARGUMENTS) and (done is None or done.state != "done")
 
 
 def _key(service: str) -> str:

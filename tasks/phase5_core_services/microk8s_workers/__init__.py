@@ -35,7 +35,7 @@ from tasks.shared.microk8s.facts import CLUSTERED, COMMAND, CONTROL_PLANES, STOP
 from thinkube_nornir.cluster import node_ready, wait_all
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, step
-from thinkube_nornir.context import context, note_retry, ours, setting
+from thinkube_nornir.context import context, is_managed, note_retry, setting
 from thinkube_nornir.errors import ClusterError, CommandFailed, Refused
 from thinkube_nornir.outcome import all_of, changed, skipped, unchanged
 from thinkube_nornir.remote import change, read, undo
@@ -124,7 +124,7 @@ def _must_follow_the_same_channel(task: Task) -> None:
 
 def _forget_registration(task: Task, registered: Object) -> Result:
     """The API knows the node and the host is no worker: left from an earlier life, or from a join that was killed."""
-    if not ours(task, MEMBERSHIP_KEY) and not setting(task, "microk8s_force_join", False):
+    if not is_managed(task, MEMBERSHIP_KEY) and not setting(task, "microk8s_force_join", False):
         raise Refused(
             f"node {name_of(registered)} is registered already, and this host is not the one that joined",
             why=f"the API has it with {internal_ip(registered)}; this host has no clustered.lock",
@@ -138,7 +138,7 @@ def _leave_old_cluster(task: Task, *, clustered: bool) -> Result:
         return unchanged(task, "in no cluster")
     with naming_control_plane(task) as control:
         address = setting(control, "lan_ip")
-    if not ours(task, MEMBERSHIP_KEY) and address not in (read(task, CONTROL_PLANES) or ""):
+    if not is_managed(task, MEMBERSHIP_KEY) and address not in (read(task, CONTROL_PLANES) or ""):
         raise Refused(
             "this host is a worker of another cluster",
             why=f"its API proxy does not name {address}, and our API does not know its node",
@@ -159,7 +159,7 @@ def await_node(task: Task) -> Result:
 
 
 def drain_node(task: Task) -> Result:
-    if not ours(task, MEMBERSHIP_KEY):
+    if not is_managed(task, MEMBERSHIP_KEY):
         return unchanged(task, "not a worker by our doing")
     try:
         registered = own_node(task)
@@ -178,7 +178,7 @@ def leave_cluster(task: Task) -> Result:
 
 def remove_registration(task: Task) -> Result:
     """By the name it is registered under. The record stays until the control plane could be told."""
-    if not ours(task, MEMBERSHIP_KEY):
+    if not is_managed(task, MEMBERSHIP_KEY):
         return unchanged(task, "not registered by us")
     try:
         registered = own_node(task)

@@ -26,7 +26,7 @@ from tasks.shared.cluster.control_plane import Object, kube, name_of
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
 from tasks.shared.settings.certificates import ACME_SERVERS
 from thinkube_nornir.cluster import Cluster, delete, drop_finalizer, restore, wait_all
-from thinkube_nornir.context import context, ours
+from thinkube_nornir.context import context, is_managed
 from thinkube_nornir.errors import DeadlinePassed
 from thinkube_nornir.helm import recorded, uninstall
 from thinkube_nornir.outcome import all_of, unchanged
@@ -44,7 +44,7 @@ def _brought(task: Task) -> bool:
     record = recorded(task, RELEASE, NAMESPACE)
     if record is not None:
         return bool(record["revision"] is None)
-    return ours(task, f"object:v1/Namespace/{NAMESPACE}")
+    return is_managed(task, f"object:v1/Namespace/{NAMESPACE}")
 
 
 def remove_certificate(task: Task) -> Result:
@@ -114,7 +114,7 @@ def _remove_secret(task: Task, api: Cluster, name: str, namespace: str) -> Resul
 
 def _made_for_us(task: Task, api: Cluster, name: str, namespace: str) -> bool:
     """For a Certificate of its name that was ours: our issuers are still there, and set-up made them first."""
-    if not any(ours(task, f"object:{API}/ClusterIssuer/{issuer}") for issuer in _ISSUERS):
+    if not any(is_managed(task, f"object:{API}/ClusterIssuer/{issuer}") for issuer in _ISSUERS):
         return False
     made = _notes(api, name, namespace).get("cert-manager.io/certificate-name") == name
     planned = context(task).dry_run  # the Certificate is still there, and only promised to go
@@ -132,7 +132,7 @@ def remove_issuers(task: Task) -> Result:
 
 
 def remove_account_keys(task: Task) -> Result:
-    if not ours(task, f"object:v1/Secret/{NAMESPACE}/{TOKEN_SECRET}"):
+    if not is_managed(task, f"object:v1/Secret/{NAMESPACE}/{TOKEN_SECRET}"):
         return unchanged(task, "no account is ours")
     api = kube(task)
     used = {name_of(issuer) for issuer in api.list(API, "ClusterIssuer")}

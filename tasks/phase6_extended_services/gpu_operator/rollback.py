@@ -57,7 +57,7 @@ BACKUP_TEXT = Fact("containerd's former template", ("cat", BACKUP), parse_text, 
 
 def note_what_was_there(task: Task) -> Result:
     """CRDs, and labels and annotations of nodes, that are not to go with the operator."""
-    if context(task).change_log.ours(task.host.name, PRESENT_KEY):
+    if context(task).change_log.managed(task.host.name, PRESENT_KEY):
         return unchanged(task, "noted what was there before the operator")
     api = kube(task)
     crds = [name_of(crd) for crd in api.list(*CRD) if name_of(crd) in DEFINITIONS]
@@ -73,9 +73,9 @@ def save_runtime_template(task: Task, save: Callable[[str], Result]) -> Result:
         save: writes the text beside the template.
     """
     change_log, text = context(task).change_log, read(task, RUNTIME_TEMPLATE)
-    saved = change_log.ours(task.host.name, f"file:{BACKUP}") and read(task, BACKUP_TEXT) is not None
+    saved = change_log.managed(task.host.name, f"file:{BACKUP}") and read(task, BACKUP_TEXT) is not None
     results = [unchanged(task, "containerd's template is saved") if saved or text is None else save(text)]
-    if not change_log.ours(task.host.name, FILES_KEY):
+    if not change_log.managed(task.host.name, FILES_KEY):
         there = {"there": list(read(task, FILES))}
         results.append(
             change(task, "note what is there before the toolkit", "true", root=True, key=FILES_KEY, before=there)
@@ -106,7 +106,7 @@ def refuse_while_pods_use_gpus(task: Task) -> Result:
 
 def delete_policy(task: Task) -> Result:
     """Before the operator, which takes its pods away and ends finalizers."""
-    ours = context(task).change_log.ours(task.host.name, helm.key(NAME, namespace(task)))
+    ours = context(task).change_log.managed(task.host.name, helm.key(NAME, namespace(task)))
     if ours is None or ours.before["revision"] is not None:
         return unchanged(task, "no ClusterPolicy is ours")
     api = kube(task)
@@ -211,7 +211,7 @@ def restore_runtime_template(task: Task) -> Result:
     Raises:
         Refused: the operator still runs in the cluster, or somebody else changed the template meanwhile.
     """
-    if not context(task).change_log.ours(task.host.name, f"file:{BACKUP}"):
+    if not context(task).change_log.managed(task.host.name, f"file:{BACKUP}"):
         return unchanged(task, "containerd's template is not ours")
     _must_have_gone(task)
     now, previous = read(task, RUNTIME_TEMPLATE), read(task, BACKUP_TEXT)
@@ -225,7 +225,7 @@ def restore_runtime_template(task: Task) -> Result:
 
 
 def remove_toolkit_files(task: Task) -> Result:
-    noted = context(task).change_log.ours(task.host.name, FILES_KEY)
+    noted = context(task).change_log.managed(task.host.name, FILES_KEY)
     if noted is None:
         return unchanged(task, "no files of the toolkit are ours")
     left = [path for path in read(task, FILES) if path not in noted.before["there"]]
@@ -237,7 +237,7 @@ def remove_toolkit_files(task: Task) -> Result:
 def _must_have_gone(task: Task) -> None:
     """A run limited to this node would take away what the operator's pods here need."""
     run, there = context(task), control_plane(task)
-    if not run.dry_run and run.change_log.ours(there.host.name, helm.key(NAME, namespace(task))):
+    if not run.dry_run and run.change_log.managed(there.host.name, helm.key(NAME, namespace(task))):
         raise Refused(
             "the GPU operator is still in the cluster",
             why=f"its toolkit would write into containerd's template of {task.host.name} again",
@@ -270,7 +270,7 @@ def _of_toolkit(value: Any) -> bool:
 
 
 def _noted(task: Task) -> Change | None:
-    return context(task).change_log.ours(task.host.name, PRESENT_KEY)
+    return context(task).change_log.managed(task.host.name, PRESENT_KEY)
 
 
 def _named(node: Object, part: str) -> Iterable[str]:

@@ -169,7 +169,7 @@ def _served(crd: Object) -> list[str]:
 
 
 def _noted(task: Task) -> Change | None:
-    return context(task).change_log.ours(task.host.name, NOTED)
+    return context(task).change_log.managed(task.host.name, NOTED)
 
 
 def delete_definitions(task: Task) -> Result:

@@ -47,7 +47,7 @@ def in_the_way(task: Task, role: str) -> Installed | None:
 
 
 def _ours(task: Task, there: Installed) -> bool:
-    record = context(task).change_log.ours(task.host.name, key(there.name, there.namespace))
+    record = context(task).change_log.managed(task.host.name, key(there.name, there.namespace))
     return record is not None and record.before["revision"] is None
 
 

@@ -47,7 +47,7 @@ def remove_what_helm_leaves(task: Task) -> Result:
 
 def _installed_by_us(task: Task, name: str, namespace: str) -> bool:
     """And not merely upgraded, which is put back."""
-    record = context(task).change_log.ours(task.host.name, key(name, namespace))
+    record = context(task).change_log.managed(task.host.name, key(name, namespace))
     return record is not None and record.before["revision"] is None
 
 

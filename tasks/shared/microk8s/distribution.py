@@ -15,7 +15,7 @@ from tasks.shared.microk8s.facts import CLUSTERED, COMMAND, STATUS, STATUS_TIMEO
 from tasks.shared.microk8s.leftover_facts import noted
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.component import StepFunction
-from thinkube_nornir.context import component_of, context, ours, setting
+from thinkube_nornir.context import component_of, context, is_managed, setting
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.program import command
@@ -118,7 +118,7 @@ def addon(task: Task, name: str, argument: str = "", *, apart: bool = False) -> 
     """What asks for something on the terminal gets it as its argument, or would wait for ever."""
     if addon_is_on(task, name):
         return unchanged(task, f"addon {name} is on")
-    key = None if ours(task, SNAP_KEY) and not apart else f"addon:{name}"
+    key = None if is_managed(task, SNAP_KEY) and not apart else f"addon:{name}"
     wanted = f"{name}:{argument}" if argument else name
     return _ordered(task, f"enable addon {wanted}", COMMAND, "enable", wanted, key=key, timeout=_ADDON)
 
@@ -176,7 +176,7 @@ def join(task: Task, join_token: Secret) -> Result:
 
 def leave(task: Task) -> Result:
     """The record of the membership stays: the control plane's half of it is still to be removed."""
-    if not ours(task, MEMBERSHIP_KEY):
+    if not is_managed(task, MEMBERSHIP_KEY):
         return unchanged(task, "not a worker by our doing")
     if not read(task, CLUSTERED):
         return unchanged(task, "in no cluster")
@@ -245,7 +245,7 @@ def _states(task: Task, *, worker: bool) -> Mapping[str, str]:
 def without_addon(task: Task, name: str) -> Result:
     """Off again, if it was us who turned it on in a MicroK8s that was there before."""
     key, summary = f"addon:{name}", f"disable addon {name}"
-    if name == _KEEPS_VOLUMES and ours(task, key) and read(task, SNAP):
+    if name == _KEEPS_VOLUMES and is_managed(task, key) and read(task, SNAP):
         return _without_storage(task, key, summary)
     argv = (COMMAND, "disable", name) if read(task, SNAP) else ()
     return _undone(task, key, summary, *argv, timeout=_ADDON)

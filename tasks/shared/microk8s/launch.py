@@ -16,7 +16,7 @@ from nornir.core.task import Result, Task
 
 from tasks.shared.microk8s.distribution import SNAP
 from thinkube_nornir.command import Completed, Fact
-from thinkube_nornir.context import context, ours
+from thinkube_nornir.context import context, is_managed
 from thinkube_nornir.errors import DeadlinePassed
 from thinkube_nornir.outcome import skipped, unchanged
 from thinkube_nornir.remote import read, wait_until
@@ -48,7 +48,7 @@ def configuration(template: str, **values: Any) -> File:
 
 
 def _too_late(task: Task) -> str:
-    if read(task, SNAP) is None or ours(task, f"file:{PATH}"):
+    if read(task, SNAP) is None or is_managed(task, f"file:{PATH}"):
         return ""
     return "microk8s was installed before us, and reads no launch configuration any more"
 

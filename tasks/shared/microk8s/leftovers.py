@@ -27,7 +27,7 @@ _CGROUP = "/sys/fs/cgroup/"
 
 def _before(task: Task, what: str) -> Any:
     """None when MicroK8s is not ours, or was installed by a release that did not note this."""
-    record = context(task).change_log.ours(task.host.name, SNAP_KEY)
+    record = context(task).change_log.managed(task.host.name, SNAP_KEY)
     return None if record is None else record.before.get(what)
 
 
@@ -125,7 +125,7 @@ def _remove_cgroups(task: Task, paths: list[str]) -> Result:
 
 def forget_failed_units(task: Task) -> Result:
     """Entries of units that went with the snap: `not-found failed`, and the whole host counts as degraded."""
-    left = () if context(task).change_log.ours(task.host.name, SNAP_KEY) is None else read(task, FAILED)
+    left = () if context(task).change_log.managed(task.host.name, SNAP_KEY) is None else read(task, FAILED)
     if not left:
         return unchanged(task, "no failed units of the snap are left")
     return change(task, f"forget that {', '.join(left)} failed", "systemctl", "reset-failed", *left, root=True)

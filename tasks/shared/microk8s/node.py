@@ -16,7 +16,7 @@ from tasks.shared.microk8s.distribution import GROUP, KUBELET_LINK, ROOT, SNAP, 
 from tasks.shared.microk8s.facts import KUBELET_TARGET, ROOT_FOLDER, STOPPED, STOPPED_LOCK
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import chain, step
-from thinkube_nornir.context import context, ours, setting
+from thinkube_nornir.context import context, is_managed, setting
 from thinkube_nornir.fixes import set_up
 from thinkube_nornir.outcome import passed, unchanged
 from thinkube_nornir.remote import change, read, undo
@@ -69,21 +69,21 @@ def node_has_the_lan_address(task: Task) -> Result:
 
 def stop_services(task: Task) -> Result:
     """With its pods: mounts that they hold have made removals hang."""
-    if not ours(task, SNAP_KEY) or read(task, SNAP) is None:
+    if not is_managed(task, SNAP_KEY) or read(task, SNAP) is None:
         return unchanged(task, "nothing of ours to stop")
     return microk8s.stop(task)
 
 
 def unmount_volumes(task: Task) -> Result:
     points = [point for point in read(task, MOUNTS) if point.startswith(f"{ROOT}/common/")]
-    if not ours(task, SNAP_KEY) or not points:
+    if not is_managed(task, SNAP_KEY) or not points:
         return unchanged(task, "nothing of ours is mounted")
     return change(task, f"unmount {len(points)} volumes of pods", "umount", *points, root=True)
 
 
 def remove_group(task: Task) -> Result:
     """The one that the snap made; it stays when somebody else has become a member."""
-    record, found = context(task).change_log.ours(task.host.name, SNAP_KEY), read(task, GROUP)
+    record, found = context(task).change_log.managed(task.host.name, SNAP_KEY), read(task, GROUP)
     if record is None or record.before.get("group", True) or found is None:
         return unchanged(task, "no group is ours")
     if found.members:
@@ -93,7 +93,7 @@ def remove_group(task: Task) -> Result:
 
 def clear_leftovers(task: Task) -> Result:
     """The last trace of our MicroK8s, and with it the record that it is ours."""
-    if not ours(task, SNAP_KEY):
+    if not is_managed(task, SNAP_KEY):
         return unchanged(task, "nothing is left of ours")
     target, there = read(task, KUBELET_TARGET, ROOT_FOLDER)
     paths = [ROOT] * there + [KUBELET_LINK] * target.startswith(f"{ROOT}/")

@@ -301,7 +301,7 @@ def test_a_stopped_control_plane_is_started_before_it_is_waited_for(installed: F
 def test_restart_that_a_killed_run_missed_is_made_up_for() -> None:
     """The arguments were written and the run was killed before the restart: the next run restarts."""
     cluster = _control(_foreign(FakeCluster()))
-    record = cluster.change_log.ours("tkc", RESTART_KEY)
+    record = cluster.change_log.managed("tkc", RESTART_KEY)
     assert record is not None
     cluster.change_log.undone(record)
     cluster.forget_history()
@@ -335,7 +335,7 @@ def test_storage_that_stays_on_is_an_error_and_still_recorded() -> None:
     with pytest.raises(CheckFailed, match="still on"):
         cluster.run("tkc", COMPONENT, "rollback")
 
-    assert cluster.change_log.ours("tkc", "addon:hostpath-storage")
+    assert cluster.change_log.managed("tkc", "addon:hostpath-storage")
 
 
 def test_a_restarted_kubelite_is_waited_for() -> None:

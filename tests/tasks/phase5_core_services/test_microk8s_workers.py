@@ -295,7 +295,7 @@ def test_worker_that_the_api_forgot_leaves_and_joins_again(installed: FakeCluste
 def test_worker_of_another_cluster_is_refused(installed: FakeCluster) -> None:
     """It is not ours to take it out of there."""
     installed.api.drop("Node", NAME)
-    installed.change_log.undone(installed.change_log.ours("tkw1", MEMBERSHIP_KEY))  # type: ignore[arg-type]
+    installed.change_log.undone(installed.change_log.managed("tkw1", MEMBERSHIP_KEY))  # type: ignore[arg-type]
     path = "cat /var/snap/microk8s/current/args/traefik"
     installed.machines["tkw1"].host.answers[path] = "- address: 10.9.9.9:16443\n"
 

@@ -118,7 +118,7 @@ def test_the_lab_is_not_ended_under_a_run(cli: Cli, labs: list[LabInfo], project
 
 
 def test_the_lab_needs_no_trust(cli: Cli, labs: list[LabInfo]) -> None:
-    """Its keys are enrolled by itself."""
+    """Its keys are accepted by itself."""
     ended = cli("trust")
 
     assert ended.code == 2

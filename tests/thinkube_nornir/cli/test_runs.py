@@ -255,11 +255,11 @@ def test_only_altering_runs_are_alone(cli: Cli, project: Path) -> None:
 def test_workers_override_the_configuration(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """--workers N is what the runner sees."""
     seen: list[int] = []
-    carry_out = runner.GraphRunner.run
+    execute = runner.GraphRunner.run
 
     def spy(self: runner.GraphRunner, *given: object) -> object:
         seen.append(self.context.config.workers)
-        return carry_out(self, *given)  # type: ignore[arg-type]
+        return execute(self, *given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(runner.GraphRunner, "run", spy)
     cli("verify", "phase1", "--workers", "2")

@@ -1,4 +1,4 @@
-"""trust: nobody's key is enrolled without a look."""
+"""trust: nobody's key is accepted without a look."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _say(monkeypatch: pytest.MonkeyPatch, answer: bool) -> list[str]:
     return asked
 
 
-def test_a_yes_enrols_what_was_shown(
+def test_a_yes_accepts_what_was_shown(
     cli: Cli, answers: dict[str, HostKey | None], known: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table has every fingerprint; after a yes the keys are known and there is nothing left to ask."""
@@ -63,13 +63,13 @@ def test_a_yes_enrols_what_was_shown(
     first, second = cli("trust"), cli("trust")
 
     assert f"tkc   new    {KEY}" in first.lines
-    assert asked == ["Enrol the new keys of tkc, tkw1?"]
+    assert asked == ["Accept the new keys of tkc, tkw1?"]
     assert load_known_hosts(known) == {"127.0.0.1": (KEY,), "127.0.0.2": (KEY,)}
     assert first.code == second.code == 0
     assert f"tkc   known  {KEY}" in second.lines
 
 
-def test_a_no_enrols_nothing(
+def test_a_no_accepts_nothing(
     cli: Cli, answers: dict[str, HostKey | None], known: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The operator does not recognise a key: it stays unknown."""
@@ -79,7 +79,7 @@ def test_a_no_enrols_nothing(
     assert not known.exists()
 
 
-def test_nobody_to_ask_enrols_nothing(cli: Cli, answers: dict[str, HostKey | None], known: Path) -> None:
+def test_nobody_to_ask_accepts_nothing(cli: Cli, answers: dict[str, HostKey | None], known: Path) -> None:
     """In a pipe the fingerprints are shown, and --fingerprint is the only way."""
     ended = cli("trust")
 
@@ -89,7 +89,7 @@ def test_nobody_to_ask_enrols_nothing(cli: Cli, answers: dict[str, HostKey | Non
     assert not known.exists()
 
 
-def test_a_fingerprint_enrols_its_host_alone(cli: Cli, answers: dict[str, HostKey | None], known: Path) -> None:
+def test_a_fingerprint_accepts_its_host_alone(cli: Cli, answers: dict[str, HostKey | None], known: Path) -> None:
     """No question for the host that was named; the other one stays unknown."""
     ended = cli("trust", "--fingerprint", f"tkc={KEY.fingerprint}")
 
@@ -98,7 +98,7 @@ def test_a_fingerprint_enrols_its_host_alone(cli: Cli, answers: dict[str, HostKe
     assert cli("trust", "-l", "tkc").code == 0
 
 
-def test_a_wrong_fingerprint_enrols_nothing(cli: Cli, answers: dict[str, HostKey | None], known: Path) -> None:
+def test_a_wrong_fingerprint_accepts_nothing(cli: Cli, answers: dict[str, HostKey | None], known: Path) -> None:
     """The host shows another key than the operator expects: red, and unknown as before."""
     ended = cli("trust", "-l", "tkc", "--fingerprint", f"tkc={OTHER.fingerprint}")
 
@@ -120,7 +120,7 @@ def test_a_changed_key_is_asked_for_by_itself(
 
     assert refused.code == 2
     assert kept == {"127.0.0.1": (KEY,)}
-    assert f"enrolled is {KEY}" in refused.out
+    assert f"accepted is {KEY}" in refused.out
     assert asked == ["Replace the key of tkc?"]
     assert done.code == 0
     assert load_known_hosts(known) == {"127.0.0.1": (OTHER,)}
@@ -137,7 +137,7 @@ def test_a_silent_host_is_red(cli: Cli, answers: dict[str, HostKey | None]) -> N
 
 
 def test_an_unknown_host_in_a_fingerprint_is_refused(cli: Cli, answers: dict[str, HostKey | None]) -> None:
-    """A typing mistake must not pass for an enrolment."""
+    """A typing mistake must not pass for an acceptance."""
     ended = cli("trust", "--fingerprint", f"tcs={KEY.fingerprint}")
 
     assert ended.code == 2

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.past_runs import NOON, PastNode, failed, step
-from thinkube_nornir.history.difference import Difference, Fact, compare, told
+from thinkube_nornir.history.difference import Difference, Fact, alike_steps, compare
 from thinkube_nornir.history.runs import PastRun
 from thinkube_nornir.inputs import Inputs
 from thinkube_nornir.journal import NodeRecord, Run
@@ -79,7 +79,7 @@ def test_what_only_has_a_name_is_told_once_whatever_it_said() -> None:
     """Of steps that are new, or had nothing left to do, what they said is of no use."""
     found = _compared(_run(), _run(step("a", "tkc", message="one"), step("a", "tkw1", message="two"))).steps
 
-    assert [(line.hosts, line.old, line.new) for line in told("only_new", found["only_new"])] == [
+    assert [(line.hosts, line.old, line.new) for line in alike_steps("only_new", found["only_new"])] == [
         (("tkc", "tkw1"), "", "")
     ]
 
@@ -89,7 +89,7 @@ def test_a_new_step_that_failed_is_a_new_failure() -> None:
     found = _compared(_run(step("a")), _run(step("a"), failed("b", what="no answer"))).steps
 
     assert found.keys() == {"failed"}
-    assert [(line.old, line.new) for line in told("failed", found["failed"])] == [("", "failed: no answer")]
+    assert [(line.old, line.new) for line in alike_steps("failed", found["failed"])] == [("", "failed: no answer")]
 
 
 _STEP = st.tuples(
@@ -106,7 +106,7 @@ def _of(steps: dict[str, tuple[str | None, str, float]]) -> PastRun:
 
 @given(_STEPS, _STEPS)
 def test_every_step_has_one_kind_and_the_reverse_has_the_reverse(old: Any, new: Any) -> None:
-    """None is told under two kinds but for its time; what one direction repairs, the other breaks."""
+    """None is shown under two kinds but for its time; what one direction repairs, the other breaks."""
     there, back = _compared(_of(old), _of(new)).steps, _compared(_of(new), _of(old)).steps
 
     names = [pair.node.node for kind, pairs in there.items() if kind not in ("slower", "faster") for pair in pairs]
@@ -210,7 +210,7 @@ def test_the_same_on_several_hosts_is_told_once() -> None:
     old = _run(*(step(host=host, outcome="passed") for host in ("tkw2", "tkw1", "tkc")))
     new = _run(failed(host="tkw2"), failed(host="tkw1"), failed(host="tkc", what="no answer"))
 
-    lines = told("failed", _compared(old, new).steps["failed"])
+    lines = alike_steps("failed", _compared(old, new).steps["failed"])
 
     assert [(line.hosts, line.old, line.new) for line in lines] == [
         (("tkw1", "tkw2"), "passed: as it should be", "failed: 0 of 2 pods are ready"),

@@ -85,7 +85,7 @@ def test_a_long_wait_is_visible_in_a_pipe() -> None:
     clock.now = 40.0
     shown.node_started(quick.id, quick.host)
 
-    shown.tell_waits()
+    shown.show_waits()
 
     assert out.getvalue() == "tkc   running    phase5.coredns setup: install (40 s)\n"
 
@@ -106,7 +106,7 @@ def test_the_rest_is_told_in_a_pipe() -> None:
     shown.node_started(second.id, second.host)
     clock.now = 40.0
 
-    shown.tell_waits()
+    shown.show_waits()
 
     assert out.getvalue().splitlines() == [
         "tkc   running    phase5.coredns setup: join (35 s)",

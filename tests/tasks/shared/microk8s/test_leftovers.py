@@ -70,7 +70,7 @@ def test_a_base_that_others_use_stays(cluster: FakeCluster) -> None:
     assert "core22" in left.snaps
     assert "core22 stays" in str(results["remove_base_snaps"].result)
     assert "used by snap lxd" in str(results["remove_base_snaps"].result)
-    assert cluster.machines["tkc"].host.change_log.ours("tkc", SNAP_KEY) is None
+    assert cluster.machines["tkc"].host.change_log.managed("tkc", SNAP_KEY) is None
 
 
 def test_forwarding_stays_for_what_came_later(cluster: FakeCluster) -> None:
@@ -84,7 +84,7 @@ def test_what_an_older_release_did_not_note_is_left_alone(cluster: FakeCluster) 
     """Its records say nothing of rules or snaps: what is there may be anybody's."""
     cluster.run("tkc", COMPONENT)
     change_log = cluster.machines["tkc"].host.change_log
-    record = change_log.ours("tkc", SNAP_KEY)
+    record = change_log.managed("tkc", SNAP_KEY)
     assert record is not None
     change_log.undone(record)
     before = {"links": ["lo", "br0"], "group": False}
