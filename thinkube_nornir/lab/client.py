@@ -55,6 +55,8 @@ class LabInfo:
     """Seconds since the epoch."""
     fingerprint: str
     """Of what it was started with: hosts, groups, settings."""
+    killed: tuple[str, ...] = ()
+    """Hosts whose processes somebody killed."""
 
 
 def ensure_lab(config: Config, inventory: Inventory, say: Callable[[str], None]) -> LabInfo:
@@ -67,12 +69,13 @@ def ensure_lab(config: Config, inventory: Inventory, say: Callable[[str], None])
     request = request_for(config, inventory)
     with _alone(config):
         info = lab_status(config)
-        if info and info.fingerprint == request.fingerprint:
+        if info and info.fingerprint == request.fingerprint and not info.killed:
             if changed := _changed_since(config, info.since):
                 say(f"lab: {changed} was changed after the lab started; end it with `lab down` to try the new one")
             return info
         if info:
-            say("lab: the inventory has changed since the lab started; it starts anew, as empty as at first")
+            why = f"{', '.join(info.killed)}: killed" if info.killed else "the inventory has changed"
+            say(f"lab: {why} since the lab started; it starts anew, as empty as at first")
             _end(config, info)
         started = time.monotonic()
         info = _start(config, request)
@@ -152,6 +155,7 @@ def status_lines(info: LabInfo | None) -> list[str]:
     lines += [
         f"  {name:12} ssh -p {at.port} -i {info.key_file} {at.user}@{at.address}" for name, at in info.hosts.items()
     ]
+    lines += [f"killed: {', '.join(info.killed)}; the next run or `lab up` starts the lab anew"] if info.killed else []
     return [*lines, f"emulated: {', '.join(info.emulated)}"] if info.emulated else lines
 
 
@@ -298,6 +302,7 @@ def _info(config: Config, answer: dict[str, Any], pid: int) -> LabInfo:
         pid=pid,
         since=answer["since"],
         fingerprint=answer["fingerprint"],
+        killed=tuple(answer.get("killed", ())),
     )
 
 

@@ -73,6 +73,8 @@ class Host:
         self._sessions: dict[int, Session] = {}
         self._last = 0
         self._ready: asyncio.Future[list[int]] = self.loop.create_future()
+        self.killed = False
+        """Whether its process 1 has ended, and all of it with that."""
 
     async def open(self) -> socket.socket:
         """Wait until the host is there; return the socket on which its tools call.
@@ -154,7 +156,13 @@ class Host:
         return "/"
 
     def environment(self, user: str) -> dict[str, str]:
-        """As a login gives it."""
+        """As a login gives it.
+
+        Raises:
+            OSError: the host was killed, and its files with it.
+        """
+        if self.killed:
+            raise ConnectionResetError(f"the lab host {self.name} was killed")
         return {"PATH": PATH, "HOME": self.home(user), "USER": user, "LOGNAME": user, "SHELL": "/bin/bash"}
 
     def _hear(self) -> None:
@@ -182,8 +190,9 @@ class Host:
             session.ended.set_result(report["status"])
 
     def _gone(self) -> None:
+        self.killed = True
         self.loop.remove_reader(self._channel)
-        error = ConnectionResetError(f"the lab host {self.name} has died")
+        error = ConnectionResetError(f"the lab host {self.name} was killed")
         waiting = [f for s in self._sessions.values() for f in (s.started, s.ended)]
         for future in (self._ready, *waiting):
             if not future.done():

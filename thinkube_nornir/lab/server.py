@@ -128,6 +128,7 @@ class LightLab:
             "fingerprint": self.request.fingerprint,
             "since": self.since,
             "emulated": list(self.emulation.EMULATED),
+            "killed": [name for name, host in self.machines.items() if host.killed],
             "hosts": {
                 name: {"address": link.address, "port": link.port, "user": self.machines[name].login_user}
                 for name, link in self.links.items()

@@ -57,9 +57,9 @@ def server_options(
 async def _serve(host: Host, process: asyncssh.SSHServerProcess[bytes]) -> None:
     """Run what one channel asks for; when the channel goes first, end what it runs."""
     user = host.login_user
-    env = host.environment(user) | {k: v for k, v in process.env.items() if k.startswith(_ACCEPTED_ENV)}
-    argv = ["/bin/bash", "-c", process.command] if process.command is not None else ["/bin/bash", "-l"]
     try:
+        env = host.environment(user) | {k: v for k, v in process.env.items() if k.startswith(_ACCEPTED_ENV)}
+        argv = ["/bin/bash", "-c", process.command] if process.command is not None else ["/bin/bash", "-l"]
         if process.term_type is not None:
             await _on_terminal(host, process, argv, env | {"TERM": process.term_type})
         else:

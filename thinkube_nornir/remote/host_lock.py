@@ -1,7 +1,7 @@
 """Keeps two controllers apart: whoever alters a host first holds a lock there for as long as the connection lives.
 
 The lock is flock(2) on descriptor 9 of one of our root shells, so it goes with the connection whatever becomes of us.
-The holder's name stands in the file.
+The holder's name stands in the file, which is gone when nobody holds it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ FILE = "/run/thinkube-nornir.lock"
 
 _HELD, _NO_FILE, _NO_FLOCK = 1, 2, 3
 
-# A lost connection's shell may still be busy with its last command: we wait for our own former self.
-_TAKE = """if ! command -v flock >/dev/null; then (exit 3)
-elif ! true >>{file}; then (exit 2)
-else
+# A lost connection's shell may still be busy with its last command: we wait for our own former self. The file goes with
+# the shell that holds the lock; who has opened it by then has locked a file that is no longer there, and tries again.
+_TAKE = """thinkube_lock() {{
   exec 9<>{file}
-  if flock -n 9 || {{ [ "$(cat {file})" = {me} ] && flock -w 10 9; }}; then echo {me} >{file}
-  else cat {file}; exec 9>&-; (exit 1)
-  fi
+  flock -n 9 || {{ [ "$(cat {file})" = {me} ] && flock -w 10 9; }} || return 1
+  [ {file} -ef /proc/$$/fd/9 ] || thinkube_lock
+}}
+if ! command -v flock >/dev/null; then (exit 3)
+elif ! true >>{file}; then (exit 2)
+elif thinkube_lock; then echo {me} >{file}; trap 'rm -f {file}' EXIT; trap 'exit 1' HUP
+else cat {file}; exec 9>&-; (exit 1)
 fi;f
 """
 

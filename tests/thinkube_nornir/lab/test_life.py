@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,57 @@ def test_a_killed_lab_leaves_nothing(tmp_path: Path) -> None:
         os.kill(lab.info.pid, signal.SIGKILL)
 
         assert eventually(lambda: not traces(tmp_path) and not processes(tag))
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _the_supervisor(lab: RunningLab) -> int:
+    """The process that waits for the hosts' pid namespace, as the lab sees it."""
+    return _children(lab.info.pid)[0]
+
+
+def _process_1_of_the_hosts(lab: RunningLab) -> int:
+    return _children(_the_supervisor(lab))[0]
+
+
+def _process_1_of_tkc(lab: RunningLab) -> int:
+    tag = f"sleep 6{os.getpid()}"
+    lab.ssh("tkc", f"setsid {tag} >/dev/null 2>&1 & sleep 0.2")  # an orphan: process 1 is its parent
+    [pid] = [e.name for e in Path("/proc").iterdir() if e.name.isdigit() and tag in _command(e)]
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _command(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("victim", "killed"), [(_process_1_of_tkc, ("tkc",)), (_process_1_of_the_hosts, ("bcn1", "tkc", "tkw1"))]
+)
+def test_a_lab_whose_hosts_were_killed_starts_anew(
+    tmp_path: Path, victim: Callable[[RunningLab], int], killed: tuple[str, ...]
+) -> None:
+    """Each command that met them would fail until somebody ended the lab; which ones were killed is said."""
+    with running_lab(tmp_path) as lab:
+        lab.ssh("tkc", "true")
+        os.kill(victim(lab), signal.SIGKILL)
+        assert eventually(lambda: bool((info := lab_status(lab.config)) and info.killed == killed))
+        assert lab.ssh("tkc", "true").stderr == b"lab: the lab host tkc was killed\n"
+        assert f"killed: {', '.join(killed)}" in "\n".join(status_lines(lab_status(lab.config)))
+        said = list[str]()
+
+        again = RunningLab(lab.config, ensure_lab(lab.config, inventory(), said.append))
+
+        assert (
+            said[0] == f"lab: {', '.join(killed)}: killed since the lab started; it starts anew, as empty as at first"
+        )
+        assert again.ssh("tkc", "uname -n").text == "tkc.example.org"
+        assert eventually(lambda: not Path(f"/proc/{lab.info.pid}").exists())
 
 
 def test_what_a_killed_lab_left_behind_is_no_lab(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.light_lab import eventually, processes
 from tests.openssh import Server, needs_sshd, start_sshd
 from thinkube_nornir.command import Command
 from thinkube_nornir.errors import DeadlinePassed, Refused, Unreachable
@@ -179,6 +180,27 @@ def test_second_controller_is_refused_by_name(server: Server, users: dict[str, U
     assert second.execute([free], timeout=30)[0].status == 0, "a daemon that the first one started keeps the lock"
     second.execute([root("true", alters=True), root("kill", pid, alters=True)], timeout=TIMEOUT)
     second.close()
+
+
+@pytest.mark.parametrize("kind", ["free", "asked"])
+def test_nothing_of_the_lock_is_left_on_the_host(server: Server, users: dict[str, User], kind: str) -> None:
+    """Its file goes with the connection; one that waits for its own former connection gets a lock that others see."""
+    user = users[kind]
+    first, second, other = (connect(server, user, password=user.password) for _ in range(3))
+    other._host_lock._me = "operator@elsewhere, process 7"
+    first.execute([root("true", alters=True)], timeout=TIMEOUT)
+    waiting = threading.Thread(target=lambda: second.execute([root("true", alters=True)], timeout=TIMEOUT))
+    waiting.start()
+    assert eventually(lambda: bool(processes("flock -w 10 9")))
+    first.close()
+    waiting.join()
+
+    with pytest.raises(Refused):
+        other.execute([root("true", alters=True)], timeout=TIMEOUT)
+    second.close()
+
+    assert eventually(lambda: not Path(FILE).exists())
+    other.close()
 
 
 def test_two_root_shells_share_the_lock(server: Server, users: dict[str, User], tmp_path: Path) -> None:
