@@ -55,6 +55,8 @@ class LabInfo:
     """Seconds since the epoch."""
     fingerprint: str
     """Of what it was started with: hosts, groups, settings."""
+    changed: str = ""
+    """A module of the lab or its emulation that was edited since it started."""
     killed: tuple[str, ...] = ()
     """Hosts whose processes somebody killed."""
 
@@ -70,8 +72,8 @@ def ensure_lab(config: Config, inventory: Inventory, say: Callable[[str], None])
     with _alone(config):
         info = lab_status(config)
         if info and info.fingerprint == request.fingerprint and not info.killed:
-            if changed := _changed_since(config, info.since):
-                say(f"lab: {changed} was changed after the lab started; end it with `lab down` to try the new one")
+            if info.changed:
+                say(f"lab: {info.changed} was changed after the lab started; end it with `lab down` to try the new one")
             return info
         if info:
             why = f"{', '.join(info.killed)}: killed" if info.killed else "the inventory has changed"
@@ -91,13 +93,6 @@ def _some(names: Sequence[str]) -> str:
     'a, b, c and 2 more'
     """
     return f"{', '.join(names[:3])} and {len(names) - 3} more" if len(names) > 4 else ", ".join(names)
-
-
-def _changed_since(config: Config, since: float) -> str:
-    """A module of the lab or its emulation that is newer than the process that runs them; empty when none is."""
-    emulation = config.tasks.joinpath(*config.lab.emulation.split("."))
-    modules = [path for folder in (emulation, Path(__file__).parent) for path in folder.rglob("*.py")]
-    return next((f"{path.parent.name}/{path.name}" for path in modules if path.stat().st_mtime > since), "")
 
 
 def lab_status(config: Config) -> LabInfo | None:
@@ -302,6 +297,7 @@ def _info(config: Config, answer: dict[str, Any], pid: int) -> LabInfo:
         pid=pid,
         since=answer["since"],
         fingerprint=answer["fingerprint"],
+        changed=answer.get("changed", ""),
         killed=tuple(answer.get("killed", ())),
     )
 

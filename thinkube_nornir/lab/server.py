@@ -128,12 +128,20 @@ class LightLab:
             "fingerprint": self.request.fingerprint,
             "since": self.since,
             "emulated": list(self.emulation.EMULATED),
+            "changed": self._changed_module(),
             "killed": [name for name, host in self.machines.items() if host.killed],
             "hosts": {
                 name: {"address": link.address, "port": link.port, "user": self.machines[name].login_user}
                 for name, link in self.links.items()
             },
         }
+
+    def _changed_module(self) -> str:
+        """A module whose file is newer than what runs here; empty when none is."""
+        ours = (f"{Path(self.request.tasks).name}.", "thinkube_nornir.lab.")
+        files = [Path(m.__file__) for n, m in list(sys.modules.items()) if n.startswith(ours) and m.__file__]
+        newer = (file for file in files if file.exists() and file.stat().st_mtime > self.since)
+        return next((f"{file.parent.name}/{file.name}" for file in newer), "")
 
     def _write(self, name: str, text: str, mode: int) -> None:
         new = self.folder / f".{name}"

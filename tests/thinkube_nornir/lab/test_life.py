@@ -80,19 +80,24 @@ def test_another_inventory_gets_another_lab(tmp_path: Path) -> None:
         assert RunningLab(lab.config, info).ssh("tkc", "uname -n").text == "tkc.example.com"
 
 
-def test_code_that_is_newer_than_the_lab_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", ["tasks/emulated/__init__.py", "tasks/shared.py"])
+def test_code_that_is_newer_than_the_lab_is_said(tmp_path: Path, module: str) -> None:
     """The running process knows nothing of it, and whoever edits an emulator would look for the fault elsewhere."""
-    with running_lab(tmp_path) as lab:
-        said = list[str]()
-        ensure_lab(lab.config, inventory(), said.append)
+    config, said = project(tmp_path, emulation=f"from tasks import shared\n{EMULATION}"), list[str]()
+    (tmp_path / "tasks/shared.py").touch()
+    try:
+        first = ensure_lab(config, inventory(), lambda _: None)
+        ensure_lab(config, inventory(), said.append)
         assert said == []
+        os.utime(tmp_path / module, (first.since + 60,) * 2)
 
-        os.utime(tmp_path / "tasks/emulated/__init__.py", (lab.info.since + 60,) * 2)
+        again = ensure_lab(config, inventory(), said.append)
+    finally:
+        lab_down(config)
 
-        assert ensure_lab(lab.config, inventory(), said.append) == lab.info
-        assert said == [
-            "lab: emulated/__init__.py was changed after the lab started; end it with `lab down` to try the new one"
-        ]
+    assert again.pid == first.pid
+    changed = "/".join(Path(module).parts[-2:])
+    assert said == [f"lab: {changed} was changed after the lab started; end it with `lab down` to try the new one"]
 
 
 def test_a_lab_that_was_restarted_is_as_at_first(tmp_path: Path) -> None:
