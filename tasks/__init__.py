@@ -16,4 +16,4 @@ TOPOLOGY = "shared.topology"
 """The module that knows hosts, networks and cluster, for reports; a name, so that it is imported when it is used."""
 
 CONCURRENCY = {"join": 1, "reboot": 1}
-"""How many steps may hold each concurrency limit at once; config.yaml's `tokens` goes before it."""
+"""How many steps of each concurrency limit may run at once; config.yaml's `concurrency` goes before it."""

@@ -61,8 +61,8 @@ class Step:
     needs: tuple[str, ...] | None = None
     on: str | None = None
     """Where it runs. None: on each host that gets the component. A group: once, on the first host of that group."""
-    token: str | None = None
-    """Name of a token (config.yaml `tokens`) that is held while the step runs: `join`."""
+    concurrency: str | None = None
+    """Name of a concurrency limit (config.yaml `concurrency`): how many of them run at once, on all hosts: `join`."""
     timeout: float | None = None
     """Seconds the step as a whole may take; None for config.yaml's `timeouts.step`."""
     early: bool = False
@@ -110,11 +110,11 @@ def step(
     *,
     needs: tuple[str, ...] | None = None,
     on: str | None = None,
-    token: str | None = None,
+    concurrency: str | None = None,
     timeout: float | None = None,
     early: bool = False,
 ) -> Step:
-    return Step(function, needs, on, token, timeout, early)
+    return Step(function, needs, on, concurrency, timeout, early)
 
 
 def chain(*steps: StepFunction | Managed | Step, facts: Callable[[Task], tuple[Any, ...]] | None = None) -> Chain:

@@ -85,7 +85,7 @@ class Config:
     """Relative ones stand in `inventory`."""
     workers: Annotated[int, Ge(1)] = 64
     """Steps that may run at once, over all hosts."""
-    tokens: Mapping[str, Annotated[int, Ge(1)]] = field(default_factory=dict)
+    concurrency: Mapping[str, Annotated[int, Ge(1)]] = field(default_factory=dict)
     timeouts: Timeouts = field(default_factory=Timeouts)
     ssh: SSHSettings = field(default_factory=SSHSettings)
     lab: LabSettings = field(default_factory=LabSettings)

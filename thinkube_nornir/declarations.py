@@ -34,15 +34,15 @@ def undeclared_limits(catalog: Catalog, config: Config) -> list[Problem]:
         if name not in declared
     ]
     return problems + [
-        Problem("config.yaml: tokens", f"no step can hold {name!r}", _near(name, declared))
-        for name in config.tokens
+        Problem("config.yaml: concurrency", f"no step can hold {name!r}", _near(name, declared))
+        for name in config.concurrency
         if name not in declared
     ]
 
 
 def with_limits(catalog: Catalog, config: Config) -> Config:
     """The configuration with the package's concurrency limits, where it has none of its own."""
-    return replace(config, tokens={**(_declared(catalog) or {}), **config.tokens})
+    return replace(config, concurrency={**(_declared(catalog) or {}), **config.concurrency})
 
 
 def _declared(catalog: Catalog) -> Mapping[str, int] | None:
@@ -50,7 +50,7 @@ def _declared(catalog: Catalog) -> Mapping[str, int] | None:
 
 
 def _held(entry: Entry) -> Iterator[str]:
-    yield from (step.token for chain in entry.component.chains for step in chain.steps if step.token)
+    yield from (step.concurrency for chain in entry.component.chains for step in chain.steps if step.concurrency)
 
 
 def _near(name: str, names: Iterable[str]) -> str:

@@ -35,11 +35,11 @@ class Estimate:
 
     Args:
         seconds: node to its expected duration, None where nothing is known.
-        tokens: as in Schedule.
+        limits: as in Schedule.
     """
 
     def __init__(
-        self, plan: Plan, seconds: Mapping[str, float | None], workers: int, tokens: Mapping[str, int]
+        self, plan: Plan, seconds: Mapping[str, float | None], workers: int, limits: Mapping[str, int]
     ) -> None:
         self._nodes = plan.by_id
         self._workers = workers
@@ -53,7 +53,7 @@ class Estimate:
         self._running: dict[str, float] = {}
         self._began: float | None = None
         self._work = math.fsum(self._seconds.values())
-        self._limits = _limits(plan, self._seconds, self._after, tokens)
+        self._limits = _limits(plan, self._seconds, self._after, limits)
         self._unfinished: dict[bool, Counter[bool]] = {True: Counter(), False: Counter()}
         """Altering or not, to known or not, to how many."""
         for node in plan.nodes:
@@ -72,8 +72,8 @@ class Estimate:
         self._waiting.remove(node)
         self._running[node] = now
         self._work -= self._seconds[node]
-        if token := self._nodes[node].step.token:
-            self._limits[token].start(self._seconds[node])
+        if limit := self._nodes[node].step.concurrency:
+            self._limits[limit].start(self._seconds[node])
 
     def finished(self, node: str) -> None:
         if node in self._waiting:
@@ -108,10 +108,10 @@ class Estimate:
     def _through_limits(self, rest: Mapping[str, float], now: float) -> float:
         running: Counter[str] = Counter()
         for node, seconds in rest.items():
-            if token := self._nodes[node].step.token:
-                running[token] += seconds  # type: ignore[assignment]  # a Counter of seconds
+            if limit := self._nodes[node].step.concurrency:
+                running[limit] += seconds  # type: ignore[assignment]  # a Counter of seconds
         elapsed = 0.0 if self._began is None else now - self._began
-        found = (limit.left(running[token], elapsed, self._is_unfinished) for token, limit in self._limits.items())
+        found = (limit.left(running[name], elapsed, self._is_unfinished) for name, limit in self._limits.items())
         return max(found, default=0.0)
 
     def _is_unfinished(self, node: str) -> bool:
@@ -152,21 +152,21 @@ class _Limit:
 
 
 def _limits(
-    plan: Plan, seconds: Mapping[str, float], after: Mapping[str, float], tokens: Mapping[str, int]
+    plan: Plan, seconds: Mapping[str, float], after: Mapping[str, float], limits: Mapping[str, int]
 ) -> dict[str, _Limit]:
     before = plan.longest_before(seconds)
     members: dict[str, list[str]] = defaultdict(list)
     for node in plan.nodes:
-        if node.step.token:
-            members[node.step.token].append(node.id)
+        if node.step.concurrency:
+            members[node.step.concurrency].append(node.id)
     return {
-        token: _Limit(
-            tokens.get(token, 1),
+        name: _Limit(
+            limits.get(name, 1),
             min(before[node] for node in nodes),
             math.fsum(seconds[node] for node in nodes),
             sorted((after[node], node) for node in nodes),
         )
-        for token, nodes in members.items()
+        for name, nodes in members.items()
     }
 
 

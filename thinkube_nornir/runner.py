@@ -113,7 +113,7 @@ class GraphRunner:
 
     def run(self, task: Task, hosts: list[Host]) -> AggregatedResult:
         by_name = {host.name: host for host in hosts}
-        schedule = Schedule(self.plan, self.context.config.workers, self.context.config.tokens)
+        schedule = Schedule(self.plan, self.context.config.workers, self.context.config.concurrency)
         together = AggregatedResult(task.name)
         lock = threading.Lock()
         ended = self._ended

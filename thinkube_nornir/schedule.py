@@ -1,4 +1,4 @@
-"""Which nodes of a plan may start now: by what they wait for, their tokens, and the number of workers."""
+"""Which nodes of a plan may start now: by what they wait for, their concurrency limits, and the number of workers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Schedule:
 
     Args:
         workers: nodes that may run at once.
-        tokens: name to how many nodes may hold it at once; 1 for those that are not named.
+        limits: name of a concurrency limit to how many nodes may hold it at once; 1 for those that are not named.
     """
 
-    def __init__(self, plan: Plan, workers: int, tokens: Mapping[str, int]) -> None:
+    def __init__(self, plan: Plan, workers: int, limits: Mapping[str, int]) -> None:
         self._plan = plan
         self._free = workers
-        self._tokens = tokens
+        self._limits = limits
         self._held: Counter[str] = Counter()
         self._unfinished = len(plan.nodes)
         self._waiting = {node.id: len(node.needs | node.after) for node in plan.nodes}
@@ -34,18 +34,18 @@ class Schedule:
         return not self._unfinished
 
     def start(self) -> list[Node]:
-        """Take the nodes that may start now; what lacks a token stays."""
+        """Take the nodes that may start now; what its concurrency limit holds back stays."""
         chosen: list[Node] = []
         lacking: list[tuple[float, str]] = []
         while self._ready and self._free:
             ranked = heapq.heappop(self._ready)
             node = self._plan.by_id[ranked[1]]
-            token = node.step.token
-            if token and self._held[token] >= self._tokens.get(token, 1):
+            limit = node.step.concurrency
+            if limit and self._held[limit] >= self._limits.get(limit, 1):
                 lacking.append(ranked)
                 continue
-            if token:
-                self._held[token] += 1
+            if limit:
+                self._held[limit] += 1
             self._free -= 1
             chosen.append(node)
         for ranked in lacking:
@@ -55,8 +55,8 @@ class Schedule:
     def finish(self, node: Node) -> None:
         self._unfinished -= 1
         self._free += 1
-        if node.step.token:
-            self._held[node.step.token] -= 1
+        if node.step.concurrency:
+            self._held[node.step.concurrency] -= 1
         ended = [node.id]
         while ended:
             for name in self._plan.dependents[ended.pop()]:

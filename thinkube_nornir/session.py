@@ -132,7 +132,7 @@ class Session:
             ended = {node.node for node in self.journal.nodes(last.id) if node.outcome in GOOD}
             ours -= half_done(self.plan, ended)
         seconds = expected_seconds(self.plan, past, ours)
-        return Countdown(Estimate(self.plan, seconds, config.workers, config.tokens))
+        return Countdown(Estimate(self.plan, seconds, config.workers, config.concurrency))
 
     def execute(self, collector: Collector, processors: Sequence[Processor], say: Say) -> Record:
         """Carry the plan out once, journalled, and return what happened; `say` is told what Ctrl-C does."""

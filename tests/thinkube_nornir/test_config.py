@@ -71,7 +71,7 @@ def test_all_mistakes_are_told_at_once_with_their_lines() -> None:
     text = """\
 target: labb
 workers: 0
-tokens: {join: -1}
+concurrency: {join: -1}
 timeots: {}
 timeouts:
   connect: soon
@@ -89,7 +89,7 @@ inventory: {plugin: SimpleInventory}
     for expected in [
         "config.yaml:10: workers stands here twice, first in line 2 (remove one of them)",
         "config.yaml:1: target: should be 'lab' or 'ssh', not 'labb'",
-        "config.yaml:3: tokens.join: should be greater than or equal to 1, not -1",
+        "config.yaml:3: concurrency.join: should be greater than or equal to 1, not -1",
         "config.yaml:4: timeots is not a known name (did you mean timeouts?)",
         "config.yaml:6: timeouts.connect: should be a valid number, not 'soon'",
         "config.yaml:7: timeouts.comand is not a known name (did you mean command?)",

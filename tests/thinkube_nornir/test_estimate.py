@@ -23,7 +23,7 @@ RECORDED = json.loads((Path(__file__).parent / "recorded" / "phase5_runs.json").
 """Four runs of phase 5 on the light lab: two first set-ups, two with nothing to do; start, seconds, outcome by node."""
 
 
-def _node(name: str, token: str | None = None, needs: frozenset[str] = frozenset(), after: Any = ()) -> Node:
+def _node(name: str, concurrency: str | None = None, needs: frozenset[str] = frozenset(), after: Any = ()) -> Node:
     component, chain, rest = name.split("/")
     step, _, host = rest.partition("@")
 
@@ -32,14 +32,14 @@ def _node(name: str, token: str | None = None, needs: frozenset[str] = frozenset
 
     function.__name__ = step
     kind: ChainName = chain  # type: ignore[assignment]
-    return Node(name, component, kind, Step(function, token=token), host, None, needs, frozenset(after))
+    return Node(name, component, kind, Step(function, concurrency=concurrency), host, None, needs, frozenset(after))
 
 
 def _recorded_plan() -> Plan:
     names = [name for name, *_ in RECORDED["nodes"]]
     nodes = [
-        _node(name, token, frozenset(names[n] for n in needs), [names[n] for n in after])
-        for name, token, needs, after in RECORDED["nodes"]
+        _node(name, concurrency, frozenset(names[n] for n in needs), [names[n] for n in after])
+        for name, concurrency, needs, after in RECORDED["nodes"]
     ]
     return Plan("run", tuple(nodes))
 
@@ -111,10 +111,10 @@ def test_what_is_shown_does_not_leap() -> None:
 
 
 def _simulated(
-    plan: Plan, true: Mapping[str, float], workers: int, tokens: Mapping[str, int], estimate: Estimate
+    plan: Plan, true: Mapping[str, float], workers: int, limits: Mapping[str, int], estimate: Estimate
 ) -> Iterator[float]:
     """Carry a plan out with the real schedule and true durations; yields each moment at which something happened."""
-    schedule, now = Schedule(plan, workers, tokens), 0.0
+    schedule, now = Schedule(plan, workers, limits), 0.0
     running: list[tuple[float, str]] = []
     while not schedule.over:
         for node in schedule.start():
@@ -134,9 +134,9 @@ def _plans(draw: st.DrawFn) -> Plan:
     nodes: list[Node] = []
     for number in range(draw(st.integers(1, 14))):
         chain = draw(st.sampled_from(["setup", "verify"]))
-        token = draw(st.sampled_from([None, None, "join", "reboot"]))
+        concurrency = draw(st.sampled_from([None, None, "join", "reboot"]))
         before = draw(st.sets(st.sampled_from([node.id for node in nodes]), max_size=3)) if nodes else set()
-        nodes.append(_node(f"phase1.c/{chain}/s{number}@h{number % 3}", token, frozenset(before)))
+        nodes.append(_node(f"phase1.c/{chain}/s{number}@h{number % 3}", concurrency, frozenset(before)))
     return Plan("run", tuple(nodes))
 
 
@@ -148,10 +148,10 @@ def test_an_estimate_is_never_less_than_what_one_step_still_takes(made: Plan, da
     """Whatever is expected and whatever happens: never negative, nothing left in the end."""
     expected = {node.id: data.draw(_SECONDS) for node in made.nodes}
     true = {node.id: data.draw(_SECONDS) for node in made.nodes}
-    workers, tokens = data.draw(st.integers(1, 4)), {"join": data.draw(st.integers(1, 3))}
-    estimate = Estimate(made, expected, workers, tokens)
+    workers, limits = data.draw(st.integers(1, 4)), {"join": data.draw(st.integers(1, 3))}
+    estimate = Estimate(made, expected, workers, limits)
 
-    for now in _simulated(made, true, workers, tokens, estimate):
+    for now in _simulated(made, true, workers, limits, estimate):
         left = estimate.left(now)
         assert left is not None
         single = [expected[node] for node in estimate._waiting]
@@ -167,21 +167,21 @@ def test_an_estimate_is_never_less_than_what_one_step_still_takes(made: Plan, da
 def test_an_estimate_is_the_least_that_is_possible(made: Plan, data: st.DataObject) -> None:
     """When each step takes what was expected, at no moment is more foreseen than truly remains."""
     true = {node.id: data.draw(_SECONDS) for node in made.nodes}
-    workers, tokens = data.draw(st.integers(1, 4)), {"join": data.draw(st.integers(1, 3))}
-    estimate = Estimate(made, true, workers, tokens)
+    workers, limits = data.draw(st.integers(1, 4)), {"join": data.draw(st.integers(1, 3))}
+    estimate = Estimate(made, true, workers, limits)
 
-    said = [(now, left.seconds) for now in _simulated(made, true, workers, tokens, estimate)
+    said = [(now, left.seconds) for now in _simulated(made, true, workers, limits, estimate)
             if (left := estimate.left(now))]  # fmt: skip
 
     end = said[-1][0]
     assert all(left <= end - now + 1e-6 for now, left in said)
 
 
-def _plan(*names: str, token: str | None = None, chained: bool = False) -> Plan:
+def _plan(*names: str, concurrency: str | None = None, chained: bool = False) -> Plan:
     nodes: list[Node] = []
     for name in names:
         needs = frozenset([nodes[-1].id]) if chained and nodes else frozenset[str]()
-        nodes.append(_node(f"phase1.c/setup/{name}@h", token, needs))
+        nodes.append(_node(f"phase1.c/setup/{name}@h", concurrency, needs))
     return Plan("run", tuple(nodes))
 
 
@@ -190,20 +190,20 @@ def _all(made: Plan, seconds: float) -> dict[str, float | None]:
 
 
 @pytest.mark.parametrize(
-    ("made", "workers", "tokens", "seconds"),
+    ("made", "workers", "limits", "seconds"),
     [
         (_plan("a", "b", "c"), 64, {}, 10.0),
         (_plan("a", "b", "c", chained=True), 64, {}, 30.0),
-        (_plan("a", "b", "c", token="join"), 64, {}, 30.0),
-        (_plan("a", "b", "c", "d", token="join"), 64, {"join": 2}, 20.0),
+        (_plan("a", "b", "c", concurrency="join"), 64, {}, 30.0),
+        (_plan("a", "b", "c", "d", concurrency="join"), 64, {"join": 2}, 20.0),
         (_plan("a", "b", "c", "d"), 2, {}, 20.0),
     ],
 )
 def test_chains_limits_and_workers_each_bound_a_run(
-    made: Plan, workers: int, tokens: Mapping[str, int], seconds: float
+    made: Plan, workers: int, limits: Mapping[str, int], seconds: float
 ) -> None:
     """Steps of ten seconds side by side, in a chain, one at a time, two at a time, by two workers."""
-    left = Estimate(made, _all(made, 10.0), workers, tokens).left(0.0)
+    left = Estimate(made, _all(made, 10.0), workers, limits).left(0.0)
 
     assert left is not None
     assert left.seconds == seconds

@@ -94,7 +94,7 @@ from thinkube_nornir.component import Chain, Component, chain, step
 def join(task): ...
 
 COMPONENT = Component(
-    title="web", number=10, group="web", setup=chain(step(join, token="jion")), verify=Chain(), rollback=Chain()
+    title="web", number=10, group="web", setup=chain(step(join, concurrency="jion")), verify=Chain(), rollback=Chain()
 )
 """
 
@@ -102,7 +102,7 @@ COMPONENT = Component(
 def test_limits_that_nobody_declares_are_mistakes(tmp_path: Path) -> None:
     """A misspelt one would be another limit, and let together what must not run together."""
     config = project(tmp_path, "own")
-    config.write_text("target: ssh\ntokens: {jon: 2}\n")
+    config.write_text("target: ssh\nconcurrency: {jon: 2}\n")
     (tmp_path / "tasks" / "__init__.py").write_text('PHASES = ("phase1_web",)\nCONCURRENCY = {"join": 1}\n')
     (tmp_path / "tasks" / "phase1_web" / "web.py").write_text(LIMITED)
 
@@ -111,15 +111,15 @@ def test_limits_that_nobody_declares_are_mistakes(tmp_path: Path) -> None:
 
     assert [str(problem) for problem in caught.value.problems] == [
         "tasks/phase1_web/web.py: CONCURRENCY declares no 'jion', which a step holds (did you mean join?)",
-        "config.yaml: tokens: no step can hold 'jon' (did you mean join?)",
+        "config.yaml: concurrency: no step can hold 'jon' (did you mean join?)",
     ]
 
 
-@pytest.mark.parametrize(("tokens", "limit"), [("", 1), ("tokens: {join: 3}\n", 3)])
-def test_config_goes_before_the_declared_limit(tmp_path: Path, tokens: str, limit: int) -> None:
+@pytest.mark.parametrize(("concurrency", "limit"), [("", 1), ("concurrency: {join: 3}\n", 3)])
+def test_config_goes_before_the_declared_limit(tmp_path: Path, concurrency: str, limit: int) -> None:
     config = project(tmp_path, "own")
-    config.write_text(f"target: ssh\n{tokens}")
+    config.write_text(f"target: ssh\n{concurrency}")
     (tmp_path / "tasks" / "__init__.py").write_text('PHASES = ("phase1_web",)\nCONCURRENCY = {"join": 1}\n')
     (tmp_path / "tasks" / "phase1_web" / "web.py").write_text(LIMITED.replace("jion", "join"))
 
-    assert load_project(config, ["phase1"]).config.tokens == {"join": limit}
+    assert load_project(config, ["phase1"]).config.concurrency == {"join": limit}

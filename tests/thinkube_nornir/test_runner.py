@@ -1,4 +1,4 @@
-"""Carrying out: order, failures, tokens, dry runs, interruption."""
+"""Carrying out: order, failures, concurrency limits, dry runs, interruption."""
 
 from __future__ import annotations
 
@@ -174,22 +174,23 @@ def test_a_token_lets_one_at_a_time_through() -> None:
         inside.remove(task.host.name)
         return unchanged(task, "joined")
 
-    result, _ = execute(entry("p.a", setup=chain(step(join, token="join"))), hosts={"all": [f"h{i}" for i in range(8)]})
+    hosts = {"all": [f"h{i}" for i in range(8)]}
+    result, _ = execute(entry("p.a", setup=chain(step(join, concurrency="join"))), hosts=hosts)
 
     assert len(result.results) == 8
     assert not overlaps
 
 
 def test_a_token_may_be_held_by_several() -> None:
-    """config.yaml `tokens` says how many."""
+    """config.yaml `concurrency` says how many."""
     both = threading.Barrier(2, timeout=10)
 
     def meet(task: Task) -> Result:
         both.wait()
         return unchanged(task, "met")
 
-    settings = engine.config(tokens={"pair": 2})
-    result, _ = execute(entry("p.a", setup=chain(step(meet, token="pair"))), config=settings)
+    settings = engine.config(concurrency={"pair": 2})
+    result, _ = execute(entry("p.a", setup=chain(step(meet, concurrency="pair"))), config=settings)
 
     assert set(outcomes(result).values()) == {Outcome.UNCHANGED}
 

@@ -9,8 +9,8 @@ from thinkube_nornir.plan import Node, Plan
 from thinkube_nornir.schedule import Schedule
 
 
-def node(name: str, *needs: str, token: str | None = None) -> Node:
-    return Node(name, "c", "setup", Step(_nothing, token=token), "h1", needs=frozenset(needs))
+def node(name: str, *needs: str, concurrency: str | None = None) -> Node:
+    return Node(name, "c", "setup", Step(_nothing, concurrency=concurrency), "h1", needs=frozenset(needs))
 
 
 def _nothing(task: Task) -> Result:
@@ -63,7 +63,7 @@ def test_the_longest_chain_goes_first() -> None:
 
 def test_what_lacks_a_token_waits_and_holds_up_nothing_else() -> None:
     """One holder unless the configuration says more."""
-    first, second, free = node("1", token="join"), node("2", token="join"), node("3")
+    first, second, free = node("1", concurrency="join"), node("2", concurrency="join"), node("3")
     asked = schedule(first, second, free)
 
     assert started(asked) == ["1", "3"]
@@ -71,4 +71,4 @@ def test_what_lacks_a_token_waits_and_holds_up_nothing_else() -> None:
     assert started(asked) == []
     asked.finish(first)
     assert started(asked) == ["2"]
-    assert started(schedule(*(node(str(n), token="two") for n in range(3)))) == ["0", "1"]
+    assert started(schedule(*(node(str(n), concurrency="two") for n in range(3)))) == ["0", "1"]

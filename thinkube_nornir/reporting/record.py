@@ -206,7 +206,7 @@ def row(node: Node, result: Result | None, started: float | None = None, last: M
         "prerequisite": node.prerequisite,
         "started": started,
         "needs": tuple(sorted({(last or {}).get(name, name) for name in node.needs | node.after})),
-        "limited_by": node.step.token or "",
+        "limited_by": node.step.concurrency or "",
         "title": clean(node.step.title),
         "about": _first_sentence(node.step.function.__doc__),
     }

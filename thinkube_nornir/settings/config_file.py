@@ -59,7 +59,7 @@ class _File:
     state: Path = Path(".thinkube")
     inventory: _InventorySection = field(default_factory=_InventorySection)
     workers: Annotated[int, Ge(1)] = 64
-    tokens: Mapping[str, Annotated[int, Ge(1)]] = field(default_factory=dict)
+    concurrency: Mapping[str, Annotated[int, Ge(1)]] = field(default_factory=dict)
     timeouts: Timeouts = field(default_factory=Timeouts)
     ssh: SSHSettings = field(default_factory=SSHSettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
@@ -111,7 +111,7 @@ def _config(root: Path, file: _File) -> Config:
         group_file=absolute(files.group_file),
         defaults_file=absolute(files.defaults_file),
         workers=file.workers,
-        tokens=file.tokens,
+        concurrency=file.concurrency,
         timeouts=file.timeouts,
         ssh=replace(
             ssh,

@@ -44,7 +44,7 @@ from thinkube_nornir.secret import Secret
 
 log = logging.getLogger(__name__)
 
-MEMBERSHIP_TOKEN = "join"  # noqa: S105  who comes or goes, one at a time: the control plane edits its files for each
+JOINING = "join"  # who comes or goes, one at a time: the control plane edits its files for each
 _API_BACK = 120.0  # seconds, within the token's life
 _NODE_READY = 600.0  # seconds: images are pulled
 _UNKNOWN_HOST_KEY = b"Could not verify the identity"
@@ -226,7 +226,7 @@ COMPONENT = Component(
         step(node.start_services, needs=()),
         step(await_ready, needs=()),
         step(await_launch_configuration, needs=()),
-        step(join_cluster, token=MEMBERSHIP_TOKEN),
+        step(join_cluster, concurrency=JOINING),
         await_node,
         facts=_setup_facts,
     ),
@@ -247,7 +247,7 @@ COMPONENT = Component(
     rollback=chain(
         drain_node,
         leave_cluster,
-        step(remove_registration, token=MEMBERSHIP_TOKEN),
+        step(remove_registration, concurrency=JOINING),
         *node.REMOVAL,
         facts=node.removal_facts,
     ),

@@ -190,7 +190,7 @@ def test_installing_needs_nothing_from_the_control_plane() -> None:
     assert all(step.early for step in COMPONENT.preconditions.steps)
     assert all(step.needs == () for step in steps[:join])
     assert steps[join].needs is None
-    assert steps[join].token == "join"
+    assert steps[join].concurrency == "join"
 
     cluster = FakeCluster()
     cluster.unreachable("tkc")

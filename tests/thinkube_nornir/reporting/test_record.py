@@ -139,7 +139,7 @@ def test_a_row_knows_what_it_waited_for_and_what_its_step_is_about() -> None:
         return Result(task.host)
 
     node = Node(
-        "b", "phase5.w", "setup", Step(join_cluster, token="join"), "tkw1", None, frozenset("a"), frozenset("0")
+        "b", "phase5.w", "setup", Step(join_cluster, concurrency="join"), "tkw1", None, frozenset("a"), frozenset("0")
     )
 
     made = row_of(node, None)

@@ -94,7 +94,7 @@ def test_a_resource_in_the_middle_of_set_up_is_in_the_other_chains_too() -> None
     """By itself, or where it is placed; what its step was given is kept."""
     component = _component(
         manages=(A,),
-        setup=chain(peculiar, step(B, needs=(), token="one"), C),
+        setup=chain(peculiar, step(B, needs=(), concurrency="one"), C),
         verify=chain(checked, C),
         rollback=chain(B, undone),
     )
@@ -105,7 +105,7 @@ def test_a_resource_in_the_middle_of_set_up_is_in_the_other_chains_too() -> None
         "rollback": ["restore_file_etc_b", "undone", "restore_file_etc_c", "restore_file_etc_a"],
     }
     placed = component.setup.steps[2]
-    assert (placed.needs, placed.token) == ((), "one")
+    assert (placed.needs, placed.concurrency) == ((), "one")
 
 
 def test_the_steps_do_what_their_chain_is_for() -> None:

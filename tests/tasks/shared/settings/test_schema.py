@@ -393,7 +393,7 @@ def test_no_content_ends_in_another_error(
     entry = {"bcn1": {"groups": ["baremetal", "microk8s"], "data": data}, "bcn2": hosts}
     for name, value in (("hosts", entry), ("groups", groups), ("defaults", {"data": data, "port": defaults})):
         Path(f"inventory/{name}.yaml").write_text(yaml.safe_dump(value))
-    Path("config.yaml").write_text(yaml.safe_dump({"ssh": config, "tokens": config, "inventory": config}))
+    Path("config.yaml").write_text(yaml.safe_dump({"ssh": config, "concurrency": config, "inventory": config}))
 
     assert all(problem for problem in problems())
 
