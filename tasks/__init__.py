@@ -9,8 +9,8 @@ PHASES = ("phase5_core_services", "phase6_extended_services")
 PLANNED = ("phase1", "phase2", "phase3", "phase4")
 """Phases that START_HERE.md lists and this version does not set up: what they give is taken as done."""
 
-SETTINGS = "shared.settings.schema"
-"""The module with the SCHEMA of all settings; a name, so that finding components does not import pydantic."""
+SETTINGS = "shared.settings"
+"""The package with the settings that several components share; a component's own stand beside it."""
 
 TOPOLOGY = "shared.topology"
 """The module that knows hosts, networks and cluster, for reports; a name, so that it is imported when it is used."""

@@ -22,6 +22,7 @@ from nornir.core.inventory import Defaults, Group, Groups, Host, Hosts, Inventor
 from nornir.core.processor import Processors
 from nornir.core.task import Result
 
+from tests import product_settings
 from tests.fake_files import FakeFile, FakeFiles
 from thinkube_nornir.change_log import Change
 from thinkube_nornir.command import Command, Completed, Fact
@@ -217,7 +218,8 @@ class FakeHost:
 
     def _nornir_host(self, groups: Groups) -> Host:
         parents = ParentGroups([groups[name] for name in self.groups])
-        host = Host(self.name, hostname=self.address, groups=parents, data=dict(self.settings), defaults=Defaults())
+        defaults = Defaults(data=dict(product_settings.defaults()))
+        host = Host(self.name, hostname=self.address, groups=parents, data=dict(self.settings), defaults=defaults)
         host.connections[CONNECTION] = _Opened(self)
         return host
 

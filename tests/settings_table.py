@@ -7,32 +7,32 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 from annotated_types import Ge, Le
-from pydantic import AfterValidator
 
-from tasks.shared.settings import schema as settings
-from tasks.shared.settings.checks import REQUIRED_OF_ALL, REQUIRED_OF_GROUP
-from thinkube_nornir.component import Component
+from tests import product_settings
+from thinkube_nornir import catalog
+from thinkube_nornir.settings.fragments import Fragment
+from thinkube_nornir.settings.schema import Valid
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "settings.md"
-SCHEMA = settings.Settings
 COLUMNS = ("setting", "what it is", "form", "example", "stands in", "when not set", "needed by")
 INTRODUCTION = """\
 # Settings
 
-<!-- Written by `python -m tests.settings_table` from tasks/shared/settings/schema.py and the example inventory. -->
+<!-- Written by `python -m tests.settings_table` from the settings that are declared below tasks/, and the example. -->
 
 Every setting that the inventory may hold, in the `data` of hosts, groups or defaults. A host's own value comes before
 those of its groups, in the order written there, and these before the defaults. The examples are those of the inventory
-that comes with the project. `python -m thinkube_nornir inventory` checks yours and names every mistake with its line;
+that comes with the project. What several components use comes first, then each component's own.
+
+`python -m thinkube_nornir inventory` checks yours and names every mistake with its line;
 `python -m thinkube_nornir inventory -l HOST` shows what holds for a host, and where from.
 
 "When not set" is what holds where the inventory says nothing. "Needed by" names the components that refuse to start
@@ -42,28 +42,26 @@ Secrets are no settings: see [config.yaml](../config.yaml), `secrets`.
 
 
 def document() -> str:
-    return INTRODUCTION + "".join(_section(comment, members) for comment, members in sections().items())
+    return INTRODUCTION + "".join(_section(fragment) for fragment in product_settings.declared())
 
 
-def _section(comment: str, members: list[tuple[str, str]]) -> str:
-    title, _, remark = comment.replace(";", ":").partition(": ")
+def _section(fragment: Fragment) -> str:
     header = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
-    below = f"{_capital(remark)}.\n\n" if remark else ""
-    return f"\n## {_capital(title)}\n\n{below}{header}" + "".join(_row(name, doc) for name, doc in members)
+    remark = (fragment.settings.__doc__ or "").removeprefix(f"{fragment.title}.").strip()
+    below = f"{remark}\n\n" if remark else ""
+    rows = (_row(name, text) for name, text in explained(fragment).items())
+    return f"\n## {fragment.title}\n\n{below}{header}" + "".join(rows)
 
 
-def sections() -> dict[str, list[tuple[str, str]]]:
-    """Section to (setting, what it is), from the schema's source: the comments above names, the texts below them."""
-    source = Path(str(settings.__file__)).read_text()
-    lines = source.splitlines()
-    [schema] = [n for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == SCHEMA.__name__]
-    sections: dict[str, list[tuple[str, str]]] = {}
-    for node, following in zip(schema.body, [*schema.body[1:], None], strict=True):
-        if isinstance(node, ast.AnnAssign):
-            above = lines[node.lineno - 2].strip()
-            title = above.removeprefix("# ") if above.startswith("#") else list(sections)[-1]
-            sections.setdefault(title, []).append((ast.unparse(node.target), _text(following)))
-    return sections
+def explained(fragment: Fragment) -> dict[str, str]:
+    """What each setting is: the text below it in the source."""
+    body = ast.parse(fragment.file.read_text()).body
+    [own] = [node for node in body if isinstance(node, ast.ClassDef) and node.name == "Settings"]
+    return {
+        ast.unparse(node.target): _text(following)
+        for node, following in zip(own.body, [*own.body[1:], None], strict=True)
+        if isinstance(node, ast.AnnAssign)
+    }
 
 
 def _text(node: ast.stmt | None) -> str:
@@ -81,7 +79,7 @@ def _row(name: str, doc: str) -> str:
 
 @cache
 def _hints() -> dict[str, Any]:
-    return get_type_hints(SCHEMA, vars(settings), include_extras=True)
+    return get_type_hints(product_settings.schema().settings, include_extras=True)
 
 
 def form(hint: Any) -> str:
@@ -95,7 +93,7 @@ def form(hint: Any) -> str:
         return _annotated(arguments[0], hint.__metadata__)
     if origin is Literal:
         return " or ".join(f"`{value}`" for value in arguments)
-    if origin is list:
+    if origin in (list, Sequence):
         return f"list; each: {form(arguments[0])}"
     if origin is dict:
         return f"mapping of {form(arguments[0])} to {form(arguments[1])}"
@@ -103,7 +101,7 @@ def form(hint: Any) -> str:
 
 
 def _annotated(hint: Any, metadata: tuple[Any, ...]) -> str:
-    told = [said for m in metadata if isinstance(m, AfterValidator) and (said := _refusal(m.func))]
+    told = [said for m in metadata if isinstance(m, Valid) and (said := _refusal(m.form))]
     lowest, highest = [m.ge for m in metadata if isinstance(m, Ge)], [m.le for m in metadata if isinstance(m, Le)]
     if told or not lowest:
         return told[0] if told else form(hint)
@@ -143,32 +141,17 @@ def _example(name: str) -> tuple[str, str]:
 
 
 def _when_not_set(name: str) -> str:
-    if name not in settings.SCHEMA.defaults:
+    if name not in product_settings.defaults():
         return ""
-    value = settings.SCHEMA.defaults[name]
+    value = product_settings.defaults()[name]
     return f"`{value if isinstance(value, str) else json.dumps(value)}`"
 
 
 def _needed_by(name: str) -> str:
-    components = [f"`{full}`" for full, component in _components().items() if name in component.settings]
-    groups = [f"group `{group}`" for group, names in REQUIRED_OF_GROUP.items() if name in names]
-    return ", ".join([*(["all hosts"] if name in REQUIRED_OF_ALL else groups), *components])
-
-
-@cache
-def _components() -> dict[str, Component]:
-    """Of every phase there is, by full name."""
-    return dict(_found_components())
-
-
-def _found_components() -> Iterator[tuple[str, Component]]:
-    for path in sorted((ROOT / "tasks").glob("phase*/[!_]*.py")):
-        module = import_module(f"tasks.{path.parent.name}.{path.stem}")
-        yield f"{path.parent.name.partition('_')[0]}.{path.stem}", module.COMPONENT
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+    required = product_settings.schema().required.get(name)
+    groups = ([f"group `{group}`" for group in required.groups] or ["all hosts"]) if required else []
+    entries = catalog.load(ROOT / "tasks").entries
+    return ", ".join([*groups, *(f"`{entry.name}`" for entry in entries if name in entry.component.settings)])
 
 
 if __name__ == "__main__":

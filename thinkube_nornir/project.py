@@ -97,9 +97,9 @@ def built_in_names(config: Config) -> frozenset[str]:
 
 
 def _schema(config: Config) -> Schema | None:
-    from thinkube_nornir.settings.schema import load_schema
+    from thinkube_nornir.settings.fragments import load_schema
 
-    return load_schema(catalog.load(config.tasks).package)
+    return load_schema(catalog.load(config.tasks))
 
 
 def load_project(path: Path, selection: Sequence[str], limit: str = "", *, secrets: bool = True) -> Project:
@@ -112,8 +112,8 @@ def load_project(path: Path, selection: Sequence[str], limit: str = "", *, secre
         ConfigError: every mistake found.
     """
     from thinkube_nornir.declarations import undeclared_limits, undeclared_settings, with_limits
+    from thinkube_nornir.settings.fragments import load_schema
     from thinkube_nornir.settings.inventory import load_installation
-    from thinkube_nornir.settings.schema import load_schema
     from thinkube_nornir.settings.selection import select_hosts
 
     problems = _Problems()
@@ -121,7 +121,7 @@ def load_project(path: Path, selection: Sequence[str], limit: str = "", *, secre
 
     def schema_of(config: Config) -> Schema | None:
         catalogs.append(catalog.load(config.tasks))
-        schema = load_schema(catalogs[0].package)
+        schema = load_schema(catalogs[0])
         problems.found += undeclared_limits(catalogs[0], config)
         problems.found += undeclared_settings(catalogs[0], schema) if schema else []
         return schema

@@ -12,7 +12,6 @@ from typing import Any
 
 from nornir.core.task import Task
 
-from tasks.shared.defaults import DEFAULTS
 from thinkube_nornir.context import setting
 
 RANGE = "load_balancer_range"
@@ -58,4 +57,4 @@ def pool_is_in_overlay(task: Task) -> bool:
 
 def knative(task: Task) -> bool:
     """Whether names below kn.<domain> have an ingress of their own."""
-    return bool(setting(task, KNATIVE, DEFAULTS[KNATIVE]))
+    return bool(setting(task, KNATIVE))

@@ -51,6 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabProject]:
     hosts = yaml.safe_load((folder / "inventory/hosts.yaml").read_text())
     for name in HOSTS:
         hosts[name]["groups"].append("clock")
+    hosts["bcn1"]["data"]["clock_offset"] = 0.5
     (folder / "inventory/hosts.yaml").write_text(yaml.safe_dump(hosts))
     (folder / "tasks/clock_lab.py").symlink_to(ROOT / "tests/promises/clock_lab.py")
     config = yaml.safe_load(project.config_file.read_text())
@@ -99,6 +100,10 @@ def test_the_example_does_what_the_page_says(project: LabProject) -> None:
         assert ended.code == 0, ended.told
         assert ended.places("changed") == {(NTP, step, "tkc") for step in repaired}, breaks
         assert project("verify", NTP).code == 0
+
+    for host in HOSTS:
+        project.ssh(host, "sed -i s/0.000012/0.3/ /usr/bin/chronyc")
+    assert project("verify", NTP).places("failed") == {(NTP, "clock_is_right", "tkc")}
 
     back = project("rollback", NTP)
     assert back.code == 0, back.told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from tasks.shared.defaults import DEFAULTS
+from tests import product_settings
 from tests import upstream_data as upstream
 from tests.upstream_data import Object
 from tests.upstream_schemas import GroupVersionKind, Schema
@@ -28,7 +28,7 @@ def rendered_file(release: Release) -> str:
 
 def track() -> str:
     """The MicroK8s release that is deployed where the inventory does not name another: `1.35`."""
-    return str(DEFAULTS["microk8s_channel"]).partition("/")[0]
+    return str(product_settings.defaults()["microk8s_channel"]).partition("/")[0]
 
 
 def needed(releases: Iterable[Release], tracks: Iterable[str]) -> Iterator[str]:

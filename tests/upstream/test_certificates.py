@@ -9,13 +9,13 @@ import pytest
 from nornir.core.task import Result, Task
 
 from tasks.phase6_extended_services.cert_manager.issuing import KINDS, certificate_manifest, issuer_manifests, release
-from tasks.shared.defaults import DEFAULTS
+from tests import product_settings
 from tests import upstream_data as upstream
 from tests.lab_cluster import LabCluster
 from tests.tasks.phase6_extended_services.cert_manager.test_cert_manager import ACME, ready
 from tests.upstream_schemas import validate, validate_values
 
-VERSION = str(DEFAULTS["cert_manager_version"])
+VERSION = str(product_settings.defaults()["cert_manager_version"])
 CRDS = f"cert-manager/{VERSION}/deploy/crds"
 
 

@@ -13,7 +13,7 @@ from nornir.core.task import Result, Task
 from tasks.lab.charts import gpu_operator
 from tasks.lab.microk8s.containerd import TEMPLATE
 from tasks.phase6_extended_services.gpu_operator import chart, checks
-from tasks.shared.settings.gpus import writes_drop_in
+from tasks.phase6_extended_services.gpu_operator.settings import writes_drop_in
 from tests import upstream_data as upstream
 from tests.fake_host import FakeHost
 from tests.microk8s_machine import SETTINGS

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tasks.shared.defaults import DEFAULTS
 from tests import upstream_data as upstream
 from tests.product_objects import Recording
+from tests.product_settings import defaults
 from tests.promises.lab_project import ROOT
 from tests.upstream.deployed import TRACKS, needed, track
 
@@ -26,9 +26,9 @@ def test_the_inventory_shows_the_versions_that_are_built_in() -> None:
     """Both are kept current together: an installation with few settings gets the releases that the tests compare."""
     groups = yaml.safe_load((ROOT / "inventory/groups.yaml").read_text())
     shown = {name: value for group in groups.values() for name, value in (group.get("data") or {}).items()}
-    versions = {name for name in DEFAULTS if name.endswith(("_version", "_channel"))}
+    versions = {name: value for name, value in defaults().items() if name.endswith(("_version", "_channel"))}
 
-    assert {name: shown.get(name) for name in versions} == {name: DEFAULTS[name] for name in versions}
+    assert {name: shown.get(name) for name in versions} == versions
 
 
 def test_no_release_of_microk8s_in_the_data_is_left_out() -> None:

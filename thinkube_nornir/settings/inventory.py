@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.settings.config_file import read_config
 from thinkube_nornir.settings.inventory_file import InventoryFile, read_defaults, read_groups, read_hosts
 from thinkube_nornir.settings.names import nearest
-from thinkube_nornir.settings.schema import HostSettings, Mistake, Schema
+from thinkube_nornir.settings.schema import HostSettings, Mistake, Rule, Schema, missing
 
 
 @dataclass
@@ -180,9 +182,9 @@ def _attributes(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _mistakes(files: _Files, inventory: Inventory, schema: Schema) -> Iterator[Problem]:
     hosts = {host.name: _settings(files, host) for host in inventory.hosts.values()}
-    for check in schema.checks:
-        for mistake in check(hosts):
-            yield Problem(_where(files, inventory, mistake), mistake.what, mistake.fix)
+    rules: tuple[Rule, ...] = (partial(missing, schema.required), *schema.rules)
+    for mistake in chain.from_iterable(rule(hosts) for rule in rules):
+        yield Problem(_where(files, inventory, mistake), mistake.what, mistake.fix)
 
 
 def _settings(files: _Files, host: Host) -> HostSettings:

@@ -42,12 +42,12 @@ def check(
     """
     value = _without_empty(value)
     try:
-        return Checked(_validate(schema, value))
+        return Checked(validate(schema, value))
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
     problems = [_problem(schema, e, source, at, fixes or {}) for e in errors]
     mistaken = frozenset(str(e["loc"][0]) for e in errors if e["loc"])
-    return Checked(_validate(schema, _without(value, [e["loc"] for e in errors])), problems, mistaken)
+    return Checked(validate(schema, _without(value, [e["loc"] for e in errors])), problems, mistaken)
 
 
 @cache
@@ -55,7 +55,12 @@ def _adapter(schema: Any) -> TypeAdapter[Any]:
     return TypeAdapter(schema)
 
 
-def _validate(schema: Any, value: Any) -> Any:
+def validate(schema: Any, value: Any) -> Any:
+    """Return the value as the schema makes it.
+
+    Raises:
+        ValidationError: pydantic's, with every mistake.
+    """
     # JSON is what YAML can say: its strict mode takes text for a path and a list for a tuple, but no "5" for a 5.
     return _adapter(schema).validate_json(json.dumps(value), strict=True)
 

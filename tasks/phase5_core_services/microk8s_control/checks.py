@@ -10,7 +10,6 @@ from nornir.core.task import Result, Task
 from tasks.phase5_core_services.microk8s_control.node_address import ARGUMENTS, given
 from tasks.shared.cluster.control_plane import expect, kube, kubelet_version, name_of, registered_node
 from tasks.shared.cluster.workloads import pod_network_trouble
-from tasks.shared.defaults import DEFAULTS
 from tasks.shared.hosts.node_facts import HOSTNAME, units
 from tasks.shared.microk8s.distribution import SNAP, units_of, where_installed
 from tasks.shared.microk8s.facts import (
@@ -36,7 +35,7 @@ KUBECTL_PATH = in_home(from_setting("system_username"), ".local/bin/kubectl")
 
 
 def addons(task: Task) -> list[str]:
-    return [*setting(task, "microk8s_addons", DEFAULTS["microk8s_addons"])]
+    return [*setting(task, "microk8s_addons")]
 
 
 def workloads(task: Task) -> list[tuple[str, str]]:

@@ -35,11 +35,11 @@ from tasks.phase6_extended_services.cert_manager.issuing import (
     issuers,
     release,
 )
+from tasks.phase6_extended_services.cert_manager.settings import TOKEN, is_acme
 from tasks.shared.cluster.control_plane import CONTROL_PLANE, Object, kube, there_is_a_cluster, where_a_cluster_is
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
 from tasks.shared.cluster.workloads import look_into
 from tasks.shared.hosts.network_requirements import sources_answer
-from tasks.shared.settings.certificates import TOKEN, is_acme
 from thinkube_nornir.cluster import apply, condition_true, delete, wait
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, here, step

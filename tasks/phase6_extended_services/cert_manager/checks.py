@@ -26,12 +26,12 @@ from tasks.phase6_extended_services.cert_manager.issuing import (
     names,
     release,
 )
+from tasks.phase6_extended_services.cert_manager.settings import CA
 from tasks.shared.cluster.control_plane import Object, expect, kube, name_of
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
 from tasks.shared.cluster.probes import acme_names
 from tasks.shared.cluster.tls import Pair, read_certificate, read_pair
 from tasks.shared.cluster.workloads import expect_rolled_out
-from tasks.shared.settings.certificates import CA
 from thinkube_nornir.cluster import condition_true, seen
 from thinkube_nornir.context import setting
 from thinkube_nornir.fixes import set_up

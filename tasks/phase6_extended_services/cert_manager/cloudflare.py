@@ -15,8 +15,8 @@ from typing import Any
 from nornir.core.task import Result, Task
 
 from tasks.phase6_extended_services.cert_manager.issuing import acme
+from tasks.phase6_extended_services.cert_manager.settings import TOKEN
 from tasks.shared.cluster.control_plane import expect
-from tasks.shared.settings.certificates import TOKEN
 from thinkube_nornir.context import secret, setting
 from thinkube_nornir.errors import CheckFailed
 from thinkube_nornir.outcome import passed

@@ -25,7 +25,6 @@ from tasks.phase6_extended_services.cert_manager.issuing import (
     manifests,
 )
 from tasks.shared.cluster.control_plane import Object, expect, kube, name_of
-from tasks.shared.defaults import DEFAULTS
 from thinkube_nornir.cluster import apply, condition_true, delete, wait, workload_troubles
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed
@@ -47,7 +46,7 @@ def _manifests(task: Task) -> list[Object]:
         task,
         "copier",
         copier=COPIER,
-        image=setting(task, "certificate_copier_image", DEFAULTS["certificate_copier_image"]),
+        image=setting(task, "certificate_copier_image"),
         namespace=NAMESPACE,
         source_namespace=SOURCE_NAMESPACE,
         source=certificate_name(task),

@@ -6,11 +6,10 @@ from typing import Any
 
 from nornir.core.task import Task
 
+from tasks.phase6_extended_services.cert_manager.settings import ACME_SERVERS, CA
 from tasks.shared.address_pool import knative
 from tasks.shared.cluster.control_plane import Object
-from tasks.shared.defaults import DEFAULTS
-from tasks.shared.settings.certificates import ACME_SERVERS, CA
-from tasks.shared.settings.ingress import ingress_namespaces
+from tasks.shared.settings.services import ingress_namespaces
 from thinkube_nornir.context import setting
 from thinkube_nornir.helm import Release
 from thinkube_nornir.templates import render_yaml
@@ -72,7 +71,7 @@ def copied_secrets(task: Task) -> dict[str, str]:
 
 
 def release(task: Task) -> Release:
-    resolvers = setting(task, "dns01_resolvers", DEFAULTS["dns01_resolvers"])
+    resolvers = setting(task, "dns01_resolvers")
     (values,) = render_yaml(task, "cert_manager/values.yaml.j2", resolvers=resolvers)
     version, source = setting(task, "cert_manager_version"), setting(task, "helm_chart_source", REPOSITORY)
     return Release(RELEASE, NAMESPACE, RELEASE, version, source, values, _INSTALL)

@@ -22,9 +22,9 @@ from tasks.phase6_extended_services.cert_manager.issuing import (
     TOKEN_SECRET,
     certificate_name,
 )
+from tasks.phase6_extended_services.cert_manager.settings import ACME_SERVERS
 from tasks.shared.cluster.control_plane import Object, kube, name_of
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
-from tasks.shared.settings.certificates import ACME_SERVERS
 from thinkube_nornir.cluster import Cluster, delete, drop_finalizer, restore, wait_all
 from thinkube_nornir.context import context, is_managed
 from thinkube_nornir.errors import DeadlinePassed

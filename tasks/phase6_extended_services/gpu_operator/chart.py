@@ -9,11 +9,11 @@ from typing import Any
 from nornir.core.task import Task
 
 from tasks.phase6_extended_services.gpu_operator.containerd_facts import DROP_IN_FOLDER, SOCKET, TEMPLATE
+from tasks.phase6_extended_services.gpu_operator.settings import writes_drop_in
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
-from tasks.shared.defaults import DEFAULTS
 from tasks.shared.gpus.facts import RUNTIME
 from tasks.shared.gpus.nodes import Source, absent_nodes, answering, driver_source, left_out, offers, products, sliced
-from tasks.shared.settings.gpus import EVERY_PRODUCT, writes_drop_in
+from tasks.shared.settings.gpus import EVERY_PRODUCT
 from thinkube_nornir.context import setting
 from thinkube_nornir.helm import Release
 from thinkube_nornir.templates import render, render_yaml
@@ -49,7 +49,7 @@ class Sharing:
 
 
 def namespace(task: Task) -> str:
-    return str(setting(task, "gpu_operator_namespace", DEFAULTS["gpu_operator_namespace"]))
+    return str(setting(task, "gpu_operator_namespace"))
 
 
 def sharing(task: Task) -> Sharing | None:

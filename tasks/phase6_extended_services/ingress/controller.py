@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from nornir.core.task import Task
 
+from tasks.phase6_extended_services.ingress.settings import ingress_classes, nginx_classes
 from tasks.shared.address_pool import ingress_addresses
-from tasks.shared.settings.ingress import ingress_classes, ingress_namespaces, nginx_classes
+from tasks.shared.settings.services import ingress_namespaces
 from thinkube_nornir.context import setting
 from thinkube_nornir.helm import Release
 from thinkube_nornir.templates import render_yaml

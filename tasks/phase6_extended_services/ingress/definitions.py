@@ -17,7 +17,6 @@ from tasks.phase6_extended_services.cert_manager.copies import with_leftovers
 from tasks.phase6_extended_services.ingress.controller import CHART, RELEASES, controllers, release_of
 from tasks.shared.cluster.control_plane import Object, expect, kube, name_of
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
-from tasks.shared.defaults import DEFAULTS
 from tasks.shared.microk8s.facts import COMMAND
 from thinkube_nornir.change_log import Change
 from thinkube_nornir.cluster import Cluster, condition_true, delete
@@ -109,7 +108,7 @@ def _must_be_ours(task: Task, others: list[str], lacking: list[str]) -> None:
 
 
 def _manifest(task: Task) -> str:
-    return str(setting(task, "gateway_api_manifest", DEFAULTS["gateway_api_manifest"]))
+    return str(setting(task, "gateway_api_manifest"))
 
 
 def _apply(task: Task) -> Result:

@@ -13,7 +13,7 @@ from tasks.phase6_extended_services.ingress import usage
 from tasks.phase6_extended_services.ingress.controller import controllers
 from tasks.shared.cluster.control_plane import kube
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
-from tasks.shared.settings.ingress import all_ingress_namespaces
+from tasks.shared.settings.services import all_ingress_namespaces
 from thinkube_nornir.cluster import delete, restore
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import Refused

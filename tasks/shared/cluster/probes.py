@@ -12,7 +12,6 @@ from nornir.core.task import Task
 from tasks.shared.address_pool import ingress_addresses, knative
 from tasks.shared.cluster.control_plane import expect, is_ready, kube, name_of, registered_node, unready_because
 from tasks.shared.cluster.settling import settled
-from tasks.shared.defaults import DEFAULTS
 from thinkube_nornir.cluster import PodRun, probe_pod, run_pod
 from thinkube_nornir.command import Completed, Fact
 from thinkube_nornir.context import context, hosts_in, setting
@@ -83,7 +82,7 @@ def acme_names(task: Task) -> tuple[str, ...]:
 
 def public_names(task: Task) -> tuple[str, ...]:
     """Names of the Internet that must resolve, each as it is and with a final dot, which forbids search domains."""
-    plain = setting(task, "dns_probe_names", DEFAULTS["dns_probe_names"])
+    plain = setting(task, "dns_probe_names")
     return tuple(name + dot for name in plain for dot in ("", "."))
 
 
@@ -117,7 +116,7 @@ def in_overlay(task: Task, address: str) -> bool:
 
 
 def probe_image(task: Task) -> str:
-    return str(setting(task, "probe_image", DEFAULTS["probe_image"]))
+    return str(setting(task, "probe_image"))
 
 
 def run_here(task: Task, purpose: str, *argv: str) -> PodRun:

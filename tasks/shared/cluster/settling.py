@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from nornir.core.task import Task
 
-from tasks.shared.defaults import DEFAULTS
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context, setting
 from thinkube_nornir.errors import Cancelled
@@ -42,7 +41,7 @@ def _may_ask_again(task: Task) -> bool:
     run = context(task)
     known = run.facts.setdefault(task.host.name, {})
     now = time.monotonic()
-    seconds = float(setting(task, "dns_settle_seconds", DEFAULTS["dns_settle_seconds"]))
+    seconds = float(setting(task, "dns_settle_seconds"))
     left = known.setdefault(_UNTIL, now + seconds) - now
     if left <= 0:
         return False

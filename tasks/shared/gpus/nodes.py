@@ -10,7 +10,6 @@ from nornir.core.inventory import Host
 from nornir.core.task import Task
 
 from tasks.shared.cluster.control_plane import Object, expect, internal_ip, kube
-from tasks.shared.defaults import DEFAULTS
 from tasks.shared.gpus.facts import (
     BUS,
     HOST_DRIVER,
@@ -81,7 +80,7 @@ def driver_source(task: Task) -> Source:
         Refused: the operator should bring one, and the host has its own, or starts with Secure Boot.
         CheckFailed: the host should have one, and has not.
     """
-    wanted, found = setting(task, "gpu_driver", DEFAULTS["gpu_driver"]), hardware(task)
+    wanted, found = setting(task, "gpu_driver"), hardware(task)
     name = task.host.name
     if wanted == "operator" and found.source is Source.HOST:
         raise Refused(
@@ -116,7 +115,7 @@ def left_out(task: Task) -> str:
     Raises:
         CheckFailed: some of its cards are too old and others are not, and they cannot be offered apart.
     """
-    oldest = float(setting(task, "gpu_minimum_capability", DEFAULTS["gpu_minimum_capability"]))
+    oldest = float(setting(task, "gpu_minimum_capability"))
     old = [card for card in hardware(task).driver.cards if 0 < card.capability < oldest]
     if not old:
         return ""

@@ -9,7 +9,6 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
-from tasks.shared.defaults import DEFAULTS
 from tasks.shared.hosts.node_facts import units
 from tasks.shared.microk8s.facts import CLUSTERED, COMMAND, STATUS, STATUS_TIMEOUT, STOPPED, STOPPED_LOCK
 from tasks.shared.microk8s.leftover_facts import noted
@@ -136,7 +135,7 @@ def addon_on_again(task: Task, name: str) -> Result:
 
 
 def join_token(task: Task, address: str) -> Secret:
-    ttl = str(setting(task, "token_ttl", DEFAULTS["token_ttl"]))
+    ttl = str(setting(task, "token_ttl"))
     argv = (COMMAND, "add-node", "--token-ttl", ttl, "--format", "json")
     done = run_for_output(task, "invite a worker", *argv, root=True)
     urls = [str(url) for url in json.loads(done.text)["urls"]]

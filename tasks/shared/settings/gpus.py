@@ -1,20 +1,45 @@
-"""The settings of GPUs in the cluster: which cards a node offers, and how."""
+"""The settings of cards: which of them a machine keeps, gives to a VM, or offers to the cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from thinkube_nornir.settings.schema import HostSettings, Mistake
+from annotated_types import Ge, Le
 
-Hosts = Mapping[str, HostSettings]
+from tasks.shared.settings.values import Amount, Product, Slot, Text
+from thinkube_nornir.settings.schema import Hosts, HostSettings, Mistake
 
 EVERY_PRODUCT = "any"
-_TAKEN_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system", "cert-manager", "metallb-system")
-_OF_THE_ADDON = "gpu-operator-resources"
-_SAFE_BESIDE_OTHERS = (25, 3, 1)  # toolkit 1.17.6 can be kept from asking a containerd on PATH
-_DROP_INS = (25, 10)  # toolkit 1.18
-_MERGES_DROP_INS = (1, 35)  # containerd 2.1; 1.7 takes a plugin's settings from the last file alone
+
+
+class Settings:
+    """GPUs."""
+
+    gpu_model: Text
+    """The cards, for people."""
+    gpu_passthrough: bool
+    """The VM gets a card of its machine."""
+    pci_slot: Slot
+    """Which one: its slot on the machine, among that one's assigned_pci_slots."""
+    configure_gpu_passthrough: bool
+    """The machine is prepared to give cards to VMs."""
+    assigned_pci_slots: list[Slot]
+    """Cards that are reserved for VMs."""
+    kept_pci_slots: list[Slot]
+    """Cards that the machine keeps; as a Kubernetes node it offers these."""
+    host_gpu_type: Literal["amd", "intel", "nvidia"]
+    """Make of the GPU that the machine keeps for its display."""
+    host_gpu_index: Annotated[int, Ge(0), Le(63)]
+    """Which of them, when there are several."""
+    gpu_count: Annotated[int, Ge(0), Le(64)]
+    """How many cards the node offers, where slots do not say it."""
+    gpu_driver: Literal["auto", "host", "operator"] = "auto"
+    """Whose driver a node uses: its own where it has one (auto), always its own, or the operator's."""
+    gpu_minimum_capability: Annotated[float, Ge(1), Le(99)] = 6.0  # the oldest cards that images of CUDA 12 run on
+    """Nodes with cards of a lower compute capability offer none."""
+    gpu_time_slicing: dict[Product, Amount]
+    """How many pods share a card: `{any: 4}`, or by product as the nodes' label nvidia.com/gpu.product has it."""
 
 
 def cards_of(settings: Mapping[str, Any]) -> int | None:
@@ -29,6 +54,32 @@ def cards_of(settings: Mapping[str, Any]) -> int | None:
     if "kept_pci_slots" in settings:
         return len(settings["kept_pci_slots"])
     return None if "gpu_model" in settings else 0
+
+
+def gpu_has_a_slot_of_its_own(hosts: Hosts) -> Iterator[Mistake]:
+    taken: dict[tuple[str, str], str] = {}
+    for vm in hosts.values():
+        passed, slot = vm.settings.get("gpu_passthrough", False), vm.settings.get("pci_slot")
+        if passed != ("gpu_passthrough_vms" in vm.groups) and "gpu_passthrough" not in vm.mistaken:
+            what = f"{vm.name}: gpu_passthrough is {str(passed).lower()}, but group gpu_passthrough_vms says otherwise"
+            yield Mistake(what, "set both or none", vm.name, "gpu_passthrough")
+        if passed and vm.lacks("pci_slot"):
+            yield Mistake(f"{vm.name}: gpu_passthrough needs a pci_slot", "see `lspci` on the parent", vm.name)
+        if slot and not passed and "gpu_passthrough" not in vm.mistaken:
+            yield Mistake(f"{vm.name}: pci_slot is set, and gpu_passthrough is not", "", vm.name, "pci_slot")
+        if slot:
+            yield from _slot(hosts, vm, slot, taken)
+
+
+def _slot(hosts: Hosts, vm: HostSettings, slot: str, taken: dict[tuple[str, str], str]) -> Iterator[Mistake]:
+    parent = vm.settings.get("parent_host", "")
+    other = taken.setdefault((parent, slot), vm.name)
+    if other != vm.name:
+        yield Mistake(f"{vm.name} and {other} both get {slot} of {parent}", "", vm.name, "pci_slot")
+    reserved = hosts[parent].settings.get("assigned_pci_slots") if parent in hosts else None
+    if reserved is not None and slot not in reserved:
+        what = f"{vm.name}: {slot} is not among {parent}'s assigned_pci_slots ({', '.join(reserved) or 'none'})"
+        yield Mistake(what, "", vm.name, "pci_slot")
 
 
 def nodes_say_how_many_cards(hosts: Hosts) -> Iterator[Mistake]:
@@ -66,69 +117,4 @@ def kept_cards_are_not_given_away(hosts: Hosts) -> Iterator[Mistake]:
             yield Mistake(what, "leave kept_pci_slots out", host.name, "kept_pci_slots")
 
 
-def namespace_is_its_own(hosts: Hosts) -> Iterator[Mistake]:
-    for host in hosts.values():
-        namespace = host.settings.get("gpu_operator_namespace")
-        if namespace in (*_TAKEN_NAMESPACES, _OF_THE_ADDON):
-            what = f"gpu_operator_namespace {namespace} is taken"
-            fix = "MicroK8s' addon nvidia uses it" if namespace == _OF_THE_ADDON else "rollback removes it as a whole"
-            yield Mistake(what, fix, host.name, "gpu_operator_namespace")
-
-
-def one_operator(hosts: Hosts) -> Iterator[Mistake]:
-    """What holds for the cluster must not differ between its nodes."""
-    members = [host for host in hosts.values() if "microk8s" in host.groups]
-    for name in ("gpu_operator_version", "gpu_operator_namespace", "gpu_time_slicing", "cuda_test_image"):
-        for host in members[1:]:
-            first = members[0].settings.get(name)
-            if host.settings.get(name) != first and name not in host.mistaken | members[0].mistaken:
-                what = f"{host.name} has {name} {host.settings.get(name)}, {members[0].name} has {first}"
-                yield Mistake(what, "give all of them the same", host.name, name)
-
-
-def operator_suits_microk8s(hosts: Hosts) -> Iterator[Mistake]:
-    """What its toolkit does to containerd's configuration must suit the containerd of MicroK8s.
-
-    Source: NVIDIA/nvidia-container-toolkit@v1.18.1 pkg/config/engine/containerd/containerd.go
-    Source: containerd/containerd@v1.7.29 services/server/config/config.go
-    """
-    for host in hosts.values():
-        version, channel = host.settings.get("gpu_operator_version"), host.settings.get("microk8s_channel")
-        if (
-            version is None
-            or host.mistaken & {"gpu_operator_version", "microk8s_channel"}
-            or not cards_of(host.settings)
-        ):
-            continue
-        if _numbers(version) < _SAFE_BESIDE_OTHERS:
-            what = f"{host.name}: gpu_operator_version {version} may write another containerd's settings into MicroK8s"
-            yield Mistake(what, "take v25.3.4, or v25.10.1 from MicroK8s 1.35 on", host.name, "gpu_operator_version")
-        elif writes_drop_in(version) and channel and _numbers(channel.partition("/")[0]) < _MERGES_DROP_INS:
-            what = (
-                f"{host.name}: gpu_operator_version {version} needs MicroK8s 1.35, and microk8s_channel is {channel}:"
-                " its containerd 1.7 replaces what it has by a file that adds a runtime"
-            )
-            yield Mistake(what, "take v25.3.4, or the channel 1.35/stable", host.name, "gpu_operator_version")
-
-
-def writes_drop_in(version: str) -> bool:
-    """Whether the operator's toolkit writes runtimes into a file of their own, beside containerd's configuration."""
-    return _numbers(version) >= _DROP_INS
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """
-    >>> _numbers("v25.10.1")
-    (25, 10, 1)
-    """
-    return tuple(int(part) for part in version.removeprefix("v").partition("-")[0].split("."))
-
-
-CHECKS = (
-    nodes_say_how_many_cards,
-    counts_agree,
-    kept_cards_are_not_given_away,
-    namespace_is_its_own,
-    one_operator,
-    operator_suits_microk8s,
-)
+RULES = (gpu_has_a_slot_of_its_own, nodes_say_how_many_cards, counts_agree, kept_cards_are_not_given_away)

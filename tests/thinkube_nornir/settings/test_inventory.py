@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 from thinkube_nornir.config import Config
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.settings.inventory import built_in_names, load_installation, load_inventory
-from thinkube_nornir.settings.schema import HostSettings, Mistake, Schema, load_schema
+from thinkube_nornir.settings.schema import HostSettings, Mistake, Schema
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -277,11 +277,6 @@ def test_a_sound_installation_is_config_and_inventory() -> None:
 
     assert config.host_file == Path("hosts2.yaml").absolute()
     assert list(inventory.hosts) == ["a"]
-
-
-def test_a_tasks_folder_need_not_have_a_schema() -> None:
-    """Without SETTINGS in its package, settings are taken as they are."""
-    assert load_schema(pytest) is None
 
 
 def test_what_the_inventory_does_not_say_is_built_in(config: Config) -> None:

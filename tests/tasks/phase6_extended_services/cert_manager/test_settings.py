@@ -10,7 +10,7 @@ import pytest
 from nornir.core.inventory import Host
 
 from tasks.phase6_extended_services.cert_manager import COMPONENT
-from tasks.shared.settings.certificates import cert_manager_version
+from tasks.phase6_extended_services.cert_manager.settings import cert_manager_version
 from tests.project_copy import copied_project
 from thinkube_nornir.errors import ConfigError
 from thinkube_nornir.project import load_project
@@ -78,11 +78,11 @@ def test_a_token_is_needed_for_lets_encrypt_alone(issuer: str, used: bool) -> No
 
 def test_hosts_without_an_issuer_have_no_mistake() -> None:
     """The settings are the control plane's."""
-    from tasks.shared.settings.certificates import CHECKS
+    from tasks.phase6_extended_services.cert_manager.settings import RULES
 
     hosts = {"w": HostSettings("w", frozenset(), {}, frozenset())}
 
-    assert [mistake for check in CHECKS for mistake in check(hosts)] == []
+    assert [mistake for rule in RULES for mistake in rule(hosts)] == []
 
 
 @pytest.mark.parametrize("version", ["v1.16.4", "v1.16.5", "1.17.1", "v1.18.0-alpha.0", "v1.20.3", "v2.0.0"])

@@ -1,18 +1,47 @@
-"""The address plan: every address inside its network, and given to one only."""
+"""The settings of networks, and of each host's addresses: inside of its network, and no other host's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from itertools import combinations
+from typing import Annotated
 
-from tasks.shared.address_pool import INGRESSES, RANGE, ends, ingresses_in
-from thinkube_nornir.settings.schema import HostSettings, Mistake
+from annotated_types import MinLen
 
-Hosts = Mapping[str, HostSettings]
+from tasks.shared.settings.values import Address, Domain, Interface, Network, ZeroTierNetwork
+from thinkube_nornir.settings.schema import Hosts, HostSettings, Mistake, Required
 
-_POOL_NETWORKS = ("network_cidr", "zerotier_cidr")
 _NETWORK_OF = {"lan_ip": "network_cidr", "network_gateway": "network_cidr", "zerotier_ip": "zerotier_cidr"}
+
+
+class Settings:
+    """Networks and addresses."""
+
+    network_cidr: Annotated[Network, Required()]
+    """The LAN: nodes talk to each other here."""
+    network_gateway: Annotated[Address, Required("baremetal")]
+    """The LAN's router."""
+    network_bridge_name: Interface
+    """The bridge that VMs use to reach the LAN."""
+    bridge_interface: Interface
+    """The port behind the bridge, for machines with several; found by itself when not set."""
+    internal_gateway: Annotated[Address, Required("baremetal")]
+    """A machine's own address in the network of its VMs."""
+    zerotier_network_id: Annotated[ZeroTierNetwork, Required("zerotier_nodes")]
+    """The overlay network; in quotes, because some look like numbers."""
+    zerotier_cidr: Annotated[Network, Required("zerotier_nodes")]
+    """The overlay's addresses, those of published services among them."""
+    dns_servers: Annotated[list[Address], MinLen(1), Required()]
+    """Public name servers, for what is not below domain_name."""
+    dns_search_domains: list[Domain]
+    """Leave it empty: with the wildcard zone, every external name would lead to the ingress."""
+    lan_ip: Annotated[Address, Required("baremetal", "lxd_containers", "dns_servers", "microk8s")]
+    """The host's address in network_cidr; its Kubernetes node has it too."""
+    internal_ip: Annotated[Address, Required("lxd_containers")]
+    """The VM's address in its machine's own network."""
+    zerotier_ip: Annotated[Address, Required("zerotier_nodes")]
+    """The host's address in the overlay."""
 
 
 def addresses_in_their_networks(hosts: Hosts) -> Iterator[Mistake]:
@@ -45,46 +74,6 @@ def addresses_are_unique(hosts: Hosts) -> Iterator[Mistake]:
                 yield Mistake(f"{host.name}: {name} {address} is taken by {other}", "", host.name, name)
 
 
-def pool_is_in_one_network(hosts: Hosts) -> Iterator[Mistake]:
-    """The load balancer answers ARP for its addresses: nobody would ask for one that is in no network of the hosts."""
-    for host in _with_pool(hosts):
-        nets = [IPv4Network(host.settings[name]) for name in _POOL_NETWORKS if name in host.settings]
-        pool = ends(host.settings[RANGE])
-        home = next((net for net in nets if all(address in net for address in pool)), None)
-        told = f"{RANGE} {host.settings[RANGE]}"
-        if nets and home is None:
-            within = " and ".join(map(str, nets))
-            yield Mistake(f"{told} is not inside one network ({within})", "", host.name, RANGE)
-        elif home and {home.network_address, home.broadcast_address} & set(pool):
-            yield Mistake(f"{told} holds the network's own or its broadcast address", "", host.name, RANGE)
-
-
-def ingresses_are_in_the_pool(hosts: Hosts) -> Iterator[Mistake]:
-    for host in _with_pool(hosts):
-        first, last = ends(host.settings[RANGE])
-        found = dict(zip(INGRESSES, ingresses_in(host.settings), strict=False))
-        for name, address in found.items():
-            at = name if name in host.settings else RANGE
-            if not first <= IPv4Address(address) <= last:
-                fix = "" if name in host.settings else "with `knative: true` the range needs a second address"
-                yield Mistake(f"{name} {address} is outside {RANGE} {first}-{last}", fix, host.name, at)
-        if len(set(found.values())) < len(found):
-            what = f"both ingresses have {found[INGRESSES[0]]}"
-            at = next((name for name in reversed(INGRESSES) if name in host.settings), RANGE)
-            yield Mistake(what, "give each its own", host.name, at)
-
-
-def pool_is_free_of_hosts(hosts: Hosts) -> Iterator[Mistake]:
-    for host in _with_pool(hosts):
-        first, last = ends(host.settings[RANGE])
-        for name in ("lan_ip", "zerotier_ip", "network_gateway"):
-            address = host.settings.get(name)
-            if address is not None and first <= IPv4Address(address) <= last:
-                who = "" if name == "network_gateway" else f"{host.name}: "
-                what = f"{who}{name} {address} is inside the load balancer's range {first}-{last}"
-                yield Mistake(what, "", host.name, name)
-
-
 def networks_are_apart(hosts: Hosts) -> Iterator[Mistake]:
     for host in hosts.values():
         named = {
@@ -99,14 +88,7 @@ def networks_are_apart(hosts: Hosts) -> Iterator[Mistake]:
                 yield Mistake(f"{name} {net} overlaps {other} {its}", "", host.name, name)
 
 
-CHECKS = (
-    addresses_in_their_networks,
-    addresses_are_unique,
-    pool_is_in_one_network,
-    ingresses_are_in_the_pool,
-    pool_is_free_of_hosts,
-    networks_are_apart,
-)
+RULES = (addresses_in_their_networks, addresses_are_unique, networks_are_apart)
 
 
 def _outside(host: HostSettings, name: str, net: IPv4Network) -> Iterator[Mistake]:
@@ -117,7 +99,3 @@ def _outside(host: HostSettings, name: str, net: IPv4Network) -> Iterator[Mistak
         yield Mistake(f"{name} {address} is outside {net}", "", host.name, name)
     elif address in (str(net.network_address), str(net.broadcast_address)):
         yield Mistake(f"{name} {address} is the network's own or its broadcast address", "", host.name, name)
-
-
-def _with_pool(hosts: Hosts) -> list[HostSettings]:
-    return [host for host in hosts.values() if RANGE in host.settings]

@@ -12,11 +12,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nornir.core.inventory import Inventory
-from pydantic import TypeAdapter
 
-from tasks.shared.defaults import DEFAULTS
 from tasks.shared.settings import values
-from tasks.shared.settings.schema import SCHEMA, Settings
+from tests import product_settings
 from thinkube_nornir.errors import ConfigError
 from thinkube_nornir.settings.inventory import load_installation
 
@@ -34,7 +32,7 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def load() -> Inventory:
-    return load_installation(Path("config.yaml"), lambda _: SCHEMA)[1]
+    return load_installation(Path("config.yaml"), lambda _: product_settings.schema())[1]
 
 
 def edit(name: str, host: str, old: str, new: str) -> int:
@@ -373,7 +371,9 @@ def test_normal_forms_are_their_own_normal_form(text: str) -> None:
         assert shape(once) == once
 
 
-NAMES = st.sampled_from([*SCHEMA.settings.__annotations__, "hostname", "port", "groups", "data", "connection_options"])
+NAMES = st.sampled_from(
+    [*product_settings.schema().settings.__annotations__, "hostname", "port", "groups", "data", "connection_options"]
+)
 LEAF = (
     st.none()
     | st.booleans()
@@ -398,17 +398,10 @@ def test_no_content_ends_in_another_error(
     assert all(problem for problem in problems())
 
 
-def test_defaults_are_well_formed() -> None:
-    """What holds where the inventory says nothing is held to what the inventory is held to."""
-    given = TypeAdapter(Settings).validate_python(dict(DEFAULTS))
-
-    assert given == dict(DEFAULTS)
-
-
 def test_the_examples_versions_are_the_defaults() -> None:
     """Who copies the example, and who leaves a version out, get the same."""
     groups = yaml.safe_load((ROOT / "inventory/groups.yaml").read_text())
     example = {name: value for group in groups.values() for name, value in (group.get("data") or {}).items()}
 
-    pinned = {name: value for name, value in DEFAULTS.items() if name in example}
+    pinned = {name: value for name, value in product_settings.defaults().items() if name in example}
     assert pinned == {name: example[name] for name in pinned}

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tasks.shared.settings.gpus import CHECKS, cards_of
+from tasks.phase6_extended_services.gpu_operator import settings as operator
+from tasks.shared.settings.gpus import RULES, cards_of
 from tasks.shared.settings.values import image
 from thinkube_nornir.settings.schema import HostSettings
 
@@ -19,7 +20,7 @@ BCN1 = HostSettings(
 )
 TKC = HostSettings(
     "tkc",
-    frozenset({"lxd_containers", "microk8s"}),
+    frozenset({"lxd_containers", "gpu_passthrough_vms", "microk8s"}),
     {**COMMON, "gpu_model": "GTX 1080 Ti", "gpu_passthrough": True, "pci_slot": "0000:01:00.0"},
 )
 
@@ -27,7 +28,7 @@ TKC = HostSettings(
 def problems(host: HostSettings, *, without: tuple[str, ...] = (), **settings: Any) -> list[str]:
     kept = {name: value for name, value in host.settings.items() if name not in without}
     hosts = {h.name: h for h in (BCN1, TKC)} | {host.name: replace(host, settings=kept | settings)}
-    return [mistake.what for check in CHECKS for mistake in check(hosts)]
+    return [mistake.what for rule in (*RULES, *operator.RULES) for mistake in rule(hosts)]
 
 
 @pytest.mark.parametrize(
