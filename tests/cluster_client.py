@@ -41,7 +41,7 @@ class ClusterClient:
 
         def step(task: Task) -> Result:
             got.append(function(cluster(task, "tkc", self.kubeconfig)))
-            return Result(task.host, result="done")
+            return Result(task.host)
 
         result = self.host.apply(step, context=self.context)
         if result.exception:

@@ -82,7 +82,12 @@ class HostConnection(Protocol):
         ...
 
     def forward(self, address: str, port: int) -> socket.socket:
-        """A stream to address:port as seen from the host (SSH direct-tcpip), as a local socket."""
+        """A stream to address:port as seen from the host (SSH direct-tcpip), as a local socket.
+
+        Raises:
+            Unreachable: no connection to the host.
+            ThinkubeError, ConnectionError: the host answers, but not from there, or the connection was lost just now.
+        """
         ...
 
     def close(self) -> None: ...

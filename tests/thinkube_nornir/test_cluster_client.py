@@ -27,7 +27,14 @@ from thinkube_nornir.cluster.client import Client
 from thinkube_nornir.cluster.deadline import Deadline
 from thinkube_nornir.cluster.messages import Call
 from thinkube_nornir.context import retries_of
-from thinkube_nornir.errors import Cancelled, ClusterError, DeadlinePassed, SkippedInDryRun, Unreachable
+from thinkube_nornir.errors import (
+    Cancelled,
+    ClusterError,
+    ClusterUnreachable,
+    DeadlinePassed,
+    SkippedInDryRun,
+    Unreachable,
+)
 
 NODE = "GET /api/v1/nodes/n1"
 NODES = "GET /api/v1/nodes"
@@ -371,7 +378,7 @@ def test_a_broken_tunnel_is_made_anew(open_client: Any) -> None:
     """Lost connections and a host that is away for a moment do not end a read."""
     with ScriptedApi({NODE: [DROP, DROP, Reply(200, {"kind": "Node"})]}) as api:
         client = open_client(api.kubeconfig(), target="lab")
-        troubles: list[Exception] = [Unreachable("tkc: the link is down"), OSError("refused")]
+        troubles: list[Exception] = [ConnectionError("the connection was lost"), OSError("refused")]
         asked = tunnel(client, api, lambda: _raise(troubles.pop()) if troubles else None)
         assert client.use(node) == {"kind": "Node"}
     assert len(asked) >= 5
@@ -382,12 +389,48 @@ def _raise(error: Exception) -> None:
 
 
 def test_an_unreachable_host_is_named(open_client: Any) -> None:
+    """It is asked once, a wait for something on it ends at once, and the run knows that it has lost the host."""
     with ScriptedApi({}) as api:
-        client = open_client(api.kubeconfig(), target="lab", command=0.3)
-        tunnel(client, api, lambda: _raise(Unreachable("tkc: the link is down")))
-        with pytest.raises(ClusterError) as caught:
-            client.use(node)
+        client = open_client(api.kubeconfig(), target="lab", command=60)
+        asked = tunnel(client, api, lambda: _raise(Unreachable("tkc: the link is down")))
+        with pytest.raises(ClusterUnreachable) as caught:
+            client.use(lambda kube: wait(kube, "v1", "Node", "n1", condition=bool, what="a node", timeout=600))
     assert "the link is down" in caught.value.why
+    assert len(asked) == 1
+    assert "tkc" in client.context.roster.losses
+
+
+def silent_server(open_client: Any, monkeypatch: pytest.MonkeyPatch, api: ScriptedApi) -> tuple[Any, list[float]]:
+    """A client whose clock each attempt moves on by as long as it may take, without an answer; and the attempts."""
+    now, attempts = [time.monotonic() + 1], []
+    client = open_client(api.kubeconfig(), command=60)
+    client.use(lambda kube: kube.version())
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def silent(_client: Client, _call: Call, *, connect: float, read: float, preload: bool = True) -> Any:
+        attempts.append(now[0])
+        now[0] += connect
+        raise urllib3.exceptions.ReadTimeoutError(None, "", "")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Client, "_send", silent)
+    monkeypatch.setattr(Deadline, "pause", lambda _self, _seconds: None)
+    return client, attempts
+
+
+def test_a_silent_server_is_waited_for_once(open_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One command's time, by a wait that would have many minutes; the checks after it fail at once."""
+    with ScriptedApi({}) as api:
+        client, attempts = silent_server(open_client, monkeypatch, api)
+        with pytest.raises(ClusterUnreachable) as caught:
+            client.use(lambda kube: wait(kube, "v1", "Node", "n1", condition=bool, what="a node", timeout=600))
+        waited = len(attempts)
+        for _ in range(20):
+            with pytest.raises(ClusterUnreachable):
+                client.use(node)
+
+    assert attempts[-1] + 15 - attempts[0] <= 75
+    assert len(attempts) == waited
+    assert "nothing came from it for 60 s" in caught.value.why
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The HTTP side of the cluster door: one API server, many threads, every request with a deadline and sensible retries.
+"""The HTTP side of the cluster API: one API server, many threads, every request with a deadline and sensible retries.
 
 The official client supplies TLS and the connection pool. Its generated models are not used: objects stay the plain
 dicts that the API speaks, so that any kind, also one from a CRD, is handled by the same few functions. Importing this
@@ -8,33 +8,26 @@ module costs 0.3 s; handle.py does it when a cluster is first opened.
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import urllib3
-from kubernetes.client import Configuration
-from kubernetes.client.rest import RESTClientObject
-from urllib3.connection import HTTPSConnection
-from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError, SSLError
-from urllib3.util.ssl_ import create_urllib3_context
 
+from thinkube_nornir.cluster.connections import Dial, pool_of, tls_of
 from thinkube_nornir.cluster.deadline import Deadline
-from thinkube_nornir.cluster.kubeconfig import Access, write_private
-from thinkube_nornir.cluster.messages import Answer, Call, Object, refusal
-from thinkube_nornir.errors import ClusterError, ThinkubeError
+from thinkube_nornir.cluster.kubeconfig import Access
+from thinkube_nornir.cluster.messages import Answer, Call, Object, refusal, unreachable_through
+from thinkube_nornir.cluster.silence import Silence, is_silence
+from thinkube_nornir.errors import ClusterError, ClusterUnreachable, ThinkubeError, Unreachable
 from thinkube_nornir.secret import redact
 
 if TYPE_CHECKING:
     from thinkube_nornir.evidence.recorder import Recorder
-
-Dial = Callable[[], socket.socket]
-"""Opens a stream to the API server, through the SSH connection to a host."""
 
 _ATTEMPT = 15.0  # seconds one attempt may be silent: a dropped link is noticed, a busy API is not
 _WRITE = 40.0  # a write may wait for admission webhooks, 30 s each; the API server itself ends any write after 34 s
@@ -54,13 +47,20 @@ class Client:
     """Thread-safe."""
 
     def __init__(
-        self, host: str, access: Access, state: Path, dial: Dial | None = None, evidence: Recorder | None = None
+        self,
+        host: str,
+        access: Access,
+        state: Path,
+        dial: Dial | None = None,
+        evidence: Recorder | None = None,
+        longest_silence: float = 60.0,
     ) -> None:
         """
         Args:
             state: the private folder where the files live that the TLS library wants to read.
             dial: how to reach the server; None for a plain TCP connection.
             evidence: where requests and answers are recorded, if anywhere.
+            longest_silence: seconds after which a server that says nothing is not waited for any more.
         """
         self.host = host
         self._evidence = evidence
@@ -68,9 +68,10 @@ class Client:
         self._headers = {"Accept": "application/json", "User-Agent": "thinkube-nornir"}
         if access.token:
             self._headers["Authorization"] = f"Bearer {access.token.reveal()}"
-        self.tls = _tls(host, access, state)
-        self._pool = _pool(access, self.tls, dial)
+        self.tls = tls_of(host, access, state)
+        self._pool = pool_of(access, self.tls, dial)
         self._given_up = False
+        self._silence = Silence(longest_silence)
 
     def request(self, call: Call, deadline: Deadline) -> Answer:
         """Send until there is an answer that another attempt would not better; any status is returned.
@@ -82,18 +83,23 @@ class Client:
 
         Raises:
             ClusterError: no answer within the deadline, or a server that is not the one we know.
+            ClusterUnreachable: the host through which it is reached does not answer, or it has been silent for long.
             Cancelled: the operator ended the run.
         """
-        pause, answered = _FIRST_PAUSE, ""
+        pause, answered, began = _FIRST_PAUSE, "", time.monotonic()
         while True:
             deadline.pause(0)
+            self._silence.must_be_over(call, self.host)
             try:
                 answer = self._attempt(call, deadline)
             except _Again as again:
                 error, wait = again.error, max(pause, again.after)
                 answered = error.answered or answered
+                if is_silence(again.__cause__):
+                    self._silence.note(began)
                 if self._given_up or wait >= deadline.left:
                     self._given_up = error.status != 429  # a busy server is no dead one
+                    self._silence.given_up(began)
                     if error.status is None and answered:
                         error.why, error.answered = f"{error.why}\nits last answer before that: {answered}", answered
                     raise error from again.__cause__
@@ -147,12 +153,12 @@ class Client:
         timeout = max(0.001, min(_ATTEMPT if call.method == "GET" else _WRITE, deadline.left))
         try:
             response = self._recorded(call, min(timeout, _ATTEMPT), timeout)
-        except NewConnectionError as error:
-            raise _Again(self._unanswered(call, error)) from error
         except (HTTPError, OSError) as error:
-            if call.repeatable and not _unknown_host_key(error):
-                raise _Again(self._unanswered(call, error)) from error
-            raise self._unanswered(call, error) from error
+            failed = self._unanswered(call, error)
+            started = not isinstance(error, NewConnectionError)
+            if isinstance(failed, ClusterUnreachable) or _unknown_host_key(error) or (started and not call.repeatable):
+                raise failed from error
+            raise _Again(failed) from error
         answer = Answer(response.status, response.data, response.headers)
         if answer.status == 429 or (answer.status >= 500 and call.repeatable and not _final(call, answer)):
             raise _Again(refusal(answer, call.doing, self.host), answer.retry_after)
@@ -176,7 +182,7 @@ class Client:
 
     def _send(self, call: Call, *, connect: float, read: float, preload: bool = True) -> urllib3.BaseHTTPResponse:
         body = None if call.body is None else json.dumps(call.body).encode()
-        return self._pool.request(
+        response = self._pool.request(
             call.method,
             self._server + call.url,
             body=body,
@@ -185,8 +191,12 @@ class Client:
             preload_content=preload,
             retries=False,
         )
+        self._silence.end()
+        return response
 
     def _unanswered(self, call: Call, error: Exception) -> ClusterError:
+        if isinstance(error.__cause__, Unreachable):
+            return unreachable_through(self.host, error.__cause__)
         what = f"{call.doing} failed (cluster of {self.host}): no answer from {self._server}"
         if _unknown_host_key(error):
             return ClusterError(
@@ -214,62 +224,11 @@ def _unknown_host_key(error: BaseException) -> bool:
 
 def _plain(error: Exception) -> str:
     match error:
+        case NewConnectionError() if isinstance(error.__cause__, ThinkubeError):
+            return str(error.__cause__)
         case ReadTimeoutError():
             return "it took the request and then stayed silent"
         case ProtocolError() if len(error.args) > 1:
             return f"the connection was lost: {error.args[1]}"
         case _:
             return f"{type(error).__name__}: {error}"
-
-
-def _pool(access: Access, tls: ssl.SSLContext, dial: Dial | None) -> urllib3.PoolManager:
-    configuration = Configuration(host=access.server)
-    configuration.proxy = None  # the cluster is on our own networks or behind SSH; a web proxy is neither
-    configuration.tls_server_name = access.server_name or None
-    configuration.connection_pool_maxsize = 64  # connections kept; more are made when more threads ask at once
-    pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
-    pool.connection_pool_kw["ssl_context"] = tls
-    if dial:
-        pool.pool_classes_by_scheme = {"https": _through(dial)}
-    return pool
-
-
-def _tls(host: str, access: Access, state: Path) -> ssl.SSLContext:
-    """The library's own TLS settings without VERIFY_X509_STRICT; chain and name are verified as ever.
-
-    Python 3.13 sets that flag, and with it refuses an authority without keyUsage: `CA cert does not include key usage
-    extension`. Such authorities are in use, and live as long as their clusters.
-    """
-    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    try:
-        context.load_verify_locations(cadata=access.ca.decode())
-        if access.client:  # the ssl module reads keys from files only
-            context.load_cert_chain(write_private(state / f"kubeconfig-{host}.pem", access.client.reveal().encode()))
-    except (OSError, ValueError) as error:
-        raise ClusterError(
-            f"the kubeconfig from {host} cannot be used",
-            why=f"its certificates or its key cannot be read: {error}",
-            fix=f"look at the kubeconfig on {host}: is the cluster installed and running there?",
-        ) from error
-    return context
-
-
-def _through(dial: Dial) -> type[HTTPSConnectionPool]:
-    """A pool whose connections start from `dial`. TLS still verifies the address that the URL names."""
-
-    class Connection(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            try:
-                stream = dial()
-            except (ThinkubeError, OSError) as error:
-                raise NewConnectionError(self, str(error)) from error
-            if stream.family != socket.AF_UNIX:
-                stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each write takes 40 ms
-            stream.settimeout(float(self.timeout) if isinstance(self.timeout, (int, float)) else None)
-            return stream
-
-    class Pool(HTTPSConnectionPool):
-        ConnectionCls = Connection
-
-    return Pool

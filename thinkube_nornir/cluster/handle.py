@@ -225,16 +225,21 @@ def _opened(there: Task, kubeconfig: Callable[[Task], str]) -> Client:
     text = kubeconfig(there)
     access = parse(text, name)
     write_private(config.state / f"kubeconfig-{name}", text.encode())
-    direct = Client(name, access, config.state, evidence=context(there).evidence)
+    evidence, silence = context(there).evidence, config.timeouts.command
+    direct = Client(name, access, config.state, evidence=evidence, longest_silence=silence)
     if not kind_of(config.target).disposable and not _is_loopback(access) and _answers(direct, there):
         return direct
     direct.close()
     ssh, (address, port) = connection(there), access.address
 
     def dial() -> socket.socket:
-        return ssh.forward(address, port)
+        try:
+            return ssh.forward(address, port)
+        except Unreachable as error:
+            lost(there, error)
+            raise
 
-    return Client(name, access, config.state, dial, context(there).evidence)
+    return Client(name, access, config.state, dial, evidence, silence)
 
 
 def _is_loopback(access: Access) -> bool:

@@ -31,17 +31,12 @@ def settle(kube: Cluster, ref: Reference) -> None:
 
 
 @contextmanager
-def recorded(kube: Cluster, ref: Reference, summary: str, live: Object | None, part: str = "") -> Iterator[None]:
-    """Make the change ours before it happens; what the API clearly refused never was.
-
-    Args:
-        part: the resource that declares the object, if one does.
-    """
+def recorded(kube: Cluster, ref: Reference, summary: str, live: Object | None) -> Iterator[None]:
+    """Make the change ours before it happens; what the API clearly refused never was."""
     change_log, known = context(kube.task).change_log, known_as_managed(kube, ref)
     before = None if live is None or ref.kind == "Secret" else {k: v for k, v in live.items() if k != "status"}
-    kept = {"object": before} | ({"part": part} if part else {})
     intended = change_log.intend(
-        host=kube.host, component=component_of(kube.task), key=ref.key, summary=summary, before=kept
+        host=kube.host, component=component_of(kube.task), key=ref.key, summary=summary, before={"object": before}
     )
     try:
         yield

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from thinkube_nornir.cluster import forbidden
-from thinkube_nornir.errors import ClusterError
+from thinkube_nornir.errors import ClusterError, ClusterUnreachable, Unreachable
 from thinkube_nornir.secret import redact
 
 Object = dict[str, Any]
@@ -106,3 +106,10 @@ def refusal(answer: Answer, doing: str, host: str) -> ClusterError:
     lines += [redact(f"  {cause.get('field', '')}: {cause.get('message', '')}") for cause in answer.causes]
     what, fix = f"{doing} failed (cluster of {host})", fix.replace("{host}", host)
     return ClusterError(what, status=answer.status, why="\n".join(lines), fix=fix)
+
+
+def unreachable_through(host: str, error: Unreachable) -> ClusterUnreachable:
+    """The error for an API that is reached through a host which does not answer."""
+    why = "\n".join(filter(None, (error.what, error.why)))
+    fix = f"make {host} reachable, then run again"
+    return ClusterUnreachable(f"the control plane {host} is unreachable", why=why, fix=fix)

@@ -10,7 +10,7 @@ from thinkube_nornir.cluster.deadline import Deadline, deadline
 from thinkube_nornir.cluster.diagnosis import troubles
 from thinkube_nornir.cluster.handle import Cluster, Kind, selectors, spoken
 from thinkube_nornir.cluster.messages import Call, Object
-from thinkube_nornir.errors import ClusterError, DeadlinePassed
+from thinkube_nornir.errors import ClusterError, ClusterUnreachable, DeadlinePassed
 from thinkube_nornir.secret import redact
 
 _WATCH = 3.0  # seconds of one watch request: how long a cancelled run or a silently dropped link may go unnoticed
@@ -91,7 +91,7 @@ def wait_all(
 def _states(
     kube: Cluster, api_version: str, kind: str, namespace: str, query: dict[str, str], limit: Deadline
 ) -> Iterator[list[Object] | ClusterError]:
-    """The objects now and after each change, until the patience ends; errors that may pass are told, not raised."""
+    """The objects now and after each change, until the deadline; errors that may pass are yielded, not raised."""
     while limit.left > 0:
         limit.pause(0)
         try:
@@ -100,6 +100,8 @@ def _states(
                 yield []
             else:
                 yield from _followed(kube, served, namespace, query, limit)
+        except ClusterUnreachable:
+            raise
         except ClusterError as error:
             if error.status == 404:  # its CRD was removed since it was looked up, and may come back
                 kube.forget(api_version, kind)
@@ -114,7 +116,7 @@ def _states(
 def _followed(
     kube: Cluster, kind: Kind, namespace: str, query: dict[str, str], limit: Deadline
 ) -> Iterator[list[Object]]:
-    """List, then watch from there, until the patience ends or the server no longer knows that point in time (410)."""
+    """List, then watch from there, until the deadline or until the server no longer knows that moment (410)."""
     objects, version = kube.listing(kind, namespace, query, limit)
     known = {_place(obj): obj for obj in objects}
     yield _sorted(known)

@@ -1,7 +1,7 @@
 """The Nornir connection plugin `thinkube_ssh`: a host's connection with its pool of persistent shells.
 
     prepare_connections(nornir.inventory, config, secrets)      once, before the first step
-    task.host.get_connection("thinkube_ssh", ...)               what the doors do
+    task.host.get_connection("thinkube_ssh", ...)               exchange.py does it
 
 Opening costs nothing; the first command connects, through nornir-netmiko (ssh_transport.py). A host may name in
 `connection_options.thinkube_ssh.extras`: `key_file` and `jump` (as ssh_config's ProxyJump). Two steps on one host use
@@ -16,10 +16,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nornir.core.configuration import Config as NornirConfig
 from nornir.core.inventory import ConnectionOptions, Host, Inventory
@@ -27,27 +26,23 @@ from nornir.core.plugins.connections import ConnectionPluginRegister
 
 from thinkube_nornir.command import Command, Completed
 from thinkube_nornir.config import Config
-from thinkube_nornir.errors import Cancelled, DeadlinePassed, Unreachable
+from thinkube_nornir.errors import Cancelled, DeadlinePassed, ThinkubeError, Unreachable
+from thinkube_nornir.remote.dial import Dial, current
 from thinkube_nornir.remote.exchange import CONNECTION
 from thinkube_nornir.remote.host_lock import HostLock
 from thinkube_nornir.remote.shell import Lost, NotStarted, Shell, TimedOut
 from thinkube_nornir.remote.shell_pool import ShellPool
 from thinkube_nornir.remote.ssh_route import Login, route_to
-from thinkube_nornir.remote.ssh_stream import tcp_to
 from thinkube_nornir.remote.termination import terminate
 from thinkube_nornir.secret import Secret, redact
 
-if TYPE_CHECKING:
-    from thinkube_nornir.remote.ssh_transport import Link
-
 _END_TIMEOUT = 5.0  # seconds that ending a timed-out command's processes may take
-_PAUSE = 0.5  # seconds between two tries
 
 _log = logging.getLogger(__name__)
 
 
 def prepare_connections(inventory: Inventory, config: Config, secrets: Mapping[str, Secret]) -> None:
-    """Tell every host how it is reached. Of the secrets, THINKUBE_SSH_PASSWORD and THINKUBE_SUDO_PASSWORD, if there."""
+    """Give every host its Login; THINKUBE_SSH_PASSWORD and THINKUBE_SUDO_PASSWORD are used of the secrets, if there."""
     ConnectionPluginRegister.register(CONNECTION, ThinkubeSSH)
     for host in inventory.hosts.values():
         login = login_of(host, config, secrets)
@@ -80,7 +75,7 @@ def login_of(host: Host, config: Config, secrets: Mapping[str, Secret]) -> Login
 
 
 class ThinkubeSSH:
-    """Nornir's view of it."""
+    """The connection as Nornir opens and closes it."""
 
     connection: SSHHost
 
@@ -103,13 +98,12 @@ class ThinkubeSSH:
 
 
 class SSHHost:
-    """One host: connects when needed, reconnects when the link was lost, lends shells. See HostConnection."""
+    """One host: it connects when needed, reconnects when the link was lost, and runs commands. See HostConnection."""
 
     def __init__(self, login: Login) -> None:
         self._login = login
         self._lock = threading.Lock()
-        self._link: Link | None = None
-        self._pool: ShellPool | None = None
+        self._dial: Dial | None = None
         self._host_lock = HostLock(login.route.name)
 
     def execute(
@@ -128,31 +122,25 @@ class SSHHost:
             return self._attempt(attempt, commands, deadline, cancelled, timeout)
         except Lost as lost:
             if alters and not isinstance(lost, NotStarted):
-                raise self._lost(commands, "it may or may not be done: run again, the facts will tell") from lost
-        retried("the connection was lost")
+                raise self._lost(commands, lost, "it may or may not be done: run again, the facts will tell") from lost
+            retried("the shell on the host ended" if lost.link_holds else "the connection was lost")
         try:
             return self._attempt(attempt, commands, deadline, cancelled, timeout)
         except Lost as lost:
-            raise self._lost(commands, "see that the host is up, and run again") from lost
+            raise self._lost(commands, lost, "see that the host is up, and run again") from lost
 
     def forward(self, address: str, port: int) -> socket.socket:
         """See HostConnection."""
         from thinkube_nornir.remote.ssh_channel import forward
 
-        timeout = self._login.connect_timeout
-        self._connected(time.monotonic() + timeout)
-        link = self._link
-        if link is None:
-            raise self._lost([Command(("forward", f"{address}:{port}"))], "run again")
-        return forward(link.transport, self._login, address, port)
+        pool = self._connected(time.monotonic() + self._login.connect_timeout)
+        return forward(pool.link.transport, self._login, address, port)
 
     def close(self) -> None:
         with self._lock:
-            pool, link, self._pool, self._link = self._pool, self._link, None, None
-        if pool is not None:
-            pool.close()
-        if link is not None:
-            link.close()
+            dial = self._dial
+        if dial is not None:
+            dial.close()
 
     def _attempt(
         self,
@@ -162,8 +150,12 @@ class SSHHost:
         cancelled: Callable[[], bool],
         timeout: float,
     ) -> list[Completed]:
+        pool = self._connected(deadline, cancelled)
         try:
-            return attempt(self._connected(deadline), commands, deadline, cancelled)
+            return attempt(pool, commands, deadline, cancelled)
+        except Lost as lost:
+            lost.why = pool.link.why_lost()
+            raise
         except TimedOut as late:
             ended = "its processes on the host were ended" if late.ended else "its processes may still run on the host"
             raise DeadlinePassed(
@@ -205,7 +197,7 @@ class SSHHost:
 
     @contextmanager
     def _shell(self, pool: ShellPool, root: bool, deadline: float) -> Iterator[Shell]:
-        """A lent shell; when its time is over or the run is ended, so are its processes."""
+        """A shell of the pool; when its time is over or the run is ended, so are its processes."""
         with pool.checked_out(root=root, deadline=deadline) as shell:
             try:
                 yield shell
@@ -228,42 +220,17 @@ class SSHHost:
             return False
         return True
 
-    def _connected(self, deadline: float) -> ShellPool:
+    def _connected(self, deadline: float, cancelled: Callable[[], bool] = lambda: False) -> ShellPool:
         with self._lock:
-            if self._link is None or self._pool is None or not self._link.alive:
-                previous, self._link, self._pool = self._link, None, None
-                if previous is not None:
-                    previous.close()
-                self._link = self._connect(deadline, again=previous is not None)
-                self._pool = ShellPool(self._link, self._login)
-            return self._pool
+            self._dial = dial = current(self._dial, self._login)
+        return dial.wait(deadline, cancelled)
 
-    def _connect(self, deadline: float, *, again: bool) -> Link:
-        """A server that restarts refuses for a moment: after a lost link that is waited for, no longer than for any."""
-        end = min(deadline, time.monotonic() + self._login.connect_timeout)
-        while True:
-            try:
-                return _link(replace(self._login, connect_timeout=max(0.1, end - time.monotonic())))
-            except Unreachable as error:
-                refused = isinstance(error.__cause__, (OSError, EOFError)) and not isinstance(
-                    error.__cause__, TimeoutError
-                )
-                if not again or not refused or end - time.monotonic() < _PAUSE:
-                    raise
-            time.sleep(_PAUSE)
-
-    def _lost(self, commands: Sequence[Command], fix: str) -> Unreachable:
-        link, more = self._link, f" and {len(commands) - 1} more" if len(commands) > 1 else ""
-        why = f"nothing came from it for {3 * self._login.ssh.keepalive:g} s" if link and link.silent else ""
-        return Unreachable(redact(f"connection lost while running {commands[0]}{more}"), why=why, fix=fix)
-
-
-def _link(login: Login) -> Link:
-    direct = login.route.via is None and not login.route.proxy_command
-    stream = tcp_to(login) if direct else None  # before the import: see ssh_stream.py
-    from thinkube_nornir.remote.ssh_transport import Link
-
-    return Link(login, stream)
+    def _lost(self, commands: Sequence[Command], lost: Lost, fix: str) -> ThinkubeError:
+        what = redact(f"{commands[0]}{f' and {len(commands) - 1} more' if len(commands) > 1 else ''}")
+        if lost.link_holds:
+            why = "the connection holds: somebody killed the shell, or the kernel did when memory ran out"
+            return ThinkubeError(f"the shell on {self._login.route.name} ended while running {what}", why=why, fix=fix)
+        return Unreachable(f"connection lost while running {what}", why=lost.why, fix=fix)
 
 
 _Attempt = Callable[[ShellPool, Sequence[Command], float, Callable[[], bool]], list[Completed]]

@@ -11,11 +11,12 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 from thinkube_nornir.command import Command
 from thinkube_nornir.errors import Refused
-from thinkube_nornir.remote.shell import Shell, quoted
+from thinkube_nornir.remote.shell import Shell, TimedOut, quoted
 
 # In /run itself: in /run/lock anybody could put a file or a link in our way.
 FILE = "/run/thinkube-nornir.lock"
@@ -56,10 +57,12 @@ class HostLock:
             Refused: another controller holds it.
             Lost, TimedOut, Cancelled: as Shell.execute.
         """
-        with self._mutex:
+        command = Command(("flock", FILE))
+        if not self._mutex.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise TimedOut(command, b"another step of this run still waits for the lock")
+        try:
             if self._without or (self._holder is not None and self._holder.usable):
                 return
-            command = Command(("flock", FILE))
             shell.send_script(_TAKE.format(file=FILE, me=quoted(self._me).decode()).encode(), command, deadline)
             answer = shell.answer(command, deadline, cancelled)
             if answer.status == _HELD:
@@ -74,3 +77,5 @@ class HostLock:
                 self._without = True
                 return
             self._holder = shell
+        finally:
+            self._mutex.release()

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,23 +20,25 @@ import paramiko
 
 _SILENT = 2.5  # keepalives
 _PERIOD = 0.25  # keepalives between two looks
+_LONGEST_PERIOD = 1.0  # seconds between two looks
 
 
 @dataclass
 class Liveness:
-    """One connection under watch."""
+    """A connection that is watched."""
 
     transport: paramiko.Transport
     keepalive: float
     """Seconds without traffic after which the server is asked."""
     last: float
     """When its last packet came, on time.monotonic()'s clock."""
-    silent: bool = False
-    """It was closed, because nothing came."""
+    silence: float = 0.0
+    """Seconds without a packet after which it was closed; 0 when it was not, or for another reason."""
 
-    def look(self) -> None:
-        if self.transport.is_active() and time.monotonic() - self.last > _SILENT * self.keepalive:
-            self.silent = True
+    def inspect(self) -> None:
+        silence = time.monotonic() - self.last
+        if self.transport.is_active() and silence > _SILENT * self.keepalive:
+            self.silence = silence
             self.transport.close()
 
 
@@ -58,6 +62,16 @@ def unwatch(liveness: Liveness) -> None:
     _watcher.remove(liveness)
 
 
+@contextmanager
+def closed_after(transport: paramiko.Transport, seconds: float) -> Iterator[None]:
+    """Close the connection when the block, which writes to it, takes longer: paramiko writes without a deadline.
+
+    Where the host takes no bytes in and the system has no room for more, the writer would wait for the keepalives.
+    """
+    with _watcher.limited(transport, time.monotonic() + seconds):
+        yield
+
+
 def _ask(transport: paramiko.Transport) -> None:
     """Called by paramiko's reading thread, which must not wait for a key exchange, as it is the one that makes it."""
     if transport.clear_to_send.is_set():
@@ -72,6 +86,8 @@ class _Watcher:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._watched: list[Liveness] = []
+        self._limits: dict[object, tuple[paramiko.Transport, float]] = {}
+        """Who must have written by when."""
         self._changed = threading.Event()
         self._running = False
 
@@ -88,6 +104,15 @@ class _Watcher:
             self._watched = [other for other in self._watched if other is not liveness]
         self._changed.set()
 
+    @contextmanager
+    def limited(self, transport: paramiko.Transport, until: float) -> Iterator[None]:
+        key = object()
+        self._limits[key] = (transport, until)
+        try:
+            yield
+        finally:
+            del self._limits[key]
+
     def _run(self) -> None:
         while True:
             self._changed.clear()
@@ -97,8 +122,11 @@ class _Watcher:
             if not watched:
                 return
             for liveness in watched:
-                liveness.look()
-            self._changed.wait(min(each.keepalive for each in watched) * _PERIOD)
+                liveness.inspect()
+            for transport, until in list(self._limits.values()):
+                if until < time.monotonic():
+                    transport.close()
+            self._changed.wait(min(_LONGEST_PERIOD, min(each.keepalive for each in watched) * _PERIOD))
 
 
 _watcher = _Watcher()

@@ -54,6 +54,13 @@ class Channel(Protocol):
 class Lost(Exception):
     """The channel ended in the middle of an answer."""
 
+    why = ""
+    """What became of the connection; empty when that holds, and only the shell on it ended."""
+
+    @property
+    def link_holds(self) -> bool:
+        return not self.why
+
 
 class NotStarted(Lost):
     """The channel ended before a command had come to the host as a whole, so that nothing of it ran."""
@@ -91,7 +98,7 @@ class _Stream:
 
 
 class Shell:
-    """One shell. Not thread-safe: a pool lends it to one caller at a time."""
+    """One shell. Not thread-safe: a pool gives it to one caller at a time."""
 
     def __init__(self, channel: Channel, *, home: bool = True) -> None:
         self._channel = channel
@@ -114,6 +121,7 @@ class Shell:
 
         Raises:
             Unreachable: sudo wants a password that we lack, refuses ours, or refuses altogether.
+            Lost: it ended; `sudo_failed` says why, unless the connection did.
             TimedOut: it neither asked nor started.
         """
         asked = False
@@ -126,12 +134,16 @@ class Shell:
                     raise _sudo_refused(given=asked)
                 asked = True
                 self._channel.send(password.reveal().encode() + b"\n", deadline - time.monotonic())
-            try:
-                self._receive(deadline, sudo)
-            except Lost:
-                raise _sudo_failed(
-                    self._err.data.decode(errors="backslashreplace").replace(prompt, "").strip()
-                ) from None
+            self._receive(deadline, sudo)
+
+    def sudo_failed(self, prompt: str) -> Unreachable:
+        """The error for a sudo that ended without a shell."""
+        said = self._err.data.decode(errors="backslashreplace").replace(prompt, "").strip()
+        return Unreachable(
+            "sudo did not start a root shell",
+            why=said or "it said nothing",
+            fix="let the login user run sudo on this host",
+        )
 
     def _started(self, ready: str) -> bool:
         return self._out.take(ready.encode(), 0) is not None
@@ -255,9 +267,3 @@ def _sudo_refused(*, given: bool) -> Unreachable:
             fix="correct the secret THINKUBE_SUDO_PASSWORD",
         )
     return Unreachable("sudo asks for a password and none is given", fix="set the secret THINKUBE_SUDO_PASSWORD")
-
-
-def _sudo_failed(said: str) -> Unreachable:
-    return Unreachable(
-        "sudo did not start a root shell", why=said or "it said nothing", fix="let the login user run sudo on this host"
-    )

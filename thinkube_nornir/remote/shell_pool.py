@@ -1,4 +1,4 @@
-"""The shells of one connection, by privilege: lent to one caller at a time, more opened while all are busy."""
+"""The shells of one connection, by privilege: each for one caller at a time, more opened while all are busy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from thinkube_nornir.command import Command
 from thinkube_nornir.errors import Unreachable
-from thinkube_nornir.remote.shell import Shell, TimedOut
+from thinkube_nornir.remote.shell import Lost, NotStarted, Shell, TimedOut
 from thinkube_nornir.remote.ssh_route import Login
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ShellPool:
     """Thread-safe."""
 
     def __init__(self, link: Link, login: Login) -> None:
-        self._link = link
+        self.link = link
         self._login = login
         self._returned = threading.Condition()
         self._idle: dict[bool, list[Shell]] = {False: [Shell(link.first_channel)], True: []}
@@ -57,12 +57,6 @@ class ShellPool:
             raise
         finally:
             self._give_back(shell, root and self._login.route.username != "root")
-
-    def close(self) -> None:
-        with self._returned:
-            for shells in self._idle.values():
-                while shells:
-                    shells.pop().close()
 
     def _borrow(self, root: bool, deadline: float) -> Shell:
         freed = False
@@ -123,10 +117,15 @@ class ShellPool:
 
         prompt, ready = secrets.token_hex(8), secrets.token_hex(8)
         command = _ROOT_SHELL.format(prompt=prompt, ready=ready) if root else SHELL
-        channel = open_shell(self._link.transport, command, deadline - time.monotonic())
+        channel = open_shell(self.link.transport, command, deadline - time.monotonic())
         if channel is None:
             return None
         shell = Shell(ShellChannel(channel), home=not root)
         if root:
-            shell.answer_sudo(prompt, ready, self._login.sudo_password, deadline)
+            try:
+                shell.answer_sudo(prompt, ready, self._login.sudo_password, deadline)
+            except Lost as lost:
+                if self.link.why_lost():
+                    raise NotStarted from lost
+                raise shell.sudo_failed(prompt) from lost
         return shell

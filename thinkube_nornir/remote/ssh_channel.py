@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
 import paramiko
 
-from thinkube_nornir.errors import Unreachable
+from thinkube_nornir.errors import DeadlinePassed, ThinkubeError
+from thinkube_nornir.remote.liveness import closed_after
 from thinkube_nornir.remote.shell import NotStarted
 from thinkube_nornir.remote.ssh_route import Login
 
 SHELL = "exec /bin/sh"
 _CHUNK = 1 << 18
+_CLOSE = 5.0  # seconds for the two messages that close a channel
 _WINDOW = 16 << 20  # bytes a host may send before we answer; paramiko's 2 MiB costs round trips on a long link
 
 
@@ -34,6 +37,7 @@ class ShellChannel:
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
+        self._transport: paramiko.Transport = channel.get_transport()
         self._wakeup = threading.Event()
 
     def listen(self, wakeup: threading.Event) -> None:
@@ -50,10 +54,17 @@ class ShellChannel:
         return stdout, stderr
 
     def send(self, data: bytes, timeout: float) -> None:
-        self._channel.settimeout(timeout)
+        until = time.monotonic() + timeout
         try:
-            self._channel.sendall(data)
-        except EOFError as error:  # paramiko's word for a connection that was closed meanwhile
+            with closed_after(self._transport, timeout):
+                for start in range(0, len(data), _CHUNK):
+                    chunk = data[start : start + _CHUNK]
+                    while chunk:
+                        self._channel.settimeout(max(0.0, until - time.monotonic()))
+                        chunk = chunk[self._channel.send(chunk) :]
+        except (OSError, EOFError, paramiko.SSHException) as error:  # it was closed meanwhile, perhaps by closed_after
+            if time.monotonic() >= until:
+                raise TimeoutError from error
             raise ConnectionError("the connection was closed") from error
 
     @property
@@ -61,7 +72,8 @@ class ShellChannel:
         return bool(self._channel.eof_received or self._channel.closed)
 
     def close(self) -> None:
-        self._channel.close()
+        with suppress(EOFError, paramiko.SSHException), closed_after(self._transport, _CLOSE):
+            self._channel.close()
 
 
 def open_shell(transport: paramiko.Transport, command: str, timeout: float) -> paramiko.Channel | None:
@@ -74,12 +86,18 @@ def open_shell(transport: paramiko.Transport, command: str, timeout: float) -> p
         NotStarted: the connection is gone.
     """
     try:
-        channel = transport.open_session(window_size=_WINDOW, timeout=timeout)
+        with closed_after(transport, timeout):
+            channel = transport.open_session(window_size=_WINDOW, timeout=timeout)
+            _start(transport, channel, command)
     except (OSError, EOFError, paramiko.SSHException) as error:
         # Two that are refused at once share one saved error in paramiko, so the kind of error does not tell.
         if transport.is_active():
             return None
         raise NotStarted from error
+    return channel
+
+
+def _start(transport: paramiko.Transport, channel: paramiko.Channel, command: str) -> None:
     message = paramiko.Message()
     message.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
     message.add_int(channel.remote_chanid)
@@ -87,24 +105,28 @@ def open_shell(transport: paramiko.Transport, command: str, timeout: float) -> p
     message.add_boolean(False)
     message.add_string(command)
     transport._send_user_message(message)  # type: ignore[attr-defined]
-    return channel
 
 
 def forward(transport: paramiko.Transport, login: Login, address: str, port: int) -> socket.socket:
     """A local socket whose other end is address:port as seen from the host.
 
     Raises:
-        Unreachable: nothing answers there, or the host forwards nothing.
+        Unreachable: the connection to the host is gone.
+        ThinkubeError: nothing listens there, or the host forwards nothing.
+        DeadlinePassed: there is no answer.
     """
     timeout = login.connect_timeout
     try:
-        channel = transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout)
+        with closed_after(transport, timeout + _CLOSE):
+            channel = transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout)
     except (OSError, EOFError, paramiko.SSHException) as error:
-        raise Unreachable(
-            f"{address}:{port} cannot be reached through {login.route.known_name}",
-            why=str(error),
-            fix="see that it listens there, and that sshd on the host has AllowTcpForwarding",
-        ) from error
+        what = f"{address}:{port} cannot be reached through {login.route.known_name}"
+        if not transport.is_active():
+            raise ConnectionError(f"{what}: the connection was lost") from error
+        if str(error) == "Timeout opening channel.":
+            raise DeadlinePassed(what, why=f"no answer within {timeout:g} s") from error
+        fix = "see that it listens there, and that sshd on the host has AllowTcpForwarding"
+        raise ThinkubeError(what, why=str(error), fix=fix) from error
     ours, theirs = socket.socketpair()
     threading.Thread(target=_relay, args=(channel, theirs), name="forward", daemon=True).start()
     return ours

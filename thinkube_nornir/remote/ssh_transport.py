@@ -10,6 +10,7 @@ import functools
 import logging
 import socket
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from nornir_netmiko.connections.netmiko import Netmiko  # type: ignore[import-un
 from paramiko.pkey import UnknownKeyType
 
 from thinkube_nornir.errors import ThinkubeError, Unreachable
+from thinkube_nornir.remote.dial import Dial, current
 from thinkube_nornir.remote.host_keys import HostKey, load_known_hosts
 from thinkube_nornir.remote.liveness import unwatch, watch
 from thinkube_nornir.remote.ssh_channel import SHELL, ShellChannel, open_shell
@@ -29,6 +31,7 @@ from thinkube_nornir.remote.ssh_route import Login, Route
 from thinkube_nornir.remote.ssh_stream import tcp_to
 
 DEVICE = "thinkube_ssh"
+_DYING = 0.3  # seconds for which a connection that ends may have closed its channels, and not yet itself
 
 
 class ExecConnection(BaseConnection):
@@ -141,12 +144,17 @@ class Link:
     def alive(self) -> bool:
         return self.transport.is_active()
 
-    @property
-    def silent(self) -> bool:
-        """It was closed, because nothing came from the host any more."""
-        return self._liveness.silent
+    def why_lost(self) -> str:
+        """What became of the connection, a moment after something on it ended; empty when it holds."""
+        self.transport.join(_DYING)
+        if self.alive:
+            return ""
+        if self._liveness.silence:
+            return f"nothing came from it for {self._liveness.silence:.1f} s"
+        return "the host, or something on the way to it, closed the connection"
 
     def close(self) -> None:
+        self.transport.close()  # before its channels, whose closing would be written to a host that may be silent
         unwatch(self._liveness)
         self._connection.disconnect()
         self._release()
@@ -157,32 +165,27 @@ class Link:
 
 
 class _Jumps:
-    """Open connections to jump hosts, shared by all hosts behind them, closed with the last."""
+    """Connections to jump hosts, shared by all hosts behind them, closed with the last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._links: dict[Route, Link] = {}
+        self._dials: dict[Route, Dial] = {}
         self._users: dict[Route, int] = {}
-        self._opening: dict[Route, threading.Lock] = {}
 
     def lease(self, login: Login) -> Link:
         """Release it also when this raises."""
         route = login.route
         with self._lock:
             self._users[route] = self._users.get(route, 0) + 1
-            opening = self._opening.setdefault(route, threading.Lock())
-        with opening:
-            link = self._links.get(route)
-            if link is None or not link.alive:
-                link = self._links[route] = Link(login)
-            return link
+            self._dials[route] = dial = current(self._dials.get(route), login)
+        return dial.wait(time.monotonic() + login.connect_timeout).link
 
     def release(self, route: Route) -> None:
         with self._lock:
             self._users[route] -= 1
-            link = self._links.pop(route, None) if self._users[route] == 0 else None
-        if link is not None:
-            link.close()
+            dial = self._dials.pop(route, None) if self._users[route] == 0 else None
+        if dial is not None:
+            dial.close()
 
 
 _jumps = _Jumps()
