@@ -23,6 +23,7 @@ class PastNode:
     error: Mapping[str, str] | None = None
     retries: int = 0
     retried: str = ""
+    label: str = ""
 
 
 def step(name: str = "coredns_answers", host: str = "tkc", *, chain: str = "verify", **more: Any) -> PastNode:
@@ -69,11 +70,12 @@ class PastRuns:
         at = began
         for node in nodes:
             database.write(
-                "INSERT INTO nodes (run, node, host, started, finished, outcome, message, error, retries, retried)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO nodes"
+                " (run, node, host, started, finished, outcome, message, error, retries, retried, label)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 *(run, node.node, node.node.rpartition("@")[2], at),
                 *((at + node.seconds if node.outcome else None), node.outcome, node.message, json.dumps(node.error)),
-                *(node.retries, node.retried),
+                *(node.retries, node.retried, node.label),
             )
             at += node.seconds
         database.close()

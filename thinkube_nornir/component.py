@@ -18,6 +18,9 @@ ChainName = Literal["preconditions", "setup", "verify", "rollback"]
 CHECKS: tuple[ChainName, ...] = ("preconditions", "verify")
 """Chains that change nothing."""
 
+AS_DECLARED = " is as declared"
+"""How the titles of resources' checks end."""
+
 
 class Here(str):
     """The name of something that is needed on the same host only; a plain name stands for all hosts that get it."""
@@ -82,6 +85,11 @@ class Step:
     def title(self) -> str:
         """For people: what the function is called, in words."""
         return str(getattr(self.function, "title", "") or self.name.replace("_", " "))
+
+    @property
+    def label(self) -> str:
+        """What a terminal has room for: the function's name, or what a resource is called in its declaration."""
+        return str(getattr(self.function, "title", "")).removesuffix(AS_DECLARED) or self.name
 
 
 @dataclass(frozen=True)

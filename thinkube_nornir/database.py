@@ -37,6 +37,9 @@ _MIGRATIONS = (
         "CREATE INDEX node_runs ON nodes (node, run)",
         "ALTER TABLE changes ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
     ),
+    (  # to version 3: what a step is called where people read
+        "ALTER TABLE nodes ADD COLUMN label TEXT NOT NULL DEFAULT ''",
+    ),
 )
 """What brings a file from each version to the next one; a new file goes through all of them. A program of the version
 before, that has the file open meanwhile, goes on: columns are only added, and have defaults."""

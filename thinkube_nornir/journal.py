@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nornir.core.inventory import Host
@@ -73,6 +73,8 @@ class NodeRecord:
     """How often something inside of it was refused or failed, and was tried again."""
     retried: str = ""
     """Why, the last time."""
+    label: str = ""
+    """What people read for the step; in older journals its name."""
 
     @property
     def component(self) -> str:
@@ -191,8 +193,11 @@ class Journal:
         """What steps took in the last runs that were like this one; past_steps.py says which."""
         return past_steps(self._db, verb, target, words, dry_run=dry_run)
 
-    def node_started(self, run: int, node: str, host: str) -> None:
-        self._db.write("INSERT INTO nodes (run, node, host, started) VALUES (?, ?, ?, ?)", run, node, host, time.time())
+    def node_started(self, run: int, node: str, host: str, label: str = "") -> None:
+        self._db.write(
+            "INSERT INTO nodes (run, node, host, started, label) VALUES (?, ?, ?, ?, ?)",
+            *(run, node, host, time.time(), label),
+        )
 
     def node_finished(self, run: int, node: str, result: MultiResult) -> None:
         error = error_of(result)
@@ -238,6 +243,7 @@ def _node(row: sqlite3.Row) -> NodeRecord:
         error=json.loads(row["error"]),
         retries=row["retries"],
         retried=row["retried"],
+        label=row["label"],
     )
 
 
@@ -253,13 +259,15 @@ class JournalProcessor:
 
     journal: Journal
     run: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Node to what its step is called where people read."""
 
     def task_started(self, task: Task) -> None: ...
 
     def task_completed(self, task: Task, result: AggregatedResult) -> None: ...
 
     def task_instance_started(self, task: Task, host: Host) -> None:
-        self.journal.node_started(self.run, task.name, host.name)
+        self.journal.node_started(self.run, task.name, host.name, self.labels.get(task.name, ""))
 
     def task_instance_completed(self, task: Task, host: Host, result: MultiResult) -> None:  # noqa: ARG002  # Nornir's form
         self.journal.node_finished(self.run, task.name, result)

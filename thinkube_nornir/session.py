@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ from thinkube_nornir.reporting.topology import Topology, topology_of
 from thinkube_nornir.runner import execute
 from thinkube_nornir.settings.yaml_source import shown
 from thinkube_nornir.target import Say, find_target
+from thinkube_nornir.unset import never_set_up
 
 if TYPE_CHECKING:
     from nornir.core.processor import Processor
@@ -119,6 +120,10 @@ class Session:
         wanted = set(hosts)
         return tuple(name for name in self.project.inventory.hosts if name in wanted)
 
+    @cached_property
+    def never_set_up(self) -> frozenset[tuple[str, str]]:
+        return never_set_up(self.plan, self.context.change_log)
+
     def countdown(self) -> Countdown | None:
         """How long the plan will take, as past runs on this kind of target did; None when there were none."""
         request, config = self.request, self.project.config
@@ -140,7 +145,8 @@ class Session:
         request = self.request
         run_id = self.journal.start_run(request.verb, request.selection, request.limit, dry_run=request.dry_run)
         self.context.run_id = run_id
-        watching: list[Processor] = [JournalProcessor(self.journal, run_id), NodeLog(), collector, *processors]
+        labels = {node.id: node.step.label for node in self.plan.nodes}
+        watching: list[Processor] = [JournalProcessor(self.journal, run_id, labels), NodeLog(), collector, *processors]
         keep = partial(self.journal.keep_inputs, run_id)
         with collecting(self.project.config, request.config, self.settings, keep):
             result = execute(self.plan, self.nornir, self.context, watching, say)
@@ -160,6 +166,7 @@ class Session:
             log=shown(self.project.config.logging.log_file),
             topology=self.topology,
             left_out=self.plan.left_out,
+            never_set_up=self.never_set_up,
         )
         self.journal.finish_run(run_id, _IN_JOURNAL.get(record.verdict, record.verdict))
         return record

@@ -1,4 +1,4 @@
-"""A journal of version 1 becomes one of version 2 in place: nothing in it is lost, whoever looks, whatever happens."""
+"""A journal of version 1 becomes one of this version in place: nothing in it is lost, whatever happens."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _schema(path: Path) -> tuple[int, list[str]]:
         return version, [row[0] for row in connection.execute("SELECT sql FROM sqlite_schema ORDER BY name") if row[0]]
 
 
-def test_version_1_becomes_version_2_with_all_that_was_in_it(journal: Path, tmp_path: Path) -> None:
+def test_version_1_becomes_this_version_with_all_that_was_in_it(journal: Path, tmp_path: Path) -> None:
     """Runs, nodes and changes are as they were; new columns say that nothing is known."""
     tables = ("runs", "nodes", "changes")
     before = _dump(journal, *tables)
@@ -63,7 +63,7 @@ def test_version_1_becomes_version_2_with_all_that_was_in_it(journal: Path, tmp_
     assert _dump(journal, *tables) == before
     assert len(before) > 300
     assert _schema(journal) == _schema(tmp_path / "new.sqlite")
-    assert _schema(journal)[0] == 2
+    assert _schema(journal)[0] == 3
     assert [(run.id, run.verb, run.outcome, run.settings, run.modified) for run in runs][:2] == [
         (5, "verify", "failed", "", None),
         (4, "rollback", "done", "", None),
@@ -109,7 +109,7 @@ def test_programs_that_open_it_together_upgrade_it_once(journal: Path, tmp_path:
 def test_a_program_that_waited_for_another_ones_upgrade_does_not_repeat_it(
     journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It saw version 1, and finds version 2 when it is let in."""
+    """It saw version 1, and finds this version when it is let in."""
     connect = sqlite3.connect
 
     class Late(sqlite3.Connection):
@@ -123,7 +123,7 @@ def test_a_program_that_waited_for_another_ones_upgrade_does_not_repeat_it(
 
     Database(journal).close()
 
-    assert _schema(journal)[0] == 2
+    assert _schema(journal)[0] == 3
 
 
 KILLED = """
@@ -146,7 +146,7 @@ Database(path)
 """
 
 
-@pytest.mark.parametrize("statements", [0, 2, 5, 10, 11])
+@pytest.mark.parametrize("statements", [0, 2, 5, 11, 12])
 def test_a_killed_upgrade_leaves_version_1_as_it_was(journal: Path, statements: int) -> None:
     """Killed before any statement of it, the last one that commits included; the next program upgrades it."""
     before = _schema(journal), _dump(journal, "runs", "nodes", "changes")
@@ -156,7 +156,7 @@ def test_a_killed_upgrade_leaves_version_1_as_it_was(journal: Path, statements: 
     assert ended.returncode == -9
     assert (_schema(journal), _dump(journal, "runs", "nodes", "changes")) == before
     Database(journal).close()
-    assert _schema(journal)[0] == 2
+    assert _schema(journal)[0] == 3
 
 
 def test_an_upgrade_waits_for_no_other_program_for_ever(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:

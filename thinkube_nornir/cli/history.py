@@ -11,7 +11,7 @@ import click
 
 from thinkube_nornir.cli import options
 from thinkube_nornir.program import command
-from thinkube_nornir.reporting.terminal import Terminal
+from thinkube_nornir.reporting.terminal import Terminal, clean
 from thinkube_nornir.target import KINDS
 
 if TYPE_CHECKING:
@@ -267,7 +267,8 @@ def _fitted(nodes: Sequence[NodeRecord], width: int) -> list[str]:
     chains: dict[str, list[tuple[str, ...]]] = {}
     for node in nodes:
         outcome, seconds, _, message = _step(node)
-        said = f"{node.step}: {message}" if message else node.step
+        name = clean(node.label) or node.step
+        said = f"{name}: {message}" if message else name
         chains.setdefault(f"{node.component} {node.chain}", []).append((outcome, seconds, node.host, said))
     return [
         line for name, rows in chains.items() for line in (name, *(f"  {row}" for row in _columns(rows, width - 2)))

@@ -196,7 +196,7 @@ def _record(session: Session, terminal: Terminal) -> Record:
     from thinkube_nornir.reporting.record import Collector
 
     collector = Collector()
-    with progress(terminal, session.plan, session.countdown()) as shown:
+    with progress(terminal, session.plan, session.countdown(), session.never_set_up) as shown:
         record = session.execute(collector, [shown], shown.note)
     permission = session.context.permission
     for name in permission.unmatched:
@@ -207,15 +207,20 @@ def _record(session: Session, terminal: Terminal) -> Record:
     return replace(record, next_command=command(*following) if following else "")
 
 
-def progress(terminal: Terminal, plan: Plan, countdown: Countdown | None = None) -> Progress:
+def progress(
+    terminal: Terminal,
+    plan: Plan,
+    countdown: Countdown | None = None,
+    never_set_up: frozenset[tuple[str, str]] = frozenset(),
+) -> Progress:
     """Drawn in place on a terminal, a line for each event elsewhere."""
     if terminal.live:
         from thinkube_nornir.reporting.live import LiveProgress  # costs 60 ms, for terminals only
 
-        return LiveProgress(terminal, plan, countdown=countdown)
+        return LiveProgress(terminal, plan, countdown=countdown, never_set_up=never_set_up)
     from thinkube_nornir.reporting.progress import PlainProgress
 
-    return PlainProgress(terminal, plan, countdown=countdown)
+    return PlainProgress(terminal, plan, countdown=countdown, never_set_up=never_set_up)
 
 
 def _conclude(record: Record, terminal: Terminal, diff: bool) -> None:

@@ -37,6 +37,7 @@ def _row(node: NodeRecord) -> Row:
         component=node.component,
         chain=node.chain,
         step=node.step,
+        label=clean(node.label),
         host=node.host,
         outcome=Outcome(node.outcome) if node.outcome else None,
         message=failure.what if failure else clean(node.message),

@@ -9,9 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.journal import Journal, NodeRecord, Run
+
+_CLOCKS_DIFFER = 2.0
+"""Seconds by which the kernel's time of a process's begin, which counts from a whole second, may be too late."""
 
 VERDICTS = ("green", "pending", "failed", "interrupted", "killed", "running")
 
@@ -42,20 +46,32 @@ class PastRun:
 def verdict(run: Run, counts: Counter[str]) -> str:
     """One of VERDICTS: what the run itself said when it ended, or why it said nothing."""
     if run.outcome is None:
-        return "running" if _is_alive(run.pid) else "killed"
+        return "running" if _is_alive(run) else "killed"
     if run.outcome == "done":
         return "pending" if run.dry_run and counts["planned"] else "green"
     return run.outcome
 
 
-def _is_alive(pid: int) -> bool:
+def _is_alive(run: Run) -> bool:
+    """Whether the process that began the run is there. One that began after the run got its number later."""
     try:
-        os.kill(pid, 0)
+        os.kill(run.pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    begun = _begun(run.pid)
+    return begun is None or begun <= run.started + _CLOCKS_DIFFER
+
+
+def _begun(pid: int) -> float | None:
+    """When a process began, in seconds since the epoch; None where the kernel does not say it as Linux does."""
+    try:
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
+    return int(boot.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def duration(run: Run) -> float | None:

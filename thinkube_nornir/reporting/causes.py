@@ -9,11 +9,13 @@ says nothing about causes. A failure that quotes another one as its why belongs 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thinkube_nornir.blocked_reason import blocked_reason_in
 from thinkube_nornir.outcome import Outcome
+from thinkube_nornir.program import command
 from thinkube_nornir.reporting.record import Failure, Record, Row
 
 _TIME = re.compile(
@@ -21,6 +23,10 @@ _TIME = re.compile(
 )
 _NUMBER = re.compile(r"\d+")
 _NONE = Failure("", "")
+NOT_SET_UP = "NotSetUp"
+"""The kind of the one failure that stands for all checks of what was never set up."""
+
+_OF_HOSTS = ("Unreachable", "ClusterUnreachable")
 _UNREACHABLE = ("Unreachable", "")
 """Old journals know no kinds."""
 
@@ -64,9 +70,32 @@ class Cause:
 
 def causes(record: Record) -> tuple[Cause, ...]:
     """In the plan's order of what failed first: what others need comes before them."""
-    failed = record.failures
-    blocked = _blocked(record.rows, failed)
-    return tuple(_cause(group, blocked) for group in _folded(failed))
+    blocked = _blocked(record.rows, record.failures)
+    unset = _never_set_up(record)
+    first = [replace(_cause(unset, blocked), failure=_not_set_up(record, unset), quoting=())] if unset else []
+    others = [row for row in record.failures if row not in unset]
+    return (*first, *(_cause(group, blocked) for group in _folded(others)))
+
+
+def _never_set_up(record: Record) -> tuple[Row, ...]:
+    """Failed checks of what was never set up. Where most checks hold, somebody else did, and each counts for itself."""
+    checks = [row for row in record.rows if (row.component, row.host) in record.never_set_up]
+    failed = [row for row in checks if row.failure and row.failure.kind not in _OF_HOSTS]
+    every, red = (Counter((row.component, row.host) for row in rows) for rows in (checks, failed))
+    return tuple(row for row in failed if 2 * red[row.component, row.host] > every[row.component, row.host])
+
+
+def _not_set_up(record: Record, rows: Sequence[Row]) -> Failure:
+    hosts: dict[str, dict[str, None]] = {}
+    for row in rows:
+        hosts.setdefault(row.component, {})[row.host] = None
+    limit = ("-l", record.limit) if record.limit else ()
+    return Failure(
+        NOT_SET_UP,
+        "\n".join(["not set up yet", *(f"{name}: {', '.join(names)}" for name, names in hosts.items())]),
+        "nothing was ever changed for it there",
+        f"run the set-up: `{command('run', *record.selection, *limit)}`",
+    )
 
 
 def _cause(rows: Sequence[Row], blocked: Mapping[str, Sequence[Row]]) -> Cause:

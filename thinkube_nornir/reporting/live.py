@@ -42,8 +42,9 @@ class LiveProgress(Progress):
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
         countdown: Countdown | None = None,
+        never_set_up: frozenset[tuple[str, str]] = frozenset(),
     ) -> None:
-        super().__init__(terminal, plan, clock, countdown)
+        super().__init__(terminal, plan, clock, countdown, never_set_up)
         self.console = console or Console(file=terminal.out, no_color=not terminal.color, highlight=False)
         self._live = Live(console=self.console, get_renderable=lambda: self, refresh_per_second=4, transient=True)
 
@@ -56,8 +57,8 @@ class LiveProgress(Progress):
     ) -> None:
         self._live.stop()
 
-    def show(self, outcome: Outcome, line: str) -> None:
-        if not outcome.quiet or self.terminal.verbose:
+    def show(self, outcome: Outcome, line: str, *, quiet: bool) -> None:
+        if not quiet or self.terminal.verbose:
             self._above(line, _STYLES.get(outcome, ""))
 
     def say(self, text: str) -> None:

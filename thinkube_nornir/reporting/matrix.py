@@ -42,7 +42,7 @@ def check_matrix(rows: Sequence[Row], *, width: int, unicode: bool = True, first
     keys = {f"{row.component} {row.step}": row for row in checks}
     return _Grid(
         cells={(f"{row.component} {row.step}", row.host): mark.of(row) for row in checks},
-        lines={key: f"  {row.step}" for key, row in keys.items()},
+        lines={key: f"  {row.label or row.step}" for key, row in keys.items()},
         hosts=_hosts(checks, first),
         sections={key: row.component for key, row in keys.items()},
     ).text(width)

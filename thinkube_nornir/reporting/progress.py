@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Self
 
+from thinkube_nornir.errors import CheckFailed
 from thinkube_nornir.outcome import Outcome, error_of, outcome_of
 from thinkube_nornir.reporting.record import NodeEvents
 from thinkube_nornir.reporting.terminal import Terminal, clean
@@ -34,12 +35,15 @@ class Progress(NodeEvents, AbstractContextManager["Progress"]):
         plan: Plan,
         clock: Callable[[], float] = time.monotonic,
         countdown: Countdown | None = None,
+        never_set_up: frozenset[tuple[str, str]] = frozenset(),
     ) -> None:
         self.terminal = terminal
         self.clock = clock
         self.countdown = countdown
         self.begun = clock()
-        self.titles = {node.id: f"{node.component} {node.chain}: {node.step.name}" for node in plan.nodes}
+        self.foreseen = {node.id for node in plan.nodes if (node.component, node.host) in never_set_up}
+        """Nodes whose failure is one of many with one reason, which the end of the run says once."""
+        self.titles = {node.id: f"{node.component} {node.chain}: {node.step.label}" for node in plan.nodes}
         self.totals = Counter(node.host for node in plan.nodes)
         self.outcomes: dict[str, Counter[Outcome]] = {host: Counter() for host in plan.hosts}
         self.interrupted = False
@@ -63,10 +67,11 @@ class Progress(NodeEvents, AbstractContextManager["Progress"]):
             self.outcomes[host][outcome] += 1
             if self.countdown:
                 self.countdown.estimate.finished(node)
-            self.show(outcome, self.line(node, host, outcome, _message(result), self.clock() - since))
+            quiet = outcome.quiet or (node in self.foreseen and isinstance(result.exception, CheckFailed))
+            self.show(outcome, self.line(node, host, outcome, _message(result), self.clock() - since), quiet=quiet)
 
-    def show(self, outcome: Outcome, line: str) -> None:
-        """Called with the lock held, once for each node that ended."""
+    def show(self, outcome: Outcome, line: str, *, quiet: bool) -> None:
+        """Called with the lock held, once for each node that ended; the end of the run says enough of a quiet one."""
         raise NotImplementedError
 
     def left(self) -> str:
@@ -116,9 +121,9 @@ class PlainProgress(Progress):
             with self.lock:
                 self.terminal.say(self.line(node, host, "started", "", 0))
 
-    def show(self, outcome: Outcome, line: str) -> None:
-        """What is as it should be is counted in the summary, and so is what was not started, with the reasons."""
-        if not outcome.quiet or self.terminal.verbose:
+    def show(self, outcome: Outcome, line: str, *, quiet: bool) -> None:  # noqa: ARG002 live.py colours by it
+        """Print what is not quiet, or everything with -v."""
+        if not quiet or self.terminal.verbose:
             self.terminal.say(line)
 
     def show_waits(self) -> None:

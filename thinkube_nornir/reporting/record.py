@@ -67,6 +67,8 @@ class Row:
     """The concurrency limit that it shares with other steps: `join`."""
     title: str = ""
     """The step in words: `file /etc/microk8s.yaml is as declared`."""
+    label: str = ""
+    """What a terminal shows for it, `file /etc/microk8s.yaml`; empty for the step's name."""
     about: str = ""
     """What the step's docstring says first; empty without one."""
     retries: int = 0
@@ -109,6 +111,8 @@ class Record:
     topology: Topology | None = None
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Component to the hosts that would get something of it, and that `limit` leaves out."""
+    never_set_up: frozenset[tuple[str, str]] = frozenset()
+    """Component and host of the checks of a verify for which nothing was ever changed (unset.py)."""
     next_command: str = ""
     """What the operator would type now; empty when there is nothing."""
 
@@ -208,6 +212,7 @@ def row(node: Node, result: Result | None, started: float | None = None, last: M
         "needs": tuple(sorted({(last or {}).get(name, name) for name in node.needs | node.after})),
         "limited_by": node.step.concurrency or "",
         "title": clean(node.step.title),
+        "label": clean(node.step.label),
         "about": _first_sentence(node.step.function.__doc__),
     }
     if result is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from thinkube_nornir.outcome import Outcome
-from thinkube_nornir.reporting.causes import Cause, causes
+from thinkube_nornir.reporting.causes import NOT_SET_UP, Cause, causes
 from thinkube_nornir.reporting.matrix import check_matrix, component_matrix, host_table
 from thinkube_nornir.reporting.planned import PlannedChange, Unknown, is_unknown, unknown
 from thinkube_nornir.reporting.planned import made as made_changes
@@ -75,9 +75,9 @@ def _without(record: Record, cause: Cause) -> str:
 def _block(cause: Cause, without: str) -> _Block:
     rows, others = cause.own, cause.quoting
     components = _first((row.component for row in rows), "component", 2)
-    steps = _first((row.step for row in rows), "step")
+    steps = _first((row.label or row.step for row in rows), "step")
     chains = "/".join(dict.fromkeys(row.chain for row in rows))
-    alike = len({row.failure.what for row in rows if row.failure}) - 1
+    alike = 0 if cause.failure.kind == NOT_SET_UP else len({row.failure.what for row in rows if row.failure}) - 1
     where = ", ".join(_once(row.host for row in others))
     followed = [f"{_count(len(others), 'step')} on {where} failed because of it"] if others else []
     followed += [f"{_count(len(cause.not_run), 'step')} did not run because of it"] if cause.not_run else []

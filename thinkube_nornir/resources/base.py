@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from nornir.core.task import Result, Task
 
 from thinkube_nornir.command import Fact
-from thinkube_nornir.component import Step
+from thinkube_nornir.component import AS_DECLARED, Step
 from thinkube_nornir.context import setting
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.fixes import set_up
@@ -164,7 +164,7 @@ class Resource(ABC):
 
     @property
     def check_step(self) -> Step:
-        return Step(named(self.check, f"{self.name}_is_as_declared", f"{self.title} is as declared"))
+        return Step(named(self.check, f"{self.name}_is_as_declared", f"{self.title}{AS_DECLARED}"))
 
     @property
     def rollback_step(self) -> Step:

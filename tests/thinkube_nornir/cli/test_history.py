@@ -9,24 +9,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.past_runs import PastRuns, failed, step
+from tests.past_runs import NOON, PastRuns, failed, step
 from tests.thinkube_nornir.cli.conftest import Cli
 from thinkube_nornir.database import Database
+from thinkube_nornir.history import runs
 from thinkube_nornir.journal import Journal
 from thinkube_nornir.reporting.terminal import Terminal
 
+_BEGUN = runs._begun
+
 
 @pytest.fixture
-def past(project: Path) -> PastRuns:
-    """Six runs: each verdict, both targets, three hosts."""
-    runs = PastRuns(project / ".thinkube")
-    runs.add(step("install", "tkc", chain="setup", outcome="changed", seconds=3.0), step(host="tkw1"))
-    runs.add(step(host="tkw1"), failed(host="tkw2"), outcome="failed", limit="workers")
-    runs.add(step(), verb="verify", selection=("phase1.base",), scope="lab 77 1.0")
-    runs.add(step("install", chain="setup", outcome="planned"), verb="plan", dry_run=True)
-    runs.add(step(outcome=None), outcome=None, selection=("all",))
-    runs.add(step(), outcome=None, selection=("phase2",), pid=os.getpid())
-    return runs
+def past(project: Path, monkeypatch: pytest.MonkeyPatch) -> PastRuns:
+    """Six runs: each verdict, both targets, three hosts. The process that runs began long ago, as the last run did."""
+    monkeypatch.setattr("thinkube_nornir.history.runs._begun", lambda _: NOON)
+    made = PastRuns(project / ".thinkube")
+    made.add(step("install", "tkc", chain="setup", outcome="changed", seconds=3.0), step(host="tkw1"))
+    made.add(step(host="tkw1"), failed(host="tkw2"), outcome="failed", limit="workers")
+    made.add(step(), verb="verify", selection=("phase1.base",), scope="lab 77 1.0")
+    made.add(step("install", chain="setup", outcome="planned"), verb="plan", dry_run=True)
+    made.add(step(outcome=None), outcome=None, selection=("all",))
+    made.add(step(), outcome=None, selection=("phase2",), pid=os.getpid())
+    return made
 
 
 def _runs(cli: Cli, *asked: str) -> list[int]:
@@ -145,6 +149,27 @@ def test_show_begins_with_a_summary_and_ends_with_failures(cli: Cli, past: PastR
         "",
         "next   thinkube-nornir run phase5 -l workers",
     ]
+
+
+def test_a_run_whose_process_number_went_to_another_process_was_killed(
+    cli: Cli, past: PastRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number is this process's, which began after it."""
+    monkeypatch.setattr("thinkube_nornir.history.runs._begun", _BEGUN)
+
+    assert "verdict  killed" in cli("show", "6").lines
+
+
+def test_show_on_a_terminal_names_resources_as_they_are_declared(
+    cli: Cli, past: PastRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step of a resource has a long name; a pipe keeps it, as it is one word."""
+    past.add(step("file_etc_x_is_as_declared", label="file /etc/x", outcome="failed", error={"what": "is missing"}))
+    piped = cli("show").lines
+    _on_terminal(monkeypatch)
+
+    assert "  failed  0.1s  tkc  file /etc/x: is missing" in cli("show").lines
+    assert any("phase5.coredns/verify/file_etc_x_is_as_declared@tkc" in line for line in piped)
 
 
 def test_show_names_the_slowest_steps(cli: Cli, past: PastRuns) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fake_run import record, row
+from tests.fake_run import failed, record, row
 from thinkube_nornir.blocked_reason import BlockedReason, blocked_reason_in
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.causes import Cause, causes
@@ -180,6 +180,28 @@ def test_two_thousand_failures_are_folded_at_once() -> None:
 def test_an_obstacle_is_read_back_as_it_was_written(blocked_reason: BlockedReason) -> None:
     """The runner's words, in a journal or a report, lead back to the node or host."""
     assert blocked_reason_in(str(blocked_reason)) == blocked_reason
+
+
+def test_what_was_never_set_up_is_one_cause() -> None:
+    """Before the first run: one cause and one command for all of it, though each check has an error of its own."""
+    places = frozenset({("p.a", "h1"), ("p.b", "h1")})
+    checks = [failed(f"c{n}", "h1", f"{n} is missing", component=name) for n in range(3) for name in ("p.a", "p.b")]
+
+    (cause,) = causes(record(*checks, row("fine", "h1", component="p.a"), never_set_up=places))
+
+    assert cause.failure.what == "not set up yet\np.a: h1\np.b: h1"
+    assert "run phase5`" in cause.failure.fix
+    assert cause.rows == tuple(checks)
+
+
+def test_what_was_set_up_by_others_keeps_its_causes() -> None:
+    """Most checks hold: what does not is said. And a host that is dead is dead, whatever was set up there."""
+    dead = row("c", "h2", Outcome.FAILED, component="p.a", failure=Failure("Unreachable", "no route to h2"))
+    red, green = failed("c1", "h1", component="p.a"), [row(f"g{n}", "h1", component="p.a") for n in range(3)]
+
+    found = causes(record(red, *green, dead, never_set_up=frozenset({("p.a", "h1"), ("p.a", "h2")})))
+
+    assert [(cause.failure.kind, cause.rows) for cause in found] == [("CheckFailed", (red,)), ("Unreachable", (dead,))]
 
 
 def test_a_green_run_has_no_causes() -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.fake_run import complete, plan
 from thinkube_nornir.cli.runs import progress
-from thinkube_nornir.errors import Unreachable
+from thinkube_nornir.errors import CheckFailed, Unreachable
 from thinkube_nornir.estimate import Countdown, Estimate
 from thinkube_nornir.outcome import Outcome
 from thinkube_nornir.reporting.live import LiveProgress
@@ -55,6 +55,22 @@ def test_a_pipe_gets_a_line_for_each_change_and_failure() -> None:
         "tkc   changed    phase5.coredns setup: install: install microk8s (1 min 15 s)",
         "tkc   failed     phase5.coredns setup: join: no route to tkc (1 min 15 s)",
     ]
+
+
+def test_failed_checks_of_what_was_never_set_up_are_lines_for_who_asks() -> None:
+    """The end of the run says them in one line; other errors there are no less news than elsewhere."""
+    out, told = io.StringIO(), io.StringIO()
+    places = frozenset({("phase5.coredns", "tkc")})
+    shown = PlainProgress(Terminal(out=out), plan("install", "join"), never_set_up=places)
+    verbose = PlainProgress(Terminal(1, out=told), plan("install", "join"), never_set_up=places)
+    first, second = plan("install", "join").nodes
+
+    for each in (shown, verbose):
+        complete(each, first, failed=True, exception=CheckFailed("it is missing"))
+        complete(each, second, failed=True, exception=Unreachable("no route to tkc"))
+
+    assert [line.split(": ")[-1] for line in out.getvalue().splitlines()] == ["no route to tkc"]
+    assert [line.split(": ")[-1] for line in told.getvalue().splitlines()] == ["it is missing", "no route to tkc"]
 
 
 def test_what_was_not_started_is_no_line() -> None:
