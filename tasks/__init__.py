@@ -17,3 +17,6 @@ TOPOLOGY = "shared.topology"
 
 CONCURRENCY = {"join": 1, "reboot": 1}
 """How many steps of each concurrency limit may run at once; config.yaml's `concurrency` goes before it."""
+
+CLUSTERS = "shared.cluster.control_plane"
+"""The module that opens the clusters, whose own record of changes the engine reads; a name, as TOPOLOGY."""

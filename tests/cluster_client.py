@@ -51,3 +51,4 @@ class ClusterClient:
     def close(self) -> None:
         for opened in self.context.clusters.values():
             opened.close()
+        self.context.clusters.clear()

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from nornir.core.task import Result
 
 from tests import product_settings
 from tests.fake_files import FakeFile, FakeFiles
-from thinkube_nornir.change_log import Change
+from thinkube_nornir.change_log import Change, Merged, Record, is_of_cluster
 from thinkube_nornir.command import Command, Completed, Fact
 from thinkube_nornir.component import StepFunction
 from thinkube_nornir.config import Config
@@ -78,8 +78,23 @@ class MemoryChangeLog:
     def managed(self, host: str, key: str) -> Change | None:
         return self._changes.get((host, key))
 
-    def drop_damaged(self, host: str, key: str) -> bool:
-        return False
+    def take_over(
+        self,
+        host: str,
+        records: Iterable[Record],
+        *,
+        of_cluster: bool,
+        keep: Callable[[Change], bool] = lambda _: False,
+    ) -> Merged:
+        theirs = {record.key: record for record in records}
+        mine = {c.key: c for c in self.changes(host=host) if is_of_cluster(c.key) == of_cluster}
+        dropped = [key for key, change in mine.items() if key not in theirs and not keep(change)]
+        adopted = [key for key, r in theirs.items() if key not in mine or mine[key].before != r.before]
+        for key in (*dropped, *adopted):
+            self._changes.pop((host, key), None)
+        for key in adopted:
+            self.intend(host=host, **vars(theirs[key]))
+        return Merged(tuple(adopted), tuple(dropped))
 
     def changes(self, *, host: str | None = None, component: str | None = None) -> list[Change]:
         return [

@@ -1,4 +1,8 @@
-"""What is ours: every change with what is needed to undo it, so that rollback undoes that and no more."""
+"""What is ours: every change with what is needed to undo it, so that rollback undoes that and no more.
+
+The same record lies with the thing itself, on its host or in its cluster, where it is written once and never replaced.
+Where the two disagree the thing's own is right: another controller may have undone a change, and made it anew.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,98 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from thinkube_nornir.database import Database
 from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.program import command
 from thinkube_nornir.secret import redact
+
+
+@dataclass(frozen=True)
+class Record:
+    """A change as the host or the cluster that it was made on remembers it; `before` as in Change."""
+
+    component: str
+    key: str
+    summary: str
+    before: Mapping[str, Any]
+
+    @property
+    def line(self) -> bytes:
+        return json.dumps(vars(self), sort_keys=True).encode("ascii") + b"\n"
+
+    @staticmethod
+    def name_of(key: str) -> str:
+        """The name under which a key is kept: keys hold slashes, and may be long."""
+        return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What the change log did not have as the thing itself remembers it."""
+
+    adopted: tuple[str, ...] = ()
+    """Keys that it lacked, could not read, or had otherwise."""
+    dropped: tuple[str, ...] = ()
+    """Keys that nothing is recorded of where the change was made."""
+
+
+@dataclass
+class Recalled:
+    """What a run's change log took over from hosts and clusters, and gave up, host by host. Thread-safe."""
+
+    adopted: dict[str, list[str]] = field(default_factory=dict)
+    dropped: dict[str, list[str]] = field(default_factory=dict)
+    unasked: dict[str, str] = field(default_factory=dict)
+    """Hosts whose cluster did not say what it remembers, with the reason."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, host: str, merged: Merged) -> None:
+        with self._lock:
+            for known, keys in ((self.adopted, merged.adopted), (self.dropped, merged.dropped)):
+                if keys:
+                    known.setdefault(host, []).extend(keys)
+
+    def notes(self) -> list[str]:
+        """One line for each host and kind, for the operator; each is given once."""
+        with self._lock:
+            lines = [
+                f"{host}: {_changes(keys)} that this journal did not have were taken over from there: another "
+                "controller made them, or this journal was lost"
+                for host, keys in self.adopted.items()
+            ]
+            lines += [
+                f"{host}: {_changes(keys)} of this journal are recorded there no more, and are left alone: another "
+                f"controller rolled them back, or the host was installed anew ({_some(keys)})"
+                for host, keys in self.dropped.items()
+            ]
+            lines += [
+                f"{host}: its cluster could not be asked what was changed in it: {why}"
+                for host, why in self.unasked.items()
+            ]
+            for known in (self.adopted, self.dropped, self.unasked):
+                known.clear()
+            return lines
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+
+
+def _changes(keys: list[str]) -> str:
+    return f"{len(keys)} change{'s' * (len(keys) > 1)}"
+
+
+def _none(_: Change) -> bool:
+    return False
+
+
+def is_of_cluster(key: str) -> bool:
+    """Whether the change was made to an object, whose record lies in the cluster, and not on a host."""
+    return key.startswith("object:") and "/" in key
 
 
 def release_key(namespace: str, name: str) -> str:
@@ -67,8 +155,14 @@ class ChangeLog(Protocol):
         """All that is ours, oldest first."""
         ...
 
-    def drop_damaged(self, host: str, key: str) -> bool:
-        """Forget a record that cannot be read, as a copy of it takes its place; whether there was such a one."""
+    def take_over(
+        self, host: str, records: Iterable[Record], *, of_cluster: bool, keep: Callable[[Change], bool] = _none
+    ) -> Merged:
+        """Have, of the changes to a host or to the cluster that is reached through it, those that it remembers itself.
+
+        Args:
+            keep: says of a change that is not among them that it stays.
+        """
         ...
 
 
@@ -113,11 +207,28 @@ class StoredChangeLog:
             *(self._scope, host, key),
         )
 
-    def drop_damaged(self, host: str, key: str) -> bool:
-        damaged = [row for row in self._rows(host, key) if not _is_whole(row)]
-        for row in damaged:
+    def take_over(
+        self, host: str, records: Iterable[Record], *, of_cluster: bool, keep: Callable[[Change], bool] = _none
+    ) -> Merged:
+        theirs = {record.key: record for record in records}
+        rows = self._db.query(
+            "SELECT * FROM changes WHERE scope = ? AND host = ? AND state != 'undone' ORDER BY id", self._scope, host
+        )
+        known, dropped = set(), []
+        for row in rows:
+            key, record = row["key"], theirs.get(row["key"])
+            if is_of_cluster(key) != of_cluster:
+                continue
+            change = _change(row) if _is_whole(row) else None
+            if change and (change.before == record.before if record else keep(change)):
+                known.add(key)
+                continue
             self._db.write("UPDATE changes SET state = 'undone', at = ? WHERE id = ?", time.time(), row["id"])
-        return bool(damaged)
+            dropped += [] if record else [key]
+        adopted = [record for key, record in theirs.items() if key not in known]
+        for record in adopted:
+            self.intend(host=host, **vars(record))
+        return Merged(tuple(record.key for record in adopted), tuple(dropped))
 
     def changes(self, *, host: str | None = None, component: str | None = None) -> list[Change]:
         rows = self._db.query(

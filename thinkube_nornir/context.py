@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from nornir.core.inventory import Host, Inventory
 from nornir.core.task import MultiResult, Result, Task
 
-from thinkube_nornir.change_log import ChangeLog
+from thinkube_nornir.change_log import ChangeLog, Recalled
 from thinkube_nornir.command import Fact
 from thinkube_nornir.config import Config
 from thinkube_nornir.errors import ConfigError, DeadlinePassed, Problem, Unreachable
@@ -47,6 +47,9 @@ class Context:
     clusters: dict[str, Any] = field(default_factory=dict)
     """Open clients of Kubernetes APIs, by the host through which they are reached."""
     roster: Roster = field(default_factory=lambda: Roster())
+    recall: Callable[[Task], None] = lambda _: None
+    """Called before each step that may rely on the change log; has it agree with what the step's host remembers."""
+    recalled: Recalled = field(default_factory=Recalled)
     permission: Permission = field(default_factory=Permission)
     """Which foreign things (permission.py) the operator lets go."""
     evidence: Recorder | None = None

@@ -1,8 +1,13 @@
-"""Before a rollback: what the hosts themselves remember as ours, and what still stands on what is to go."""
+"""Before a run relies on its journal: what hosts and clusters remember; before a rollback: what needs what is to go."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from nornir.core import Nornir
 from nornir.core.inventory import Inventory
@@ -11,29 +16,91 @@ from nornir.core.task import Result, Task
 from thinkube_nornir.catalog import Catalog, Entry
 from thinkube_nornir.change_log import ChangeLog
 from thinkube_nornir.component import Here, Step
-from thinkube_nornir.context import Context
-from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.context import Context, context
+from thinkube_nornir.errors import ConfigError, Problem, ThinkubeError, Unreachable
 from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.plan import Node, Plan
 from thinkube_nornir.program import command
 from thinkube_nornir.remote.on_host_state import adopt_on_host_state
 from thinkube_nornir.runner import execute
 
+if TYPE_CHECKING:
+    from thinkube_nornir.cluster import Cluster
+
 _ENGINE = "engine"
 
 
-def recall(nornir: Nornir, context: Context, hosts: Sequence[str]) -> None:
-    """Enter into the change log what the hosts remember and it lacks: another controller may have set them up.
+class Recall:
+    """Has the change log agree with a host and with the clusters that are reached through it, once in a run.
 
-    A host that does not answer is passed over here; its steps of the rollback will say so.
+    `CLUSTERS = "cluster"` in the `__init__` of the tasks package names the module whose function `clusters(task)` opens
+    those: a name, so that finding the components does not import it. Thread-safe.
+    """
+
+    def __init__(self, package: ModuleType) -> None:
+        self._package = package
+        self._known: set[str] = set()
+        self._lost: dict[str, Unreachable] = {}
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def __call__(self, task: Task) -> None:
+        """
+        Raises:
+            ThinkubeError: the host answers, and what it remembers cannot be read.
+        """
+        host, run = task.host.name, context(task)
+        with self._locks[host]:
+            if host not in self._known:
+                try:
+                    run.recalled.add(host, adopt_on_host_state(task))
+                    self._ask_clusters(task)
+                except Unreachable as error:  # a step that touches no host goes on, any other fails with it
+                    self._lost[host] = error
+                self._known.add(host)
+        if lost := self._lost.get(host):
+            run.roster.losses.setdefault(host, lost)
+
+    def _ask_clusters(self, task: Task) -> None:
+        """A cluster that does not answer stops nobody here: what relies on it asks again."""
+        name = getattr(self._package, "CLUSTERS", None)
+        if name is None:
+            return
+        clusters: Callable[[Task], list[Cluster]] = import_module(f"{self._package.__name__}.{name}").clusters
+        host, run = task.host.name, context(task)
+        try:
+            there = clusters(task)
+            for kube in there:
+                from thinkube_nornir.cluster.managed import adopt  # only a run that meets a cluster needs it
+
+                adopt(kube)
+            if not there:  # what was changed in one that has gone went with it
+                run.recalled.add(host, run.change_log.take_over(host, (), of_cluster=True))
+        except Unreachable:
+            raise
+        except ThinkubeError as error:
+            run.recalled.unasked[host] = error.what
+
+
+def recall(nornir: Nornir, context: Context, hosts: Sequence[str]) -> None:
+    """Let the change log know, before anything else, what all of the hosts remember.
+
+    A host that does not answer is passed over here; its steps will say so.
+
+    Raises:
+        ThinkubeError: what a host remembers cannot be read, and must not be guessed.
     """
     step = Step(remember)
     nodes = [Node(f"{_ENGINE}/rollback/{step.name}@{host}", _ENGINE, "rollback", step, host) for host in hosts]
-    execute(Plan("rollback", tuple(nodes)), nornir, context)
+    run = execute(Plan("rollback", tuple(nodes)), nornir, context)
+    for result in run.results.values():
+        if isinstance(error := result.exception, ThinkubeError):
+            error.what = f"{result.host}: {error.what}"
+            raise error
 
 
 def remember(task: Task) -> Result:
-    return unchanged(task, f"{len(adopt_on_host_state(task))} changes were known to the host alone")
+    """What it has to do was done before it: see Context.recall."""
+    return unchanged(task, f"{task.host.name} was asked what was changed there")
 
 
 def concerned(catalog: Catalog, entries: Sequence[Entry], inventory: Inventory, selected: Sequence[str]) -> list[str]:

@@ -247,6 +247,8 @@ class GraphRunner:
         return _lasting(task, result, time.monotonic() - started)
 
     def _run_step(self, node: Node, task: Task) -> Result:
+        if not self.context.read_only:
+            self.context.recall(task)
         if node.chain == "verify" and node.facts:
             self.context.facts.pop(node.host, None)  # what set-up read may be older than what it changed
         if node.facts and node.facts.facts:

@@ -27,7 +27,7 @@ from thinkube_nornir.journal import Journal, JournalProcessor, Run
 from thinkube_nornir.permission import Permission
 from thinkube_nornir.plan import Plan, make
 from thinkube_nornir.project import Project, load_project
-from thinkube_nornir.recall import concerned, recall, refuse_while_needed
+from thinkube_nornir.recall import Recall, concerned, recall, refuse_while_needed
 from thinkube_nornir.reporting.logs import logging_to
 from thinkube_nornir.reporting.node_log import NodeLog
 from thinkube_nornir.reporting.record import Collector, Record
@@ -202,6 +202,7 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
             dry_run=request.dry_run,
             read_only=request.verb == "verify",
             permission=request.permission,
+            recall=Recall(project.catalog.package),
             evidence=Recorder() if request.evidence else None,
         )
         nornir = Nornir(inventory=project.inventory, data=GlobalState(dry_run=request.dry_run))

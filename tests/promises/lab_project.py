@@ -16,10 +16,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.light_lab import Answer, RunningLab
 from thinkube_nornir.cli import run_command_line
+from thinkube_nornir.lab import client
 from thinkube_nornir.lab.client import lab_down, lab_fault, lab_snapshot, lab_status
 from thinkube_nornir.settings.config_file import load_config
 
@@ -66,18 +68,24 @@ class LabProject:
         inventory: dict[str, dict[str, Any]] | None = None,
         hosts: Path = ROOT / "inventory",
         speed: float = FAST,
+        beside: LabProject | None = None,
     ) -> None:
         """
         Args:
             inventory: host, or `defaults`, to settings that are added.
             hosts: the folder with the inventory.
+            beside: another checkout, to whose lab this one goes; the settings may differ, the state folder does.
         """
         self.folder = folder
         self.config_file = folder / "config.yaml"
         self.hosts: tuple[str, ...] = tuple(yaml.safe_load((hosts / "hosts.yaml").read_text()))
         self._modules: dict[str, ModuleType] = {}
         self._running: RunningLab | None = None
+        self._beside = beside
         _build(folder, hosts, inventory or {}, speed)
+        if beside:
+            (folder / ".thinkube").mkdir()
+            (folder / ".thinkube/lab").symlink_to(beside.folder / ".thinkube/lab")
 
     def __call__(self, *arguments: str) -> Ended:
         """A verb that carries out a plan, in this process."""
@@ -123,8 +131,8 @@ class LabProject:
         assert self.bare("lab", "up").code == 0
 
     def down(self) -> None:
-        for client in self._running.clients.values() if self._running else ():
-            client.close()
+        for opened in self._running.clients.values() if self._running else ():
+            opened.close()
         lab_down(load_config(self.config_file))
 
     def ssh(self, host: str, command: str, stdin: str | dict[str, Any] = "") -> Answer:
@@ -154,7 +162,10 @@ class LabProject:
         previous, path = _taken_out(), list(sys.path)
         sys.modules.update(self._modules)
         try:
-            yield
+            with pytest.MonkeyPatch.context() as patch:
+                if self._beside:  # whose lab would start anew for other settings
+                    patch.setattr(client, "ensure_lab", lambda config, *_: client.lab_status(config))
+                yield
         finally:
             self._modules = _taken_out()
             sys.modules.update(previous)

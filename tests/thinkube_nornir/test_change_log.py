@@ -14,7 +14,7 @@ from nornir.core.inventory import Host
 from nornir.core.task import MultiResult, Result
 
 from thinkube_nornir import lock
-from thinkube_nornir.change_log import StoredChangeLog
+from thinkube_nornir.change_log import Merged, Record, StoredChangeLog
 from thinkube_nornir.context import Retries
 from thinkube_nornir.database import Database
 from thinkube_nornir.errors import CheckFailed, ConfigError, ThinkubeError
@@ -92,11 +92,47 @@ def test_a_damaged_record_makes_way_for_a_copy(database: Database) -> None:
     """And a sound one does not."""
     change_log = StoredChangeLog(database, "ssh")
     change_log.intend(**SNAP, before={"channel": None})
-    assert not change_log.drop_damaged("h1", "snap:x")
+    copy = Record("p.a", "snap:x", "install x", {"channel": None})
+    assert change_log.take_over("h1", [copy], of_cluster=False) == Merged()
     database.write("UPDATE changes SET before = '{'")
 
-    assert change_log.drop_damaged("h1", "snap:x")
-    assert change_log.intend(**SNAP, before={"channel": "1.31"}).before == {"channel": "1.31"}
+    assert change_log.take_over("h1", [copy], of_cluster=False) == Merged(adopted=("snap:x",))
+    assert change_log.changes(host="h1")[0].before == {"channel": None}
+
+
+def test_what_the_thing_itself_remembers_is_right(database: Database) -> None:
+    """A change that another controller made is taken over; one that it undid is not ours any more; one that it undid
+    and made anew has the later state before it."""
+    change_log = StoredChangeLog(database, "ssh")
+    for key in ("snap:same", "snap:undone", "snap:anew"):
+        change_log.done(change_log.intend(**{**SNAP, "key": key}, before={"channel": "1.30"}))
+    remembered = [
+        Record("p.a", "snap:same", "", {"channel": "1.30"}),
+        Record("p.a", "snap:anew", "", {"channel": "1.31"}),
+        Record("p.a", "snap:theirs", "", {"channel": None}),
+    ]
+
+    merged = change_log.take_over("h1", remembered, of_cluster=False)
+
+    assert merged == Merged(("snap:anew", "snap:theirs"), ("snap:undone",))
+    found = {change.key: (change.before["channel"], change.state) for change in change_log.changes()}
+    assert found == {
+        "snap:same": ("1.30", "done"),
+        "snap:anew": ("1.31", "intended"),
+        "snap:theirs": (None, "intended"),
+    }
+
+
+def test_a_host_says_nothing_of_its_cluster(database: Database) -> None:
+    """Records of objects lie in the cluster; what has only such a name (NOTED) lies on the host."""
+    change_log = StoredChangeLog(database, "ssh")
+    keys = ("snap:x", "object:v1/ConfigMap/kube-system/coredns", "object:before the operator")
+    for key in keys:
+        change_log.intend(**{**SNAP, "key": key}, before={})
+
+    assert change_log.take_over("h1", [], of_cluster=True).dropped == keys[1:2]
+    assert change_log.take_over("h1", [], of_cluster=False).dropped == (keys[0], keys[2])
+    assert change_log.take_over("h2", [], of_cluster=False) == Merged()
 
 
 def test_a_record_of_version_1_has_no_digest_and_is_believed(database: Database) -> None:

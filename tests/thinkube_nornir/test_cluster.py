@@ -28,9 +28,11 @@ from thinkube_nornir.cluster import (
     wait_all,
 )
 from thinkube_nornir.cluster.deadline import deadline
+from thinkube_nornir.cluster.in_cluster_state import read_record
+from thinkube_nornir.cluster.managed import adopt
 from thinkube_nornir.cluster.messages import Call
 from thinkube_nornir.cluster.objects import cleaned
-from thinkube_nornir.errors import ClusterError, DeadlinePassed, Refused
+from thinkube_nornir.errors import ClusterError, DeadlinePassed, Refused, ThinkubeError
 from thinkube_nornir.lab.kube import PodExit
 from thinkube_nornir.outcome import Outcome, outcome_of
 
@@ -100,6 +102,12 @@ def place(manifest: dict[str, Any]) -> tuple[str, str, str, str]:
 
 def live(client: ClusterClient, manifest: dict[str, Any]) -> Any:
     return client.use(lambda kube: kube.get(*place(manifest)))
+
+
+def noted(client: ClusterClient, name: str) -> list[Any]:
+    """What the change log keeps of how objects of this name were before us."""
+    changes = client.change_log.changes()
+    return [change.before["object"] for change in changes if change.key.endswith(f"/{name}")]
 
 
 def applied(client: ClusterClient, manifest: dict[str, Any], **more: Any) -> Result:
@@ -183,7 +191,7 @@ def test_a_dry_run_plans_into_a_namespace_that_is_only_planned(client: ClusterCl
 
     assert caught.value.status == 404
     assert outcome_of(applied(client, manifest)) is Outcome.PLANNED
-    assert client.change_log.changes() == []
+    assert noted(client, name) == []
 
 
 def test_a_verify_run_changes_nothing(client: ClusterClient, name: str) -> None:
@@ -208,7 +216,7 @@ def test_fields_of_others_are_not_taken_by_accident(client: ClusterClient, name:
         applied(client, config_map(name, Corefile="ours"))
 
     assert ".data.Corefile belongs to addon" in caught.value.why
-    assert client.change_log.changes() == []
+    assert noted(client, name) == []
 
 
 def test_what_was_taken_by_force_is_given_back(client: ClusterClient, name: str) -> None:
@@ -228,7 +236,7 @@ def test_what_was_taken_by_force_is_given_back(client: ClusterClient, name: str)
     owners = {entry["manager"]: entry["fieldsV1"] for entry in live(client, theirs)["metadata"]["managedFields"]}
     assert owners == {entry["manager"]: entry["fieldsV1"] for entry in before["metadata"]["managedFields"]}
     assert outcome_of(restored(client, theirs)) is Outcome.UNCHANGED
-    assert client.change_log.changes() == []
+    assert noted(client, name) == []
 
 
 def bare(name: str) -> dict[str, Any]:
@@ -257,7 +265,7 @@ def test_what_others_took_back_is_left_alone(client: ClusterClient, name: str) -
 
     assert outcome_of(result) is Outcome.UNCHANGED
     assert live(client, config_map(name))["data"] == {"Corefile": "theirs anew"}
-    assert client.change_log.changes() == []
+    assert noted(client, name) == []
 
 
 def test_what_we_created_is_deleted(client: ClusterClient, name: str) -> None:
@@ -324,7 +332,7 @@ def test_a_run_killed_after_the_effect_is_completed(client: ClusterClient, name:
     assert outcome_of(applied(client, config_map(name, a="1"))) is Outcome.UNCHANGED
     known = client.change_log.managed("tkc", key)
     assert known is not None
-    assert (known.state, known.before) == ("done", {"object": None})
+    assert (known.state, known.before["object"]) == ("done", None)
 
 
 def test_a_restore_killed_half_way_is_completed(client: ClusterClient, name: str) -> None:
@@ -413,7 +421,7 @@ def test_an_object_that_is_being_deleted_is_made_anew(client: ClusterClient, nam
     now = live(client, config_map(name))
     assert outcome_of(result) is Outcome.CHANGED
     assert (now["data"], now["metadata"]["uid"] != before) == ({"a": "1"}, True)
-    assert [change.before for change in client.change_log.changes()] == [{"object": None}]
+    assert noted(client, name) == [None]
 
 
 def test_a_deletion_that_does_not_end_is_waited_for_in_vain(client: ClusterClient, name: str) -> None:
@@ -424,7 +432,7 @@ def test_a_deletion_that_does_not_end_is_waited_for_in_vain(client: ClusterClien
         applied(client, config_map(name, a="1"), timeout=0.5)
 
     assert "example.com/hold" in caught.value.why
-    assert client.change_log.changes() == []
+    assert noted(client, name) == []
 
 
 def test_a_plan_says_that_a_deletion_comes_first(client: ClusterClient, name: str) -> None:
@@ -456,7 +464,7 @@ def test_deleting_our_own_object_leaves_nothing_to_restore(client: ClusterClient
 
     deleted(client, config_map(name))
 
-    assert client.change_log.changes() == []
+    assert noted(client, name) == []
 
 
 def test_a_deletion_without_undo_is_not_kept(client: ClusterClient, name: str) -> None:
@@ -465,7 +473,7 @@ def test_a_deletion_without_undo_is_not_kept(client: ClusterClient, name: str) -
     deleted(client, secret(name), undo=False)
 
     assert live(client, secret(name)) is None
-    assert client.change_log.changes() == []
+    assert noted(client, name) == []
 
 
 def test_a_deletion_that_hangs_names_the_finalizers(client: ClusterClient, name: str) -> None:
@@ -509,7 +517,7 @@ def test_a_secret_stays_out_of_a_journal_that_was_lost(client: ClusterClient, na
 
     applied(client, secret(name, token="other-value"))
 
-    assert [change.before for change in client.change_log.changes()] == [{"object": None}]
+    assert noted(client, name) == [None]
 
 
 def test_a_secret_of_others_is_never_overwritten(client: ClusterClient, name: str) -> None:
@@ -743,3 +751,88 @@ def test_a_wait_outlives_the_removal_and_the_return_of_a_definition(client: Clus
 
     assert found is not None
     assert found["round"] == 2
+
+
+def records(client: ClusterClient) -> list[dict[str, Any]]:
+    """The cluster's own records of changes."""
+    selector = "app.kubernetes.io/component=change-record"
+    return client.use(lambda kube: kube.list("v1", "Secret", "kube-system", label_selector=selector))
+
+
+def test_another_controller_restores_what_the_first_one_found(
+    client: ClusterClient, name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """With a change log of its own, though it changed the object once more; no record is left then."""
+    others_apply(client, config_map(name, Corefile="theirs"))
+    applied(client, config_map(name, Corefile="ours"), force=True)
+    second = ClusterClient(tmp_path / "second", client.text, command=20)
+    request.addfinalizer(second.close)
+    applied(second, config_map(name, Corefile="anew"))
+
+    result = restored(second, config_map(name))
+
+    assert outcome_of(result) is Outcome.CHANGED
+    assert live(client, config_map(name))["data"] == {"Corefile": "theirs"}
+    assert noted(second, name) == []
+    assert not [found for found in records(client) if name in read_record(found).key]
+
+
+def test_what_another_controller_undid_is_ours_no_more(
+    client: ClusterClient, name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """And what it recorded anew has the later state before it."""
+    others_apply(client, config_map(name, Corefile="first"))
+    applied(client, config_map(name, Corefile="ours"), force=True)
+    second = ClusterClient(tmp_path / "second", client.text, command=20)
+    request.addfinalizer(second.close)
+    restored(second, config_map(name))
+    others_apply(client, config_map(name, Corefile="second"))
+    applied(second, config_map(name, Corefile="ours"), force=True)
+    client.close()  # the end of its run
+
+    client.use(adopt)
+
+    assert noted(client, name)[0]["data"] == {"Corefile": "second"}
+    assert outcome_of(restored(client, config_map(name))) is Outcome.CHANGED
+    assert live(client, config_map(name))["data"] == {"Corefile": "second"}
+
+
+def test_a_large_object_is_recorded_as_a_whole(client: ClusterClient, name: str) -> None:
+    """A Secret takes 1 MiB, and an object may have more: the record is compressed."""
+    large = "".join(f"line {number}\n" for number in range(70_000))
+    others_apply(client, config_map(name, text=large, more=large[:200_000]))
+
+    applied(client, config_map(name, text="ours"), force=True)
+    restored(client, config_map(name))
+
+    assert live(client, config_map(name))["data"]["text"] == large
+
+
+def test_what_an_earlier_version_changed_gets_its_record(client: ClusterClient, name: str) -> None:
+    """Its journal alone knows of it, and it stays ours; a dry run does not record it."""
+    others_apply(client, config_map(name, Corefile="theirs"))
+    key, before = f"object:v1/ConfigMap/default/{name}", {"object": live(client, config_map(name))}
+    client.change_log.intend(host="tkc", component="c", key=key, summary="", before=before)
+
+    client.context.dry_run = True
+    client.use(adopt)
+    assert key not in {read_record(found).key for found in records(client)}
+    client.context.dry_run = False
+    client.context.clusters.clear()
+    client.use(adopt)
+
+    assert key in {read_record(found).key for found in records(client)}
+    assert noted(client, name) == [before["object"]]
+
+
+def test_a_damaged_record_is_named(lab: LabServer, lab_client: ClusterClient) -> None:
+    """What it stood for cannot be known, so nothing is undone by guessing."""
+    labels = {"app.kubernetes.io/managed-by": "thinkube-nornir", "app.kubernetes.io/component": "change-record"}
+    metadata = {"name": "thinkube-change-x", "namespace": "kube-system", "labels": labels}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"record.json.gz": "eA=="}}
+    lab.do(lambda: lab.api.create(secret))
+
+    with pytest.raises(ThinkubeError, match="record in Secret kube-system/thinkube-change-x is damaged"):
+        lab_client.use(adopt)
+
+    lab.do(lambda: lab.api.delete("v1", "Secret", "thinkube-change-x", "kube-system"))

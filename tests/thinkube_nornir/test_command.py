@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from thinkube_nornir.change_log import Record
 from thinkube_nornir.command import Command
-from thinkube_nornir.remote.on_host_state import Record, changing, undoing
+from thinkube_nornir.remote.on_host_state import changing, undoing
 
 
 @pytest.mark.parametrize(

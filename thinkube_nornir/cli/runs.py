@@ -187,8 +187,14 @@ def _announce(session: Session, terminal: Terminal) -> None:
     terminal.say(f"hosts  {', '.join(session.hosts)}{filtered}")
     if session.read_hosts:
         terminal.say(f"       read only, because it is needed: {', '.join(session.read_hosts)}")
+    _say_recalled(session, terminal)
     if terminal.verbose:
         terminal.say(f"log    {session.project.config.logging.log_file}")
+
+
+def _say_recalled(session: Session, terminal: Terminal) -> None:
+    for line in session.context.recalled.notes():
+        terminal.say(f"note   {line}")
 
 
 def _record(session: Session, terminal: Terminal) -> Record:
@@ -198,6 +204,7 @@ def _record(session: Session, terminal: Terminal) -> Record:
     collector = Collector()
     with progress(terminal, session.plan, session.countdown(), session.never_set_up) as shown:
         record = session.execute(collector, [shown], shown.note)
+    _say_recalled(session, terminal)
     permission = session.context.permission
     for name in permission.unmatched:
         terminal.say(f"note   {OPTION} {name!r}: no step found anything of that name in what it removes")

@@ -55,6 +55,8 @@ class Clusters:
         self.kinds: dict[tuple[str, str], Kind] = {}
         self.swept = False
         """Whether this run has removed what earlier ones left."""
+        self.adopted = False
+        """Whether this run's change log knows what the cluster remembers."""
 
     def close(self) -> None:
         with self.lock:

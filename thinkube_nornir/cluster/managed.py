@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
-from thinkube_nornir.change_log import Change
-from thinkube_nornir.cluster.handle import Cluster
+from thinkube_nornir.change_log import Change, Merged, Record
+from thinkube_nornir.cluster.handle import Cluster, Clusters
+from thinkube_nornir.cluster.in_cluster_state import adopt_in_cluster_state, drop, keep
 from thinkube_nornir.cluster.messages import Object
 from thinkube_nornir.cluster.objects import Reference
 from thinkube_nornir.context import component_of, context, is_read_only
@@ -14,13 +16,26 @@ from thinkube_nornir.errors import ClusterError, Refused
 
 
 def known_as_managed(kube: Cluster, ref: Reference) -> Change | None:
+    adopt(kube)
     return context(kube.task).change_log.managed(kube.host, ref.key)
+
+
+def adopt(kube: Cluster) -> Merged:
+    """Once in a run, have the change log agree with what the cluster remembers; a verify run changes nothing."""
+    run = context(kube.task)
+    opened = cast(Clusters, run.clusters[kube.host])
+    if run.read_only or opened.adopted:
+        return Merged()
+    merged = adopt_in_cluster_state(kube)
+    opened.adopted = True
+    run.recalled.add(kube.host, merged)
+    return merged
 
 
 def forget(kube: Cluster, ours: Change) -> None:
     run = context(kube.task)
     if not run.dry_run and not is_read_only(kube.task):
-        run.change_log.undone(ours)
+        _drop(kube, ours)
 
 
 def settle(kube: Cluster, ref: Reference) -> None:
@@ -32,16 +47,21 @@ def settle(kube: Cluster, ref: Reference) -> None:
 
 @contextmanager
 def recorded(kube: Cluster, ref: Reference, summary: str, live: Object | None) -> Iterator[None]:
-    """Make the change ours before it happens; what the API clearly refused never was."""
+    """Make the change ours before it happens, in the cluster and here; what the API clearly refused never was."""
     change_log, known = context(kube.task).change_log, known_as_managed(kube, ref)
-    before = None if live is None or ref.kind == "Secret" else {k: v for k, v in live.items() if k != "status"}
-    intended = change_log.intend(
-        host=kube.host, component=component_of(kube.task), key=ref.key, summary=summary, before={"object": before}
-    )
+    content = None if live is None or ref.kind == "Secret" else {k: v for k, v in live.items() if k != "status"}
+    before = known.before if known else {"object": content}
+    record = keep(kube, Record(component_of(kube.task), ref.key, summary, before))
+    intended = change_log.intend(host=kube.host, **vars(record))
     try:
         yield
     except (Refused, ClusterError) as error:
         if known is None and (isinstance(error, Refused) or 400 <= (error.status or 0) < 500):
-            change_log.undone(intended)
+            _drop(kube, intended)
         raise
     change_log.done(intended)
+
+
+def _drop(kube: Cluster, change: Change) -> None:
+    drop(kube, change.key)
+    context(kube.task).change_log.undone(change)

@@ -23,7 +23,7 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
-from thinkube_nornir.change_log import Change
+from thinkube_nornir.change_log import Change, Record
 from thinkube_nornir.command import Command, Completed, File
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import CommandFailed, Refused, ThinkubeError
@@ -32,7 +32,7 @@ from thinkube_nornir.remote.exchange import accepted, exchange, facts_forgotten,
 from thinkube_nornir.remote.file_diff import diff_of
 from thinkube_nornir.remote.file_scripts import CHANGED_SINCE, RESTORE, WRITE
 from thinkube_nornir.remote.file_states import FileState, by_privilege, fingerprint, states_of
-from thinkube_nornir.remote.on_host_state import Record, record_name, record_of, with_part
+from thinkube_nornir.remote.on_host_state import record_of, with_part
 
 
 def put(task: Task, *files: File) -> Result:
@@ -99,7 +99,7 @@ def _write_command(files: Sequence[File], states: Mapping[File, FileState], reco
     root = files[0].owner is not None
     suffix = secrets.token_hex(4)
     fields = [
-        (record_name(records[f].key), f.path, states[f].owner, f"{f.directory_mode:o}", fingerprint(f.content))
+        (Record.name_of(records[f].key), f.path, states[f].owner, f"{f.directory_mode:o}", fingerprint(f.content))
         for f in files
     ]
     # o: files that nobody wants an owner for are made as any other.
@@ -173,7 +173,7 @@ def _restore_command(path: str, before: Mapping[str, Any]) -> Command:
     content = base64.b64decode(before["content"])
     original = {"absent": "absent", "link": f"link:{before['target']}"}.get(before["kind"], fingerprint(content))
     owner = f"{before['uid']}:{before['gid']}"
-    fields = (record_name(f"file:{path}"), path, before["kind"], before["mode"], owner, str(len(before["parents"])))
+    fields = (Record.name_of(f"file:{path}"), path, before["kind"], before["mode"], owner, str(len(before["parents"])))
     argv = with_part(before["root"], RESTORE, "restore", *fields, before["target"], original, before["wrote"])
     return Command(argv, content, root=before["root"], alters=True, shown=f"put back {path}")
 

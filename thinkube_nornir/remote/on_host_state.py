@@ -7,22 +7,17 @@ undoes it removes the record, and the folder with the last one.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from nornir.core.task import Task
 
-from thinkube_nornir.change_log import Change
+from thinkube_nornir.change_log import Merged, Record
 from thinkube_nornir.command import Command, Completed, Fact
 from thinkube_nornir.context import component_of, context
 from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.remote.exchange import accepted, exchange
-
-log = logging.getLogger(__name__)
 
 _FOLDERS = {True: "part=/var/lib/thinkube-nornir\n", False: "part=$HOME/.thinkube-nornir\n"}  # by root
 
@@ -56,25 +51,6 @@ exit $status
 _LIST = r"""for f in "$part"/*.json; do [ ! -e "$f" ] || { cat "$f" && printf '\0'; } || exit 1; done"""
 
 
-@dataclass(frozen=True)
-class Record:
-    """One change as the host remembers it; `before` as in the change log."""
-
-    component: str
-    key: str
-    summary: str
-    before: Mapping[str, Any]
-
-    @property
-    def line(self) -> bytes:
-        return json.dumps(vars(self), sort_keys=True).encode("ascii") + b"\n"
-
-
-def record_name(key: str) -> str:
-    """The file name (without ending) under which a key is kept: keys hold slashes, and may be long."""
-    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32]
-
-
 def with_part(root: bool, script: str, name: str, *arguments: str) -> tuple[str, ...]:
     """The argv of a script that finds the folder of the records in $part; `name` shows in the process list."""
     return ("sh", "-c", _FOLDERS[root] + script, f"thinkube:{name}", *arguments)
@@ -82,14 +58,14 @@ def with_part(root: bool, script: str, name: str, *arguments: str) -> tuple[str,
 
 def changing(command: Command, record: Record) -> Command:
     """The command, recorded on the host before it runs."""
-    argv = with_part(command.root, _CHANGE, "change", record_name(record.key), *command.argv)
+    argv = with_part(command.root, _CHANGE, "change", Record.name_of(record.key), *command.argv)
     return Command(argv, record.line + command.stdin, command.root, command.env, alters=True, shown=str(command))
 
 
 def undoing(command: Command, key: str, accept: Sequence[int]) -> Command:
     """The command, and the record removed after it when its status is accepted."""
     statuses = " ".join(map(str, accept))
-    argv = with_part(command.root, _UNDO, "undo", record_name(key), statuses, *command.argv)
+    argv = with_part(command.root, _UNDO, "undo", Record.name_of(key), statuses, *command.argv)
     return Command(argv, command.stdin, command.root, command.env, alters=True, shown=str(command))
 
 
@@ -98,34 +74,27 @@ def _parse(done: Completed) -> tuple[Record, ...]:
         return tuple(Record(**json.loads(line)) for line in done.stdout.split(b"\0") if line.endswith(b"\n"))
     except (ValueError, TypeError) as error:
         raise ThinkubeError(
-            "a record in the host part is damaged",
+            "a record in the on-host state is damaged",
             why=str(error),
             fix="look under /var/lib/thinkube-nornir on the host",
         ) from error
 
 
-ROOT_RECORDS = Fact("host part", with_part(True, _LIST, "list"), _parse, root=True)
-USER_RECORDS = Fact("host part of the login user", with_part(False, _LIST, "list"), _parse)
+ROOT_RECORDS = Fact("on-host state", with_part(True, _LIST, "list"), _parse, root=True)
+USER_RECORDS = Fact("on-host state of the login user", with_part(False, _LIST, "list"), _parse)
 
 
 def load_on_host_state(task: Task) -> list[Record]:
     """Read what the host remembers of changes made there, by whichever controller."""
     facts = (ROOT_RECORDS, USER_RECORDS)
     answers = exchange(task, [fact.command for fact in facts])
-    found = {r.key: r for done in answers for r in _parse(accepted(done, (0,), "read the host part"))}
+    found = {r.key: r for done in answers for r in _parse(accepted(done, (0,), "read the on-host state"))}
     return list(found.values())
 
 
-def adopt_on_host_state(task: Task) -> list[Change]:
-    """Enter into the change log, as `intended`, what the host remembers and it lacks or cannot read; return those."""
-    change_log, host = context(task).change_log, task.host.name
-    adopted = []
-    for record in load_on_host_state(task):
-        if change_log.drop_damaged(host, record.key):
-            log.warning("%s: the journal's record of %s is damaged; the host's own is used", host, record.key)
-        if change_log.managed(host, record.key) is None:
-            adopted.append(change_log.intend(host=host, **vars(record)))
-    return adopted
+def adopt_on_host_state(task: Task) -> Merged:
+    """Have the change log agree with what the host remembers; what it lacked is `intended`."""
+    return context(task).change_log.take_over(task.host.name, load_on_host_state(task), of_cluster=False)
 
 
 def record_of(task: Task, key: str, summary: str, before: Mapping[str, Any]) -> Record:

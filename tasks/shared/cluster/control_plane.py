@@ -48,6 +48,11 @@ def kube(task: Task) -> Cluster:
         return cluster(task, control_plane(task).host.name, DISTRIBUTION.kubeconfig)
 
 
+def clusters(task: Task) -> list[Cluster]:
+    """Those that are reached through the step's host, and there by now."""
+    return [kube(task)] if is_control_plane(task) and DISTRIBUTION.is_installed(task) else []
+
+
 @contextmanager
 def naming_control_plane(task: Task) -> Iterator[Task]:
     """Unreachable speaks of the step's own host, so on another one an error of the control plane's names that."""

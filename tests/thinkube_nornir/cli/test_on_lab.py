@@ -14,6 +14,7 @@ from thinkube_nornir import lock
 from thinkube_nornir.lab import client
 from thinkube_nornir.lab.client import LabAddress, LabInfo
 from thinkube_nornir.lab.faults import FAULTS
+from thinkube_nornir.recall import Recall
 
 ROOT = Path(__file__).parents[3]
 INFO = LabInfo(
@@ -47,6 +48,7 @@ def labs(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[LabInfo]:
     monkeypatch.setattr(client, "ensure_lab", ensure)
     monkeypatch.setattr(client, "lab_status", lambda _: running[0] if running else None)
     monkeypatch.setattr(client, "lab_down", down)
+    monkeypatch.setattr(Recall, "__call__", lambda *_: None)  # no host answers here
     return running
 
 
@@ -60,9 +62,8 @@ def test_a_lab_run_says_so_first(cli: Cli, labs: list[LabInfo], project: Path) -
     assert (told["target"], told["emulated"]) == ("lab", ["snapd", "MicroK8s"])
 
 
-def test_rollback_on_the_lab_needs_no_yes(cli: Cli, labs: list[LabInfo], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rollback_on_the_lab_needs_no_yes(cli: Cli, labs: list[LabInfo]) -> None:
     """Where nobody can be asked, throw-away hosts are rolled back without --yes."""
-    monkeypatch.setattr("thinkube_nornir.session.recall", lambda *_: None)  # no host answers here
     cli("run", "phase1")
 
     assert cli("rollback", "phase1").code == 0

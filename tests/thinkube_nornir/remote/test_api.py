@@ -161,9 +161,9 @@ def test_another_controller_adopts_what_the_host_remembers() -> None:
     host.change_log.undone(host.change_log.changes()[0])
 
     def adopt(task: Task) -> Result:
-        return unchanged(task, str([change.before for change in adopt_on_host_state(task)]))
+        return unchanged(task, str(adopt_on_host_state(task).adopted))
 
-    assert host.apply(adopt).result == "[{'installed': False}]"
+    assert host.apply(adopt).result == "('snap:x',)"
     assert outcome_of(host.apply(remove)) is Outcome.CHANGED
 
 
