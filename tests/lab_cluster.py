@@ -8,28 +8,25 @@ cluster.close()
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import socket
-import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from nornir.core.task import Result
 
-from tasks.lab.microk8s.node import node_of, nodes
+from tasks.lab.microk8s.node import node_of
 from tests.fake_host import FakeHost, MemoryChangeLog, Reply
-from tests.tasks.lab.fake_lab import FakeLab, lab
+from tests.tasks.lab.fake_lab import FakeLab, prepared
 from thinkube_nornir.command import Command
 from thinkube_nornir.component import Component
 from thinkube_nornir.config import Timeouts
 from thinkube_nornir.context import Context
 from thinkube_nornir.lab.kube import KubeApi, Object
 
-T = TypeVar("T")
 Place = tuple[str, str, str, str]
 """apiVersion, kind, name, namespace."""
 
@@ -41,7 +38,6 @@ GROUPS = {
 }
 INSTALL = ("snap", "install", "microk8s", "--classic")
 SETTINGS = {"microk8s_channel": "1.35/stable", "acme_issuer": "ca", "dns_settle_seconds": 1}
-_LIMIT = 30.0  # seconds for one emulated command
 
 
 class LabMachine(FakeHost):
@@ -67,12 +63,9 @@ class LabMachine(FakeHost):
 
 class LabCluster:
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
         self.folder, self.change_log = folder, MemoryChangeLog()
-        self.lab: FakeLab = lab()
-        self.lab.state["kube_api"] = KubeApi
+        self.lab: FakeLab = prepared()
+        self.do, self.act = self.lab.do, self.lab.act
         self._opened: dict[str, Any] = {}
         channel = {**SETTINGS, **settings}["microk8s_channel"]
         self.do(self.lab.call("tkc", *INSTALL, f"--channel={channel}"))
@@ -90,31 +83,10 @@ class LabCluster:
         machine.cluster, machine.change_log = self, self.change_log
         return machine
 
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_LIMIT)
-
-    def act(self, function: Callable[[], T]) -> T:
-        """Call it in the API's thread, and let the controllers end what follows."""
-
-        async def work() -> T:
-            result = function()
-            await self.api.settled()
-            return result
-
-        return self.do(work())
-
     def close(self) -> None:
         for slot in self._opened.values():
             slot.close()
-        for host in self.lab.hosts.values():
-            for front in host.state.get("fronts", {}).values():
-                self.do(front.stop())
-        for node in nodes(self.lab):
-            self.do(node.api.stop())
-        self.do(_ended())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self.lab.close()
 
     def run(self, component: Component, chain: str = "setup", *, host: str = "tkc", **how: Any) -> dict[str, Result]:
         """Walk a chain on one host; a set-up or rollback ends at its first failure, with that exception."""
@@ -183,14 +155,6 @@ class LabCluster:
         """What is declared in the cluster, to compare; when its controllers have nothing more to do."""
         self.do(self.api.settled())
         return self.act(self.api.snapshot)
-
-
-async def _ended() -> None:
-    """End what was cancelled and has not had its turn yet: a pod that was deleted a moment ago."""
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
 
 
 def new(place: Place) -> Object:

@@ -1,19 +1,23 @@
-"""A lab in memory: hosts of the example inventory, their files as a dict, and a Kubernetes API without server."""
+"""The lab's emulation in this process: hosts of the example inventory with their files as a dict, and no SSH."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from typing import Any
+import threading
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar
 
 from tasks import lab as emulation
 from tasks.lab import background
+from tasks.lab.microk8s.node import nodes
 from thinkube_nornir.lab import accounts
 from thinkube_nornir.lab.emulation import Call, HostFiles, Lab, LabHost, Reply, Tool
-from thinkube_nornir.lab.kube import Fault, Object, PodRuntime, PodStop
+
+T = TypeVar("T")
 
 _QUIET = 2.0  # seconds for what goes on in the background
+_LIMIT = 30.0  # seconds for one emulated command
 TOOLS: Mapping[str, Tool] = {**accounts.TOOLS, **emulation.TOOLS}
 COMMON = {
     "domain_name": "example.org",
@@ -97,7 +101,7 @@ class FakeLabHost:
 
 class FakeLab:
     def __init__(self) -> None:
-        self.state: dict[str, Any] = {"kube_api": FakeKube}
+        self.state: dict[str, Any] = {}
         self.speed = 10_000.0
         self.ports: dict[tuple[str, str, int], tuple[str, int]] = {}
         self.fakes: dict[str, FakeLabHost] = {}
@@ -109,7 +113,38 @@ class FakeLab:
 
     def sh(self, host: str, *argv: str, user: str = "root", stdin: str = "") -> Reply:
         """Call a tool the host has, by name or path, as its lab would; stdout and stderr come back as text."""
-        return asyncio.run(self.call(host, *argv, user=user, stdin=stdin))
+        return self.do(self.call(host, *argv, user=user, stdin=stdin))
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run it where the API servers live, and wait for its end."""
+        return asyncio.run_coroutine_threadsafe(work, loop()).result(_LIMIT)
+
+    def act(self, function: Callable[[], T]) -> T:
+        """Call it where the API servers live, and let their controllers end what follows."""
+
+        async def work() -> T:
+            result = function()
+            await self._settled()
+            return result
+
+        return self.do(work())
+
+    def close(self) -> None:
+        """End API servers and what goes on in the background."""
+
+        async def end() -> None:
+            for host in self.hosts.values():
+                background.end(host)
+                for front in host.state.get("fronts", {}).values():
+                    await front.stop()
+            for node in nodes(self):
+                await node.api.stop()
+
+        self.do(end())
+
+    async def _settled(self) -> None:
+        for node in nodes(self):
+            await node.api.settled()
 
     async def call(self, host: str, *argv: str, user: str = "root", stdin: str = "", settle: bool = True) -> Reply:
         """Without `settle` it returns when the tool does, and what goes on in the background goes on."""
@@ -121,113 +156,42 @@ class FakeLab:
         reply = await TOOLS[here.installed[path]](Call(here, (path, *argv[1:]), stdin.encode(), user=user))
         if settle:
             await background.quiet(self.hosts, _QUIET)
-        for api in (a for a in FakeKube.of(self) if isinstance(a, FakeKube)):
-            await api.settle()
+            await self._settled()
         return Reply(reply.status, _text(reply.stdout), _text(reply.stderr))
+
+
+@cache
+def loop() -> asyncio.AbstractEventLoop:
+    """One for all labs of a test run; it ends with it."""
+    made = asyncio.new_event_loop()
+    threading.Thread(target=made.run_forever, daemon=True).start()
+    return made
 
 
 def _text(text: bytes | str) -> str:
     return text if isinstance(text, str) else text.decode()
 
 
-def lab() -> FakeLab:
-    """A prepared lab."""
+def prepared() -> FakeLab:
+    """A lab that its maker closes."""
     made = FakeLab()
     for host in made.fakes.values():
         here = {f"{folder}/{tool}": tool for tool, folder in accounts.PLACES.items()}
         for path, tool in {**here, **emulation.INSTALLED}.items():
             host.install(path, tool)
-    asyncio.run(emulation.prepare(made))
+    made.do(emulation.prepare(made))
     return made
 
 
-class FakeKube:
-    """What the handlers need of KubeApi; `settle` is its controllers: pods of workloads, and their runtime."""
+_open: list[FakeLab] = []
 
-    def __init__(
-        self,
-        *,
-        version: str = "",
-        runtime: PodRuntime | None = None,
-        stop: PodStop | None = None,
-        key_usage: bool = True,
-    ) -> None:
-        self.version, self.runtime, self.key_usage = version, runtime, key_usage
-        self.faults: list[Fault] = []
-        self.leaderless = 0
-        """How often its controllers were paused."""
-        self.objects: dict[tuple[str, str, str, str], Object] = {}
-        self.ended: dict[str, str] = {}
-        """Why a pod's container did not start."""
-        self.port = 0
-        self.serving = False
 
-    @staticmethod
-    def of(lab: FakeLab) -> list[FakeKube]:
-        nodes = [h.state["machine"].node for h in lab.hosts.values() if "machine" in h.state]
-        return [n.api for n in nodes if n is not None]
+def lab() -> FakeLab:
+    """A lab that conftest.py closes after the test."""
+    _open.append(prepared())
+    return _open[-1]
 
-    def pause_controllers(self) -> None:
-        self.leaderless += 1
 
-    def resume_controllers(self) -> None:
-        """What was paused goes on."""
-
-    async def start(self, address: str = "127.0.0.1", port: int = 0) -> None:
-        self.serving, self.port = True, id(self) % 50000 + 1024
-
-    async def stop(self) -> None:
-        self.serving = False
-
-    def kubeconfig(self, server: str) -> str:
-        return f"server: {server}\n"
-
-    def add_node(self, name: str, *, address: str, labels: dict[str, str] | None = None, version: str = "") -> Object:
-        status = {"addresses": [{"type": "InternalIP", "address": address}], "nodeInfo": {"kubeletVersion": version}}
-        node = {
-            "apiVersion": "v1",
-            "kind": "Node",
-            "metadata": {"name": name, "labels": labels or {}},
-            "status": status,
-        }
-        self.objects[("v1", "Node", "", name)] = node
-        self.set_node_ready(name, True)
-        return node
-
-    def set_node_ready(self, name: str, ready: bool, reason: str = "") -> None:
-        condition = {"type": "Ready", "status": str(ready) if ready or not reason else "Unknown", "reason": reason}
-        self.objects[("v1", "Node", "", name)]["status"]["conditions"] = [condition]
-
-    def remove_node(self, name: str) -> None:
-        del self.objects[("v1", "Node", "", name)]
-
-    def apply(self, obj: Object) -> Object:
-        at = obj["metadata"]
-        key = (obj["apiVersion"], obj["kind"], at.get("namespace", ""), at["name"])
-        self.objects[key] = deepcopy(obj)
-        return obj
-
-    def get(self, api_version: str, kind: str, name: str, namespace: str = "") -> Object | None:
-        return self.objects.get((api_version, kind, namespace, name))
-
-    def list(self, api_version: str, kind: str, namespace: str = "") -> list[Object]:
-        return [o for k, o in self.objects.items() if k[:2] == (api_version, kind) and namespace in ("", k[2])]
-
-    def delete(self, api_version: str, kind: str, name: str, namespace: str = "") -> bool:
-        return self.objects.pop((api_version, kind, namespace, name), None) is not None
-
-    async def settle(self) -> None:
-        nodes = [n["metadata"]["name"] for n in self.list("v1", "Node")]
-        for workload in self.list("apps/v1", "Deployment") if nodes else ():
-            at = workload["metadata"]
-            pod = {**deepcopy(workload["spec"]["template"]), "apiVersion": "v1", "kind": "Pod"}
-            pod["metadata"] |= {"name": f"{at['name']}-0", "namespace": at["namespace"]}
-            if self.get("v1", "Pod", f"{at['name']}-0", at["namespace"]) is None:
-                self.apply(pod)
-                await self._run(pod, nodes[0])
-
-    async def _run(self, pod: Object, node: str) -> None:
-        try:
-            assert self.runtime is None or await self.runtime(pod, node) is None
-        except Exception as error:  # any error of a runtime is, for a kubelet, a container that does not start
-            self.ended[pod["metadata"]["name"]] = str(error)
+def close_labs() -> None:
+    while _open:
+        _open.pop().close()

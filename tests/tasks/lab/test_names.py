@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -10,27 +10,27 @@ import pytest
 from tasks.lab.dns import Query, Zone, ask_bind
 from tasks.lab.microk8s.node import node_of
 from tasks.lab.pod_tools import look_up_in_pod, pod_resolv_conf
-from tests.tasks.lab.fake_lab import FakeKube, FakeLab, lab
-from thinkube_nornir.lab.kube import ImagePullError, PodExit
+from tasks.lab.pods import runtime
+from tests.tasks.lab.fake_lab import FakeLab, lab
+from thinkube_nornir.lab.kube import ImagePullError, KubeApi, PodExit
 
 INSTALL = ("snap", "install", "microk8s", "--classic", "--channel=1.35/stable")
 DROP_IN = "/etc/systemd/resolved.conf.d/10-thinkube.conf"
 TO_BIND = "[Resolve]\nDNS=192.168.191.1\nDomains=~example.org\n"
 
 
-def cluster() -> tuple[FakeLab, FakeKube]:
+def cluster() -> tuple[FakeLab, KubeApi]:
     here = lab()
     here.sh("tkc", *INSTALL)
     node = node_of(here.hosts["tkc"])
     assert node is not None
-    api: Any = node.api
-    return here, api
+    return here, node.api
 
 
-def set_corefile(api: FakeKube, text: str) -> None:
+def set_corefile(here: FakeLab, api: KubeApi, text: str) -> None:
     found = api.get("v1", "ConfigMap", "coredns", "kube-system")
     assert found is not None
-    api.apply({**found, "data": {"Corefile": text}})
+    here.act(lambda: api.update({**found, "data": {"Corefile": text}}))
 
 
 def in_pod(here: FakeLab, name: str, kind: str = "A") -> tuple[str, tuple[str, ...]]:
@@ -78,7 +78,7 @@ def test_a_node_resolves_the_domain_only_after_resolved_was_restarted() -> None:
 def test_a_search_domain_breaks_public_names_in_pods() -> None:
     """A domain without `~` becomes a search suffix; with ndots:5 the wildcard answers for every public name."""
     here, api = cluster()
-    set_corefile(api, ".:53 {\n reload\n forward . 192.168.191.1\n}\n")
+    set_corefile(here, api, ".:53 {\n reload\n forward . 192.168.191.1\n}\n")
     here.sh("tkc", "kubectl")
     good = in_pod(here, "github.com")
     here.hosts["tkc"].files.write(DROP_IN, "[Resolve]\nDNS=192.168.191.1\nDomains=example.org\n")
@@ -95,26 +95,26 @@ def test_a_search_domain_breaks_public_names_in_pods() -> None:
 def test_only_a_program_in_a_pod_sees_the_search_list() -> None:
     """busybox' nslookup skips it for a name with a dot, so it says nothing of the wildcard; ping shows the ingress."""
     here, api = cluster()
-    set_corefile(api, ".:53 {\n reload\n forward . 192.168.191.1\n}\n")
+    set_corefile(here, api, ".:53 {\n reload\n forward . 192.168.191.1\n}\n")
     here.hosts["tkc"].files.write(DROP_IN, "[Resolve]\nDNS=192.168.191.1\nDomains=example.org\n")
     here.sh("tkc", "systemctl", "restart", "systemd-resolved")
 
-    asked = run_pod(here, api, "busybox:1.36", "nslookup", "github.com")
-    pinged = run_pod(here, api, "busybox:1.36", "ping", "-q", "-c", "1", "-W", "1", "github.com")
+    asked = run_pod(here, "busybox:1.36", "nslookup", "github.com")
+    pinged = run_pod(here, "busybox:1.36", "ping", "-q", "-c", "1", "-W", "1", "github.com")
 
     assert b"192.168.191.200" not in asked.log
     assert b"203.0.113." in asked.log
     assert pinged.log.startswith(b"PING github.com (192.168.191.200): 56 data bytes\n")
-    assert run_pod(here, api, "busybox:1.36", "ping", "-c", "1", "nosuch.invalid.").log == (
+    assert run_pod(here, "busybox:1.36", "ping", "-c", "1", "nosuch.invalid.").log == (
         b"ping: bad address 'nosuch.invalid.'\n"
     )
 
 
 def test_a_single_label_is_asked_below_each_search_domain() -> None:
     """nslookup asks for A and AAAA of each, and never for the label itself."""
-    here, api = cluster()
+    here, _ = cluster()
 
-    found = run_pod(here, api, "busybox:1.36", "nslookup", "kubernetes")
+    found = run_pod(here, "busybox:1.36", "nslookup", "kubernetes")
 
     assert found.code == 1
     assert found.log.count(b"Name:\tkubernetes.default.svc.cluster.local\nAddress: 10.152.183.1\n") == 1
@@ -192,9 +192,9 @@ def test_pods_resolve_through_the_served_corefile() -> None:
     stock = in_pod(here, "x.example.org")
     good = ".:53 {\n reload\n kubernetes cluster.local\n forward example.org 192.168.191.1\n forward . 8.8.8.8\n}\n"
 
-    set_corefile(api, good)
+    set_corefile(here, api, good)
     first = in_pod(here, "x.example.org")
-    set_corefile(api, ".:53 {\n nosuch\n}\n")
+    set_corefile(here, api, ".:53 {\n nosuch\n}\n")
 
     assert stock == ("x.example.org", ())
     assert first == ("x.example.org", ("192.168.191.200",))
@@ -206,34 +206,32 @@ def test_pods_resolve_through_the_served_corefile() -> None:
 def test_coredns_ends_with_a_wrong_file_when_it_starts() -> None:
     """After a restart of the pod nobody answers."""
     here, api = cluster()
-    set_corefile(api, ".:53 {\n nosuch\n}\n")
+    set_corefile(here, api, ".:53 {\n nosuch\n}\n")
 
-    api.delete("v1", "Pod", "coredns-0", "kube-system")
-    asyncio.run(api.settle())
+    for pod in api.list("v1", "Pod", "kube-system"):
+        here.act(lambda pod=pod: api.remove(pod))  # type: ignore[misc]
 
-    assert "Unknown directive 'nosuch'" in api.ended["coredns-0"]
+    assert "CrashLoopBackOff" in json.dumps(api.list("v1", "Pod", "kube-system"))
     assert in_pod(here, "github.com")[1] == ()
 
 
-def run_pod(here: FakeLab, api: FakeKube, image: str, *command: str) -> Any:
+def run_pod(here: FakeLab, image: str, *command: str) -> Any:
     container = {"image": image, "command": list(command)}
     pod = {"metadata": {"name": "probe", "namespace": "default"}, "spec": {"containers": [container]}}
-    assert api.runtime is not None
 
     async def run() -> PodExit | None:
-        return await runtime(pod, "tkc.example.org")
+        return await runtime(here)(pod, "tkc.example.org")
 
-    runtime = api.runtime
-    return asyncio.run(run())
+    return here.do(run())
 
 
 def test_a_pods_command_runs_with_the_pods_own_names() -> None:
     """Its resolv.conf names the DNS service; nslookup prints as busybox does and fails on NXDOMAIN."""
-    here, api = cluster()
+    here, _ = cluster()
 
-    resolv = run_pod(here, api, "busybox:1.36", "cat", "/etc/resolv.conf")
-    found = run_pod(here, api, "busybox:1.36", "nslookup", "kubernetes.default.svc.cluster.local")
-    missing = run_pod(here, api, "busybox:1.36", "nslookup", "nosuch.invalid")
+    resolv = run_pod(here, "busybox:1.36", "cat", "/etc/resolv.conf")
+    found = run_pod(here, "busybox:1.36", "nslookup", "kubernetes.default.svc.cluster.local")
+    missing = run_pod(here, "busybox:1.36", "nslookup", "nosuch.invalid")
 
     assert b"nameserver 10.152.183.10\n" in resolv.log
     assert found.code == 0
@@ -241,20 +239,18 @@ def test_a_pods_command_runs_with_the_pods_own_names() -> None:
         b"Server:\t\t10.152.183.10\nAddress:\t10.152.183.10:53\n\n"
         b"Name:\tkubernetes.default.svc.cluster.local\nAddress: 10.152.183.1\n\n\n"
     )
-    assert (
-        run_pod(here, api, "busybox", "nslookup", "tkc.example.org", "192.168.191.1").log.count(b"192.168.191.110") == 1
-    )
+    assert run_pod(here, "busybox", "nslookup", "tkc.example.org", "192.168.191.1").log.count(b"192.168.191.110") == 1
     assert missing.code == 1
     assert b"** server can't find nosuch.invalid: NXDOMAIN" in missing.log
-    assert run_pod(here, api, "busybox", "sleep", "infinity") is None
+    assert run_pod(here, "busybox", "sleep", "infinity") is None
 
 
 def test_an_image_of_an_unknown_registry_cannot_be_pulled() -> None:
     """The pod waits with the reason; so does one whose node cannot resolve the registry."""
-    here, api = cluster()
+    here, _ = cluster()
 
     with pytest.raises(ImagePullError, match="no such host"):
-        run_pod(here, api, "registry.invalid/busybox", "true")
+        run_pod(here, "registry.invalid/busybox", "true")
     here.sh("tkc", "systemctl", "stop", "systemd-resolved")
     with pytest.raises(ImagePullError):
-        run_pod(here, api, "busybox", "true")
+        run_pod(here, "busybox", "true")

@@ -29,7 +29,6 @@ async def until(true: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def cluster(here: FakeLab, *workers: str) -> AsyncIterator[KubeApi]:
-    here.state["kube_api"] = KubeApi
     try:
         for host in ("tkc", *workers):
             assert (await here.call(host, *INSTALL)).status == 0
@@ -135,7 +134,6 @@ def test_the_authority_is_as_the_release_makes_it(channel: str, says: bool) -> N
     """Until 1.33 without keyUsage, which strict clients refuse."""
 
     async def story(here: FakeLab) -> None:
-        here.state["kube_api"] = KubeApi
         assert (await here.call("tkc", *INSTALL[:-1], f"--channel={channel}")).status == 0
         node = node_of(here.hosts["tkc"])
         assert node is not None

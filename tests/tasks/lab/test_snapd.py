@@ -104,7 +104,7 @@ def test_a_killed_snap_does_not_stop_the_installation() -> None:
 
     lab_in_loop = lab()
 
-    assert asyncio.run(story()) == (10, 0)
+    assert lab_in_loop.do(story()) == (10, 0)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def _with_services_at_work(do: Sequence[tuple[str, ...]], user: str = "root") ->
         replies = [await here.call("tkc", *argv, user=user) for argv in do]
         return [(reply.status, str(reply.stderr)) for reply in replies]
 
-    return asyncio.run(story())
+    return here.do(story())
 
 
 def test_one_change_of_a_snap_at_a_time() -> None:
@@ -197,7 +197,7 @@ def test_what_goes_on_is_listed_without_the_snaps_name_as_key() -> None:
         every = str((await here.call("tkc", "snap", "changes")).stdout)
         return every, str((await here.call("tkc", "snap", "changes", "microk8s")).stdout)
 
-    every, of_the_snap = asyncio.run(story())
+    every, of_the_snap = here.do(story())
 
     assert 'Running service command for snap "microk8s"' in every
     assert "Running service" not in of_the_snap

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 import secrets
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 Object = dict[str, Any]
 Key = tuple[str, str]
 """(namespace, name); the namespace is empty for objects of the cluster."""
@@ -15,8 +15,14 @@ Key = tuple[str, str]
 _RANDOM = "bcdfghjklmnpqrstvwxz2456789"  # the API server's own alphabet: no vowels, so no words
 
 
-def clone(obj: Object) -> Object:
-    return copy.deepcopy(obj)
+def clone(value: T) -> T:
+    """Return a copy of a JSON value; copy.deepcopy takes five times as long, and an API copies all the time."""
+    copy: Any = value
+    if isinstance(value, dict):
+        copy = {name: clone(item) for name, item in value.items()}
+    elif isinstance(value, list):
+        copy = [clone(item) for item in value]
+    return copy  # type: ignore[no-any-return]
 
 
 def now() -> str:
