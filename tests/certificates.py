@@ -16,7 +16,10 @@ from cryptography.x509.oid import NameOID
 
 @dataclass
 class Authority:
-    """As openssl makes one when nobody asks for keyUsage, and MicroK8s until 1.33: strict X.509 refuses it."""
+    """An authority as openssl makes one when nobody asks for keyUsage, and MicroK8s until 1.33.
+
+    Strict X.509 refuses it. That is why it is made here: trustme's authorities have keyUsage always.
+    """
 
     name: str = "test authority"
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))

@@ -257,13 +257,18 @@ def broken(**cluster: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "not subscriptable"),
+        ("\n", "it is empty"),
+        ("a line", "it is no kubeconfig"),
+        ("kind: Config", "Expected key contexts"),
         ("key: [very private", "it is not valid YAML"),
-        ("current-context: x\ncontexts: []", "no entry 'x' in contexts"),
+        ("current-context: x\ncontexts: []", "Expected object with name x in kubeconfig/contexts list"),
         (broken(server="http://192.0.2.1"), "not an https:// address"),
         (broken(**{"insecure-skip-tls-verify": True}), "skip the verification"),
         (broken(**{"certificate-authority-data": "?"}), "is not base64"),
-        (kubeconfig("https://x", CA, **{"client-certificate": "/etc/x"}), "client-key-data' is missing"),
+        (
+            kubeconfig("https://x", CA, **{"client-certificate": "/etc/x"}),
+            "Expected key client-key-data in kubeconfig/users[name=u]/user",
+        ),
         (kubeconfig("https://x", CA, exec={"command": "rm"}), "wants to run a command here"),  # type: ignore[arg-type]
     ],
 )

@@ -9,16 +9,18 @@ import base64
 import binascii
 import os
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import yaml
 
 from thinkube_nornir.errors import ClusterError
 from thinkube_nornir.secret import Secret
+
+if TYPE_CHECKING:
+    from kubernetes.config.kube_config import ConfigNode
 
 
 @dataclass(frozen=True)
@@ -44,57 +46,60 @@ class Access:
 def parse(text: str, host: str) -> Access:
     """The current context of a kubeconfig.
 
+    Of the official loader only what finds an entry is used: KubeConfigLoader runs the commands that a user entry names,
+    and writes keys to files that the whole process shares.
+
     Raises:
         ClusterError: it cannot be used; the message says which part, and never its content.
     """
+    from kubernetes.config.config_exception import ConfigException  # 0.3 s, as all of that library
+    from kubernetes.config.kube_config import ConfigNode
+
     try:
-        config = yaml.safe_load(text)
-        context = _named(config, "contexts", "context", config["current-context"])
-        cluster = _named(config, "clusters", "cluster", context["cluster"])
-        user = _named(config, "users", "user", context["user"])
+        config = ConfigNode("kubeconfig", _mapping(text))  # type: ignore[no-untyped-call]
+        context = config["contexts"].get_with_name(config["current-context"])["context"]
+        cluster = config["clusters"].get_with_name(context["cluster"])["cluster"]
+        user = config["users"].get_with_name(context["user"])["user"]
         return _access(cluster, user)
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (yaml.YAMLError, ConfigException, TypeError, ValueError) as error:
         # A YAML error quotes the text it stumbled on, which may be a key.
-        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        why = "it is not valid YAML" if isinstance(error, yaml.YAMLError) else why
         raise ClusterError(
             f"the kubeconfig from {host} cannot be used",
-            why=why,
+            why="it is not valid YAML" if isinstance(error, yaml.YAMLError) else str(error),
             fix=f"look at the kubeconfig on {host}: is the cluster installed and running there?",
         ) from None
 
 
-def _named(config: Mapping[str, Any], plural: str, singular: str, name: str) -> Mapping[str, Any]:
-    for entry in config[plural]:
-        if entry["name"] == name:
-            found: Mapping[str, Any] = entry[singular]
-            return found
-    raise ValueError(f"no entry {name!r} in {plural}")
+def _mapping(text: str) -> object:
+    content = yaml.safe_load(text)
+    if isinstance(content, dict):
+        return content
+    raise ValueError("it is no kubeconfig" if text.strip() else "it is empty")
 
 
-def _access(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> Access:
+def _access(cluster: ConfigNode, user: ConfigNode) -> Access:
     server = str(cluster["server"]).rstrip("/")
     if not server.startswith("https://"):
         raise ValueError("its server is not an https:// address")
-    if cluster.get("insecure-skip-tls-verify"):
+    if cluster.value.get("insecure-skip-tls-verify"):
         raise ValueError("it asks to skip the verification of the server's certificate")
-    for command in {"exec", "auth-provider"} & set(user):
-        raise ValueError(f"its user entry wants to run a command here ({command})")
+    for command in ("exec", "auth-provider"):
+        if command in user:
+            raise ValueError(f"its user entry wants to run a command here ({command})")
     token = Secret(user["token"]) if "token" in user else None
     client = _client(user) if token is None else None
-    return Access(
-        server, _decoded(cluster, "certificate-authority-data"), client, token, cluster.get("tls-server-name", "")
-    )
+    name = cluster.value.get("tls-server-name") or ""
+    return Access(server, _decoded(cluster, "certificate-authority-data"), client, token, name)
 
 
-def _client(user: Mapping[str, Any]) -> Secret:
+def _client(user: ConfigNode) -> Secret:
     Secret(str(user["client-key-data"]))  # its encoded form must not show up anywhere either
     key = _decoded(user, "client-key-data").decode()
     Secret(key)
     return Secret(_decoded(user, "client-certificate-data").decode() + "\n" + key)
 
 
-def _decoded(entry: Mapping[str, Any], name: str) -> bytes:
+def _decoded(entry: ConfigNode, name: str) -> bytes:
     try:
         return base64.b64decode(entry[name], validate=True)
     except (binascii.Error, TypeError):

@@ -222,5 +222,14 @@ def _value(fact: Fact[T], done: Completed) -> T:
     except (ValueError, LookupError, TypeError) as error:
         raise ThinkubeError(
             f"{fact.name}: the answer of {done.command} is not understood",
-            why=redact(f"{type(error).__name__}: {error}; it said: {done.text[:500]!r}"),
+            why=redact(_misunderstood(done, error)),
+            fix=redact(f"try it on the host: {done.command}"),
         ) from error
+
+
+def _misunderstood(done: Completed, error: Exception) -> str:
+    if not done.stdout.strip():
+        stderr = done.stderr.decode(errors="backslashreplace").strip()[-500:]
+        return f"it ended with status {done.status} and said nothing{f'; on stderr: {stderr}' if stderr else ''}"
+    counted = "it has not as many lines as were asked for" if "zip()" in str(error) else str(error)
+    return f"{counted}; it said: {done.text[:500]!r}"

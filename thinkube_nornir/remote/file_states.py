@@ -6,12 +6,15 @@ import base64
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from nornir.core.task import Task
 
 from thinkube_nornir.command import Command, Completed, Fact, File
+from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.remote.exchange import accepted, exchange
 from thinkube_nornir.remote.file_scripts import STATE
+from thinkube_nornir.secret import redact
 
 _Owner = tuple[str | None, str | None]
 _NUMBERS: dict[_Owner, tuple[str, str]] = {(None, None): ("-", "-"), ("root", None): ("0", "0")}
@@ -55,7 +58,12 @@ def states_of(task: Task, files: Iterable[File]) -> dict[File, FileState]:
     found: dict[File, FileState] = {}
     for group, done in zip(groups, answers, strict=True):
         accepted(done, (0,), f"look at {', '.join(file.path for file in group)}")
-        found.update(zip(group, _parsed(group, iter(done.stdout.decode("ascii").splitlines())), strict=True))
+        try:
+            states = _parsed(group, iter(done.stdout.decode("ascii").splitlines()))
+        except ValueError as error:
+            why = f"{error}; it said: {done.text[:500]!r}"
+            raise ThinkubeError(f"the answer of {done.command} is not understood", why=redact(why)) from error
+        found.update(zip(group, states, strict=True))
     return found
 
 
@@ -96,7 +104,12 @@ def _owners(files: Iterable[File]) -> list[_Owner]:
 
 
 def _parsed(files: Sequence[File], lines: Iterator[str]) -> list[FileState]:
-    """From the output of the STATE script, which says how its lines follow each other."""
+    """From the output of the STATE script, which says how its lines follow each other.
+
+    Raises:
+        ValueError: there are too few.
+    """
+    lines = chain(lines, _end())
     numbers = _NUMBERS | {owner: _two(next(lines)) for owner in _owners(files)}
     places = [next(lines).split() for _ in files]
     modes = [next(lines) if kind != "absent" else "- - -" for kind, _, _ in places]
@@ -108,6 +121,11 @@ def _parsed(files: Sequence[File], lines: Iterator[str]) -> list[FileState]:
         wanted = numbers[file.owner, file.group]
         states.append(FileState(kind, mode, uid, gid, *wanted, int(missing), _target(target), content))
     return states
+
+
+def _end() -> Iterator[str]:
+    raise ValueError("the answer ends too early")
+    yield ""
 
 
 def _two(line: str) -> tuple[str, str]:

@@ -36,6 +36,10 @@ class NoGreeting(paramiko.SSHException):
         """The other side closed the connection; else it was waited for in vain."""
 
 
+class TooSlow(paramiko.SSHException):
+    """SSH's first line came, and the login that follows was waited for in vain."""
+
+
 def unreachable(login: Login, error: Exception) -> ThinkubeError:
     """The error to raise for one that opening a connection ended with."""
     route, known_hosts = login.route, login.ssh.known_hosts
@@ -67,6 +71,8 @@ def unreachable(login: Login, error: Exception) -> ThinkubeError:
 def _cause(error: Exception, login: Login) -> str:
     if isinstance(error, socket.gaierror):
         return f"the name {login.route.hostname} does not resolve: {error.strerror}"
+    if isinstance(error, TooSlow):
+        return f"an SSH server answers, but too slowly: no login within {round(login.connect_timeout, 1):g} s"
     if isinstance(error, TimeoutError):
         return f"no answer within {round(login.connect_timeout, 1):g} s"
     if isinstance(error, paramiko.ChannelException):
@@ -91,6 +97,8 @@ def _silence(error: NoGreeting, login: Login) -> str:
 def _fix(error: Exception) -> str:
     if isinstance(error, socket.gaierror):
         return "correct the host's hostname in the inventory, or the resolver of this machine"
+    if isinstance(error, TooSlow):
+        return "see what keeps the host or the way to it busy; raise timeouts.connect in config.yaml if it is only slow"
     return "see that the host is up, its SSH server runs, and address and port in the inventory are right"
 
 

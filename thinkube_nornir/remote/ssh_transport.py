@@ -26,7 +26,7 @@ from thinkube_nornir.remote.dial import Dial, current
 from thinkube_nornir.remote.host_keys import HostKey, load_known_hosts
 from thinkube_nornir.remote.liveness import unwatch, watch
 from thinkube_nornir.remote.ssh_channel import SHELL, ShellChannel, open_shell
-from thinkube_nornir.remote.ssh_errors import NoGreeting, UnknownHostKey, unreachable
+from thinkube_nornir.remote.ssh_errors import NoGreeting, TooSlow, UnknownHostKey, unreachable
 from thinkube_nornir.remote.ssh_route import Login, Route
 from thinkube_nornir.remote.ssh_stream import tcp_to
 
@@ -107,7 +107,7 @@ def _late(transport: paramiko.Transport | None, error: Exception) -> Exception:
     """paramiko goes on when the handshake takes too long, and then misses its result: `No existing session`."""
     if not isinstance(transport, _Transport) or not transport.is_active() or str(error) != "No existing session":
         return error
-    return TimeoutError() if transport.heard.startswith("SSH-") else NoGreeting(transport.heard, ended=False)
+    return TooSlow() if transport.heard.startswith("SSH-") else NoGreeting(transport.heard, ended=False)
 
 
 def _light_transport(*args: Any, **kwargs: Any) -> paramiko.Transport:

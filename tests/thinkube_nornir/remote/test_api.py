@@ -8,10 +8,11 @@ import pytest
 from nornir.core.task import Result, Task
 
 from tests.fake_host import FakeFile, FakeHost, Reply
-from thinkube_nornir.command import Command, Fact, File
+from thinkube_nornir.command import Command, Completed, Fact, File
 from thinkube_nornir.errors import CommandFailed, DeadlinePassed, Refused, ThinkubeError
 from thinkube_nornir.outcome import Outcome, outcome_of, unchanged
 from thinkube_nornir.remote import change, fresh, put, read, restore, run, undo, wait_until
+from thinkube_nornir.remote.file_states import state_at, states_of
 from thinkube_nornir.remote.on_host_state import adopt_on_host_state
 from thinkube_nornir.secret import MASK, Secret
 
@@ -68,6 +69,43 @@ def test_a_fact_that_is_not_understood_is_shown() -> None:
     assert isinstance(error, ThinkubeError)
     assert "count" in error.what
     assert "many" in error.why
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        ("", "it ended with status 0 and said nothing"),
+        (Reply(stderr="Failed to connect to bus"), "said nothing; on stderr: Failed to connect to bus"),
+        ("active\n", "it has not as many lines as were asked for; it said: 'active'"),
+    ],
+)
+def test_an_empty_or_short_answer_is_named_as_what_it_is(reply: str | Reply, why: str) -> None:
+    """Python's own words for it (`zip() argument 2 is shorter`) say nothing to an operator."""
+
+    def parse(done: Completed) -> dict[str, str]:
+        return dict(zip(("a", "b"), done.text.splitlines(), strict=True))
+
+    host = FakeHost(answers={"systemctl is-active a b": reply})
+    fact = Fact("units", ("systemctl", "is-active", "a", "b"), parse)
+    error = host.apply(lambda task: unchanged(task, str(read(task, fact)))).exception
+
+    assert isinstance(error, ThinkubeError)
+    assert why in error.why
+    assert error.fix == "try it on the host: systemctl is-active a b"
+
+
+def test_files_that_the_host_says_nothing_of_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host whose programs are broken has an empty answer, and a good status."""
+    file = File("/etc/x.conf", b"x\n")
+    exchange = "thinkube_nornir.remote.file_states.exchange"
+    monkeypatch.setattr(exchange, lambda _task, commands: [Completed(command, 0, b"", b"") for command in commands])
+
+    with pytest.raises(ValueError, match="ends too early"):
+        state_at("/etc/x.conf", "root", None).parse(Completed(Command(("sh",)), 0, b"", b""))
+    error = FakeHost().apply(lambda task: unchanged(task, str(states_of(task, [file])))).exception
+
+    assert isinstance(error, ThinkubeError)
+    assert "the answer ends too early" in error.why
 
 
 def test_a_slow_fact_has_its_own_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

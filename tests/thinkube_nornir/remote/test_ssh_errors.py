@@ -71,5 +71,26 @@ def test_a_silent_server_is_named_as_one(connect: Callable[[Login], object]) -> 
     assert error.value.why == "it takes the connection, and no SSH server says anything within 0.3 s"
 
 
+@pytest.mark.parametrize("connect", [show_host_key, Link])
+def test_a_server_that_greets_and_is_too_slow_is_named_as_one(connect: Callable[[Login], object]) -> None:
+    """paramiko goes on without the key exchange's result: `No existing session`."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greeting() -> None:
+            with server.accept()[0] as stream:
+                stream.sendall(b"SSH-2.0-slow\r\n")
+                while stream.recv(1000):
+                    pass
+
+        thread = threading.Thread(target=greeting)
+        thread.start()
+        route = Route("host1", "127.0.0.1", server.getsockname()[1], "ops", None)
+        with pytest.raises(Unreachable) as error:
+            connect(Login(route, SSHSettings(), 0.5))
+        thread.join()
+    assert error.value.why == "an SSH server answers, but too slowly: no login within 0.5 s"
+    assert "timeouts.connect" in error.value.fix
+
+
 def test_the_host_is_named_with_its_address() -> None:
     assert unreachable(LOGIN, TimeoutError()).what == "host1 is unreachable: no SSH connection to host1.example"
