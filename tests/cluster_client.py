@@ -41,7 +41,7 @@ class ClusterClient:
 
         def step(task: Task) -> Result:
             got.append(function(cluster(task, "tkc", self.kubeconfig)))
-            return Result(task.host)
+            return Result(task.host, result="done")
 
         result = self.host.apply(step, context=self.context)
         if result.exception:

@@ -40,6 +40,10 @@ class Managed(Protocol):
     def __call__(self, task: Task, /) -> Result: ...
     def facts(self, task: Task) -> tuple[Any, ...]: ...
     @property
+    def on(self) -> str | None:
+        """The group on whose first host it is managed, once; a step that has it in a chain may say another."""
+
+    @property
     def setup_step(self) -> Step: ...
     @property
     def check_step(self) -> Step: ...
@@ -63,7 +67,8 @@ class Step:
     function: StepFunction
     needs: tuple[str, ...] | None = None
     on: str | None = None
-    """Where it runs. None: on each host that gets the component. A group: once, on the first host of that group."""
+    """Where it runs. None: on each host that gets the component, or where its resource says. A group: once, on the
+    first host of that group."""
     concurrency: str | None = None
     """Name of a concurrency limit (config.yaml `concurrency`): how many of them run at once, on all hosts: `join`."""
     timeout: float | None = None
@@ -76,6 +81,8 @@ class Step:
         if not callable(self.function):
             raise TypeError(f"a step is a function, not {self.function!r}")
         _must_be_names("needs of a step", self.needs or ())
+        if self.on is None and isinstance(self.function, Managed):
+            object.__setattr__(self, "on", self.function.on)
 
     @property
     def name(self) -> str:
@@ -111,6 +118,11 @@ class Chain:
     @property
     def resources(self) -> tuple[Managed, ...]:
         return tuple(step.function for step in self.steps if isinstance(step.function, Managed))
+
+    @property
+    def on_each_host(self) -> tuple[Managed, ...]:
+        """Those resources that are not managed once."""
+        return tuple(step.function for step in self.steps if isinstance(step.function, Managed) and step.on is None)
 
 
 def step(
@@ -197,8 +209,8 @@ def _with_resources(component: Component) -> dict[str, Any]:
     last = [replace(end, on=step.on) for step in reversed(of_resources) if (end := _last(step))]
     return {
         "resources": managed,
-        "setup": Chain(_as("setup_step", setup.steps), _facts(setup)),
-        "verify": Chain(_as("check_step", (*first, *unchecked, *others)), _facts(component.verify, managed)),
+        "setup": Chain(_as("setup_step", setup.steps), _facts(setup, setup.on_each_host)),
+        "verify": Chain(_as("check_step", (*first, *unchecked, *others)), _facts(component.verify, setup.on_each_host)),
         "rollback": Chain((*_as("rollback_step", (*component.rollback.steps, *kept)), *last), component.rollback.facts),
     }
 
@@ -219,12 +231,11 @@ def _as(kind: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
     )
 
 
-def _facts(chain: Chain, resources: tuple[Managed, ...] = ()) -> Callable[[Task], tuple[Any, ...]] | None:
+def _facts(chain: Chain, resources: tuple[Managed, ...]) -> Callable[[Task], tuple[Any, ...]] | None:
     """The chain's own facts, and those of resources, to be read together.
 
     What cannot be known yet, as the home of a user who is still to be made, is left to the step that needs it.
     """
-    resources = resources or chain.resources
     if not resources:
         return chain.facts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from nornir.core.task import MultiResult, Result, Task
@@ -66,6 +67,14 @@ def all_of(task: Task, *results: Result) -> Result:
         return unchanged(task, "; ".join(str(r.result) for r in shown))
     planned = any(outcome_of(r) is Outcome.PLANNED for r in results)
     return changed(task, "; ".join(str(r.result) for r in shown), diff=diff, planned=planned)
+
+
+def said_with_changes(task: Task, results: Sequence[Result]) -> Result:
+    """As all_of, where it matters, too, what did not change: what a rollback leaves is said beside what went."""
+    result = all_of(task, *results)
+    if result.changed:
+        result.result = "; ".join(str(each.result) for each in results)
+    return result
 
 
 def outcome_of(result: Result | MultiResult) -> Outcome:

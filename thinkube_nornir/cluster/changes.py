@@ -22,13 +22,22 @@ from thinkube_nornir.secret import redact
 _ATTEMPTS = 10  # applying to an object that someone else writes at the same moment
 
 
-def apply(kube: Cluster, manifest: Object, *, summary: str = "", force: bool = False, timeout: float = 120.0) -> Result:
+def apply(
+    kube: Cluster,
+    manifest: Object,
+    *,
+    summary: str = "",
+    force: bool = False,
+    timeout: float = 120.0,
+    part: str = "",
+) -> Result:
     """Make an object, or the fields of it that the manifest names, as the manifest says: a server-side apply.
 
     One that is being deleted is never as wanted: it is made anew when it has gone.
 
     Args:
         force: take fields over from whoever manages them now; `restore` gives them back.
+        part: the resource that declares the object, for the record.
         timeout: seconds in which an object that is being deleted must go.
 
     Raises:
@@ -55,7 +64,7 @@ def apply(kube: Cluster, manifest: Object, *, summary: str = "", force: bool = F
     shown = diff(live, wanted if live else manifest)  # what the server fills in is no news
     if context(kube.task).dry_run:
         return changed(kube.task, summary, diff=shown, planned=True)
-    with recorded(kube, ref, summary, live):
+    with recorded(kube, ref, summary, live, part):
         made = _applied(kube, ref, manifest, force)
         if is_going(made):  # somebody deleted it since it was looked at
             gone(kube, ref, made, timeout)

@@ -46,11 +46,15 @@ def settle(kube: Cluster, ref: Reference) -> None:
 
 
 @contextmanager
-def recorded(kube: Cluster, ref: Reference, summary: str, live: Object | None) -> Iterator[None]:
-    """Make the change ours before it happens, in the cluster and here; what the API clearly refused never was."""
+def recorded(kube: Cluster, ref: Reference, summary: str, live: Object | None, part: str = "") -> Iterator[None]:
+    """Make the change ours before it happens, in the cluster and here; what the API clearly refused never was.
+
+    Args:
+        part: the resource that declares the object, if one does.
+    """
     change_log, known = context(kube.task).change_log, known_as_managed(kube, ref)
     content = None if live is None or ref.kind == "Secret" else {k: v for k, v in live.items() if k != "status"}
-    before = known.before if known else {"object": content}
+    before = known.before if known else {"object": content} | ({"part": part} if part else {})
     record = keep(kube, Record(component_of(kube.task), ref.key, summary, before))
     intended = change_log.intend(host=kube.host, **vars(record))
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from thinkube_nornir.errors import ClusterError
 from thinkube_nornir.secret import MASK, redact
 
 _SERVERS_OWN = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+_KEY = "object:"
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -34,7 +36,22 @@ class Reference:
     def key(self) -> str:
         """Under which a change is recorded: `object:v1/ConfigMap/kube-system/coredns`."""
         place = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        return f"object:{self.api_version}/{self.kind}/{place}"
+        return f"{_KEY}{self.api_version}/{self.kind}/{place}"
+
+    @staticmethod
+    def of(key: str) -> Reference | None:
+        """The object that such a key means; None for a key of something else.
+
+        >>> Reference.of("object:rbac.authorization.k8s.io/v1/Role/shop/reader")
+        Reference(api_version='rbac.authorization.k8s.io/v1', kind='Role', name='reader', namespace='shop')
+        """
+        found = re.fullmatch(_KEY + r"((?:[^/]+/)?v\d[^/]*)/([A-Z][^/]*)/(?:([^/]+)/)?([^/]+)", key)
+        return Reference(found[1], found[2], found[4], found[3] or "") if found else None
+
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """As the calls of the door take it."""
+        return self.api_version, self.kind, self.name, self.namespace
 
 
 def reference(manifest: Object) -> Reference:

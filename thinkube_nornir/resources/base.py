@@ -69,6 +69,8 @@ class State:
     wrong: str = ""
     """One sentence that says what is not as declared; empty when all of it is."""
     diff: str = ""
+    fix: str = ""
+    """What to do where a set-up does not repair it."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,13 @@ class Resource(ABC):
     Args:
         unless: says why a host shall not have it; empty where it shall. What an earlier run put there is taken back.
         label: for the names of its steps, where what they are made from depends on the host.
+        on: a group, as of a step: it is managed once, on the first host of that group. None: on each host of the
+            component.
     """
 
     unless: Callable[[Task], str] | None = field(default=None, kw_only=True)
     label: str = field(default="", kw_only=True)
+    on: str | None = field(default=None, kw_only=True)
 
     @property
     @abstractmethod
@@ -133,7 +138,7 @@ class Resource(ABC):
             return passed(task, reason)
         state = self.state(task)
         if state.wrong:
-            raise NotAsDeclared(state, set_up(task))
+            raise NotAsDeclared(state, state.fix or set_up(task))
         expected, seen = redact(state.expected), redact(state.seen)
         return Result(task.host, result=expected, outcome=Outcome.PASSED, expected=expected, seen=seen)
 

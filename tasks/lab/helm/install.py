@@ -11,6 +11,7 @@ Unproven: how long the hooks of a chart take after its installation.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import yaml
@@ -58,9 +59,10 @@ async def upgrade(node: Node, words: list[str], given: Arguments, call: Call) ->
     status = "pending-upgrade" if previous else "pending-install"
     identity = (chart.name, version, chart.versions[version])
     doing = "Preparing upgrade" if previous else "Initial install underway"
-    return await _carry_out(
-        node, Revision(name, space, count, status, *identity, doing, values, wanted), given, chart, previous
-    )
+    revision = Revision(name, space, count, status, *identity, doing, values, wanted)
+    if previous is not None:
+        revision = replace(revision, first_deployed=previous.first_deployed)
+    return await _carry_out(node, revision, given, chart, previous)
 
 
 async def show(_node: Node, words: list[str], given: Arguments, call: Call) -> Reply:
@@ -132,7 +134,8 @@ async def _again(node: Node, good: Revision, latest: Revision) -> Revision:
     """A former revision as a new one."""
     count, told = latest.revision + 1, f"Rollback to {good.revision}"
     what = (good.chart, good.version, good.app_version, told, good.values, good.manifest)
-    revision = store.save(node.api, Revision(good.name, good.namespace, count, "pending-rollback", *what))
+    made = Revision(good.name, good.namespace, count, "pending-rollback", *what, first_deployed=latest.first_deployed)
+    revision = store.save(node.api, made)
     await objects.apply(node.api, revision.manifest, latest.manifest)
     if latest.status in PENDING:
         store.marked(node.api, latest, "failed", latest.description)

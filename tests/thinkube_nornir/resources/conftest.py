@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from nornir.core.task import Result
 
 from tests.fake_host import FakeHost
+from tests.kube_servers import ASSETS, REAL, LabServer, real_server
+from tests.thinkube_nornir.resources.cluster_host import ClusterHost
 from tests.thinkube_nornir.resources.throw_away import ThrowAway, throw_away_machine
 
 
@@ -35,3 +39,34 @@ def said(monkeypatch: pytest.MonkeyPatch) -> None:
 def machine() -> Iterator[ThrowAway]:
     with throw_away_machine() as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[LabServer]:
+    server = LabServer()
+    server.do(lambda: server.api.add_node("n1", address="192.0.2.11"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with real_server(Path(os.environ[ASSETS]), tmp_path_factory.mktemp("real")) as kubeconfig:
+        yield kubeconfig
+
+
+@pytest.fixture(params=["lab", REAL])
+def any_cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ClusterHost]:
+    host = ClusterHost(tmp_path, request.getfixturevalue(request.param))
+    yield host
+    host.forget_records()
+    host.close()
+
+
+@pytest.fixture
+def lab_cluster(lab: LabServer, tmp_path: Path) -> Iterator[ClusterHost]:
+    """For what needs controllers, nodes or pods."""
+    host = ClusterHost(tmp_path, lab)
+    yield host
+    host.forget_records()
+    host.close()

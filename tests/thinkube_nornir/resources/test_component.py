@@ -157,6 +157,32 @@ def test_all_resources_of_a_chain_are_read_in_one_round_trip() -> None:
     assert _component(setup=chain(peculiar)).setup.facts is None
 
 
+def test_a_resource_says_where_it_is_managed() -> None:
+    """Once, on the first host of a group, in each chain; a step that has it in a chain may say another."""
+    once = File("/etc/once", "x", on="first")
+    component = _component(manages=(A, once), setup=chain(step(File("/etc/d", "d", on="first"), on="second")))
+
+    for name in ("setup", "verify", "rollback"):
+        steps = getattr(component, name).steps
+        assert {s.on for s in steps if "etc_a" in s.name} == {None}
+        assert {s.on for s in steps if "etc_once" in s.name} == {"first"}
+        assert {s.on for s in steps if "etc_d" in s.name} == {"second"}
+
+
+def test_what_is_managed_once_is_not_read_on_every_host() -> None:
+    """Its step reads it where it is."""
+    component = _component(manages=(A, File("/etc/once", "x", on="first")))
+    counts: list[int] = []
+
+    def count(task: Task) -> Result:
+        counts.extend(len(c.facts(task)) for c in (component.setup, component.verify) if c.facts)
+        return unchanged(task, "counted")
+
+    FakeHost().apply(count)
+
+    assert counts == [1, 1]
+
+
 def test_what_cannot_be_known_yet_is_left_to_the_step() -> None:
     """The home of a user whom an earlier step makes. A host that does not answer is an error at once."""
     errors: list[ThinkubeError] = [ThinkubeError("no such user"), Unreachable("gone"), ConfigError([])]
