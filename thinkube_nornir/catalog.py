@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -11,6 +10,7 @@ from types import ModuleType
 
 from thinkube_nornir.component import Component
 from thinkube_nornir.component_files import component_files
+from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.task_modules import import_module, import_package
 
@@ -190,6 +190,4 @@ def _sorted(folder: Path, entries: list[Entry]) -> list[Entry]:
 
 
 def _unknown(name: str, names: Sequence[str], where: str = "selection", kind: str = "phase or component") -> Problem:
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
-    return Problem(where, f"no {kind} is called {name!r}", hint)
+    return Problem(where, f"no {kind} is called {name!r}", did_you_mean(name, names))

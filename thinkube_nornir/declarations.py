@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from thinkube_nornir.catalog import Catalog, Entry
 from thinkube_nornir.config import Config
+from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import Problem
 from thinkube_nornir.settings.schema import Schema
 
@@ -54,5 +54,4 @@ def _held(entry: Entry) -> Iterator[str]:
 
 
 def _near(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else "declare it, or correct the name"
+    return did_you_mean(name, names, "declare it, or correct the name")

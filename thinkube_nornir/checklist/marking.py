@@ -5,12 +5,12 @@ A parent is done when all below it is: it is not completed before, and is opened
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from thinkube_nornir.checklist.document import Document, Task
 from thinkube_nornir.checklist.task_line import Evidence, Mark
+from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import ConfigError, Problem
 
 Evidences = Callable[[Sequence[Task]], Mapping[int, Evidence]]
@@ -121,8 +121,7 @@ def _by_identifier(document: Document, name: str) -> Task:
     if found:
         return found[0]
     known = [task.identifier for task in document.tasks if task.identifier]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    raise _error(name, "no task has this name", f"did you mean {near[0]}?" if near else "`checklist show -v` has them")
+    raise _error(name, "no task has this name", did_you_mean(name, known, "`checklist show -v` has them"))
 
 
 def _open_children(task: Task, left: Sequence[Task]) -> Problem:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 
 import click
+
+from thinkube_nornir.did_you_mean import did_you_mean
 
 VERBS = {
     "list": "inspect",
@@ -40,10 +41,8 @@ class NamingGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         names = self.list_commands(ctx)
         if args[0] not in names and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], names, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
             of = f" of {ctx.info_name}" if ctx.parent else ""
-            raise click.UsageError(f"no verb{of} is called {args[0]!r} ({hint})", ctx)
+            raise click.UsageError(f"no verb{of} is called {args[0]!r} ({did_you_mean(args[0], names)})", ctx)
         return super().resolve_command(ctx, args)
 
 

@@ -34,11 +34,11 @@ def _word(name: str, *declared: str, words: Collection[str], **more: Any) -> Cal
     """An option that takes one of some words; a misspelt one gets the nearest."""
 
     def known(_: click.Context, __: click.Parameter, given: Any) -> Any:
-        from thinkube_nornir.settings.names import nearest
+        from thinkube_nornir.did_you_mean import did_you_mean
 
         for word in given if isinstance(given, tuple) else filter(None, (given,)):
             if word not in words:
-                raise click.BadParameter(f"there is no {word} ({nearest(word, words)})")
+                raise click.BadParameter(f"there is no {word} ({did_you_mean(word, words)})")
         return given
 
     return click.option(name, *declared, metavar="|".join(words), callback=known, **more)

@@ -120,14 +120,14 @@ def fault(
 
 def _problems(lab: LabInfo | None, host: str, kind: str, numbers: Mapping[str, float]) -> Iterator[Problem]:
     """What is wrong with the fault that was asked for; hosts are known while a lab runs."""
+    from thinkube_nornir.did_you_mean import did_you_mean
     from thinkube_nornir.errors import Problem
     from thinkube_nornir.lab.faults import FAULTS, TAKES
-    from thinkube_nornir.settings.names import nearest
 
     if lab and host not in lab.hosts:
-        yield Problem("HOST", f"the lab has no host {host}", nearest(host, lab.hosts))
+        yield Problem("HOST", f"the lab has no host {host}", did_you_mean(host, lab.hosts))
     if kind not in FAULTS:
-        yield Problem("KIND", f"the lab knows no fault {kind}", nearest(kind, FAULTS))
+        yield Problem("KIND", f"the lab knows no fault {kind}", did_you_mean(kind, FAULTS))
     for name in numbers.keys() - {TAKES.get(kind)} if kind in FAULTS else ():
         takers = " and ".join(taker for taker, number in TAKES.items() if number == name)
         yield Problem(f"--{name}", f"means nothing to {kind}", f"it is for {takers}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import ConfigError, Problem
-from thinkube_nornir.settings.names import nearest
 
 
 def past_hosts(limit: str, known: Sequence[str], config: Path) -> tuple[str, ...]:
@@ -22,7 +22,7 @@ def past_hosts(limit: str, known: Sequence[str], config: Path) -> tuple[str, ...
     groups = _groups(config, known) if set(names) - set(known) else {}
     meant = {**groups, **{host: [host] for host in known}}
     problems = [
-        Problem("-l/--limit", f"there is no host or group {name} in these runs", nearest(name, [*meant]))
+        Problem("-l/--limit", f"there is no host or group {name} in these runs", did_you_mean(name, [*meant]))
         for name in names
         if name not in meant
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections import Counter
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.journal import Journal, NodeRecord, Run
 
@@ -94,8 +94,7 @@ def named(journal: Journal, name: str, verb: str) -> Run:
     """
     back = re.fullmatch(r"last(?:-([0-9]{1,9}))?", name)
     if not back and not re.fullmatch(r"[0-9]{1,4000}", name):
-        near = difflib.get_close_matches(name, ["last", "last-1"], n=1)
-        fix = f"did you mean {near[0]}?" if near else "a run is a number, last, or last-1"
+        fix = did_you_mean(name, ["last", "last-1"], "a run is a number, last, or last-1")
         raise ConfigError([Problem(verb, f"{name} is no run", fix)])
     latest = journal.runs(1)
     if not latest:

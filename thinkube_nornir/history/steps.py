@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.history.runs import PastRun
 from thinkube_nornir.journal import NodeRecord
-from thinkube_nornir.settings.names import nearest
 
 SLOWEST = 5
 NOTABLE = 0.5
@@ -53,7 +53,7 @@ def known_components(names: Sequence[str], run: PastRun) -> tuple[str, ...]:
     """
     known = dict.fromkeys([*run.components, *(name.partition(".")[0] for name in run.components)])
     problems = [
-        Problem("--component", f"run {run.run.id} had nothing of {name}", nearest(name, [*known]))
+        Problem("--component", f"run {run.run.id} had nothing of {name}", did_you_mean(name, [*known]))
         for name in names
         if name not in known
     ]

@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.lab import faults
-from thinkube_nornir.settings.names import nearest
 
 if TYPE_CHECKING:
     from thinkube_nornir.lab.server import LightLab
@@ -54,7 +54,7 @@ class Control:
 
     async def _fault(self, *, host: str, kind: str, seconds: float = faults.RESTART, count: int = 0) -> None:
         if host not in self._lab.machines:
-            raise ThinkubeError(f"the lab has no host {host}", fix=nearest(host, self._lab.machines))
+            raise ThinkubeError(f"the lab has no host {host}", fix=did_you_mean(host, self._lab.machines))
         link, machine = self._lab.links[host], self._lab.machines[host]
         match kind:
             case faults.REPAIR:
@@ -76,7 +76,7 @@ class Control:
             case "full":
                 machine.fill(full=True)
             case _:
-                raise ThinkubeError(f"the lab knows no fault {kind}", fix=nearest(kind, faults.FAULTS))
+                raise ThinkubeError(f"the lab knows no fault {kind}", fix=did_you_mean(kind, faults.FAULTS))
 
     def _back(self, host: str) -> None:
         self._repairs = asyncio.ensure_future(self._lab.links[host].repair())

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import ConfigError, Problem
-from thinkube_nornir.settings.names import nearest
 
 if TYPE_CHECKING:
     from thinkube_nornir.catalog import Catalog
@@ -41,7 +41,7 @@ def find_phase(catalog: Catalog, name: str, verb: str) -> Phase:
     folders = {entry.phase: entry.folder for entry in catalog.entries}
     if name not in folders:
         of = name.partition(".")[0]
-        fix = f"name its phase: {of}" if of in folders else nearest(name, folders)
+        fix = f"name its phase: {of}" if of in folders else did_you_mean(name, folders)
         raise ConfigError([catalog.no_phase(name, verb) or Problem(verb, f"no phase is called {name!r}", fix)])
     words = folders[name].removeprefix(name).strip("_").split("_")
     return Phase(name, " ".join(word.capitalize() for word in words))

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.git import Answer, GitMissing, GitTooSlow, git
-from thinkube_nornir.settings.names import nearest
 
 _REMOTE = 120.0  # seconds for what talks to a remote
 _IN_PROGRESS = {
@@ -157,7 +157,7 @@ class Repository:
         known = self.remotes
         if remote in known:
             return None
-        fix = nearest(remote, known) or "add it: git remote add NAME URL"
+        fix = did_you_mean(remote, known) or "add it: git remote add NAME URL"
         return Problem("git", f"there is no remote {remote}", f"{fix}; --remote names another, --no-push needs none")
 
     def push(self, remote: str, branch: str) -> None:

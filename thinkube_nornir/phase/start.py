@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from thinkube_nornir import text_file
 from thinkube_nornir.checklist import store
 from thinkube_nornir.checklist.marking import complete
+from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.phase.repository import Repository, said
-from thinkube_nornir.settings.names import nearest
 
 if TYPE_CHECKING:
     from thinkube_nornir.checklist.document import Document, Task
@@ -85,7 +85,9 @@ def _problems(repository: Repository, wish: Wish) -> Iterator[Problem | None]:
         what = f"files differ from the last commit: {', '.join(files[:_SHOWN])}{more}"
         yield _problem(what, "commit them, or lay them aside: git stash")
     if wish.base and not repository.commit_of(wish.base):
-        yield _problem(f"there is no branch or commit {wish.base} to begin at", nearest(wish.base, repository.branches))
+        yield _problem(
+            f"there is no branch or commit {wish.base} to begin at", did_you_mean(wish.base, repository.branches)
+        )
     is_on_it = repository.branch == wish.branch
     if is_on_it:
         yield _problem(f"you are on {wish.branch} already", f"see what is next: checklist next --phase {wish.phase}")

@@ -25,10 +25,10 @@ from nornir.core.inventory import (
 )
 
 from thinkube_nornir.config import Config
+from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.settings.config_file import read_config
 from thinkube_nornir.settings.inventory_file import InventoryFile, read_defaults, read_groups, read_hosts
-from thinkube_nornir.settings.names import nearest
 from thinkube_nornir.settings.schema import HostSettings, Mistake, Rule, Schema, missing
 
 
@@ -110,7 +110,7 @@ def _unknown_groups(files: _Files) -> Iterator[Problem]:
         for name, entry in file.entries.items():
             for i, group in enumerate(entry.get("groups", ())):
                 if group not in known and known:
-                    fix = nearest(group, known)
+                    fix = did_you_mean(group, known)
                     yield file.source.problem((name, "groups", i), f"{name}: there is no group {group}", fix)
             entry["groups"] = [group for group in entry.get("groups", ()) if group in known]
 

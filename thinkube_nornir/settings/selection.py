@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from nornir.core.inventory import Inventory
 
+from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.program import command
-from thinkube_nornir.settings.names import nearest
 
 _WHERE = "-l/--limit"
 
@@ -44,7 +44,7 @@ def _unknown(inventory: Inventory, name: str) -> Problem | None:
     if name in known:
         return None
     what = f"there is no host or group {name}" if name else "an empty name"
-    return Problem(_WHERE, what, nearest(name, known) if name else "separate names with one comma")
+    return Problem(_WHERE, what, did_you_mean(name, known) if name else "separate names with one comma")
 
 
 def _members(inventory: Inventory, name: str) -> list[str]:

@@ -10,8 +10,8 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import Problem
-from thinkube_nornir.settings.names import nearest
 from thinkube_nornir.settings.yaml_source import Location, Source
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
@@ -70,7 +70,7 @@ def _problem(schema: Any, error: Any, source: Source, at: Location, fixes: Mappi
     name = ".".join(str(part) for part in (*at, *loc)) or "the file"
     if error["type"] in _UNKNOWN:
         last = str(loc[-1])
-        fix = fixes.get(last) or nearest(last, _names(schema, loc[:-1]))
+        fix = fixes.get(last) or did_you_mean(last, _names(schema, loc[:-1]))
         return source.problem((*at, *loc), f"{name} is not a known name", fix)
     message = (
         error["msg"].removeprefix("Value error, ").replace("Input should", "should").replace("an object", "a mapping")

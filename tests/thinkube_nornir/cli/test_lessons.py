@@ -109,7 +109,7 @@ def test_what_came_from_a_host_cannot_break_the_file(cli: Cli, project: Path, le
     [
         ("phase22", "lessons: no phase is called 'phase22' (did you mean phase2?)"),
         ("phase2.extra", "lessons: no phase is called 'phase2.extra' (name its phase: phase2)"),
-        ("x", "lessons: no phase is called 'x' (known: phase1, phase2)"),
+        ("x", "lessons: no phase is called 'x' (there are: phase1, phase2)"),
         ("phase2", "lessons: nothing is known of phase2: it was never run (run it first: run phase2)"),
     ],
 )

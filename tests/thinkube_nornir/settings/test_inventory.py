@@ -133,7 +133,7 @@ def test_all_mistakes_of_the_three_files_are_told_at_once(config: Config) -> Non
         "inventory/groups.yaml:3: web.data.weight: should be greater than or equal to 1, not 0",
         "inventory/defaults.yaml:2: data: should be a mapping",
         "inventory/defaults.yaml:1: groups is not a known name "
-        "(known: connection_options, data, hostname, platform, port, username)",
+        "(there are: hostname, port, username, platform, data, connection_options)",
         "inventory/hosts.yaml:7: web2: there is no group wep (did you mean web?)",
         "inventory/hosts.yaml:1: Web_1 has no weight",
         "inventory/hosts.yaml:3: web2 has no weight",
