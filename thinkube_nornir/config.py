@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, MinLen
 
 Seconds = Annotated[float, Gt(0)]
 CLOSED = {"extra": "forbid", "allow_inf_nan": False}  # for pydantic, which is imported only when a file is read
+
+INVENTORY_FILES = ("YAMLInventory", "SimpleInventory")
+"""Plugins, of nornir-utils and of Nornir, whose files are read by this program, with the line of every mistake."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,10 @@ class Config:
     group_file: Path = Path("groups.yaml")
     defaults_file: Path = Path("defaults.yaml")
     """Relative ones stand in `inventory`."""
+    inventory_plugin: str = INVENTORY_FILES[0]
+    """Whose form the files have; any other plugin of Nornir's is asked for hosts, groups and defaults."""
+    inventory_options: Mapping[str, Any] = field(default_factory=dict)
+    """What such a plugin is given."""
     workers: Annotated[int, Ge(1)] = 64
     """Steps that may run at once, over all hosts."""
     concurrency: Mapping[str, Annotated[int, Ge(1)]] = field(default_factory=dict)

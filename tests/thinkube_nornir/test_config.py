@@ -82,7 +82,7 @@ workers: 3
 runner: {plugin: threaded}
 secrets: {commands: {A: []}}
 templates: nowhere
-inventory: {plugin: SimpleInventory}
+inventory: {plugin: SimpleInventory, options: {host_fil: x}}
 """
     told = problems(text)
 
@@ -98,7 +98,7 @@ inventory: {plugin: SimpleInventory}
         "(the plan has a runner of its own; `workers` says how many steps run at once)",
         "config.yaml:9: ssh.key_file: there is no /nowhere/key",
         "config.yaml:13: templates: there is no nowhere",
-        "config.yaml:14: inventory.plugin: should be 'YAMLInventory', not 'SimpleInventory'",
+        "config.yaml:14: inventory.options.host_fil is not a known name (did you mean host_file?)",
     ]:
         assert expected in told
     assert any(problem.startswith("config.yaml:2: workers: should be greater than") for problem in told)

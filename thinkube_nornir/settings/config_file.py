@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
 from thinkube_nornir.config import (
     CLOSED,
+    INVENTORY_FILES,
     Config,
     LabSettings,
     LoggingSettings,
@@ -45,8 +46,8 @@ class _InventoryOptions:
 class _InventorySection:
     __pydantic_config__ = CLOSED
 
-    plugin: Literal["YAMLInventory"] = "YAMLInventory"
-    options: _InventoryOptions = field(default_factory=_InventoryOptions)
+    plugin: str = INVENTORY_FILES[0]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,16 @@ def read_config(path: Path) -> tuple[Config, list[Problem]]:
     """Return what config.yaml says, with defaults for what is mistaken, and every mistake in it."""
     source = read_config_yaml(path)
     checked = check(_File, source.value, source, fixes=_FIXES)
+    section = checked.value.inventory
+    given = section.options if section.plugin in INVENTORY_FILES else {}
+    files = check(_InventoryOptions, given, source, ("inventory", "options"))
     root = Path(os.path.abspath(path)).parent  # noqa: PTH100  (resolve() would follow a linked config.yaml)
-    config = _config(root, checked.value)
+    config = _config(root, checked.value, files.value)
     missing = [*_missing_target(source), *_missing_paths(source, checked.value, config)]
-    return config, [*source.problems, *checked.problems, *missing]
+    return config, [*source.problems, *checked.problems, *files.problems, *missing]
 
 
-def _config(root: Path, file: _File) -> Config:
+def _config(root: Path, file: _File, files: _InventoryOptions) -> Config:
     def absolute(path: Path) -> Path:
         return Path(os.path.abspath(root / os.path.expanduser(path)))  # noqa: PTH100, PTH111  (`~nobody` must not raise)
 
@@ -99,7 +103,7 @@ def _config(root: Path, file: _File) -> Config:
     def kept_in_state(path: Path, default: Path) -> Path:
         return absolute(file.state / default.name if path == default else path)
 
-    ssh, files = file.ssh, file.inventory.options
+    ssh = file.ssh
     return Config(
         root=root,
         target=file.target,
@@ -110,6 +114,8 @@ def _config(root: Path, file: _File) -> Config:
         host_file=absolute(files.host_file),
         group_file=absolute(files.group_file),
         defaults_file=absolute(files.defaults_file),
+        inventory_plugin=file.inventory.plugin,
+        inventory_options=file.inventory.options,
         workers=file.workers,
         concurrency=file.concurrency,
         timeouts=file.timeouts,

@@ -24,12 +24,20 @@ from nornir.core.inventory import (
     ParentGroups,
 )
 
-from thinkube_nornir.config import Config
+from thinkube_nornir.config import INVENTORY_FILES, Config
 from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.settings.config_file import read_config
-from thinkube_nornir.settings.inventory_file import InventoryFile, read_defaults, read_groups, read_hosts
+from thinkube_nornir.settings.inventory_file import (
+    InventoryFile,
+    check_defaults,
+    check_groups,
+    check_hosts,
+    read_if_there,
+)
+from thinkube_nornir.settings.inventory_plugin import read_plugin
 from thinkube_nornir.settings.schema import HostSettings, Mistake, Rule, Schema, missing
+from thinkube_nornir.settings.yaml_source import Source, read_yaml
 
 
 @dataclass
@@ -81,18 +89,15 @@ def load_installation(path: Path, schema_of: Callable[[Config], Schema | None]) 
 
 def built_in_names(config: Config, schema: Schema | None) -> frozenset[str]:
     """Settings whose default is the tasks folder's own, because defaults.yaml says nothing of them."""
-    entries = read_defaults(config.inventory / config.defaults_file, schema).entries.get("", {})
+    *_, defaults = _sources(config)
+    entries = check_defaults(defaults, schema).entries[""]
     return frozenset(schema.defaults if schema else ()) - frozenset(entries.get("data") or ())
 
 
 def read_inventory(config: Config, schema: Schema | None) -> tuple[Inventory, list[Problem]]:
     """Return what could be read of the inventory, and every mistake in it."""
-    folder = config.inventory
-    files = _Files(
-        read_hosts(folder / config.host_file, schema),
-        read_groups(folder / config.group_file, schema),
-        read_defaults(folder / config.defaults_file, schema),
-    )
+    hosts, groups, defaults = _sources(config)
+    files = _Files(check_hosts(hosts, schema), check_groups(groups, schema), check_defaults(defaults, schema))
     problems = [*files.hosts.problems, *files.groups.problems, *files.defaults.problems]
     problems += (no_groups := _no_groups(files))
     problems += [*_unknown_groups(files), *_break_cycles(files), *_clashing_names(files)]
@@ -101,6 +106,15 @@ def read_inventory(config: Config, schema: Schema | None) -> tuple[Inventory, li
     if schema and files.readable and not no_groups:
         problems += _mistakes(files, inventory, schema)
     return inventory, list(dict.fromkeys(problems))  # a wrong default is seen from every host
+
+
+def _sources(config: Config) -> tuple[Source, Source, Source]:
+    """Hosts, groups and defaults, from the files or from another plugin of Nornir's."""
+    if config.inventory_plugin not in INVENTORY_FILES:
+        return read_plugin(config.inventory_plugin, config.inventory_options)
+    folder = config.inventory
+    groups, defaults = (read_if_there(folder / name) for name in (config.group_file, config.defaults_file))
+    return read_yaml(folder / config.host_file), groups, defaults
 
 
 def _unknown_groups(files: _Files) -> Iterator[Problem]:

@@ -74,35 +74,31 @@ class InventoryFile:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_hosts(path: Path, schema: Schema | None) -> InventoryFile:
-    file = _read_named(path, schema, _HOST, "lower case letters, digits and hyphens, as in a DNS name")
+def check_hosts(source: Source, schema: Schema | None) -> InventoryFile:
+    file = _check_named(source, schema, _HOST, "lower case letters, digits and hyphens, as in a DNS name")
     if not file.entries and not file.problems:
         file.problems.append(Problem(file.source.shown, "no hosts", "add the first one"))
     return file
 
 
-def read_groups(path: Path, schema: Schema | None) -> InventoryFile:
-    if not path.exists():
-        return InventoryFile(Source(shown(path)))
-    return _read_named(path, schema, _GROUP, "letters, digits, hyphens and underscores")
+def check_groups(source: Source, schema: Schema | None) -> InventoryFile:
+    return _check_named(source, schema, _GROUP, "letters, digits, hyphens and underscores")
 
 
-def read_defaults(path: Path, schema: Schema | None) -> InventoryFile:
-    if not path.exists():
-        return InventoryFile(Source(path.name), {"": {}})
-    file = _open(path)
-    _read_entry(file, "", DefaultsEntry, file.source.value, schema)
+def check_defaults(source: Source, schema: Schema | None) -> InventoryFile:
+    file = InventoryFile(source, problems=list(source.problems))
+    _read_entry(file, "", DefaultsEntry, source.value, schema)
     return file
 
 
-def _open(path: Path) -> InventoryFile:
-    source = read_yaml(path)
-    return InventoryFile(source, problems=list(source.problems))
+def read_if_there(path: Path) -> Source:
+    """A file that may be absent, as those of groups and defaults may."""
+    return read_yaml(path) if path.exists() else Source(shown(path))
 
 
-def _read_named(path: Path, schema: Schema | None, pattern: re.Pattern[str], allowed: str) -> InventoryFile:
-    file = _open(path)
-    value = file.source.value or {}
+def _check_named(source: Source, schema: Schema | None, pattern: re.Pattern[str], allowed: str) -> InventoryFile:
+    file = InventoryFile(source, problems=list(source.problems))
+    value = source.value or {}
     if not isinstance(value, dict):
         file.problems.append(file.source.problem((), "must be a mapping from names to their keys"))
         return file
