@@ -97,7 +97,7 @@ inventory: {plugin: SimpleInventory, options: {host_fil: x}}
         "config.yaml:11: runner is not a known name "
         "(the plan has a runner of its own; `workers` says how many steps run at once)",
         "config.yaml:9: ssh.key_file: there is no /nowhere/key",
-        "config.yaml:13: templates: there is no nowhere",
+        "config.yaml:13: templates: there is no folder nowhere",
         "config.yaml:14: inventory.options.host_fil is not a known name (did you mean host_file?)",
     ]:
         assert expected in told
@@ -149,3 +149,23 @@ def test_importing_config_does_not_import_pydantic_or_yaml() -> None:
     )
 
     assert done.stdout == "set()\n"
+
+
+def test_many_mistakes_of_one_file_are_counted(folder: Path) -> None:
+    """A file that is another one altogether is not explained line by line."""
+    told = problems("".join(f"k{number}: 1\n" for number in range(500)) + "target: ssh\n")
+
+    assert len(told) == 101
+    assert told[-1] == "config.yaml:1: 400 mistakes more (is this the right file?)"
+
+
+def test_of_what_an_unreadable_file_names_nothing_is_said(folder: Path) -> None:
+    """Its inventory may stand elsewhere: no setting is missing because config.yaml cannot be read."""
+    from thinkube_nornir.settings.inventory import load_installation
+
+    Path("config.yaml").write_text("target: ssh\ninventory: {options: {host_file: other.yaml}\n")
+
+    with pytest.raises(ConfigError) as caught:
+        load_installation(Path("config.yaml"), lambda _: None)
+
+    assert [problem.where for problem in caught.value.problems] == ["config.yaml:3"]

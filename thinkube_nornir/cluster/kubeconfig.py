@@ -61,11 +61,11 @@ def parse(text: str, host: str) -> Access:
         cluster = config["clusters"].get_with_name(context["cluster"])["cluster"]
         user = config["users"].get_with_name(context["user"])["user"]
         return _access(cluster, user)
-    except (yaml.YAMLError, ConfigException, TypeError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ConfigException, TypeError, ValueError) as error:
         # A YAML error quotes the text it stumbled on, which may be a key.
         raise ClusterError(
             f"the kubeconfig from {host} cannot be used",
-            why="it is not valid YAML" if isinstance(error, yaml.YAMLError) else str(error),
+            why="it is not valid YAML" if isinstance(error, yaml.YAMLError | RecursionError) else str(error),
             fix=f"look at the kubeconfig on {host}: is the cluster installed and running there?",
         ) from None
 

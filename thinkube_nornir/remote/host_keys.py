@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from thinkube_nornir import operator_file
 from thinkube_nornir.errors import ConfigError, Problem, ThinkubeError, Unreachable
 from thinkube_nornir.program import command
 
@@ -68,7 +69,7 @@ def load_known_hosts(path: Path) -> KnownHosts:
 def _load(path: Path, _changed: int) -> KnownHosts:
     known: KnownHosts = {}
     problems = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(operator_file.read(path).decode(errors="replace").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         try:

@@ -9,6 +9,7 @@ from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from thinkube_nornir import operator_file
 from thinkube_nornir.config import SSHSettings
 from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.secret import Secret
@@ -131,4 +132,4 @@ def _options(config_file: Path | None, alias: str) -> dict[str, str]:
 def _parsed(config_file: Path, _changed: int) -> SSHConfig:
     from paramiko import SSHConfig
 
-    return SSHConfig.from_path(str(config_file))
+    return SSHConfig.from_text(operator_file.read(config_file).decode())

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
+from thinkube_nornir import operator_file
 from thinkube_nornir.config import (
     CLOSED,
     INVENTORY_FILES,
@@ -22,7 +23,7 @@ from thinkube_nornir.config import (
 )
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.settings.validation import check
-from thinkube_nornir.settings.yaml_source import Location, Source, read_config_yaml
+from thinkube_nornir.settings.yaml_source import Source, read_config_yaml
 from thinkube_nornir.target import CHOICES
 
 _FIXES = {
@@ -81,15 +82,21 @@ def load_config(path: Path) -> Config:
 
 
 def read_config(path: Path) -> tuple[Config, list[Problem]]:
-    """Return what config.yaml says, with defaults for what is mistaken, and every mistake in it."""
+    """Return what config.yaml says, with defaults for what is mistaken, and every mistake in it.
+
+    Raises:
+        ConfigError: it is no YAML; of what it names nothing can be said then.
+    """
     source = read_config_yaml(path)
+    if source.problems and source.value is None:
+        raise ConfigError(source.problems)
     checked = check(_File, source.value, source, fixes=_FIXES)
     section = checked.value.inventory
     given = section.options if section.plugin in INVENTORY_FILES else {}
     files = check(_InventoryOptions, given, source, ("inventory", "options"))
     root = Path(os.path.abspath(path)).parent  # noqa: PTH100  (resolve() would follow a linked config.yaml)
     config = _config(root, checked.value, files.value)
-    missing = [*_missing_target(source), *_missing_paths(source, checked.value, config)]
+    missing = [*_missing_target(source), *_unusable_paths(source, checked.value, config)]
     return config, [*source.problems, *checked.problems, *files.problems, *missing]
 
 
@@ -138,16 +145,23 @@ def _missing_target(source: Source) -> Iterator[Problem]:
         yield source.problem((), "target is missing: nothing says which hosts these are", CHOICES)
 
 
-def _missing_paths(source: Source, file: _File, config: Config) -> Iterator[Problem]:
-    """What the operator names must be there; the tasks folder must be there in any case."""
-    named: list[tuple[Location, Path, Path | None]] = [
-        (("templates",), file.templates, config.templates),
-        (("ssh", "config_file"), Path(file.ssh.config_file or ""), config.ssh.config_file),
-        (("ssh", "key_file"), Path(file.ssh.key_file or ""), config.ssh.key_file),
-    ]
-    for at, typed, path in named:
-        if at in source.lines and path and not path.exists():
-            yield source.problem(at, f"{'.'.join(map(str, at))}: there is no {typed}")
+def _unusable_paths(source: Source, file: _File, config: Config) -> Iterator[Problem]:
+    """What the operator names must be there, and files must be ones; the tasks folder must be there in any case."""
+    if ("templates",) in source.lines and not config.templates.is_dir():
+        yield source.problem(("templates",), f"templates: there is no folder {file.templates}")
+    named = {
+        "config_file": (file.ssh.config_file, config.ssh.config_file),
+        "key_file": (file.ssh.key_file, config.ssh.key_file),
+        "known_hosts": (file.ssh.known_hosts, config.ssh.known_hosts),
+    }
+    for name, (typed, path) in named.items():
+        try:
+            if path and (name != "known_hosts" or path.exists()):
+                operator_file.read(path)
+        except OSError as error:
+            gone = isinstance(error, FileNotFoundError)
+            what = f"there is no {typed}" if gone else f"{typed} cannot be read: {error.strerror}"
+            yield source.problem(("ssh", name), f"ssh.{name}: {what}")
     if source.lines and not config.tasks.is_dir():
         yield source.problem(("tasks",), f"tasks: there is no folder {file.tasks}", _beside(config.root))
 

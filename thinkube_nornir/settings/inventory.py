@@ -74,8 +74,6 @@ def load_installation(path: Path, schema_of: Callable[[Config], Schema | None]) 
         ConfigError: every mistake in either.
     """
     config, problems = read_config(path)
-    if not path.exists():
-        raise ConfigError(problems)
     schema = None
     try:
         schema = schema_of(config) if config.tasks.is_dir() else None

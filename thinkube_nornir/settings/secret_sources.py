@@ -9,11 +9,14 @@ import subprocess
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from thinkube_nornir import operator_file
 from thinkube_nornir.config import Config
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.secret import Secret
 from thinkube_nornir.settings.env_file import parse_env
 from thinkube_nornir.settings.yaml_source import shown
+
+_MOST = 1_000_000  # bytes of the file
 
 
 def load_secrets(config: Config, names: Collection[str], *, optional: Collection[str] = ()) -> dict[str, Secret]:
@@ -52,9 +55,9 @@ def _read_file(path: Path, problems: list[Problem]) -> Mapping[str, str]:
     """The file need not exist. Its mode is read from the open file, so that it cannot be exchanged in between."""
     name = shown(path)
     try:
-        with path.open("rb") as file:
-            problems.extend(_open_to_others(name, os.fstat(file.fileno())))
-            parsed = parse_env(file.read().decode())
+        content, status = operator_file.read_with_status(path, _MOST)
+        problems.extend(_open_to_others(name, status))
+        parsed = parse_env(content.decode())
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -15,6 +15,7 @@ from thinkube_nornir.errors import Problem
 from thinkube_nornir.settings.yaml_source import Location, Source
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+_MANY = 100  # mistakes of one part that are worth naming
 _LONGEST = 60  # characters of a wrong value worth repeating
 
 
@@ -45,7 +46,9 @@ def check(
         return Checked(validate(schema, value))
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
-    problems = [_problem(schema, e, source, at, fixes or {}) for e in errors]
+    problems = [_problem(schema, e, source, at, fixes or {}) for e in errors[:_MANY]]
+    if len(errors) > _MANY:
+        problems.append(source.problem(at, f"{len(errors) - _MANY} mistakes more", "is this the right file?"))
     mistaken = frozenset(str(e["loc"][0]) for e in errors if e["loc"])
     return Checked(validate(schema, _without(value, [e["loc"] for e in errors])), problems, mistaken)
 

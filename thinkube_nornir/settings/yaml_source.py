@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from thinkube_nornir import operator_file
 from thinkube_nornir.errors import Problem
 
 try:
@@ -34,6 +35,10 @@ _PLAIN = {
 }
 
 
+_MOST_BY_ALIASES = 10_000
+_MOST_DIGITS = 100  # no number that is meant has more, and Python refuses to read 5,000
+
+
 class _Loader(_Base):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (PyYAML's own interface)
 
@@ -51,6 +56,8 @@ class Source:
     value: Any = None
     lines: dict[Location, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    left: int = 0
+    """How many more values it may have: each takes a character, but aliases multiply them."""
 
     def where(self, location: Location = ()) -> str:
         """`file:line` of the key, or of the nearest key above it."""
@@ -79,7 +86,7 @@ def read_yaml(path: Path, name: str = "", fix: str = "") -> Source:
     """
     source = Source(name or shown(path))
     try:
-        text = path.read_bytes().decode()
+        text = operator_file.read(path).decode()
     except OSError as error:
         source.problems.append(Problem(source.shown, f"cannot be read: {error.strerror}", fix))
     except UnicodeDecodeError as error:
@@ -91,12 +98,13 @@ def read_yaml(path: Path, name: str = "", fix: str = "") -> Source:
 
 
 def read_config_yaml(path: Path) -> Source:
-    """Likewise for config.yaml, which messages call as the operator did."""
+    """Read config.yaml, which messages call as the operator did."""
     return read_yaml(path, str(path), "run this in the folder of your config.yaml, or name the file with -c")
 
 
 def _parse(source: Source, text: str) -> None:
     loader = _Loader(text)
+    source.left = len(text) + _MOST_BY_ALIASES
     try:
         node = loader.get_single_node()
         source.value = None if node is None else _value(source, node, (), ())
@@ -105,13 +113,22 @@ def _parse(source: Source, text: str) -> None:
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         line = f":{mark.line + 1}" if mark else ""
         source.problems.append(Problem(source.shown + line, f"not valid YAML: {reason}"))
-    except RecursionError:  # PyYAML before 6.0.4; since then the parser has a limit of its own
-        source.problems.append(Problem(source.shown, "not valid YAML: nested too deeply"))
+    except (RecursionError, _TooManyValues) as error:  # of itself PyYAML limits the depth since 6.0.4
+        what = "nested too deeply" if isinstance(error, RecursionError) else "its aliases repeat a part too often"
+        source.value = None
+        source.problems.append(Problem(source.shown, f"not valid YAML: {what}"))
     finally:
         loader.dispose()
 
 
+class _TooManyValues(Exception):
+    """Ten lists of ten aliases each, ten times over, are more than any machine holds."""
+
+
 def _value(source: Source, node: Any, at: Location, above: tuple[Any, ...]) -> Any:
+    source.left -= 1
+    if source.left < 0:
+        raise _TooManyValues
     source.lines.setdefault(at, node.start_mark.line + 1)
     if any(node is parent for parent in above):
         source.problems.append(source.problem(at, "an alias of a part that contains it"))
@@ -150,6 +167,11 @@ def _scalar(source: Source, node: Any, at: Location) -> Any:
     text, kind = node.value, node.tag.removeprefix(_TAG)
     if kind == "str":
         return text
+    if kind in ("int", "float") and len(text) > _MOST_DIGITS:
+        source.problems.append(
+            source.problem(at, f"a number of {len(text)} characters", "put it in quotes if it is text")
+        )
+        return None
     if kind not in _PLAIN or not re.fullmatch(_PLAIN[kind], text):
         source.problems.append(source.problem(at, f"{text!r} cannot be read as {node.tag}", "remove the tag"))
         return None

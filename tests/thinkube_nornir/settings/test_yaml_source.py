@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,29 @@ def test_what_is_nested_too_deeply_is_a_problem(tmp_path: Path) -> None:
     (problem,) = told(read(tmp_path, "a: " + "[" * 3000 + "]" * 3000))
 
     assert re.fullmatch(r"x\.yaml(:1)?: not valid YAML: (nested too deeply|exceeded maximum nesting depth)", problem)
+
+
+def test_aliases_that_multiply_a_part_are_a_problem(tmp_path: Path) -> None:
+    """A kilobyte of them would be a hundred million values."""
+    names = "abcdefghi"
+    lines = ["a: &a [" + "x," * 10 + "]"]
+    lines += [f"{name}: &{name} [" + f"*{above}," * 10 + "]" for above, name in itertools.pairwise(names)]
+
+    (problem,) = told(read(tmp_path, "\n".join(lines)))
+
+    assert problem == "x.yaml: not valid YAML: its aliases repeat a part too often"
+
+
+def test_aliases_of_people_are_read(tmp_path: Path) -> None:
+    """A part that is used a few times is none of those."""
+    assert read(tmp_path, "a: &a [1, 2]\nb: *a\nc: *a\n").value == {"a": [1, 2], "b": [1, 2], "c": [1, 2]}
+
+
+def test_a_number_that_python_would_not_read_is_a_problem(tmp_path: Path) -> None:
+    """It refuses more than 4,300 digits, with an error of its own."""
+    (problem,) = told(read(tmp_path, "a: 1\nb: " + "9" * 5000))
+
+    assert problem == "x.yaml:2: a number of 5000 characters (put it in quotes if it is text)"
 
 
 def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
