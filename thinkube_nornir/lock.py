@@ -38,7 +38,7 @@ def hold(state: Path, purpose: str) -> Iterator[None]:
 
 
 def _holder(purpose: str) -> dict[str, str]:
-    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
     return {
         "who": f"{getpass.getuser()}@{socket.gethostname()}",
         "pid": str(os.getpid()),

@@ -41,8 +41,8 @@ class PastRun:
 
     @cached_property
     def date(self) -> str:
-        """When it ended, in local time."""
-        return time.strftime("%Y-%m-%d", time.localtime(self.finished or self.started))
+        """The day on which it ended, in UTC: marks are read on machines of other zones."""
+        return time.strftime("%Y-%m-%d", time.gmtime(self.finished or self.started))
 
 
 @dataclass(frozen=True)

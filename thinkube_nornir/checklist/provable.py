@@ -42,7 +42,7 @@ def evidences(config: Path, *, by_hand: bool, command: Callable[..., str]) -> Ev
     def found(tasks: Sequence[Task]) -> Mapping[int, Evidence]:
         wanted = provable(tasks, config)
         if by_hand:
-            today = Evidence(time.strftime("%Y-%m-%d"))
+            today = Evidence(time.strftime("%Y-%m-%d", time.gmtime()))
             return {task.line: today for task in wanted}
         return _proven(wanted, config, command) if wanted else {}
 

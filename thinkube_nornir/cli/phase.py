@@ -62,13 +62,11 @@ def start(phase: str, base: str, remote: str, no_push: bool, config: Path, verbo
 def finish(phase: str, remote: str, config: Path, verbose: int, no_color: bool) -> int:
     """Print the pull request's text.
 
-    For a pipe:
-
     \b
-    phase finish phase5 | gh pr create --title "Phase 5" --body-file -
+    phase finish phase5 > /tmp/phase5.md && gh pr create --title "Phase 5" --body-file /tmp/phase5.md
 
     When something is missing, it is named with the command that repairs it, nothing is printed on standard output, and
-    the exit code is 1.
+    the exit code is 1. (A pipe would start gh all the same, with an empty text.)
     """
     from thinkube_nornir import catalog
     from thinkube_nornir.checklist.proof import read_proofs
@@ -92,8 +90,9 @@ def finish(phase: str, remote: str, config: Path, verbose: int, no_color: bool) 
             terminal.add_problem(line)
         return 1
     terminal.say(pull_request(work, components, inventory).removesuffix("\n"))
-    pipe = f"gh pr create --title 'Phase {found.number}: {found.title}' --body-file -"
-    terminal.add_problem(f"next   {command('phase', 'finish', found.name)} | {pipe}")
+    text = f"/tmp/{found.name}.md"  # noqa: S108  the operator's shell writes it; a pipe would start gh in any case
+    request = f"gh pr create --title 'Phase {found.number}: {found.title}' --body-file {text}"
+    terminal.add_problem(f"next   {command('phase', 'finish', found.name)} > {text} && {request}")
     last = [f"{found.name}/{task}" for task in LAST]
     terminal.add_problem(f"then   note its link in {work.list.name}: {command('checklist', 'complete', *last)}")
     terminal.add_problem(f"then   git commit -m {MESSAGE!r} {work.list.name} && git push {remote} {work.branch}")

@@ -67,7 +67,7 @@ def evidence_verb(evidence: Path | None, **given: Any) -> int:
     The archive has no secrets in it and can be sent to who must see it. `run` and `rollback` record as well, with
     --evidence FILE.
     """
-    default = Path(f"evidence-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz")
+    default = Path(f"evidence-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
     return _execute("verify", evidence=evidence or default, **given)
 
 

@@ -21,9 +21,9 @@ _VALUE = 60  # characters of a setting's value
 
 
 def target(found: Findings) -> str:
-    days = [time.strftime("%Y-%m-%d", time.localtime(date)) for date in found.dates]
+    days = [time.strftime("%Y-%m-%d", time.gmtime(date)) for date in found.dates]
     when = days[0] if days[0] == days[1] else f"{days[0]} to {days[1]}"
-    return f"On {kind_of(found.target).place}, {counted(len(found.runs), 'run')} ({runs(found.runs)}, {when})"
+    return f"On {kind_of(found.target).place}, {counted(len(found.runs), 'run')} ({runs(found.runs)}, {when} UTC)"
 
 
 def runs(numbers: Sequence[int]) -> str:

@@ -53,7 +53,7 @@ def _marks(path: Path) -> list[int]:
 
 
 def _today() -> str:
-    return time.strftime("%Y-%m-%d")
+    return time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def test_show_prints_phases_with_their_progress(cli: Cli, tasks: Path) -> None:

@@ -107,7 +107,8 @@ def test_a_finished_phase_gets_its_pull_request(finished: Place, cli: Cli) -> No
     assert (ended.code, ended.err.splitlines()) == (
         0,
         [
-            "next   thinkube-nornir phase finish phase1 | gh pr create --title 'Phase 1: Base' --body-file -",
+            "next   thinkube-nornir phase finish phase1 > /tmp/phase1.md"
+            " && gh pr create --title 'Phase 1: Base' --body-file /tmp/phase1.md",
             "then   note its link in START_HERE.md: thinkube-nornir checklist complete phase1/finish"
             " phase1/pull-request",
             "then   git commit -m '[Project] Update task progress in START_HERE.md' START_HERE.md"
