@@ -201,7 +201,7 @@ class FakeHost:
 
     def _run(self, command: Command) -> Completed:
         kind = command.argv[3] if command.argv[:2] == ("sh", "-c") and len(command.argv) > 3 else ""
-        if kind in ("thinkube:states", "thinkube:write", "thinkube:restore", "thinkube:list"):
+        if kind in ("thinkube:states", "thinkube:write", "thinkube:restore", "thinkube:may-restore", "thinkube:list"):
             return Reply(*self.files.serve(kind, command)).completed(command)
         if kind in ("thinkube:change", "thinkube:undo"):
             command = self.files.recorded(kind, command)

@@ -72,7 +72,15 @@ class CheckFailed(ThinkubeError):
 
 
 class Refused(ThinkubeError):
-    """It could be done and must not: something foreign, or something that others still need, is in the way."""
+    """It could be done and must not: something foreign, or something that others still need, is in the way.
+
+    Args:
+        may_pass: in a dry run what is only planned before it may put it right; else a dry run of a rollback fails, too.
+    """
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "", may_pass: bool = False) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.may_pass = may_pass
 
 
 class HoldsForeign(Refused):

@@ -57,5 +57,5 @@ def refuse_foreign(task: Task, whole: str, inside: Iterable[Foreign]) -> None:
         raise HoldsForeign(
             f"{whole} holds what is not ours, and would take it along",
             why="\n".join(str(things[name]) for name in refused),
-            fix=f"move it away first, or let it be deleted with it: `{permission.command}`",
+            fix=permission.advice,
         )

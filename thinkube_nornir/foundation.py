@@ -9,6 +9,7 @@ from nornir.core.task import Result
 
 from thinkube_nornir.blocked_reason import INTERRUPTED, BlockedReason
 from thinkube_nornir.context import Context
+from thinkube_nornir.errors import Refused
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.plan import Node, Plan
 
@@ -52,7 +53,14 @@ class Foundation:
         return self._causes[need]
 
     def is_bad(self, node: str) -> bool:
-        return node in self.blocked or (node in self.results and outcome_of(self.results[node]) is Outcome.FAILED)
+        """Whether it keeps others from starting. A refusal in the dry run of a rollback does not."""
+        if node in self.blocked:
+            return True
+        found = self.results.get(node)
+        if found is None or outcome_of(found) is not Outcome.FAILED:
+            return False
+        no_effect = self.context.dry_run and self.plan.by_id[node].chain == "rollback"
+        return not (no_effect and isinstance(found.exception, Refused))
 
     def _root(self, need: str) -> str:
         """The failed node behind a chain of nodes that were not started because of it."""

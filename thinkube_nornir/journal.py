@@ -141,13 +141,21 @@ class Journal:
         return _run(rows[0]) if rows else None
 
     def unfinished(self) -> Run | None:
-        """The last altering run on these hosts, unless it ended well: what `resume` carries out again."""
+        """The latest run on these hosts, when it altered them and did not end well: what `resume` executes again.
+
+        An older one is not: whoever has looked at the hosts since may want something else.
+        """
+        rows = self._db.query("SELECT * FROM runs WHERE scope = ? ORDER BY id DESC LIMIT 1", self.scope)
+        latest = _run(rows[0]) if rows else None
+        altering = self.last_altering()
+        return latest if latest and altering and latest.id == altering.id and latest.outcome != "done" else None
+
+    def last_altering(self) -> Run | None:
         rows = self._db.query(
             "SELECT * FROM runs WHERE scope = ? AND NOT dry_run AND verb != 'verify' ORDER BY id DESC LIMIT 1",
             self.scope,
         )
-        run = _run(rows[0]) if rows else None
-        return run if run and run.outcome != "done" else None
+        return _run(rows[0]) if rows else None
 
     def nodes(self, run: int) -> list[NodeRecord]:
         return [_node(row) for row in self._db.query("SELECT * FROM nodes WHERE run = ? ORDER BY started, node", run)]

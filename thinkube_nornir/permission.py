@@ -38,6 +38,11 @@ class Permission:
         return tuple(name for name in self.names if name not in self.found)
 
     @property
+    def advice(self) -> str:
+        """How to go on, for a refusal."""
+        return f"move it away first, or let it be deleted with it: `{self.command}`"
+
+    @property
     def command(self) -> str:
         """What to type to go on: with all names that were typed and are right, and those that were refused so far."""
         with self._lock:

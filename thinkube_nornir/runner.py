@@ -23,7 +23,15 @@ from thinkube_nornir import garbage
 from thinkube_nornir.blocked_reason import INTERRUPTED, NOT_FORESEEN
 from thinkube_nornir.component import CHECKS, StepFunction
 from thinkube_nornir.context import Context, Roster, StepTask, retries_of
-from thinkube_nornir.errors import Cancelled, ConfigError, HoldsForeign, SkippedInDryRun, ThinkubeError, Unreachable
+from thinkube_nornir.errors import (
+    Cancelled,
+    ConfigError,
+    HoldsForeign,
+    Refused,
+    SkippedInDryRun,
+    ThinkubeError,
+    Unreachable,
+)
 from thinkube_nornir.foundation import Foundation
 from thinkube_nornir.outcome import Outcome, outcome_of, skipped
 from thinkube_nornir.plan import Node, Plan
@@ -268,6 +276,8 @@ class GraphRunner:
             return skipped(task, error.what)
         planned = self._foundation.promised(node)
         if not self.context.dry_run or not planned or isinstance(error, _FORESEEABLE):
+            return None
+        if node.chain == "rollback" and isinstance(error, Refused) and not error.may_pass:
             return None
         return skipped(task, f"{NOT_FORESEEN}: {_changes(planned)} only planned ({error.what})")
 

@@ -26,6 +26,8 @@ from thinkube_nornir.inputs import Settings, collecting, settings_of
 from thinkube_nornir.journal import Journal, JournalProcessor, Run
 from thinkube_nornir.permission import Permission
 from thinkube_nornir.plan import Plan, make
+from thinkube_nornir.preflight import refuse_what_is_foreseen
+from thinkube_nornir.program import command
 from thinkube_nornir.project import Project, load_project
 from thinkube_nornir.recall import Recall, concerned, recall, refuse_while_needed
 from thinkube_nornir.reporting.logs import logging_to
@@ -211,6 +213,8 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
         session = Session(request, project, plan, nornir, context, journal, prepared.emulated, settings, topology)
         if request.verb == "rollback":
             session.refuse_while_needed()
+            if request.alters:
+                refuse_what_is_foreseen(plan, nornir, context, say)
         yield session
 
 
@@ -224,19 +228,24 @@ def _close_connections(nornir: Nornir, context: Context) -> None:
 
 
 def unfinished_run(path: Path) -> Run:
-    """The last run that `resume` would go on with.
+    """The latest run, which `resume` goes on with.
 
     Raises:
-        ConfigError: there is none on the hosts of this target.
+        ConfigError: it ended well or altered nothing; an older one that did not is named, and never started by itself.
     """
     from thinkube_nornir.settings.config_file import load_config
 
     config = load_config(path)
     with closing(_database(config)) as database:
-        run = Journal(database, find_target(config.target).scope(config)).unfinished()
-    if run is None:
+        journal = Journal(database, find_target(config.target).scope(config))
+        latest, older = journal.unfinished(), journal.last_altering()
+    if latest is not None:
+        return latest
+    if older is None or older.outcome == "done":
         raise ConfigError([Problem("resume", "no run on these hosts was left unfinished", "see: history")])
-    return run
+    again = command(older.verb, *older.selection, *(("-l", older.hosts) if older.hosts else ()))
+    what = f"the run that was left unfinished (run {older.id}) is not the latest one on these hosts"
+    raise ConfigError([Problem("resume", what, f"to start it again all the same: `{again}`")])
 
 
 def _database(config: Config) -> Database:

@@ -226,6 +226,20 @@ def test_resume_finds_what_did_not_end_well(database: Database) -> None:
     assert journal.unfinished() is None
 
 
+@pytest.mark.parametrize(("verb", "dry_run"), [("verify", False), ("plan", True), ("rollback", True)])
+def test_an_older_run_is_not_resumed(database: Database, verb: str, dry_run: bool) -> None:
+    """Once something else has looked at the hosts, also when that was interrupted itself."""
+    journal = Journal(database, "ssh")
+    journal.finish_run(journal.start_run("rollback", ("phase5",), ""), "interrupted")
+    other = Journal(database, "lab 1")
+    other.start_run("verify", ("phase5",), "")
+    assert journal.unfinished() is not None
+
+    journal.finish_run(journal.start_run(verb, ("phase5",), "", dry_run=dry_run), "interrupted")
+
+    assert journal.unfinished() is None
+
+
 def test_a_file_that_is_no_journal(tmp_path: Path) -> None:
     """A clear error and no traceback; the file is left alone."""
     path = tmp_path / "journal.sqlite"

@@ -107,9 +107,7 @@ exit $status
 
 # Arguments: record name, path, former kind, mode, uid:gid, parents we made, former link target, then the fingerprints
 # of the original and of what we wrote. Stdin: the former content.
-RESTORE = (
-    _REPLACE
-    + r"""
+_MAY_RESTORE = r"""
 record=$part/$1.json wrote=$part/$1.wrote path=$2 kind=$3 mode=$4 owner=$5 made=$6 target=$7; shift 7
 if [ -L "$path" ]; then now=link:$(readlink -n "$path")
 elif [ -f "$path" ]; then now=$(sha256sum <"$path") || exit 1; now=${now%% *}
@@ -121,6 +119,14 @@ known() {
   [ -f "$wrote" ] && grep -qxF -e "$now" "$wrote"
 }
 known "$@" || { echo "what is there now: $now; before: $1; ours: $2" >&2; exit 20; }
+"""
+MAY_RESTORE = _MAY_RESTORE + "exit 0\n"
+"""With the arguments of RESTORE: whether that would be refused."""
+
+RESTORE = (
+    _REPLACE
+    + _MAY_RESTORE
+    + r"""
 case $kind in
   absent)
     rm -f "$path" || exit 1

@@ -18,6 +18,7 @@ import itertools
 import secrets
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -30,7 +31,7 @@ from thinkube_nornir.errors import CommandFailed, Refused, ThinkubeError
 from thinkube_nornir.outcome import all_of, changed, unchanged
 from thinkube_nornir.remote.exchange import accepted, exchange, facts_forgotten, must_not_be_read_only
 from thinkube_nornir.remote.file_diff import diff_of
-from thinkube_nornir.remote.file_scripts import CHANGED_SINCE, RESTORE, WRITE
+from thinkube_nornir.remote.file_scripts import CHANGED_SINCE, MAY_RESTORE, RESTORE, WRITE
 from thinkube_nornir.remote.file_states import FileState, by_privilege, fingerprint, states_of
 from thinkube_nornir.remote.on_host_state import record_of, with_part
 
@@ -68,8 +69,7 @@ def restore(task: Task, *paths: str) -> Result:
         return unchanged(task, f"{_named(paths)} not ours")
     must_not_be_read_only(task, f"restore {_named(path for path, _ in ours)}")
     results = [changed(task, _promise(path, c.before), planned=context(task).dry_run) for path, c in ours]
-    if not context(task).dry_run:
-        _restore_all(task, ours)
+    _restore_all(task, ours)
     return all_of(task, *results)
 
 
@@ -157,24 +157,30 @@ def _before(file: File, state: FileState) -> dict[str, Any]:
 
 
 def _restore_all(task: Task, ours: list[tuple[str, Change]]) -> None:
-    with facts_forgotten(task):
-        answers = exchange(task, [_restore_command(path, change.before) for path, change in ours])
+    """Put them back; a dry run asks only whether that would be refused."""
+    run = context(task)
+    commands = [_restore_command(path, change.before, dry_run=run.dry_run) for path, change in ours]
+    with nullcontext() if run.dry_run else facts_forgotten(task):
+        answers = exchange(task, commands)
     failures = []
     for (path, change), done in zip(ours, answers, strict=True):
-        if done.status == 0:
-            context(task).change_log.undone(change)
-        else:
+        if done.status:
             failures.append((path, done))
+        elif not run.dry_run:
+            run.change_log.undone(change)
     for path, done in failures:
         _must_have_restored(path, done)
 
 
-def _restore_command(path: str, before: Mapping[str, Any]) -> Command:
+def _restore_command(path: str, before: Mapping[str, Any], *, dry_run: bool) -> Command:
     content = base64.b64decode(before["content"])
     original = {"absent": "absent", "link": f"link:{before['target']}"}.get(before["kind"], fingerprint(content))
     owner = f"{before['uid']}:{before['gid']}"
     fields = (Record.name_of(f"file:{path}"), path, before["kind"], before["mode"], owner, str(len(before["parents"])))
-    argv = with_part(before["root"], RESTORE, "restore", *fields, before["target"], original, before["wrote"])
+    arguments = (*fields, before["target"], original, before["wrote"])
+    if dry_run:
+        return Command(with_part(before["root"], MAY_RESTORE, "may-restore", *arguments), root=before["root"])
+    argv = with_part(before["root"], RESTORE, "restore", *arguments)
     return Command(argv, content, root=before["root"], alters=True, shown=f"put back {path}")
 
 

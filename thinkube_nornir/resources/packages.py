@@ -149,7 +149,9 @@ class Package(Resource):
                 return self._undo(task, summary, *APT, verb, "--allow-change-held-packages", "--", *sorted(gone))
         others = ", ".join(sorted(gone - {self.package}))
         fix = f"remove them first, or keep {self.package}: `apt-get remove {self.package}` shows what would go"
-        raise Refused(f"other packages need {self.package}: {others}", why="they are not ours to remove", fix=fix)
+        raise Refused(
+            f"other packages need {self.package}: {others}", why="they are not ours to remove", fix=fix, may_pass=True
+        )
 
     def _going(self, task: Task, verb: str, *names: str) -> set[str]:
         argv = (*APT, "--simulate", verb, "--allow-change-held-packages", "--", *names)

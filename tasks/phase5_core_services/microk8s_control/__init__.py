@@ -24,7 +24,7 @@ from tasks.shared.microk8s.distribution import MEMBERSHIP_KEY, SNAP
 from tasks.shared.microk8s.facts import STATUS, STOPPED, arguments
 from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain
-from thinkube_nornir.context import context, hosts_in
+from thinkube_nornir.context import active, context, hosts_in, known
 from thinkube_nornir.errors import Refused, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.program import command
@@ -89,6 +89,8 @@ def refuse_while_workers_are_registered(task: Task) -> Result:
     except ThinkubeError as error:
         workers = [h.name for h in hosts_in(task, WORKERS) if change_log.managed(h.name, MEMBERSHIP_KEY)]
         told = f"no worker is recorded as ours, and the API does not answer ({error.what})"
+    if context(task).dry_run:
+        workers = [name for name in workers if name not in _going(task)]
     if workers:
         raise Refused(
             f"workers are still in the cluster: {', '.join(workers)}",
@@ -96,6 +98,13 @@ def refuse_while_workers_are_registered(task: Task) -> Result:
             fix=f"roll the workers back first: `{command('rollback', 'phase5.microk8s_workers')}`",
         )
     return unchanged(task, told)
+
+
+def _going(task: Task) -> set[str]:
+    """Nodes of workers that leave before this step, which is only planned in a dry run."""
+    change_log, names = context(task).change_log, known(task, HOSTNAME)
+    leaving = (host.name for host in active(task, WORKERS) if change_log.managed(host.name, MEMBERSHIP_KEY))
+    return {names.get(host, host) for host in leaving}
 
 
 def restore_addons(task: Task) -> Result:

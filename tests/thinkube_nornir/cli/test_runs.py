@@ -183,6 +183,19 @@ def test_resume_carries_out_the_last_unfinished_run(cli: Cli, project: Path) -> 
     assert cli("resume").code == 2
 
 
+def test_an_older_run_is_named_and_not_resumed(cli: Cli, project: Path) -> None:
+    """A verify came after the run that failed: what would start that again is said, and nothing is started."""
+    break_join(project, "tkw2")
+    cli("run", "all", "-l", "workers")
+    cli("verify", "phase1")
+
+    ended = cli("resume")
+
+    assert ended.code == 2
+    assert "(run 1) is not the latest one" in ended.err
+    assert "`thinkube-nornir run all -l workers`" in ended.err
+
+
 def test_a_run_foresees_what_past_ones_took(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing at first; then what altering took for what is not ours, and what looking took for what is."""
     expected: list[dict[str, float | None] | None] = []
@@ -358,9 +371,10 @@ def test_what_is_foreign_goes_by_its_name_alone(cli: Cli, project: Path) -> None
     refused = cli("rollback", "phase1", "-l", "workers", "-y", "--delete-foreign", "file tkw1/theirs")
     done = cli("rollback", "phase1", "-l", "workers", "-y", *shlex.split(names))
 
-    assert (rehearsed.code, refused.code, done.code) == (1, 1, 0)
+    assert (rehearsed.code, refused.code, done.code) == (1, 2, 0)
     assert rehearsed.lines[-1] == f"next   {asked}{names}"
     assert "--delete-foreign 'file tkw/theirs': no step found anything of that name" in rehearsed.out
-    assert refused.lines[-1] == f"next   {asked}{names}"
-    assert "the base holds what is not ours" in refused.out
+    assert f"deleted with it: `{asked}{names}`" in refused.err
+    assert "phase1.base on tkw2: the base holds what is not ours, and would take it along: file tkw2" in refused.err
+    assert "tkw1" not in refused.err.split("(move")[0]
     assert "no step found" not in refused.out + done.out

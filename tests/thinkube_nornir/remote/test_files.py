@@ -59,8 +59,8 @@ def write(host: LocalDoor, *files: File, dry_run: bool = False) -> Result:
     return host.apply(lambda task: put(task, *files), dry_run=dry_run)
 
 
-def back(host: LocalDoor, *paths: Path) -> Result:
-    return host.apply(lambda task: restore(task, *map(str, paths)))
+def back(host: LocalDoor, *paths: Path, dry_run: bool = False) -> Result:
+    return host.apply(lambda task: restore(task, *map(str, paths)), dry_run=dry_run)
 
 
 def listing(folder: Path) -> list[str]:
@@ -192,12 +192,15 @@ def test_file_changed_by_somebody_else_is_not_rolled_back(host: LocalDoor, tmp_p
         write(host, File(str(path), content, owner=None))
     path.write_text("theirs")
 
-    error = back(host, path).exception
-    assert isinstance(error, Refused)
-    assert "what is there now" in error.why
+    for dry_run in (True, False):
+        error = back(host, path, dry_run=dry_run).exception
+        assert isinstance(error, Refused)
+        assert "what is there now" in error.why
     assert path.read_text() == "theirs"
 
     path.write_bytes(b"first")  # ours once: a killed run may leave either
+    assert outcome_of(back(host, path, dry_run=True)) is Outcome.PLANNED
+    assert path.read_bytes() == b"first"
     assert outcome_of(back(host, path)) is Outcome.CHANGED
     assert path.read_text() == "old"
 
