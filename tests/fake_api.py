@@ -23,6 +23,7 @@ KINDS = {
         "nodes": "Node",
         "pods": "Pod",
         "configmaps": "ConfigMap",
+        "secrets": "Secret",
         "services": "Service",
         "endpoints": "Endpoints",
         "events": "Event",
@@ -109,15 +110,18 @@ class FakeApi:
         return copy.deepcopy(found)
 
     def _single(self, call: Call, place: Place) -> Answer:
-        if call.method == "POST":
+        if call.method == "POST" and place[1] == "Pod":
             return _json(201, self._started(call.body or {}))
+        if call.method == "POST":
+            found = call.body or {}
+            return _json(409, {}) if _place(found) in self.objects else _json(201, self.add(found))
         live = self.objects.get(place)
         if call.method == "PATCH":
             return self._applied(call, place, live)
         if live is None:
             return _json(404, {"message": f"{place} not found"})
         if call.method == "DELETE":
-            if place[1] != "Pod":
+            if place[1] not in ("Pod", "Secret"):
                 self.writes.append(f"DELETE {call.path}")
             del self.objects[place]
         if call.method == "PUT":
@@ -161,7 +165,10 @@ class FakeApi:
             generation = live["metadata"].get("generation", 1) + 1
             new["metadata"]["generation"] = generation
             if self.rolls_out:
-                new["status"] = (live.get("status") or {}) | {"observedGeneration": generation}
+                wanted = new["spec"].get("replicas", 1)
+                counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), wanted)
+                found = counts if live["kind"] == "Deployment" else {}
+                new["status"] = (live.get("status") or {}) | found | {"observedGeneration": generation}
         self._version += 1
         new["metadata"]["resourceVersion"] = str(self._version)
         self.objects[place] = new

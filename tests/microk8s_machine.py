@@ -17,6 +17,7 @@ from nornir.core.task import Result
 
 from tests.certificates import Authority, kubeconfig
 from tests.fake_api import FakeApi
+from tests.fake_files import FakeFile
 from tests.fake_host import FakeHost, MemoryChangeLog, Reply
 from tests.leftovers import Leftovers
 from thinkube_nornir.command import Command
@@ -77,7 +78,7 @@ def pod(name: str, label: str, on: str, address: str = "10.1.0.5") -> dict[str, 
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": "kube-system", "labels": {key: value}},
-        "spec": {"nodeName": on},
+        "spec": {"nodeName": on, "hostNetwork": name.startswith("calico")},
         "status": {
             "podIP": address,
             "conditions": [{"type": "Ready", "status": "True"}],
@@ -131,6 +132,7 @@ class Machine:
     resolver: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
     """resolved's global servers and domains, as loaded."""
     resolver_started: float = 1.0
+    kubelite_started: float = 1.0
     captures: set[str] = field(default_factory=set)
     """Drop-ins with Domains=~. ."""
     names: dict[str, str] = field(default_factory=dict)
@@ -191,14 +193,11 @@ class Machine:
             "usermod -aG microk8s": lambda c: self._member(c.argv[-1], on=True),
             "gpasswd --delete": lambda c: self._member(c.argv[2], on=False),
             "systemctl is-active": self._is_active,
-            "systemctl show": lambda _: (
-                "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no\n"
-                f"ExecMainStartTimestamp=Thu 1970-01-01 00:00:{self.resolver_started:09.6f} UTC\n"
-            ),
+            "systemctl show": self._unit,
             "systemctl restart systemd-resolved.service": self._load_resolver,
             "resolvectl dns": lambda _: f"Global: {' '.join(self.resolver[0])}\nLink 2 (eth0): 8.8.8.8\n",
             "resolvectl domain": lambda _: f"Global: {' '.join(self.resolver[1])}\nLink 2 (eth0):\n",
-            "grep -rlsE": lambda _: "".join(f"{path}\n" for path in sorted(self.captures)) or Reply(1),
+            "grep -rlsE": self._grep,
             "mv --no-clobber": self._move,
             "ip -json address": lambda _: json.dumps([{"ifname": "br0", "addr_info": [{"local": self.lan_ip}]}]),
             "ip -json route": lambda _: json.dumps(
@@ -217,7 +216,7 @@ class Machine:
             ),
             "test -e /var/snap/microk8s": lambda _: Reply(0 if self.leftovers else 1),
             "rm -rf": self._clear,
-            f"cat {DATA}/args": self._arguments,
+            "thinkube:edit": self._edit,
             f"cat {DATA}/args/traefik": lambda _: "- address: 192.168.1.110:16443\n" if self.clustered else Reply(1),
             f"cat {DATA}/certs/server.crt": lambda _: self.certificate if self.channel else Reply(1),
             f"test -e {DATA}/var/lock/clustered.lock": lambda _: Reply(0 if self.clustered else 1),
@@ -275,14 +274,21 @@ class Machine:
         return Reply(0, "install.yaml.applied\n") if self.channel else Reply(2)
 
     def set_arguments(self, kubelet: str, api_server: str) -> None:
-        self.arguments = {"kubelet": kubelet, "kube-apiserver": api_server}
+        for name, text in (("kubelet", kubelet), ("kube-apiserver", api_server)):
+            self.files[f"{DATA}/args/{name}"] = FakeFile(text.encode(), 0o660)
 
-    def _arguments(self, command: Command) -> Reply:
-        path = command.argv[-1]
-        if path in self.files:
-            return Reply(0, self.files[path].content)
-        text = getattr(self, "arguments", {}).get(path.rpartition("/")[2])
-        return Reply(0, text) if text is not None and self.channel else Reply(1)
+    def _edit(self, command: Command) -> Reply:
+        path = command.argv[4]
+        self.files[path] = replace(self.files[path], content=command.stdin)
+        self.files.touch(path)
+        return Reply()
+
+    def _unit(self, command: Command) -> str:
+        started = self.kubelite_started if "kubelite" in command.argv[-1] else self.resolver_started
+        return (
+            "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no\n"
+            f"ExecMainStartTimestamp=Thu 1970-01-01 00:00:{started:09.6f} UTC\n"
+        )
 
     def _refresh(self, command: Command) -> str:
         self.channel = command.argv[-1].partition("=")[2]
@@ -300,6 +306,8 @@ class Machine:
         if self.mounts:
             return Reply(1, stderr="device or resource busy")
         self.channel, self.notes, self.clustered = "", {"classic"}, False
+        for path in [path for path in self.files if path.startswith(DATA)]:
+            del self.files[path]
         self.left.removed()
         self.cluster.gone(self)
         return Reply()
@@ -350,11 +358,18 @@ class Machine:
 
     def _restarted(self) -> str:
         self.stopped = False
+        self.files.clock += 1
+        self.kubelite_started = self.files.clock
         return ""
 
     def _start(self) -> str:
         self.stopped, self.units = False, {}
         return ""
+
+    def _grep(self, command: Command) -> Reply | str:
+        ours = "/etc/systemd/resolved.conf.d/10-thinkube.conf"
+        found = self.captures | ({ours} & self.files.keys() if "DNS" in " ".join(command.argv) else set())
+        return "".join(f"{path}\n" for path in sorted(found)) or Reply(1)
 
     def _move(self, command: Command) -> str:
         source, target = command.argv[2:]

@@ -59,7 +59,7 @@ class Step:
     """One function that changes at most one thing, or one check.
 
     `needs` None means the default edge: what this component needs is verified (Component.needs says on which hosts).
-    A tuple replaces that edge: names of steps that must be done first, `phase5.microk8s_control.enable_addons` on all
+    A tuple replaces that edge: names of steps that must be done first, `phase5.microk8s_control.addons` on all
     of its hosts or `here(...)` on the same one, or nothing at all for `()`. Steps of one chain follow each other in any
     case: on a host one by one, and around those that run `on` a group as plan.py says.
     """

@@ -181,7 +181,7 @@ class Relations:
         return self._all(name, (part.ids[-1] for part in parts))
 
     def _of_step(self, need: str, part: Part) -> Ids:
-        """Nodes of `phase5.microk8s_control.enable_addons`; verified, where that is not planned.
+        """Nodes of `phase5.microk8s_control.addons`; verified, where that is not planned.
 
         A component's own step that is not planned is waited for by nobody.
         """

@@ -19,9 +19,8 @@ from typing import Any
 import pytest
 
 import tasks
-from tasks.shared.cluster import probes
 from tasks.shared.gpus import facts as gpu_facts
-from tasks.shared.hosts import host_facts, node_facts
+from tasks.shared.hosts import host_facts, node_facts, resolver
 from tasks.shared.hosts.firewall import UFW
 from thinkube_nornir.command import Completed, Fact
 from thinkube_nornir.remote.file_states import state_at
@@ -35,7 +34,7 @@ _BY_ARGUMENT: list[Fact[Any]] = [
     accounts.account("nobody-of-this-name"),
     accounts.group("root"),
     accounts.group("no-group-of-this-name"),
-    node_facts.grep("^Domains=", "/etc/no/such/folder"),
+    resolver.grep("^Domains=", "/etc/no/such/folder"),
     state_at("/etc/shadow", "root", "shadow"),
     state_at("/etc/no/such-file", "nobody-of-this-name", None),
     changed_at("/etc/passwd", "/etc/no-such-file", "/etc"),
@@ -43,7 +42,7 @@ _BY_ARGUMENT: list[Fact[Any]] = [
     WORK,
     snap("microk8s"),
     node_facts.units("snapd.socket", "no-such.service"),
-    probes.node_lookup("localhost"),
+    resolver.address_of("localhost"),
 ]
 
 

@@ -5,7 +5,7 @@ Breakages of one round are independent of each other: the checks that turn red a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ LAUNCH = "/etc/microk8s.yaml"
 MEMBER = "member_system_username_of_microk8s_is_as_declared"
 RESOLVER = "unit_systemd_resolved_service_is_as_declared"
 SNAP = "snap_microk8s_is_as_declared"
+NODE_IP = "argument_node_ip_of_kubelet_is_as_declared"
+ADVERTISED = "argument_advertise_address_of_kube_apiserver_is_as_declared"
+ADDONS = "addons_is_as_declared"
 MISSING = "is missing"
 
 
@@ -38,6 +41,8 @@ class Breakage:
     says: str
     """What the first one's message must have: what was expected, or seen."""
     stdin: str | dict[str, Any] = ""
+    perhaps: tuple[Place, ...] = ()
+    """Which of these turn red depends on where pods are."""
 
 
 def control(*checks: str) -> tuple[Place, ...]:
@@ -79,8 +84,10 @@ def api(place: str, change: dict[str, Any], red: tuple[Place, ...], says: str) -
     return Breakage("tkc", f"lab-api patch {place}", "lab-api mend", red, says, change)
 
 
-def node(name: str, change: dict[str, Any], red: tuple[Place, ...], says: str) -> Breakage:
-    return api(f'v1 Node "" {name}', change, red, says)
+def node(
+    name: str, change: dict[str, Any], red: tuple[Place, ...], says: str, perhaps: tuple[Place, ...] = ()
+) -> Breakage:
+    return replace(api(f'v1 Node "" {name}', change, red, says), perhaps=perhaps)
 
 
 deployment = partial("apps/v1 Deployment kube-system {}".format)
@@ -132,15 +139,22 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
             "tkc",
             f"{DATA}/var/kubernetes/backend/kine.sock:12379",
             "rm {path}",
-            control("datastore_listens"),
+            control("services_run"),
             "kine.sock",
         ),
         file(
             "tkc",
             f"{DATA}/args/kubelet",
             "echo --node-ip=10.9.9.9 >>{path}",
-            control("arguments_are_exact"),
+            control(NODE_IP),
             "10.9.9.9",
+        ),
+        file(
+            "tkc",
+            f"{DATA}/args/kube-apiserver",
+            "sed -i /--advertise-address/d {path}",
+            control(ADVERTISED),
+            "no line '--advertise-address=192.168.1.110'",
         ),
         file(
             "tkc",
@@ -154,7 +168,7 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
         node(
             TKC,
             {"status": {"nodeInfo": {"kubeletVersion": "v1.31.0"}}},
-            control("node_version_fits_the_channel"),
+            control("node_runs_the_clusters_version"),
             "v1.31.0",
         ),
         api(
@@ -174,7 +188,7 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
             "tkc",
             "/home/thinkube/.local/bin/kubectl",
             "printf '#!/bin/sh\\necho gone >&2; exit 7\\n' >{path}",
-            control("file_local_bin_kubectl_is_as_declared", "kubectl_answers"),
+            control("file_local_bin_kubectl_is_as_declared"),
             "another content",
         ),
         file(
@@ -214,7 +228,7 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
         node(
             "bcn1",
             {"status": {"nodeInfo": {"kubeletVersion": "v1.31.0"}}},
-            worker("bcn1", "node_runs_the_control_planes_version"),
+            worker("bcn1", "node_runs_the_clusters_version"),
             "kubelet v1.31.0, API v1.35",
         ),
         program("tkw1", "true", "echo no room; exit 3", worker("tkw1", "pods_run_here"), "ended with 3: no room"),
@@ -231,13 +245,13 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
             dns("tkc", "corefile_is_as_wanted"),
             "not ours: # mine",
         ),
-        api(f"v1 Pod kube-system {coredns_pod}", restarted(now), dns("tkc", "coredns_does_not_restart"), "7 times"),
+        api(f"v1 Pod kube-system {coredns_pod}", restarted(now), dns("tkc", "coredns_is_available"), "7 times"),
         program("tkw1", "cat", "echo nameserver 8.8.8.8", dns("tkw1", "pods_ask_the_cluster_dns"), "seen 8.8.8.8"),
         program(
             "tkc",
             "ping",
             'case "$*" in *github.com*) exit 1;; esac; exec $real "$@"',
-            dns("tkc", "pods_resolve_public_names"),
+            dns("tkc", "pods_resolve_names"),
             "github.com: expected a public address, seen nothing",
         ),
         Breakage(
@@ -265,59 +279,43 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
             "bcn1",
             "/etc/hosts",
             "echo 10.9.9.9 home.example >>{path}",
-            dns("bcn1", "node_resolves_the_domain"),
+            dns("bcn1", "node_resolves_names"),
             "expected 192.168.191.200, seen 10.9.9.9",
         ),
         file(
             "tkw1",
             "/etc/hosts",
             f"echo {INGRESS} ubuntu.com >>{{path}}",
-            dns("tkw1", "node_resolves_public_names"),
+            dns("tkw1", "node_resolves_names"),
             f"ubuntu.com: expected a public address, seen {INGRESS}",
         ),
     )
 
 
-ON_WORKER = (
-    "pod_network_is_ready",
-    "pods_run_here",
-    "pods_here_resolve_services",
-    "pods_reach_pods_on_other_nodes",
-)
-
-
-ASKED_IN_PODS = (
-    "pods_resolve_services",
-    "pods_resolve_public_names",
-    "pods_ask_public_servers_for_acme_names",
-    "pods_resolve_the_domain",
-)
-UNSERVED: tuple[Place, ...] = (
-    *control("dns_service_has_endpoints"),
-    *everywhere(*ASKED_IN_PODS),
-    *worker("bcn1", "pods_here_resolve_services"),
-    *worker("tkw1", "pods_here_resolve_services"),
-)
+UNSERVED: tuple[Place, ...] = (*dns("tkc", "dns_service_has_endpoints"), *everywhere("pods_resolve_names"))
 """What a DNS service without a ready pod means."""
 
 
 def without_node(host: str, coredns_host: str) -> tuple[Place, ...]:
     """What a node that is not Ready means for the pods on it."""
-    asked_in_pods = dns(host, "pods_ask_the_cluster_dns", *ASKED_IN_PODS)
-    served = (*UNSERVED, *dns("tkc", "coredns_is_available", "coredns_does_not_restart"))
-    network = control("workloads_are_ready") if host == "tkc" or host == coredns_host else ()
-    return (*asked_in_pods, *network, *(served if host == coredns_host else ()))
-
-
-def asked_from_control_plane(coredns_host: str) -> tuple[Place, ...]:
-    """A worker that holds all pods of CoreDNS is reached from the control plane's node, in place of the other way."""
-    return worker(coredns_host, "pods_reach_pods_on_other_nodes") if coredns_host != "tkc" else ()
+    asked_in_pods = dns(host, "pods_ask_the_cluster_dns", "pods_resolve_names")
+    served = (*UNSERVED, *dns("tkc", "coredns_is_available"))
+    return (*asked_in_pods, *(served if host == coredns_host else ()))
 
 
 def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[Breakage, ...], ...]:
     """What several checks see, in rounds."""
     without_acme = {"data": {"Corefile": corefile[corefile.index("# The domain itself") :]}}
     return (
+        (
+            Breakage(
+                "tkc",
+                f"touch {DATA}/var/lock/clustered.lock",
+                f"rm {DATA}/var/lock/clustered.lock",
+                control("host_has_its_role", "services_run"),
+                "clustered.lock is there",
+            ),
+        ),
         (
             api(
                 "v1 Service kube-system kube-dns",
@@ -331,8 +329,8 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
                 "tkc",
                 f"touch {DATA}/var/lock/stopped.lock",
                 f"rm {DATA}/var/lock/stopped.lock",
-                control("microk8s_runs", "addons_are_on", "services_run", "kubectl_answers"),
-                "running: true",
+                control("services_run", ADDONS),
+                "stopped.lock",
             ),
             api(
                 deployment("calico-kube-controllers"),
@@ -351,20 +349,20 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
                 "bcn1",
                 f"{DATA}/var/lock/clustered.lock",
                 "rm {path}",
-                worker("bcn1", "host_is_marked_as_worker", "services_run"),
+                worker("bcn1", "host_has_its_role", "services_run"),
                 "clustered.lock",
             ),
             program(
                 "bcn1",
                 "nslookup",
                 'case "$1" in kubernetes.*) exit 1;; esac; exec $real "$@"',
-                (*worker("bcn1", "pods_here_resolve_services"), *dns("bcn1", "pods_resolve_services")),
+                dns("bcn1", "pods_resolve_names"),
                 "expected 10.152.183.1, seen nothing",
             ),
             api(
                 "v1 ConfigMap kube-system coredns",
                 without_acme,
-                (*everywhere("pods_ask_public_servers_for_acme_names"), *dns("tkc", "corefile_is_as_wanted")),
+                (*everywhere("pods_resolve_names"), *dns("tkc", "corefile_is_as_wanted")),
                 INGRESS,
             ),
         ),
@@ -373,17 +371,17 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
                 "tkc",
                 "microk8s disable hostpath-storage:destroy-storage",
                 "microk8s enable hostpath-storage",
-                control("addons_are_on", "workloads_are_ready", "storage_class_is_default"),
-                "on are: dns",
+                control(ADDONS, "workloads_are_ready", "storage_class_is_default"),
+                "on: dns, ha-cluster",
             ),
-            unit("dns1", "named", everywhere("pods_resolve_the_domain", "node_resolves_the_domain"), "seen nothing"),
+            unit("dns1", "named", everywhere("pods_resolve_names", "node_resolves_names"), "seen nothing"),
             node(
                 TKW1,
                 NOT_READY,
                 (
                     *worker("tkw1", "node_is_ready"),
                     *without_node("tkw1", coredns_host),
-                    *worker("tkw1", *ON_WORKER[: 3 + (coredns_host != "tkw1")]),
+                    *worker("tkw1", "pod_network_is_ready", "pods_run_here", "pods_reach_pods_on_other_nodes"),
                 ),
                 "KubeletGone",
             ),
@@ -392,18 +390,20 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
             api(
                 deployment("coredns"),
                 image("coredns"),
-                (*dns("tkc", "coredns_is_available", "coredns_does_not_restart"), *control("workloads_are_ready")),
+                dns("tkc", "coredns_is_available"),
                 "unavailableReplicas=1",
             ),
             node(
                 TKC,
                 NOT_READY,
                 (
-                    *control("node_is_ready"),
+                    *control("node_is_ready", "pod_network_is_ready", "workloads_are_ready"),
                     *without_node("tkc", coredns_host),
-                    *asked_from_control_plane(coredns_host),
                 ),
                 "KubeletGone",
+                perhaps=tuple(
+                    place for host in ("bcn1", "tkw1") for place in worker(host, "pods_reach_pods_on_other_nodes")
+                ),
             ),
         ),
         (
@@ -419,7 +419,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
                 f"rm {RESOLVED}/99-search.conf; {RESTART_RESOLVED}",
                 dns(
                     "bcn1",
-                    "pods_resolve_public_names",
+                    "pods_resolve_names",
                     "pods_ask_the_cluster_dns",
                     "node_routes_the_domain_to_bind",
                 ),

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 MOMENTS = (
     ("snap_microk8s@tkc", ("run", "phase5")),
-    ("enable_addons@tkc", ("run", "phase5")),
+    ("addons@tkc", ("run", "phase5")),
     ("join_cluster@tkw1", ("resume",)),
     ("roll_out_corefile@tkc", ("resume",)),
     ("unit_systemd_resolved_service@bcn1", ("run", "phase5")),
@@ -30,7 +30,7 @@ ONE_OFF = (
     "/credentials/",
     "thinkube.config",
     "/thinkube-nornir/",
-    "corefile-version",
+    "config-version",
     "cni.yaml",
     "/backend/",
 )

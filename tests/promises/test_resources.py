@@ -11,10 +11,11 @@ from itertools import zip_longest
 
 import pytest
 
+from tasks.shared.microk8s.addons import Addons
 from tests.promises.conftest import Labs
 from tests.promises.lab_project import CONTROL, DNS, ROOT, WORKERS, differences
 from thinkube_nornir import catalog
-from thinkube_nornir.resources import File, GroupMember, Resource, Snap, Unit
+from thinkube_nornir.resources import File, GroupMember, Line, Resource, Snap, Unit
 from thinkube_nornir.resources.accounts import InHome
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -22,6 +23,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 HOSTS = {CONTROL: "tkc", WORKERS: "tkw1", DNS: "bcn1"}
 """Where a component's resources are broken."""
 USER = "thinkube"
+FOLLOWS = {"restart_kubelite"}
+"""Steps by hand that follow the repair of a resource."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ def ways(resource: Resource) -> list[str]:
         case File():
             path = f"/home/{USER}/{resource.path.label}" if isinstance(resource.path, InHome) else resource.path
             return [f"rm {path}", f"echo x >>{path}", f"chmod 711 {path}", f"rm {path}; ln -s /dev/null {path}"]
+        case Addons():
+            return ["microk8s disable hostpath-storage:destroy-storage"]
+        case Line():
+            return [f"sed -i /{resource.label}/d {resource.path}", f"echo {resource.label}=10.9.9.9 >>{resource.path}"]
         case GroupMember():
             return [f"gpasswd -d {USER} {resource.group}"]
         case Snap():
@@ -101,7 +108,7 @@ def test_each_way_is_red_and_repaired_and_rollback_restores(labs: Labs) -> None:
         assert failed == {(c, f"{step}_is_as_declared", host) for c, step, host in touched}
         ended = project("run", "phase5")
         assert ended.code == 0, ended.told
-        assert ended.places("changed") == touched
+        assert {(c, step, host) for c, step, host in ended.places("changed") if step not in FOLLOWS} == touched
         assert project("verify", "phase5").code == 0
 
     ended = project("rollback", "phase5")

@@ -45,9 +45,9 @@ def test_a_small_installation_comes_and_goes(small: LabProject) -> None:
     small.ssh("one", f"lab-api patch {COREFILE}", {"data": {"Corefile": text.replace("192.168.1.240", "10.9.9.9")}})
     ended = small("verify", "phase5")
     small.ssh("one", "lab-api mend")
-    red = {(DNS, "corefile_is_as_wanted", "one")} | {(DNS, "pods_resolve_the_domain", host) for host in small.hosts}
+    red = {(DNS, "corefile_is_as_wanted", "one")} | {(DNS, "pods_resolve_names", host) for host in small.hosts}
     assert ended.places("failed") == red
-    assert "expected 192.168.1.240, seen 10.9.9.9" in ended.error((DNS, "pods_resolve_the_domain", "two"))["why"]
+    assert "expected 192.168.1.240, seen 10.9.9.9" in ended.error((DNS, "pods_resolve_names", "two"))["why"]
 
     rolled_back = small("rollback", "all")
     assert rolled_back.code == 0, rolled_back.told

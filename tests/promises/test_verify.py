@@ -84,7 +84,8 @@ def test_every_check_can_fail(standing: LabProject) -> None:
             standing.ssh(breakage.host, breakage.mends)
 
         assert ended.code == 1
-        assert ended.places("failed") == {place for breakage in broken for place in breakage.red}
+        perhaps = {place for breakage in broken for place in breakage.perhaps}
+        assert ended.places("failed") - perhaps == {place for breakage in broken for place in breakage.red} - perhaps
         assert ended.places("skipped") == set()
         for breakage in broken:
             error = ended.error(breakage.red[0])

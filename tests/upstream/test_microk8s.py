@@ -9,7 +9,7 @@ import yaml
 
 from tasks.lab.microk8s import addon_list, arguments, certificates, launcher
 from tasks.lab.microk8s.node import DNS_ADDRESS
-from tasks.phase5_core_services.microk8s_control.checks import CLUSTER_DNS
+from tasks.shared.hosts.supported import CLUSTER_DNS
 from tasks.shared.microk8s.facts import DATA, SOCKET_FILE, values_of
 from tests import upstream_data as upstream
 from tests.upstream.deployed import TRACKS

@@ -6,7 +6,8 @@ import hashlib
 import posixpath
 import re
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nornir.core.task import Result, Task
@@ -19,7 +20,7 @@ from thinkube_nornir.outcome import unchanged
 from thinkube_nornir.remote import change, read, undo
 from thinkube_nornir.remote.file_diff import diff_of
 from thinkube_nornir.remote.file_states import FileState, state_at
-from thinkube_nornir.resources.base import Resource, State
+from thinkube_nornir.resources.base import Resource, State, label_of, resolve
 
 MARKER = "{comment} {edge} managed by thinkube-nornir: {name}"
 """The lines around a block; `edge` is BEGIN or END."""
@@ -191,40 +192,57 @@ class Line(_Text):
     """One line, which stands in place of those that fit a pattern; they come back at rollback.
 
     Args:
+        line: a function of the task where hosts differ; with a `label`.
         replaces: a regular expression for whole lines: `PermitRootLogin .*`.
     """
 
-    line: str
+    line: str | Callable[[Task], str]
     replaces: str = field(default="")
+
+    def state(self, task: Task) -> State:
+        return super(Line, self._on(task)).state(task)
+
+    def apply(self, task: Task) -> Result:
+        return super(Line, self._on(task)).apply(task)
+
+    def restore(self, task: Task) -> Result:
+        return super(Line, self._on(task)).restore(task)
+
+    def _on(self, task: Task) -> Line:
+        return replace(self, line=resolve(task, self.line))
+
+    @property
+    def _own(self) -> str:
+        return self.line if isinstance(self.line, str) else self.label
 
     @property
     def words(self) -> tuple[str, ...]:
-        return "line", self.label or self.line, "in", self.path
+        return "line", label_of(self.line, self.label), "in", self.path
 
     @property
     def key(self) -> str:
-        return f"line:{self.path}:{self.line}"
+        return f"line:{self.path}:{self._own}"
 
     @property
     def _what(self) -> str:
-        return f"line {self.line!r}"
+        return f"line {self._own!r}"
 
     def wanted(self, lines: list[str]) -> list[str]:
         kept = [line for line in lines if not self._fits(line)]
         place = next((place for place, line in enumerate(lines) if self._fits(line)), len(lines))
-        return [*kept[:place], self.line, *kept[place:]]
+        return [*kept[:place], self._own, *kept[place:]]
 
     def without(self, lines: list[str], before: list[str]) -> list[str]:
-        if self.line not in lines:
+        if self._own not in lines:
             return lines
-        place = lines.index(self.line)
-        return [*lines[:place], *before, *(line for line in lines[place:] if line != self.line)]
+        place = lines.index(self._own)
+        return [*lines[:place], *before, *(line for line in lines[place:] if line != self._own)]
 
     def replaced(self, lines: list[str]) -> list[str]:
         return [line for line in lines if self._fits(line)]
 
     def _fits(self, line: str) -> bool:
-        return line == self.line or bool(self.replaces and re.fullmatch(self.replaces, line))
+        return line == self._own or bool(self.replaces and re.fullmatch(self.replaces, line))
 
 
 def _lines(found: FileState) -> list[str]:

@@ -13,9 +13,9 @@ from tasks.shared.address_pool import ingress_addresses, knative
 from tasks.shared.cluster.control_plane import expect, is_ready, kube, name_of, registered_node, unready_because
 from tasks.shared.cluster.settling import settled
 from thinkube_nornir.cluster import PodRun, probe_pod, run_pod
-from thinkube_nornir.command import Completed, Fact
-from thinkube_nornir.context import context, hosts_in, setting
-from thinkube_nornir.errors import ClusterError, ConfigError, Problem, ThinkubeError
+from thinkube_nornir.command import Fact
+from thinkube_nornir.context import context, setting
+from thinkube_nornir.errors import ClusterError, ThinkubeError
 
 SERVICE_NAME = "kubernetes.default.svc.cluster.local"
 _PROBE = "thinkube-probe"  # a name below a wildcard that nothing else has
@@ -92,23 +92,6 @@ def expected(task: Task) -> dict[str, str]:
     return {apex: primary, below: primary, **dict(zip(knatives, seconds, strict=True))}
 
 
-def bind_address(task: Task) -> str | None:
-    """Of the DNS host, in the overlay if it is there; None without a DNS host: then CoreDNS serves the domain itself.
-
-    Raises:
-        ConfigError: hosts are in group dns, and none has an address.
-    """
-    servers = hosts_in(task, "dns") or hosts_in(task, "dns_servers")
-    for name in ("zerotier_ip", "lan_ip"):
-        for host in servers:
-            if host.get(name):
-                return str(host[name])
-    if not servers:
-        return None
-    what = "no host of group dns_servers has a zerotier_ip or lan_ip"
-    raise ConfigError([Problem("inventory", what, "CoreDNS must forward to it")])
-
-
 def in_overlay(task: Task, address: str) -> bool:
     """Without an overlay, the LAN: where the ingresses are."""
     network = setting(task, "zerotier_cidr", None) or setting(task, "network_cidr")
@@ -170,15 +153,6 @@ def _parse(said: str) -> Lookup:
     answer = said[said.find("Name:") :] if "Name:" in said else ""
     addresses = re.findall(r"^Address(?: \d+)?:\s+([0-9a-f.:]+)", answer, flags=re.MULTILINE)
     return Lookup(tuple(addresses), said)
-
-
-def node_lookup(name: str) -> Fact[tuple[str, ...]]:
-    """The IPv4 addresses that programs on the node get for a name; none when it does not resolve."""
-
-    def parse(done: Completed) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(line.split()[0] for line in done.text.splitlines() if line.strip()))
-
-    return Fact(f"addresses of {name}", ("getent", "ahostsv4", name), parse, accept=(0, 2))
 
 
 def _ask(task: Task) -> Report:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from thinkube_nornir.command import Completed, Fact
+from thinkube_nornir.errors import ThinkubeError
 
 
 def parse_addresses(done: Completed) -> Mapping[str, tuple[str, ...]]:
@@ -53,30 +53,15 @@ def units(*names: str) -> Fact[Mapping[str, str]]:
     """Unit to `active`, `inactive`, `failed`, `unknown` ..."""
 
     def parse(done: Completed) -> Mapping[str, str]:
-        return dict(zip(names, done.text.splitlines(), strict=True))
+        states = done.text.splitlines()
+        if len(states) != len(names):
+            said = (done.text + done.stderr.decode(errors="backslashreplace")).strip()
+            why = f"`systemctl is-active` ended with {done.status} and said: {said or 'nothing'}"
+            fix = "see whether systemd answers on the host: `systemctl is-system-running`"
+            raise ThinkubeError(f"systemctl does not say the state of {', '.join(names)}", why=why, fix=fix)
+        return dict(zip(names, states, strict=True))
 
     return Fact(f"units {' '.join(names)}", ("systemctl", "is-active", *names), parse, accept=None)
-
-
-def grep(pattern: str, folder: str) -> Fact[tuple[str, ...]]:
-    """The `.conf` files in a folder that hold a line like this; none when there is no such folder."""
-    argv = ("grep", "-rlsE", "--include=*.conf", pattern, folder)
-    return Fact(f"{pattern} in {folder}", argv, lambda d: tuple(sorted(d.text.splitlines())), accept=(0, 1, 2))
-
-
-def parse_global(done: Completed) -> tuple[str, ...]:
-    """The global part of `resolvectl dns` or `resolvectl domain`; nothing when resolved does not run.
-
-    Lists are wrapped at 80 columns, and go on below, indented.
-
-    >>> from thinkube_nornir.command import Command
-    >>> parse_global(Completed(Command(("resolvectl",)), 0, b"Global: ~a\\n        ~b\\nLink 2 (eth0): ~c\\n", b""))
-    ('~a', '~b')
-
-    Source: redhat-plumbers/systemd-rhel9@02d5550437a1 src/resolve/resolvectl.c (status_print_strv_ifindex)
-    """
-    found = re.search(r"^Global:(.*(?:\n\s.*)*)", done.text, re.MULTILINE)
-    return tuple(found[1].split()) if found else ()
 
 
 HOSTNAME: Fact[str] = Fact("host name", ("hostname",), lambda done: done.text.strip().lower())
@@ -86,7 +71,5 @@ DEFAULT_ROUTE = Fact("default route", ("ip", "-json", "route", "show", "default"
 LISTENING = Fact("listening ports", ("ss", "-Hltn"), parse_ports)
 MOUNTS = Fact("mounts", ("cat", "/proc/mounts"), parse_mounts)
 LINKS = Fact("network links", ("ip", "-json", "link", "show"), parse_links)
-RESOLVER_SERVERS = Fact("resolved's servers", ("resolvectl", "dns"), parse_global, accept=None)
-RESOLVER_DOMAINS = Fact("resolved's domains", ("resolvectl", "domain"), parse_global, accept=None)
 CLOCK = Fact("clock", ("date", "+%s"), lambda done: float(done.text))
 """Seconds since the epoch."""

@@ -40,7 +40,8 @@ OVERLAY_PORT = 4789
 
 POD_NETWORK = "10.1.0.0/16"
 SERVICE_NETWORK = "10.152.183.0/24"
-"""MicroK8s' defaults.
+CLUSTER_DNS = "10.152.183.10"
+"""MicroK8s' own choices; its addon dns insists on the last one.
 
 Source: canonical/microk8s@1.35 microk8s-resources/default-args/kube-apiserver
 Source: canonical/microk8s@1.35 microk8s-resources/default-args/kube-proxy

@@ -10,7 +10,16 @@ from typing import Any
 from nornir.core.task import Result, Task
 
 from tasks.shared.hosts.node_facts import units
-from tasks.shared.microk8s.facts import CLUSTERED, COMMAND, STATUS, STATUS_TIMEOUT, STOPPED, STOPPED_LOCK
+from tasks.shared.microk8s.facts import (
+    CLUSTERED,
+    COMMAND,
+    DATASTORE_SOCKET,
+    SOCKET_FILE,
+    STATUS,
+    STATUS_TIMEOUT,
+    STOPPED,
+    STOPPED_LOCK,
+)
 from tasks.shared.microk8s.leftover_facts import noted
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.component import StepFunction
@@ -46,6 +55,8 @@ Source: canonical/microk8s@1.35 microk8s-resources/wrappers/apiservice-kicker
 """
 SNAP_KEY = INSTALLATION.key
 MEMBERSHIP_KEY = "membership:microk8s"
+STARTED_KEY = "started:microk8s"
+"""Of a MicroK8s that its owner had stopped."""
 
 ROOT = "/var/snap/microk8s"
 KUBELET_LINK = "/var/lib/kubelet"
@@ -204,7 +215,8 @@ def start(task: Task) -> Result:
     if not locked and "inactive" not in _states(task, worker=worker).values():
         return unchanged(task, "MicroK8s is not stopped")
     argv = ("snap", "start", "--enable", NAME) if worker else (COMMAND, "start")
-    started = _ordered(task, "start MicroK8s", *argv, timeout=_START)
+    key = STARTED_KEY if locked and not is_managed(task, SNAP_KEY) else None
+    started = _ordered(task, "start MicroK8s", *argv, key=key, timeout=_START)
     if context(task).dry_run or not read(task, STOPPED):
         return started
     return all_of(task, started, restart(task, "kubelite", f"restart kubelite, which removes {STOPPED_LOCK}"))
@@ -213,6 +225,14 @@ def start(task: Task) -> Result:
 def stop(task: Task) -> Result:
     """With its pods. Measured 32 s; a worker's says how to do it and stops nothing: it has to leave before."""
     return _ordered(task, "stop MicroK8s and its pods", COMMAND, "stop", timeout=_STOP)
+
+
+def stop_again(task: Task) -> Result:
+    """What `start` found stopped by its owner."""
+    if not is_managed(task, STARTED_KEY):
+        return unchanged(task, "MicroK8s was not started by us")
+    argv = (COMMAND, "stop") if is_installed(task) else ()
+    return _undone(task, STARTED_KEY, "stop MicroK8s again", *argv, timeout=_STOP)
 
 
 def restart(task: Task, service: str, summary: str, *, key: str | None = None) -> Result:
@@ -233,8 +253,11 @@ def kubeconfig(task: Task) -> str:
 def health(task: Task) -> tuple[str, ...]:
     worker = read(task, CLUSTERED)
     down = [f"{unit} is {state}" for unit, state in _states(task, worker=worker).items() if state != "active"]
-    silent = not worker and not read(task, STATUS).running
-    return (*down, *(["microk8s status says that it does not run"] if silent else []))
+    if not worker and not read(task, DATASTORE_SOCKET):
+        down.append(f"dqlite has no socket: {SOCKET_FILE} is not there, and the API server has nowhere to store")
+    if not worker and not read(task, STATUS).running:
+        down.append("`microk8s status` does not say running: true")
+    return tuple(down)
 
 
 def _states(task: Task, *, worker: bool) -> Mapping[str, str]:

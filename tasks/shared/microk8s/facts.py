@@ -66,11 +66,6 @@ def arguments_file(service: str) -> str:
     return f"{DATA}/args/{service}"
 
 
-def arguments(service: str) -> Fact[str | None]:
-    path = arguments_file(service)
-    return Fact(f"arguments of {service}", ("cat", path), parse_text, root=True, accept=(0, 1))
-
-
 STATUS_TIMEOUT = 120.0
 """Seconds: beside the API it asks the datastore ten times for its members, four seconds and a pause each.
 
@@ -120,18 +115,6 @@ def values_of(text: str, key: str) -> tuple[str, ...]:
     """
     pairs = (_pair(line) for line in text.splitlines())
     return tuple(value for name, value in pairs if name == key)
-
-
-def with_values(text: str, key: str, values: tuple[str, ...]) -> str:
-    """The arguments file with `key` given these values and no other; everything else as it was.
-
-    >>> with_values("--v=1\\n--node-ip=10.0.0.1\\n", "--node-ip", ("10.0.0.2",))
-    '--v=1\\n--node-ip=10.0.0.2\\n'
-    """
-    if values_of(text, key) == values:
-        return text
-    others = [line for line in text.splitlines() if _pair(line)[0] != key]
-    return "".join(f"{line}\n" for line in [*others, *(f"{key}={value}" for value in values)])
 
 
 def _pair(line: str) -> tuple[str, str]:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from tasks.phase5_core_services import coredns
+from tasks.phase5_core_services.coredns import corefile
 from tasks.shared.cluster import settling
+from tasks.shared.cluster.probes import lookups
 from tests.microk8s_machine import COREFILE_OF_ADDON, FakeCluster, pod
 from thinkube_nornir.command import Command
-from thinkube_nornir.errors import CheckFailed, ThinkubeError
+from thinkube_nornir.errors import CheckFailed, Refused, ThinkubeError
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.program import command
 
@@ -52,6 +54,13 @@ def _just_restarted(cluster: FakeCluster) -> None:
     _container(cluster).update(lastState={"terminated": {"finishedAt": datetime.now(UTC).isoformat()}})
 
 
+def _scaled_to_none(cluster: FakeCluster) -> None:
+    """As a controller then has it: rolled out, without a pod."""
+    deployment = cluster.api.get("Deployment", "coredns", "kube-system")
+    deployment["spec"]["replicas"] = 0
+    deployment["status"] = {"observedGeneration": 99}
+
+
 def _container(cluster: FakeCluster) -> dict[str, object]:
     found: dict[str, object] = cluster.api.get("Pod", "coredns-1", "kube-system")["status"]["containerStatuses"][0]
     return found
@@ -68,35 +77,31 @@ FAULTS: dict[str, list[tuple[str, Break]]] = {
         ("tkc", lambda c: c.api.drop("ConfigMap", "coredns", "kube-system")),
     ],
     "coredns_is_available": [
-        ("tkc", lambda c: c.api.get("Deployment", "coredns", "kube-system")["status"].update(availableReplicas=0))
-    ],
-    "coredns_does_not_restart": [
+        ("tkc", lambda c: c.api.get("Deployment", "coredns", "kube-system")["status"].update(availableReplicas=0)),
+        ("tkc", lambda c: c.api.drop("Deployment", "coredns", "kube-system")),
+        ("tkc", _scaled_to_none),
         ("tkc", lambda c: _container(c).update(state={"waiting": {"reason": "CrashLoopBackOff"}})),
-        (
-            "tkc",
-            lambda c: _container(c).update(lastState={"terminated": {"finishedAt": datetime.now(UTC).isoformat()}}),
-        ),
+        ("tkc", _just_restarted),
         ("tkc", lambda c: c.api.get("Pod", "coredns-1", "kube-system")["status"].update(conditions=[])),
         ("tkc", lambda c: c.api.drop("Pod", "coredns-1", "kube-system")),
+    ],
+    "dns_service_has_endpoints": [
+        ("tkc", lambda c: c.api.get("Endpoints", "kube-dns", "kube-system").update(subsets=[])),
+        ("tkc", lambda c: c.api.get("Service", "kube-dns", "kube-system")["spec"].update(clusterIP="10.152.183.99")),
+        ("tkc", lambda c: c.api.drop("Service", "kube-dns", "kube-system")),
     ],
     "pods_ask_the_cluster_dns": [
         ("tkw1", lambda c: setattr(c, "resolv_conf", "nameserver 8.8.8.8\n")),
         ("tkw1", lambda c: setattr(c, "resolv_conf", "nameserver 10.152.183.10\nsearch a.example.org example.com\n")),
     ],
-    "pods_resolve_services": [
+    "pods_resolve_names": [
         ("tkw1", lambda c: c.pod_answers.update({"kubernetes.default.svc.cluster.local": "SERVFAIL"})),
         ("tkc", lambda c: c.pod_answers.update({"kubernetes.default.svc.cluster.local": "192.168.191.200"})),
-    ],
-    "pods_resolve_public_names": [
         ("tkw1", lambda c: c.pod_answers.update({"github.com": ""})),
         ("tkw1", lambda c: c.pod_answers.update({"github.com.": "192.168.191.200"})),
-    ],
-    "pods_ask_public_servers_for_acme_names": [
         ("tkw1", lambda c: c.pod_answers.update({"_acme-challenge.example.org": "192.168.191.200"})),
         ("tkw1", lambda c: c.pod_answers.update({"_acme-challenge.kn.example.org": "192.168.191.201"})),
         ("tkw1", lambda c: c.pod_answers.update({"_acme-challenge.example.org": "SERVFAIL"})),
-    ],
-    "pods_resolve_the_domain": [
         ("tkw1", lambda c: c.pod_answers.update({"example.org": ""})),
         ("tkw1", lambda c: c.pod_answers.update({"thinkube-probe.example.org": "203.0.113.9"})),
         ("tkw1", lambda c: c.pod_answers.update({"thinkube-probe.kn.example.org": "192.168.191.200"})),
@@ -111,33 +116,31 @@ FAULTS: dict[str, list[tuple[str, Break]]] = {
         ("tkw1", lambda c: setattr(c.machines["tkw1"], "resolver", (["192.168.191.1", "8.8.8.8"], ["~example.org"]))),
         ("tkw1", lambda c: setattr(c.machines["tkw1"], "resolver", (["192.168.191.1"], ["example.org"]))),
     ],
-    "node_resolves_the_domain": [
+    "node_resolves_names": [
         ("tkw1", lambda c: c.machines["tkw1"].names.update({"example.org": ""})),
         ("tkw1", lambda c: c.machines["tkw1"].names.update({"thinkube-probe.kn.example.org": "192.168.191.200"})),
-    ],
-    "node_resolves_public_names": [
         ("tkw1", lambda c: c.machines["tkw1"].names.update({"github.com": ""})),
         ("tkw1", lambda c: c.machines["tkw1"].names.update({"github.com": "192.168.191.200"})),
     ],
 }
 
 
-DNS_CHECKS = {
-    "pods_resolve_services": {"kubernetes.default.svc.cluster.local": "SERVFAIL"},
-    "pods_resolve_public_names": {"github.com": "192.168.191.200"},
-    "pods_ask_public_servers_for_acme_names": {"_acme-challenge.example.org": "192.168.191.200"},
-    "pods_resolve_the_domain": {"example.org": "203.0.113.9"},
+OLD_ANSWERS = {
+    "kubernetes.default.svc.cluster.local": "SERVFAIL",
+    "github.com": "192.168.191.200",
+    "_acme-challenge.example.org": "192.168.191.200",
+    "example.org": "203.0.113.9",
 }
 
 
-@pytest.mark.parametrize("check", DNS_CHECKS)
+@pytest.mark.parametrize("name", OLD_ANSWERS)
 def test_a_pods_old_answer_right_after_a_roll_out_is_asked_again(
-    installed: FakeCluster, check: str, monkeypatch: pytest.MonkeyPatch
+    installed: FakeCluster, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """kube-proxy of another node sends to the old pod for seconds: one wrong answer is no verdict."""
     monkeypatch.setattr(settling, "_PAUSE", 0.0)
     monkeypatch.setitem(installed.machines["tkw1"].host.settings, "dns_settle_seconds", 30)
-    installed.pod_answers.update(DNS_CHECKS[check])
+    installed.pod_answers[name] = OLD_ANSWERS[name]
     run = installed.api.pod
 
     def later_right(manifest: dict[str, Any]) -> tuple[int, str]:
@@ -148,7 +151,7 @@ def test_a_pods_old_answer_right_after_a_roll_out_is_asked_again(
 
     installed.api.pod = later_right
 
-    assert installed.run("tkw1", COMPONENT, "verify")[check].exception is None
+    assert installed.run("tkw1", COMPONENT, "verify")["pods_resolve_names"].exception is None
 
 
 def test_a_nodes_old_answer_is_asked_again(installed: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,26 +170,113 @@ def test_a_nodes_old_answer_is_asked_again(installed: FakeCluster, monkeypatch: 
 
     machine.host.answers["getent ahostsv4"] = later_right
 
-    assert installed.run("tkw1", COMPONENT, "verify")["node_resolves_the_domain"].exception is None
+    assert installed.run("tkw1", COMPONENT, "verify")["node_resolves_names"].exception is None
 
 
 def test_names_that_a_node_was_never_sent_to_bind_for_are_not_waited_for(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the set-up it is asked once, and both checks say the one thing that is missing."""
+    """Before the set-up it is asked once, and it is said what is missing."""
     machine = cluster.machines["tkw1"]
     monkeypatch.setitem(machine.host.settings, "dns_settle_seconds", 30)
     monkeypatch.setitem(machine.names, "example.org", "203.0.113.9")
     monkeypatch.setattr(settling, "_may_ask_again", lambda _: pytest.fail("it waits for what is not set up"))
+    monkeypatch.setattr("tasks.shared.cluster.names.lookups_when", lambda task, _: lookups(task))
 
     results = cluster.run("tkw1", COMPONENT, "verify")
 
-    for check in ("node_routes_the_domain_to_bind", "node_resolves_the_domain"):
-        error = results[check].exception
-        assert isinstance(error, CheckFailed), check
-        assert error.what == "this node is not sent to BIND"
-        assert "10-thinkube.conf is missing" in error.why
-        assert error.fix == f"run the set-up: `{command('run', f'phase5.{COMPONENT.title}')}`"
+    assert isinstance(results["node_resolves_names"].exception, CheckFailed)
+    told = results["node_routes_the_domain_to_bind"].exception
+    assert isinstance(told, CheckFailed)
+    assert "10-thinkube.conf is missing" in told.why
+    assert told.fix == f"run the set-up: `{command('run', f'phase5.{COMPONENT.title}')}`"
+
+
+def test_a_drop_in_of_others_is_named(installed: FakeCluster) -> None:
+    """A set-up does not help there: it is the operator's file, and says what is asked of whom."""
+    machine = installed.machines["tkw1"]
+    machine.captures.add("/etc/systemd/resolved.conf.d/99-vpn.conf")
+    machine.resolver = (["9.9.9.9"], ["~example.org"])
+
+    error = installed.run("tkw1", COMPONENT, "verify")["node_routes_the_domain_to_bind"].exception
+
+    assert isinstance(error, CheckFailed)
+    assert "99-vpn.conf has a say" in error.why
+    assert error.fix.startswith("take DNS= and Domains= out of /etc/systemd/resolved.conf.d/99-vpn.conf")
+
+
+CORP = "# The office's.\ncorp.example:53 {\n    forward . 10.9.9.9 {\n        policy sequential\n    }\n}"
+
+
+def _edited(cluster: FakeCluster, text: str) -> None:
+    """By an operator, to whom the field belongs after that."""
+    found = cluster.api.get("ConfigMap", "coredns", "kube-system")
+    found["data"]["Corefile"] = text
+    found["metadata"]["managedFields"] = [{"manager": "kubectl-edit", "fieldsV1": {"f:data": {"f:Corefile": {}}}}]
+
+
+def test_a_zone_of_others_is_kept_by_set_up_and_rollback(installed: FakeCluster) -> None:
+    """Ours are written around it; nothing about it is red; and rollback says that it stays."""
+    _edited(installed, f"{CORP}\n{_corefile(installed).replace('8.8.4.4', '1.1.1.1')}")
+
+    installed.run("tkc", COMPONENT)
+
+    assert CORP in _corefile(installed)
+    assert "8.8.4.4" in _corefile(installed)
+    assert installed.run("tkc", COMPONENT, "verify")["corefile_is_as_wanted"].exception is None
+    assert outcome_of(installed.run("tkc", COMPONENT)["apply_corefile"]) is Outcome.UNCHANGED
+
+    result = installed.run("tkc", COMPONENT, "rollback")["restore_corefile"]
+
+    assert _corefile(installed) == f"{COREFILE_OF_ADDON.rstrip()}\n\n{CORP}\n"
+    assert "with what came since: corp.example:53" in result.result
+
+
+def test_a_zone_that_came_after_the_set_up_is_kept_by_rollback(installed: FakeCluster) -> None:
+    """Also when no set-up has seen it."""
+    _edited(installed, f"{_corefile(installed)}\n{CORP}\n")
+
+    installed.run("tkc", COMPONENT, "rollback")
+
+    assert _corefile(installed) == f"{COREFILE_OF_ADDON.rstrip()}\n\n{CORP}\n"
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_was_changed_in_our_blocks_is_named_before_it_is_lost(installed: FakeCluster, dry_run: bool) -> None:
+    """Rollback refuses, the dry run as well, and what it says to do helps."""
+    _edited(installed, _corefile(installed).replace("    loadbalance\n", "    loadbalance\n    whoami\n"))
+
+    error = installed.apply("tkc", corefile.restore_corefile, dry_run=dry_run).exception
+
+    assert isinstance(error, Refused)
+    assert "    whoami" in error.why
+    installed.run("tkc", COMPONENT)
+    installed.run("tkc", COMPONENT, "rollback")
+    assert _corefile(installed) == COREFILE_OF_ADDON
+
+
+def test_a_roll_out_that_fails_keeps_and_names_blocks_of_others(
+    installed: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be theirs that CoreDNS does not start with: nothing of ours can repair that."""
+    monkeypatch.setattr(corefile, "_ROLL_OUT", 0.05)
+    _edited(installed, f"{CORP}\n{_corefile(installed)}")
+    installed.api.rolls_out = False
+
+    with pytest.raises(ThinkubeError, match="does not start") as caught:
+        installed.run("tkc", COMPONENT)
+
+    assert "blocks of others, which are kept: corp.example:53" in caught.value.why
+    assert CORP in _corefile(installed)
+
+
+def test_coredns_that_was_scaled_to_none_is_scaled_up(installed: FakeCluster) -> None:
+    _scaled_to_none(installed)
+
+    results = installed.run("tkc", COMPONENT)
+
+    assert "scale Deployment kube-system/coredns up from 0 replicas" in results["roll_out_corefile"].result
+    assert installed.api.get("Deployment", "coredns", "kube-system")["spec"]["replicas"] == 1
 
 
 def test_an_old_pod_that_ends_or_was_evicted_is_no_evidence(installed: FakeCluster) -> None:
@@ -199,7 +289,7 @@ def test_an_old_pod_that_ends_or_was_evicted_is_no_evidence(installed: FakeClust
         installed.api.add(old)
     evicted["status"] |= {"phase": "Failed", "reason": "Evicted"}
 
-    assert installed.run("tkc", COMPONENT, "verify")["coredns_does_not_restart"].exception is None
+    assert installed.run("tkc", COMPONENT, "verify")["coredns_is_available"].exception is None
 
 
 def test_every_check_has_a_fault() -> None:
@@ -343,7 +433,7 @@ def test_without_knative_its_names_are_ordinary_ones(cluster: FakeCluster, monke
     assert "kn." not in _corefile(cluster)
     results = cluster.run("tkw1", COMPONENT, "verify", read_only=True)
     assert [r.exception for r in results.values() if r.exception] == []
-    assert "kn." not in str(results["pods_resolve_the_domain"].result)
+    assert "kn." not in str(results["pods_resolve_names"].result)
 
 
 def test_corefile_that_was_reset_is_written_and_rolled_out_again(installed: FakeCluster) -> None:
@@ -359,7 +449,7 @@ def test_corefile_that_was_reset_is_written_and_rolled_out_again(installed: Fake
 
 def test_failed_roll_out_puts_the_former_corefile_back(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """CoreDNS that does not start with our file gets its old one back at once, and the error says so."""
-    monkeypatch.setattr(coredns, "_ROLL_OUT", 0.05)
+    monkeypatch.setattr(corefile, "_ROLL_OUT", 0.05)
     cluster.api.rolls_out = False
 
     with pytest.raises(ThinkubeError, match="does not start with our Corefile") as caught:
@@ -371,7 +461,7 @@ def test_failed_roll_out_puts_the_former_corefile_back(cluster: FakeCluster, mon
 
 def test_killed_between_file_and_roll_out_is_resumed(cluster: FakeCluster) -> None:
     """The version in the Deployment says whether CoreDNS was restarted for this very file."""
-    cluster.apply("tkc", coredns.apply_corefile)
+    cluster.apply("tkc", corefile.apply_corefile)
 
     results = cluster.run("tkc", COMPONENT)
 

@@ -7,9 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from tasks.phase5_core_services import microk8s_control, microk8s_workers
-from tasks.phase5_core_services.microk8s_control.node_address import RESTART_KEY
 from tests.certificates import Authority
-from tests.fake_host import FakeFile, Reply
+from tests.fake_host import Reply
 from tests.microk8s_machine import FakeCluster, node
 from thinkube_nornir.command import Command
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused
@@ -52,20 +51,22 @@ FAULTS: dict[str, list[Break]] = {
         lambda c: c.machines["tkc"].units.update({"snap.microk8s.daemon-k8s-dqlite": "failed"}),
         lambda c: c.machines["tkc"].units.update({"snap.microk8s.daemon-kubelite": "inactive"}),
         lambda c: setattr(c.machines["tkc"], "stopped", True),
-    ],
-    "datastore_listens": [lambda c: setattr(c.machines["tkc"], "socket", False)],
-    "microk8s_runs": [
+        lambda c: setattr(c.machines["tkc"], "socket", False),
         lambda c: setattr(c.machines["tkc"], "running", False),
-        lambda c: setattr(c.machines["tkc"], "clustered", True),
     ],
-    "addons_are_on": [lambda c: c.machines["tkc"].addons.discard("hostpath-storage")],
-    "arguments_are_exact": [
+    "host_has_its_role": [lambda c: setattr(c.machines["tkc"], "clustered", True)],
+    "addons_is_as_declared": [lambda c: c.machines["tkc"].addons.discard("hostpath-storage")],
+    "argument_node_ip_of_kubelet_is_as_declared": [
         lambda c: c.machines["tkc"].set_arguments("--v=1\n", "--advertise-address=192.168.1.110\n"),
         lambda c: c.machines["tkc"].set_arguments("--node-ip=10.0.0.1\n", "--advertise-address=192.168.1.110\n"),
+        lambda c: c.machines["tkc"].set_arguments("--node-ip\n", "--advertise-address=192.168.1.110\n"),
         lambda c: c.machines["tkc"].set_arguments(
             "--node-ip=192.168.1.110\n" * 2, "--advertise-address=192.168.1.110\n"
         ),
+    ],
+    "argument_advertise_address_of_kube_apiserver_is_as_declared": [
         lambda c: c.machines["tkc"].set_arguments("--node-ip=192.168.1.110\n", "--advertise-address=10.0.0.1\n"),
+        lambda c: c.machines["tkc"].set_arguments("--node-ip=192.168.1.110\n", "--advertise-address 10.0.0.1\n"),
     ],
     "certificate_covers_the_lan_address": [
         lambda c: setattr(c.machines["tkc"], "certificate", Authority().issue("x", "10.0.0.1")[0]),
@@ -77,17 +78,13 @@ FAULTS: dict[str, list[Break]] = {
         lambda c: c.api.add(node("tkc.example.org", "192.168.100.10")),
         lambda c: c.api.get("Node", "tkc.example.org")["status"].update(addresses=[]),
     ],
-    "node_version_fits_the_channel": [
+    "node_runs_the_clusters_version": [
         lambda c: c.api.get("Node", "tkc.example.org")["status"].update(nodeInfo={"kubeletVersion": "v1.3.3"})
     ],
+    "pod_network_is_ready": [lambda c: c.api.get("Pod", "calico-tkc", "kube-system")["status"].update(conditions=[])],
     "workloads_are_ready": [
-        lambda c: c.api.get("Pod", "calico-tkc", "kube-system")["status"].update(conditions=[]),
         lambda c: c.api.drop("Deployment", "hostpath-provisioner", "kube-system"),
-    ],
-    "dns_service_has_endpoints": [
-        lambda c: c.api.get("Endpoints", "kube-dns", "kube-system").update(subsets=[]),
-        lambda c: c.api.get("Service", "kube-dns", "kube-system")["spec"].update(clusterIP="10.152.183.99"),
-        lambda c: c.api.drop("Service", "kube-dns", "kube-system"),
+        lambda c: c.api.get("Deployment", "calico-kube-controllers", "kube-system")["spec"].update(replicas=0),
     ],
     "storage_class_is_default": [
         lambda c: c.api.drop("StorageClass", "microk8s-hostpath"),
@@ -101,10 +98,6 @@ FAULTS: dict[str, list[Break]] = {
         lambda c: setattr(c.machines["tkc"].files[KUBECONFIG], "mode", 0o644),
         lambda c: setattr(c.machines["tkc"].files[KUBECONFIG], "uid", 0),
         lambda c: setattr(c.machines["tkc"].files[KUBECONFIG], "content", b"of another cluster"),
-    ],
-    "kubectl_answers": [
-        lambda c: setattr(c.machines["tkc"], "kubectl", Reply(126, stderr="Permission denied")),
-        lambda c: setattr(c.machines["tkc"], "kubectl", Reply(0, '{"clientVersion": {}}')),
     ],
 }
 
@@ -173,10 +166,10 @@ def test_a_plan_promises_the_addons_that_the_run_enables() -> None:
     """On a bare host: dns comes with the launch configuration, helm3 with the snap."""
     cluster = FakeCluster()
 
-    promised = cluster.run("tkc", COMPONENT, dry_run=True)["enable_addons"].result
+    promised = cluster.run("tkc", COMPONENT, dry_run=True)["addons"].result
 
     assert promised == "enable addon hostpath-storage"
-    assert cluster.run("tkc", COMPONENT)["enable_addons"].result == promised
+    assert cluster.run("tkc", COMPONENT)["addons"].result == promised
 
 
 def test_launch_configuration_is_there_before_the_snap_and_gives_the_address() -> None:
@@ -196,7 +189,7 @@ def test_addons_of_the_launch_configuration_are_waited_for() -> None:
 
     assert not any("enable dns" in command for command in cluster.altering)
     assert cluster.machines["tkc"].agent_looks == 0
-    assert results["await_launch_configuration"].result == "the launch configuration is applied"
+    assert results["await_ready"].result == "the launch configuration is applied"
 
 
 def test_a_launch_configuration_that_is_never_applied_is_an_error_with_a_fix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,8 +261,7 @@ def _foreign(cluster: FakeCluster) -> FakeCluster:
     """MicroK8s was here before us: another channel, another address, no storage."""
     machine = cluster.machines["tkc"]
     machine._install(_command("--channel=1.31/stable"))
-    machine.files[KUBELET] = FakeFile(b"--node-ip=10.0.0.1\n--v=2\n")
-    machine.files[API_SERVER] = FakeFile(b"--advertise-address=10.0.0.1\n")
+    machine.set_arguments("--node-ip=10.0.0.1\n--v=2\n", "--advertise-address=10.0.0.1\n")
     machine.members = {"other"}
     return cluster
 
@@ -282,7 +274,7 @@ def test_a_snap_that_was_there_is_told_the_address_and_restarted() -> None:
     """Its arguments files get the one line each, the rest stays, and kubelite reads them."""
     cluster = _control(_foreign(FakeCluster()))
 
-    assert cluster.machines["tkc"].files.text(KUBELET) == "--v=2\n--node-ip=192.168.1.110\n"
+    assert cluster.machines["tkc"].files.text(KUBELET) == "--node-ip=192.168.1.110\n--v=2\n"
     assert any("snap restart microk8s.daemon-kubelite" in command for command in cluster.altering)
     assert "/etc/microk8s.yaml" not in cluster.machines["tkc"].files
 
@@ -301,9 +293,7 @@ def test_a_stopped_control_plane_is_started_before_it_is_waited_for(installed: F
 def test_restart_that_a_killed_run_missed_is_made_up_for() -> None:
     """The arguments were written and the run was killed before the restart: the next run restarts."""
     cluster = _control(_foreign(FakeCluster()))
-    record = cluster.change_log.managed("tkc", RESTART_KEY)
-    assert record is not None
-    cluster.change_log.undone(record)
+    cluster.machines["tkc"].kubelite_started = 1.0
     cluster.forget_history()
 
     cluster.run("tkc", COMPONENT)
@@ -321,7 +311,7 @@ def test_rollback_gives_a_snap_that_was_there_back_its_state() -> None:
     assert (machine.channel, machine.notes, machine.members) == ("1.31/stable", {"classic"}, {"other"})
     assert machine.volumes
     assert machine.addons == {"dns", "helm3"}
-    assert machine.files.text(KUBELET) == "--v=2\n--node-ip=10.0.0.1\n"
+    assert machine.files.text(KUBELET) == "--node-ip=10.0.0.1\n--v=2\n"
     assert machine.mounts
     assert "cali123" in machine.links
     assert cluster.change_log.changes() == []
@@ -375,6 +365,6 @@ def test_without_microk8s_what_it_has_is_not_told_thing_by_thing() -> None:
     assert {(error.what, error.why) for error in errors} == {
         ("MicroK8s is not installed on tkc", "snap list does not name microk8s")
     }
-    told = results["addons_are_on"].exception
+    told = results["addons_is_as_declared"].exception
     assert isinstance(told, CheckFailed)
     assert told.fix == f"set it up: `{command('run', f'phase5.{COMPONENT.title}')}`"

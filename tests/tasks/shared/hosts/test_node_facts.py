@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
 from tasks.shared.cluster.probes import parse_report
-from tasks.shared.hosts.node_facts import parse_global, parse_mounts, parse_ports
-from tasks.shared.microk8s.facts import parse_status, values_of, with_values
+from tasks.shared.hosts.node_facts import parse_mounts, parse_ports, units
+from tasks.shared.hosts.resolver import parse_global
+from tasks.shared.microk8s.facts import parse_status
 from thinkube_nornir.command import Command, Completed
+from thinkube_nornir.errors import ThinkubeError
 
 
 def _said(text: str, status: int = 0) -> Completed:
@@ -79,19 +80,12 @@ def test_what_programs_in_a_pod_get_is_read_from_ping() -> None:
     assert report.programs == {"a.example": ("2001:db8::7",), "b.example.": ("192.168.1.240",)}
 
 
-_LINES = st.lists(st.from_regex(r"--[a-z-]{1,8}[= ][a-z0-9.]{1,8}", fullmatch=True), max_size=6)
+@pytest.mark.parametrize("said", ["", "active\n", "Failed to connect to bus: No such file or directory\n"])
+def test_an_empty_answer_of_systemctl_is_named_as_one(said: str) -> None:
+    """Which units were asked about, and what it said in place of their states."""
+    fact = units("a.service", "b.service")
 
+    with pytest.raises(ThinkubeError, match=r"a\.service, b\.service") as caught:
+        fact.parse(_said(said, 1))
 
-@given(_LINES, st.from_regex(r"[0-9.]{1,12}", fullmatch=True))
-def test_an_argument_is_given_once_and_others_stay(lines: list[str], value: str) -> None:
-    """Whatever was there: one value for the key, the other lines in their order, and no change the second time."""
-    text = "".join(f"{line}\n" for line in lines)
-
-    new = with_values(text, "--node-ip", (value,))
-
-    assert values_of(new, "--node-ip") == (value,)
-    others = [line for line in lines if not line.startswith(("--node-ip=", "--node-ip "))]
-    assert [line for line in new.splitlines() if not line.startswith("--node-ip")] == [
-        line for line in others if not line.startswith("--node-ip")
-    ]
-    assert with_values(new, "--node-ip", (value,)) == new
+    assert (said.strip() or "said: nothing") in caught.value.why
