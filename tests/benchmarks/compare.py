@@ -3,7 +3,7 @@
     python -m tests.benchmarks.compare --hosts 4 16 32 --runs 3 --peers /path/to/venv/bin
 
 Every figure is the wall time of a whole process, from its start to its exit; the tools take turns, so that all of them
-see the same machine. The table shows medians in seconds, and the ratio to ours.
+see the same machine. The table shows medians in seconds, and the ratio to thinkube-nornir.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Bench:
     def clear(self) -> None:
         """As if no tool had been here: no work done, and no memory of it."""
         shutil.rmtree(self.folder / "hosts", ignore_errors=True)
-        shutil.rmtree(self.folder / "ours" / ".thinkube", ignore_errors=True)
+        shutil.rmtree(self.folder / "nornir" / ".thinkube", ignore_errors=True)
         (self.folder / "hosts").mkdir()
         self.forget()
 
@@ -63,9 +63,9 @@ Tool = Callable[[Bench, str], list[str]]
 """The command for (bench, "run" or "verify")."""
 
 
-def ours(bench: Bench, verb: str) -> list[str]:
+def nornir(bench: Bench, verb: str) -> list[str]:
     selection = "phase1" if verb == "run" else "phase2"
-    return [sys.executable, "-m", "thinkube_nornir", verb, selection, "-c", f"{bench.folder}/ours/config.yaml"]
+    return [sys.executable, "-m", "thinkube_nornir", verb, selection, "-c", f"{bench.folder}/nornir/config.yaml"]
 
 
 def pyinfra(bench: Bench, verb: str) -> list[str]:
@@ -83,7 +83,7 @@ def limit(bench: Bench, verb: str) -> list[str]:
     return [sys.executable, f"{HERE}/limit.py", str(_key(bench)), str(known_hosts), getpass.getuser(), verb, *targets]
 
 
-TOOLS: dict[str, Tool] = {"ours": ours, "limit": limit, "pyinfra": pyinfra, "ansible": ansible}
+TOOLS: dict[str, Tool] = {"nornir": nornir, "limit": limit, "pyinfra": pyinfra, "ansible": ansible}
 
 
 def _key(bench: Bench) -> Path:
@@ -120,7 +120,7 @@ def _accept_one_key(bench: Bench) -> None:
 def _write_inventories(bench: Bench) -> None:
     user, key, known_hosts = getpass.getuser(), str(_key(bench)), f"{bench.folder}/known_hosts"
     hosts = {f"h{n:02}": (s.port, bench.data(n)) for n, s in enumerate(bench.servers)}
-    _write_ours(bench, hosts, user)
+    _write_nornir(bench, hosts, user)
     pyinfra_hosts = [
         (
             f"h{n}",
@@ -146,8 +146,8 @@ def _write_inventories(bench: Bench) -> None:
     (bench.folder / "inventory.json").write_text(json.dumps(inventory))
 
 
-def _write_ours(bench: Bench, hosts: dict[str, tuple[int, str]], user: str) -> None:
-    folder = bench.folder / "ours"
+def _write_nornir(bench: Bench, hosts: dict[str, tuple[int, str]], user: str) -> None:
+    folder = bench.folder / "nornir"
     shutil.copytree(HERE / "project", folder)
     (folder / "inventory").mkdir()
     settings = {"target": "ssh", "ssh": {"key_file": str(_key(bench)), "known_hosts": f"{bench.folder}/known_hosts"}}
@@ -200,7 +200,7 @@ def table(count: int, seconds: dict[str, dict[str, list[float]]]) -> str:
     for name, works in seconds.items():
         cells = ""
         for work in WORK:
-            median, own = statistics.median(works[work]), statistics.median(seconds["ours"][work])
+            median, own = statistics.median(works[work]), statistics.median(seconds["nornir"][work])
             cells += f"{median:>13.2f} s {median / own:>6.2f}"
         lines.append(f"{name:<13}{cells}")
     return "\n".join(lines)

@@ -21,7 +21,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def test_each_tool_leaves_the_same_files(bench: Bench) -> None:
     """After a first and a second run every host has the files, lines and marks that the work asks for, and no other."""
-    for tool in ("ours", "limit"):
+    for tool in ("nornir", "limit"):
         bench.clear()
         for _ in range(2):
             timed(bench, TOOLS[tool], "run")
@@ -33,7 +33,7 @@ def test_each_tool_leaves_the_same_files(bench: Bench) -> None:
             assert "listen = 127.0.0.1:9007\n" in found["service7.conf"]
 
 
-@pytest.mark.parametrize("tool", ["ours", "limit"])
+@pytest.mark.parametrize("tool", ["nornir", "limit"])
 def test_verify_fails_on_a_host_that_lacks_a_line(bench: Bench, tool: str) -> None:
     """A tool that checked nothing would look fast: its process must fail."""
     timed(bench, TOOLS[tool], "run")
@@ -45,7 +45,7 @@ def test_verify_fails_on_a_host_that_lacks_a_line(bench: Bench, tool: str) -> No
 
 def test_table_has_a_line_for_each_tool(bench: Bench) -> None:
     """Every work of every tool is measured."""
-    lines = table(2, measure(bench, ["ours", "limit"], 1)).splitlines()
+    lines = table(2, measure(bench, ["nornir", "limit"], 1)).splitlines()
 
-    assert [line.split()[0] for line in lines] == ["2", "ours", "limit"]
+    assert [line.split()[0] for line in lines] == ["2", "nornir", "limit"]
     assert lines[1].count(" s ") == len(WORK)
