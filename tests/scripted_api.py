@@ -30,6 +30,7 @@ CORE = {
         {"name": "pods", "kind": "Pod", "namespaced": True},
         {"name": "nodes", "kind": "Node", "namespaced": False},
         {"name": "events", "kind": "Event", "namespaced": True},
+        {"name": "secrets", "kind": "Secret", "namespaced": True},
         {"name": "pods/log", "kind": "Pod", "namespaced": True},
     ]
 }
@@ -56,6 +57,18 @@ def failure(status: int, message: str, *causes: Mapping[str, str], **headers: st
     return Reply(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
+_NONE = Reply(200, {"items": []})
+_RECORDS = {
+    "GET /api/v1/namespaces/kube-system/secrets": _NONE,
+    "POST /api/v1/namespaces/kube-system/secrets": Reply(201, {}),
+    "GET /api/v1/pods": _NONE,
+    "GET /apis/batch/v1": Reply(200, {"resources": [{"name": "jobs", "kind": "Job", "namespaced": True}]}),
+    "GET /apis/batch/v1/jobs": _NONE,
+}
+_FORGET = "DELETE /api/v1/namespaces/kube-system/secrets/thinkube-change-"
+"""What every change of an object asks for: records of earlier ones, and probes that a killed run left."""
+
+
 @dataclass(frozen=True)
 class Request:
     method: str
@@ -71,7 +84,7 @@ class ScriptedApi:
     def __init__(
         self, script: Mapping[str, Reply | Sequence[Reply]], *addresses: str, authority: Authority | None = None
     ) -> None:
-        usual = {"GET /api/v1": Reply(200, CORE), "GET /version": Reply(200, {"gitVersion": "v1.32.3"})}
+        usual = {"GET /api/v1": Reply(200, CORE), "GET /version": Reply(200, {"gitVersion": "v1.32.3"}), **_RECORDS}
         self.script: Mapping[str, Reply | Sequence[Reply]] = {**usual, **script}
         self.authority = authority or Authority()
         self.requests: list[Request] = []
@@ -100,6 +113,8 @@ class ScriptedApi:
         name = f"{request.method} {request.path}"
         with self._lock:
             self.requests.append(request)
+            if name not in self.script and name.startswith(_FORGET):
+                return Reply(200, {})
             if name not in self.script:
                 self.unscripted.append(name)
                 return Reply(500, {"message": f"nobody scripted {name}"})

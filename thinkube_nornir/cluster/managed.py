@@ -9,6 +9,7 @@ from typing import cast
 from thinkube_nornir.change_log import Change, Merged, Record
 from thinkube_nornir.cluster.handle import Cluster, Clusters
 from thinkube_nornir.cluster.in_cluster_state import adopt_in_cluster_state, drop, keep
+from thinkube_nornir.cluster.leftovers import sweep
 from thinkube_nornir.cluster.messages import Object
 from thinkube_nornir.cluster.objects import Reference
 from thinkube_nornir.context import component_of, context, is_read_only
@@ -28,6 +29,8 @@ def adopt(kube: Cluster) -> Merged:
         return Merged()
     merged = adopt_in_cluster_state(kube)
     opened.adopted = True
+    if not run.dry_run:
+        sweep(kube)
     run.recalled.add(kube.host, merged)
     return merged
 

@@ -12,20 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from thinkube_nornir.cluster.deadline import deadline, deadline_for_cleanup
+from thinkube_nornir.cluster.deadline import deadline
 from thinkube_nornir.cluster.diagnosis import pod_troubles
 from thinkube_nornir.cluster.handle import Cluster
-from thinkube_nornir.cluster.leftovers import labels, sweep
+from thinkube_nornir.cluster.leftovers import labels, remove, sweep
 from thinkube_nornir.cluster.messages import Call, Object, refusal
 from thinkube_nornir.cluster.ownership import OURS
 from thinkube_nornir.cluster.waits import seen, wait
 from thinkube_nornir.context import context
-from thinkube_nornir.errors import ClusterError, DeadlinePassed, SkippedInDryRun, ThinkubeError
+from thinkube_nornir.errors import ClusterError, DeadlinePassed, SkippedInDryRun
 from thinkube_nornir.secret import redact
 
 log = logging.getLogger(__name__)
 
-_CLEANUP = 15.0  # seconds for deleting a pod when the step itself has no time left
 _LOG = 1_000_000  # bytes of a pod's log that are read
 _HOPELESS = ("InvalidImageName", "ErrImageNeverPull")  # others may pass: a pull is tried again
 
@@ -69,7 +68,7 @@ def run_pod(kube: Cluster, manifest: Object, *, timeout: float = 180.0) -> PodRu
         raise SkippedInDryRun("a dry run starts no probe pod", fix="run verify to make this check")
     pod = _created(kube, _limited(manifest, timeout))
     try:
-        sweep(kube, pod, remove)
+        sweep(kube, pod)
         return _ended(kube, pod, timeout)
     finally:
         remove(kube, pod)
@@ -150,24 +149,6 @@ def pod_log(kube: Cluster, pod: Object) -> str:
     if not answer.good:
         raise refusal(answer, call.doing, kube.host)
     return redact(answer.body.decode(errors="backslashreplace"))
-
-
-def remove(kube: Cluster, probe: Object) -> None:
-    """Delete a probe pod, or a Job with all that belongs to it; also when the step is cancelled or out of time.
-
-    A failure is told, and must not hide the step's own.
-    """
-    at, kind = probe["metadata"], (probe["apiVersion"], probe["kind"])
-    options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": at["uid"]}}
-    options |= {"gracePeriodSeconds": 0} if probe["kind"] == "Pod" else {"propagationPolicy": "Background"}
-    path = kube.must_serve(*kind).path(at["namespace"], at["name"])
-    call = Call("DELETE", path, body=options, doing=f"deleting a probe's {probe['kind']}")
-    try:
-        answer = kube.client.request(call, deadline_for_cleanup(_CLEANUP))
-        if not answer.good and answer.status not in (404, 409):  # gone, or another one of that name
-            raise refusal(answer, call.doing, kube.host)
-    except ThinkubeError as error:
-        log.warning("%s; it ends by itself, and the next probe removes it: %s", error.what, error.why)
 
 
 def _path(kube: Cluster, pod: Object) -> str:

@@ -15,10 +15,9 @@ from contextlib import contextmanager
 from thinkube_nornir.cluster.deadline import deadline
 from thinkube_nornir.cluster.diagnosis import workload_troubles
 from thinkube_nornir.cluster.handle import Cluster
-from thinkube_nornir.cluster.leftovers import labels, sweep
+from thinkube_nornir.cluster.leftovers import labels, remove, sweep
 from thinkube_nornir.cluster.messages import Call, Object
 from thinkube_nornir.cluster.ownership import OURS
-from thinkube_nornir.cluster.pods import remove
 from thinkube_nornir.cluster.waits import condition_true, wait_all
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import DeadlinePassed, Refused
@@ -56,7 +55,7 @@ def probe_server(
     job = _created(kube, _job(name, namespace, image, command, lifetime))
     unique = job["metadata"]["name"]
     try:
-        sweep(kube, job, remove)
+        sweep(kube, job)
         for manifest in ways(unique):
             _created(kube, _belonging(manifest, job))
         _ready(kube, unique, namespace, lifetime)
