@@ -88,10 +88,13 @@ def recall(nornir: Nornir, context: Context, hosts: Sequence[str]) -> None:
 
     Raises:
         ThinkubeError: what a host remembers cannot be read, and must not be guessed.
+        KeyboardInterrupt: the operator ended it, and nothing was changed.
     """
     step = Step(remember)
     nodes = [Node(f"{_ENGINE}/rollback/{step.name}@{host}", _ENGINE, "rollback", step, host) for host in hosts]
     run = execute(Plan("rollback", tuple(nodes)), nornir, context)
+    if run.interrupted:
+        raise KeyboardInterrupt
     for result in run.results.values():
         if isinstance(error := result.exception, ThinkubeError):
             error.what = f"{result.host}: {error.what}"

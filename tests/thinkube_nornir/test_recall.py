@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tests import engine
 from tests.engine import catalog, entry, inventory
 from tests.fake_host import MemoryChangeLog
 from thinkube_nornir.component import here
 from thinkube_nornir.errors import ConfigError
-from thinkube_nornir.recall import concerned, refuse_while_needed
+from thinkube_nornir.recall import concerned, recall, refuse_while_needed
+from thinkube_nornir.runner import RunResult
 
 CONTROL = entry("p5.control", "control")
 WORKERS = entry("p5.workers", "workers", needs=("p5.control",))
@@ -21,6 +23,14 @@ def change_log(*owned: tuple[str, str]) -> MemoryChangeLog:
     for host, component in owned:
         made.intend(host=host, component=component, key=f"file:/{component}", summary="", before={})
     return made
+
+
+def test_an_interruption_while_hosts_are_asked_ends_the_rollback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C before the first change is not spent on the asking: nothing is rolled back after it."""
+    monkeypatch.setattr("thinkube_nornir.recall.execute", lambda *_: RunResult({}, interrupted=True))
+
+    with pytest.raises(KeyboardInterrupt):
+        recall(engine.nornir(STOCK), engine.context(STOCK), ["c1"])
 
 
 def test_a_component_that_is_needed_stays() -> None:
@@ -44,12 +54,12 @@ def test_a_component_whose_dependents_are_gone_may_go() -> None:
     refuse_while_needed(CATALOG, (CONTROL,), STOCK, ["c1"], change_log(("c1", "p5.control")))
 
 
-def test_dependents_that_go_along_are_no_obstacle() -> None:
+def test_dependents_that_go_along_are_no_hindrance() -> None:
     """Rolling back the whole phase takes them in the right order."""
     refuse_while_needed(CATALOG, (CONTROL, WORKERS), STOCK, ["c1", "w1", "w2"], change_log(("w1", "p5.workers")))
 
 
-def test_a_dependent_outside_the_filter_is_an_obstacle() -> None:
+def test_a_dependent_outside_the_filter_is_a_hindrance() -> None:
     """`rollback phase5 -l c1,w1` would leave w2 without its control plane."""
     with pytest.raises(ConfigError, match=r"p5\.workers on w2 still needs"):
         refuse_while_needed(CATALOG, (CONTROL, WORKERS), STOCK, ["c1", "w1"], change_log(("w2", "p5.workers")))
