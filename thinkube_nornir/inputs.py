@@ -52,14 +52,15 @@ def settings_of(inventory: Inventory) -> Settings:
 
 def as_text(value: Any) -> str:
     """JSON in one form for equal values; texts in it are redacted."""
-    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(masked(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
-def _plain(value: Any) -> Any:
+def masked(value: Any) -> Any:
+    """The value as JSON has it, without what is a secret by its name, and without the values of known secrets."""
     if isinstance(value, Mapping):
-        return {str(key): MASK if is_secret_name(str(key)) else _plain(item) for key, item in value.items()}
+        return {str(key): MASK if is_secret_name(str(key)) else masked(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        items = [_plain(item) for item in value]
+        items = [masked(item) for item in value]
         return items if isinstance(value, list | tuple) else sorted(items, key=str)
     return value if value is None or isinstance(value, bool | int | float) else redact(str(value))
 

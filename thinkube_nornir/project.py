@@ -154,8 +154,14 @@ def _uses_secrets(project: Project, entry: Entry) -> bool:
 
 def missing_settings(project: Project) -> list[Problem]:
     """Every setting that a selected component requires and one of its selected hosts has not."""
+    from thinkube_nornir.settings.inventory import place_of
+
     return [
-        Problem(f"inventory: {host}", f"{entry.name} needs the setting {name}", f"set it for {host} or its groups")
+        Problem(
+            place_of(project.config, host),
+            f"{host}: {entry.name} needs the setting {name}",
+            f"set it for {host} or its groups",
+        )
         for entry, host in project.targets()
         for name in entry.component.settings
         if name not in project.inventory.hosts[host].keys()  # noqa: SIM118 a Host is no mapping

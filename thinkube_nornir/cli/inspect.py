@@ -10,7 +10,6 @@ import click
 
 from thinkube_nornir.cli import options
 from thinkube_nornir.reporting.terminal import Terminal
-from thinkube_nornir.secret import MASK, is_secret_name
 
 if TYPE_CHECKING:
     from nornir.core.inventory import Host
@@ -58,20 +57,22 @@ def _say_words(name: str, words: Sequence[str], terminal: Terminal) -> None:
 @click.command("inventory")
 @options.limited
 def inventory_verb(config: Path, verbose: int, no_color: bool, limit: str) -> int:
-    """Show what each host's settings resolve to, and where from."""
-    from thinkube_nornir.project import built_in_names, load_hosts
+    """Check the inventory; show each host's settings, and where from."""
+    from thinkube_nornir.project import built_in_names, load_project
 
     terminal = Terminal(verbose, False if no_color else None)
-    loaded, _, hosts = load_hosts(config, limit)
-    built_in = built_in_names(loaded)
-    for position, host in enumerate(hosts):
+    project = load_project(config, ("all",), limit, secrets=False)
+    built_in = built_in_names(project.config)
+    for position, name in enumerate(project.hosts):
         if position:
             terminal.say()
-        _say_host(host, built_in, terminal)
+        _say_host(project.inventory.hosts[name], built_in, terminal)
     return 0
 
 
 def _say_host(host: Host, built_in: frozenset[str], terminal: Terminal) -> None:
+    from thinkube_nornir.inputs import masked
+
     groups = ", ".join(group.name for group in host.extended_groups())
     terminal.say(f"{host.name}  ({groups or 'in no group'})")
     for name in ("hostname", "port", "username", "platform"):
@@ -79,8 +80,7 @@ def _say_host(host: Host, built_in: frozenset[str], terminal: Terminal) -> None:
         if value is not None:
             terminal.say(f"  {name} = {value}")
     for name in sorted(host.keys()):
-        value = MASK if is_secret_name(name) else host[name]
-        terminal.say(f"  {name} = {value}    ({_origin(host, name, built_in)})")
+        terminal.say(f"  {name} = {masked({name: host[name]})[name]}    ({_origin(host, name, built_in)})")
 
 
 def _origin(host: Host, name: str, built_in: frozenset[str]) -> str:

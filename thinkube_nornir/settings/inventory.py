@@ -85,6 +85,12 @@ def load_installation(path: Path, schema_of: Callable[[Config], Schema | None]) 
     return config, inventory
 
 
+def place_of(config: Config, host: str) -> str:
+    """The file and line of a host."""
+    hosts, *_ = _sources(config)
+    return hosts.where((host,))
+
+
 def built_in_names(config: Config, schema: Schema | None) -> frozenset[str]:
     """Settings whose default is the tasks folder's own, because defaults.yaml says nothing of them."""
     *_, defaults = _sources(config)

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from thinkube_nornir.did_you_mean import did_you_mean
 from thinkube_nornir.errors import Problem
+from thinkube_nornir.secret import is_secret_name
 from thinkube_nornir.settings.yaml_source import Location, Source
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
@@ -78,8 +79,9 @@ def _problem(schema: Any, error: Any, source: Source, at: Location, fixes: Mappi
     message = (
         error["msg"].removeprefix("Value error, ").replace("Input should", "should").replace("an object", "a mapping")
     )
+    said = "" if any(is_secret_name(str(part)) for part in loc) else _but(error["input"])
     quotes = "put it in quotes" if error["type"] == "string_type" and _is_number(error["input"]) else ""
-    return source.problem((*at, *loc), f"{name}: {message}{_but(error['input'])}", quotes)
+    return source.problem((*at, *loc), f"{name}: {message}{said}", quotes)
 
 
 def _names(schema: Any, loc: Location) -> list[str]:

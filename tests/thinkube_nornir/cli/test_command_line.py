@@ -126,9 +126,11 @@ def test_missing_settings_are_all_named(cli: Cli, project: Path) -> None:
 
     assert ended.code == 2
     assert [line for line in ended.err.splitlines() if "needs the setting channel" in line] == [
-        f"error: inventory: {host}: phase1.base needs the setting channel (set it for {host} or its groups)"
-        for host in ("tkc", "tkw1", "tkw2")
+        f"error: inventory/hosts.yaml:{line}: {host}: phase1.base needs the setting channel"
+        f" (set it for {host} or its groups)"
+        for line, host in enumerate(("tkc", "tkw1", "tkw2"), 1)
     ]
+    assert cli("inventory").err == ended.err
 
 
 def test_a_fault_of_ours_is_one_line(cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

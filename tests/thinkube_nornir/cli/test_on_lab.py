@@ -165,7 +165,7 @@ def test_a_host_is_broken_and_repaired(cli: Cli, faults: list[tuple[str, str, di
     [
         (("tkw3", "dead"), "HOST: the lab has no host tkw3 (did you mean tkw2?)"),
         (("tkw1", "silnt"), "KIND: the lab knows no fault silnt (did you mean silent?)"),
-        (("tkw1", "flood"), "there are: cut, dead, full, none, silent, slow, sshd"),
+        (("tkw1", "flood"), "there are: dead, silent, slow, cut, sshd, full, none"),
         (("tkw1", "dead", "--seconds", "3"), "--seconds: means nothing to dead (it is for slow and sshd)"),
         (("tkw1", "slow", "--seconds", "-1"), "--seconds"),
         (("tkw1",), "KIND"),
