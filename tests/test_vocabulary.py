@@ -21,7 +21,6 @@ TEXT = (".md", ".j2", ".html", ".yaml")
 
 NOT_YET = (
     "docs/CHANGELOG.md",
-    "tasks/lab/",
     "tasks/phase5_core_services/",
     "tasks/phase6_extended_services/",
     "tasks/shared/",
@@ -31,7 +30,7 @@ NOT_YET = (
     "thinkube_nornir/foreign.py",
     "thinkube_nornir/helm/",
     "thinkube_nornir/journal.py",
-    "thinkube_nornir/lab/",
+    "thinkube_nornir/lab/kube/",
     "thinkube_nornir/recall.py",
     "thinkube_nornir/remote/",
     "thinkube_nornir/resources/",

@@ -32,8 +32,8 @@ def channel_of(name: str, wanted: str) -> str:
     known = sorted(f"1.{m}" for m in MINORS) if name == "microk8s" else [PLAIN_TRACK]
     if track not in known or (risk or "stable") not in RISKS:
         offered = "".join(f"       {t}/stable\n" for t in known)
-        told = f'snap "{name}" is not available on {wanted} but is available to install on the following channels'
-        raise ToolError(1, f"error: {told}:\n\n{offered}")
+        message = f'snap "{name}" is not available on {wanted} but is available to install on the following channels'
+        raise ToolError(1, f"error: {message}:\n\n{offered}")
     return f"{track}/{risk or 'stable'}"
 
 

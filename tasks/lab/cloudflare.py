@@ -81,8 +81,8 @@ def answer(lab: Lab, path: str, query: str, headers: dict[str, str]) -> tuple[in
     """Status and body of a GET, by its path below the host."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     token = None if "authorization" not in headers else value if scheme == "Bearer" else ""
-    status, told = respond(lab, Request("GET", path.removeprefix(_BASE), query, token))
-    return status, json.dumps(told).encode()
+    status, answer = respond(lab, Request("GET", path.removeprefix(_BASE), query, token))
+    return status, json.dumps(answer).encode()
 
 
 def respond(lab: Lab, request: Request) -> tuple[int, dict[str, Any]]:

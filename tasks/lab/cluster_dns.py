@@ -172,7 +172,7 @@ def _upstream(control: Node, server: str, query: Query) -> Answer:
 
 
 def ask_cluster_dns(host: LabHost, server: str, query: Query) -> Answer | None:
-    """For a look-up from a host: None when `server` is not the cluster's DNS service."""
+    """What the cluster's DNS service answers a host; None when `server` is another one."""
     if server != DNS_ADDRESS:
         return None
     node = node_of(host)

@@ -41,7 +41,7 @@ _HINT = (
 )
 _TRY = "curl: try 'curl --help' or 'curl --manual' for more information\n"
 _STORE = "public_roots"
-"""In the lab's state: what the hosts' certificate store trusts, PEM."""
+"""The key in the lab's state for what the hosts' certificate store trusts, PEM."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ def _with_config(call: Call) -> list[str]:
     return argv[:at] + argv[at + 2 :] + [w for k, _, v in pairs for w in (f"--{k.strip()}", *shlex.split(v))]
 
 
-def _error(status: int, told: str) -> ToolError:
+def _error(status: int, message: str) -> ToolError:
     if status != 2:
-        return ToolError(status, f"curl: ({status}) {told}\n")
-    return ToolError(2, f"curl: {told}\n{_TRY}" if told else _TRY)
+        return ToolError(status, f"curl: ({status}) {message}\n")
+    return ToolError(2, f"curl: {message}\n{_TRY}" if message else _TRY)
 
 
 async def _get(call: Call, given: Arguments, text: str) -> Response:
@@ -198,7 +198,7 @@ async def _way(host: LabHost, address: str, port: int) -> int:
 
 
 def _announced(host: LabHost, node: Node, service: dict[str, object]) -> bool:
-    """By ARP: the asking host must be in the address's network, and the announcing node too."""
+    """Whether ARP finds the address: the asking host must be in its network, and the announcing node too."""
     name = announcer(node.api, service)
     machine = next((n.host for n in nodes(host.lab) if n.name == name), None)
     address = ipaddress.ip_address(addresses_of(service)[0])

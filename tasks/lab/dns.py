@@ -71,7 +71,7 @@ class Zone:
     records: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def answer(self, query: Query) -> Answer:
-        """By RFC 4592: a wildcard answers only below the closest name that exists."""
+        """The answer by RFC 4592: a wildcard answers only below the closest name that exists."""
         relative = query.name.removesuffix(self.origin).rstrip(".") or "@"
         found = self._find(relative)
         if found is None:
@@ -107,7 +107,7 @@ def zones_of_phase4(lab: Lab) -> list[Zone]:
 
 
 def _address(host: LabHost) -> str:
-    """In the overlay, or in the LAN where the host has no overlay."""
+    """The host's address in the overlay, or in the LAN where it has none."""
     return str(host.settings.get("zerotier_ip") or host.settings.get("lan_ip") or "")
 
 

@@ -61,9 +61,9 @@ class FeatureDiscovery(OfNodes):
         wanted = {"feature.node.kubernetes.io/cpu-model.vendor_id": "AMD"}
         wanted |= {"feature.node.kubernetes.io/pci-10de.present": "true"} if gpus(host).present else {}
         self._label(obj, wanted, manager="nfd-master")
-        self._tell_feature(obj, worker)
+        self._write_feature(obj, worker)
 
-    def _tell_feature(self, node: Object, worker: Object) -> None:
+    def _write_feature(self, node: Object, worker: Object) -> None:
         name, namespace = node["metadata"]["name"], worker["metadata"]["namespace"]
         if self.cluster.get("nfd.k8s-sigs.io/v1alpha1", "NodeFeature", name, namespace) is None:
             metadata = {"name": name, "namespace": namespace, "ownerReferences": [owner_of(worker)]}

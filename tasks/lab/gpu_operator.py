@@ -1,7 +1,7 @@
 """What the GPU operator and its node feature discovery do in the lab's cluster while their pods run.
 
 The operator's state follows from the hardware (gpus.py), containerd's files and its pods. After breaking hardware by
-hand, `look_again` lets it see what it would find out by itself.
+hand, `check_again` lets it see what it would find out by itself.
 
 Source: NVIDIA/gpu-operator@v25.10.1 controllers/state_manager.go
 Source: NVIDIA/gpu-operator@v25.10.1 controllers/object_controls.go
@@ -42,7 +42,7 @@ class Operand:
     label: str
     """Ending of the node label that places it."""
     section: str
-    """Of the policy, with its image."""
+    """The section of the policy that has its image."""
     also: str = ""
     """Another node label that must be `true`."""
 
@@ -63,7 +63,7 @@ OPERANDS = (
     Operand("gpu-feature-discovery", "gpu-feature-discovery", "gpu-feature-discovery", "gfd"),
     Operand("nvidia-mig-manager", "state-mig-manager", "mig-manager", "migManager"),
 )
-"""In the order of their states."""
+"""The parts in the order in which the operator brings them up."""
 _MARKS = (
     *("driver", "gpu-feature-discovery", "container-toolkit", "device-plugin", "dcgm", "dcgm-exporter"),
     *("node-status-exporter", "operator-validator"),
@@ -79,7 +79,7 @@ def controllers(node: Node) -> Sequence[Controller]:
     return found
 
 
-def look_again(lab: Lab) -> None:
+def check_again(lab: Lab) -> None:
     """After the hardware changed by hand."""
     for controller in lab.state.get("gpu operator", ()):
         for obj in controller.cluster.list(*controller.kind):
@@ -109,7 +109,7 @@ class Operator(OfNodes):
         self._restart_pods()
         for node in cards:
             self._offer(obj, node)
-        self._tell(obj, namespace, cards)
+        self._report(obj, namespace, cards)
 
     def gone(self, obj: Object) -> None:  # noqa: ARG002  # there is one policy
         """Its pods go with it, and with the device plugin the cards; a real kubelet keeps a 0 until it restarts."""
@@ -200,8 +200,8 @@ class Operator(OfNodes):
             if plugin is not None and is_ready(plugin)
             else 0
         )
-        told = present["status"].get("allocatable", {}).get(GPU)
-        if told != (wanted := str(amount) if amount or told is not None else None):
+        current = present["status"].get("allocatable", {}).get(GPU)
+        if current != (wanted := str(amount) if amount or current is not None else None):
             self.cluster.set_status(present, manager="kubelet", capacity={GPU: wanted}, allocatable={GPU: wanted})
         discovery = self._pods({"app": "gpu-feature-discovery"}).get(name)
         if discovery is not None and is_ready(discovery) and gpus(host).usable:
@@ -215,14 +215,14 @@ class Operator(OfNodes):
         resources = (yaml.safe_load(text) or {}).get("sharing", {}).get("timeSlicing", {}).get("resources") or []
         return next((int(r["replicas"]) for r in resources if r["name"] == GPU), 1)
 
-    def _tell(self, policy: Object, namespace: str, cards: list[Object]) -> None:
+    def _report(self, policy: Object, namespace: str, cards: list[Object]) -> None:
         """A DaemonSet that is wanted on no node is ready."""
         late = []
         for operand in self._wanted(policy):
             found = self.cluster.get("apps/v1", "DaemonSet", operand.name, namespace)
             if found is None or not _complete(found):
                 late.append(operand.state)
-        told = (
+        condition = (
             ("OperandNotReady", f"ClusterPolicy is not ready, states not ready: [{' '.join(late)}]")
             if late
             else ("Reconciled", "ClusterPolicy is ready as all resources have been successfully reconciled")
@@ -232,7 +232,7 @@ class Operator(OfNodes):
         self.cluster.set_status(
             policy, manager="gpu-operator", state="notReady" if late else "ready", namespace=namespace
         )
-        self.cluster.set_condition(policy, "Ready", not late, *told)
+        self.cluster.set_condition(policy, "Ready", not late, *condition)
 
 
 def _units(cards: list[Card]) -> int:

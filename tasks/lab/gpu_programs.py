@@ -54,8 +54,8 @@ async def _operand(node: Node, pod: Object) -> None:
     app = str(pod["metadata"]["labels"].get("app", ""))
     if app not in APPS:
         return  # the operator itself: its image is the validator's, too
-    if told := blocked_reason(app, node.host):
-        raise RuntimeError(told)
+    if reason := blocked_reason(app, node.host):
+        raise RuntimeError(reason)
     if app == "nvidia-container-toolkit-daemonset":
         await _install_toolkit(node.host, pod)
     if app == "nvidia-driver-daemonset":
@@ -123,14 +123,14 @@ def _handed(call: Call) -> tuple[Gpus, list[Card]]:
 
 @tool
 async def nvidia_smi(call: Call) -> Reply:
-    """As a container sees it: only the cards it was given."""
+    """nvidia-smi as a container sees it: only the cards that it was given."""
     now, cards = _handed(call)
     if not cards:
         raise ToolError(127, "nvidia-smi: not found\n")
     shown = listed(cards, call.argv[1:], now.driver or now.brought)
     text = str(shown.stdout)
     for card in cards:
-        text = text.replace(card.uuid, now.told.get(card.uuid, card.uuid))
+        text = text.replace(card.uuid, now.shown_as.get(card.uuid, card.uuid))
     return Reply(shown.status, text)
 
 
@@ -139,7 +139,7 @@ async def sample(call: Call) -> Reply:
     """NVIDIA's vectorAdd, on the first card that it may see."""
     now, cards = _handed(call)
     visible = call.env.get("CUDA_VISIBLE_DEVICES", "")
-    chosen = [card for card in cards if not visible or now.told.get(card.uuid, card.uuid) in visible]
+    chosen = [card for card in cards if not visible or now.shown_as.get(card.uuid, card.uuid) in visible]
     head = "[Vector addition of 50000 elements]\n"
     if not chosen:
         error = (
@@ -148,10 +148,10 @@ async def sample(call: Call) -> Reply:
         return Reply(1, head, f"Failed to allocate device vector A (error code {error})!\n")
     if chosen[0].fails:
         return Reply(1, head, f"Failed to launch vectorAdd kernel (error code {chosen[0].fails})!\n")
-    told = (
+    message = (
         "Copy input data from the host memory to the CUDA device\nCUDA kernel launch with 196 blocks of 256 threads\n"
     )
-    return Reply(0, f"{head}{told}Copy output data from the CUDA device to the host memory\nTest PASSED\nDone\n")
+    return Reply(0, f"{head}{message}Copy output data from the CUDA device to the host memory\nTest PASSED\nDone\n")
 
 
 POD_TOOLS = {"nvidia-smi": nvidia_smi, "sample": sample}

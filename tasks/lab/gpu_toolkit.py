@@ -139,7 +139,7 @@ def _add(to: Settings, source: Settings, env: Mapping[str, str]) -> None:
 
 
 def _dumped(host: LabHost, program: str) -> Settings | None:
-    """Of `chroot /host containerd config dump`; None when it cannot be run, or fails."""
+    """What `chroot /host containerd config dump` prints; None when it cannot be run, or fails."""
     there = any(host.files.exists(f"{folder}/containerd") for folder in _PATH)
     return tomllib.loads(_FOREIGN) if there and program in ("", "containerd") else None
 

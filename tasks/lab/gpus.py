@@ -76,9 +76,9 @@ class Gpus:
 
     cards: list[Card] = field(default_factory=list)
     driver: str = DRIVER
-    """Of the host's own driver; empty when it has none."""
+    """The version of the host's own driver; empty when it has none."""
     brought: str = ""
-    """Of the one that a container of the operator has loaded."""
+    """The version of the driver that a container of the operator has loaded."""
     loaded: bool = True
     library: str = ""
     """Version of the driver's library where it is not the module's."""
@@ -87,8 +87,8 @@ class Gpus:
     """`namespace/name` of a pod to the UUIDs of the cards it was given."""
     offered: int | None = None
     """How many the device plugin finds; None for all that work."""
-    told: dict[str, str] = field(default_factory=dict)
-    """UUIDs that containers are told instead of a card's own."""
+    shown_as: dict[str, str] = field(default_factory=dict)
+    """UUIDs that containers see instead of a card's own."""
 
     @property
     def present(self) -> list[Card]:
@@ -191,12 +191,12 @@ def _queried(host: LabHost, argv: Iterable[str]) -> Reply:
     if now.hangs:
         return Reply(124)  # as `timeout` ends it: the lab does not wait for what never comes
     if not now.loaded:
-        told = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. "
-        return Reply(NO_DRIVER, f"{told}Make sure that the latest NVIDIA driver is installed and running.\n\n")
+        message = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. "
+        return Reply(NO_DRIVER, f"{message}Make sure that the latest NVIDIA driver is installed and running.\n\n")
     if now.library:
         version = now.library.rpartition(".")[0]
-        told = f"Failed to initialize NVML: Driver/library version mismatch\nNVML library version: {version}\n"
-        return Reply(MISMATCH, told)
+        message = f"Failed to initialize NVML: Driver/library version mismatch\nNVML library version: {version}\n"
+        return Reply(MISMATCH, message)
     driven = [card for card in now.present if card.driver == "nvidia"]
     if not driven:
         return Reply(NO_DEVICES, "No devices were found\n")
@@ -221,8 +221,8 @@ def listed(cards: list[Card], argv: Iterable[str], version: str) -> Reply:
     for index, card in enumerate(cards):
         values = {name: form.format(card=card, index=index, version=version) for name, form in _VALUES.items()}
         address = f"0000{card.slot}".upper()
-        told = f"Unable to determine the device handle for GPU{card.slot}: Unknown Error"
-        rows.append(told if card.silent else ", ".join((values | {"pci.bus_id": address})[name] for name in fields))
+        message = f"Unable to determine the device handle for GPU{card.slot}: Unknown Error"
+        rows.append(message if card.silent else ", ".join((values | {"pci.bus_id": address})[name] for name in fields))
     return Reply(255 if any(card.silent for card in cards) else 0, "".join(f"{row}\n" for row in rows))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 
-from tasks.lab.resolver import hosts_file, look_up
+from tasks.lab.resolver import hosts_file, resolve_name
 from thinkube_nornir.lab.emulation import LabHost
 
 STORE = "api.snapcraft.io"
@@ -22,8 +22,8 @@ _PUBLIC = IPv4Network("203.0.113.0/24")
 
 
 def addresses_of(host: LabHost, name: str) -> list[str]:
-    """As the C library and Go find them: /etc/hosts first."""
-    return hosts_file(host, name) or list(look_up(host, name).records)
+    """The addresses as the C library and Go find them: /etc/hosts first."""
+    return hosts_file(host, name) or list(resolve_name(host, name).records)
 
 
 def is_reached(host: LabHost, name: str) -> bool:

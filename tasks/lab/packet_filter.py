@@ -95,7 +95,7 @@ def _leads_to(table: Table, chain: str) -> bool:
 
 
 def saved(filters: Filter) -> list[str]:
-    """Without the comments, which hold the time."""
+    """The rules as `-save` prints them, but for the comments, which hold the time."""
     lines: list[str] = []
     for name, table in sorted(filters.items()):
         lines += [f"*{name}", *(f":{chain} {policy} [0:0]" for chain, policy in table.policies.items())]

@@ -9,8 +9,8 @@ from tasks.lab.state import host_at
 from tasks.lab.tool import ToolError, parse, tool
 from thinkube_nornir.lab.emulation import Call, Reply
 
-STRANGERS = "strangers"
-"""In the lab's state: addresses of machines that nobody told us of, such as a printer."""
+OTHER_MACHINES = "other_machines"
+"""The key in the lab's state for addresses of machines that the inventory does not name, such as a printer."""
 
 
 @tool
@@ -24,7 +24,7 @@ async def ping(call: Call) -> Reply:
     if len(given.words) != 1:
         raise ToolError(1, "ping: usage error: Destination address required\n")
     address, lab = given.words[0], call.host.lab
-    answers = host_at(lab, address) is not None or address in lab.state.get(STRANGERS, ())
-    told = f"1 packets transmitted, {int(answers)} received, {0 if answers else 100}% packet loss"
+    answers = host_at(lab, address) is not None or address in lab.state.get(OTHER_MACHINES, ())
+    message = f"1 packets transmitted, {int(answers)} received, {0 if answers else 100}% packet loss"
     head = f"PING {address} ({address}) 56(84) bytes of data.\n\n--- {address} ping statistics ---\n"
-    return Reply(int(not answers), f"{head}{told}\n")
+    return Reply(int(not answers), f"{head}{message}\n")

@@ -35,10 +35,10 @@ def pod_resolv_conf(host: LabHost, namespace: str) -> str:
     return f"search {' '.join(search)}\nnameserver {DNS_ADDRESS}\noptions ndots:{NDOTS}\n"
 
 
-def look_up_in_pod(
+def resolve_in_pod(
     node: Node, namespace: str, name: str, kind: str = "A", server: str = DNS_ADDRESS
 ) -> tuple[str, Answer]:
-    """As a program's C library asks (glibc in the image without suffix): the name that was answered, and the answer.
+    """The name that was answered, and the answer, as a program's C library asks (glibc in the image without suffix).
 
     With fewer dots than ndots the search list comes before the plain name; a final dot forbids it. A refusal ends the
     search, and then the plain name is tried.
@@ -160,7 +160,7 @@ async def ping(call: Call) -> Reply:
         raise ToolError(1, "BusyBox v1.36.1 multi-call binary.\n\nUsage: ping [OPTIONS] HOST\n")
     name = given.words[0]
     numeric = name.replace(".", "").isdigit()
-    found = (name,) if numeric else look_up_in_pod(node, namespace, name)[1].records
+    found = (name,) if numeric else resolve_in_pod(node, namespace, name)[1].records
     if not found:
         raise ToolError(1, f"ping: bad address '{name}'\n")
     sent = int(given.value("-c", "1"))

@@ -85,8 +85,8 @@ def _must_have_a_runtime(node: Node, pod: Object) -> None:
     """Raises RuntimeError: containerd cannot start the pod with its RuntimeClass's handler, or with the default one."""
     name, control = str(pod["spec"].get("runtimeClassName") or ""), control_of(node)
     found = control.api.get("node.k8s.io/v1", "RuntimeClass", name) if name and control else None
-    if told := containerd.refusal(node.host, str(found["handler"]) if found else ""):
-        raise RuntimeError(told)
+    if reason := containerd.refusal(node.host, str(found["handler"]) if found else ""):
+        raise RuntimeError(reason)
 
 
 async def pull(host: LabHost, image: str) -> None:
@@ -101,8 +101,8 @@ async def pull(host: LabHost, image: str) -> None:
         raise ImagePullError(f'failed to pull and unpack image "{image}": dial tcp: lookup {registry}: no such host')
     found = internet.addresses_of(host, name)
     if not internet.is_reached(host, name):
-        told = f"dial tcp {found[0]}:443: i/o timeout" if found else f"dial tcp: lookup {name}: no such host"
-        raise ImagePullError(f'failed to pull and unpack image "{image}": {told}')
+        message = f"dial tcp {found[0]}:443: i/o timeout" if found else f"dial tcp: lookup {name}: no such host"
+        raise ImagePullError(f'failed to pull and unpack image "{image}": {message}')
     await pause(host.lab, PULL)
     pulled.add(image)
 
@@ -117,7 +117,7 @@ def keeps_running(command: Sequence[str]) -> bool:
 
 
 async def run_command(host: LabHost, pod: Object, command: list[str], env: Sequence[dict[str, Any]] = ()) -> PodExit:
-    """On the node's host, with what a pod has in its environment."""
+    """Run a pod's command on the node's host, with what a pod has in its environment."""
     at = pod["metadata"]
     given = {e["name"]: str(e.get("value", "")) for e in env}
     path = f"{BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

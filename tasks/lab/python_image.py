@@ -53,8 +53,8 @@ async def _python(node: Node, pod: Object) -> PodExit | None:
     with tempfile.TemporaryDirectory() as folder:
         script = _mounted(control.api, pod, command[-1], Path(folder))
         if script is None:
-            told = f"python3: can't open file '{command[-1]}': [Errno 2] No such file or directory\n"
-            return PodExit(2, told.encode())
+            message = f"python3: can't open file '{command[-1]}': [Errno 2] No such file or directory\n"
+            return PodExit(2, message.encode())
         token = _account(control.api, pod, Path(folder))
         try:
             return await _run(control.api, script, container, _is_strict(str(container["image"])))

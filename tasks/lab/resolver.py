@@ -95,7 +95,7 @@ def resolve(host: LabHost, query: Query) -> Answer:
 
 
 def _matching_labels(domains: Sequence[str], name: str) -> int:
-    """Of the longest domain the name is in; -1 for none, 0 for the root."""
+    """How many labels the longest domain has that the name is in; -1 for none, 0 for the root."""
     return max((len(d.strip(".").split(".")) if d.strip(".") else 0 for d in domains if within(name, d)), default=-1)
 
 
@@ -108,7 +108,7 @@ def _first(host: LabHost, servers: Sequence[str], query: Query) -> Answer:
     return Answer("TIMEOUT")
 
 
-def look_up(host: LabHost, name: str, kind: str = "A") -> Answer:
+def resolve_name(host: LabHost, name: str, kind: str = "A") -> Answer:
     """A name as a program on the host asks for it: single labels get the search domains, a final dot forbids them."""
     bare = name.lower().rstrip(".")
     plain = Query(bare, kind)
@@ -155,7 +155,7 @@ def _query(host: LabHost, rest: list[str]) -> Reply:
     out, err = "", ""
     for name in given.words:
         records = hosts_file(host, name) if kind == "A" else []
-        found = Answer("NOERROR", tuple(records)) if records else look_up(host, name, kind)
+        found = Answer("NOERROR", tuple(records)) if records else resolve_name(host, name, kind)
         if found.records:
             out += _shown(name, kind, found.records)
         else:
@@ -247,7 +247,7 @@ async def getent(call: Call) -> Reply:
 
 
 def _names(host: LabHost, database: str, name: str) -> str:
-    records = hosts_file(host, name) or list(look_up(host, name).records)
+    records = hosts_file(host, name) or list(resolve_name(host, name).records)
     if database == "hosts":
         return "".join(f"{r:<15} {name}\n" for r in records)
     return "".join(

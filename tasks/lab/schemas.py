@@ -19,7 +19,7 @@ ANYTHING: Object = {"type": "object", "x-kubernetes-preserve-unknown-fields": Tr
 
 
 def whole(spec: Object, *required: str, status: Object = ANYTHING) -> Object:
-    """Of an object with spec and status."""
+    """The schema of an object with spec and status."""
     return struct(*required, spec=spec, status=status)
 
 

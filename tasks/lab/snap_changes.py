@@ -50,7 +50,7 @@ def changes(host: LabHost) -> list[SnapChange]:
 def _history() -> list[SnapChange]:
     """A server that was set up yesterday, where somebody's MicroK8s could not be installed."""
     then = time.time() - DAY
-    told = (
+    entries = (
         ("seed", "Initialize system state", "Done"),
         ("become-operational", "Initialize device", "Done"),
         ("install-snap", 'Install "microk8s" snap from "1.30/stable" channel', "Error"),
@@ -59,7 +59,7 @@ def _history() -> list[SnapChange]:
     )
     return [
         SnapChange(number, kind, summary, status, spawned=then + number, ready=then + number + 1)
-        for number, (kind, summary, status) in enumerate(told, 1)
+        for number, (kind, summary, status) in enumerate(entries, 1)
     ]
 
 

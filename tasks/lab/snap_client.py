@@ -51,7 +51,7 @@ def must_be_root(call: Call) -> None:
 
 
 def table(*rows: Sequence[str]) -> str:
-    """As Go's tabwriter with a padding of two prints it."""
+    """The table as Go's tabwriter with a padding of two prints it."""
     widths = [max(max(len(row[i]) for row in rows) + 2, NARROWEST) for i in range(len(rows[0]) - 1)]
     return "".join(
         "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) + f"{row[-1]}\n" for row in rows

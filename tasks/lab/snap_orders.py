@@ -114,8 +114,8 @@ def _hold(host: LabHost, given: Arguments) -> Reply:
     held, names = "--hold" in given.values, ", ".join(f'"{name}"' for name in given.words)
     for snap in snaps:
         snap.held = held
-        told = f'Hold general refreshes for "{snap.name}"' if held else f'Remove refresh hold on "{snap.name}"'
-        snap_changes.noted(host, "hold-snap" if held else "unhold-snap", told, snap.name)
+        message = f'Hold general refreshes for "{snap.name}"' if held else f'Remove refresh hold on "{snap.name}"'
+        snap_changes.noted(host, "hold-snap" if held else "unhold-snap", message, snap.name)
     if not held:
         return Reply(0, f"Removed general refresh hold of {names}\n")
     until = "indefinitely" if given.value("--hold") == "forever" else f"until {given.value('--hold')}"

@@ -97,7 +97,7 @@ def _human(then: float | None) -> str:
 
 
 async def wait(call: Call, rest: list[str]) -> Reply:
-    """Until a setting is true, for ever if need be; a host of the lab is seeded."""
+    """Wait until a setting is true, for ever if need be; a host of the lab is seeded."""
     given = arguments(rest)
     if not given.words:
         raise failed("the required argument `<snap>` was not provided", USAGE)
@@ -122,8 +122,8 @@ async def debug(call: Call, rest: list[str]) -> Reply:
         raise failed(f"unknown command \"{' '.join(rest[:1])}\", see 'snap help debug'.", USAGE)
     if internet.is_reached(call.host, internet.STORE):
         return Reply(0, "Connectivity status:\n * PASS\n")
-    told = f"Connectivity status:\n * {internet.STORE}: unreachable\n"
-    return Reply(1, told, "error: 1 servers unreachable\n")
+    message = f"Connectivity status:\n * {internet.STORE}: unreachable\n"
+    return Reply(1, message, "error: 1 servers unreachable\n")
 
 
 async def saved(call: Call, rest: list[str]) -> Reply:

@@ -62,14 +62,14 @@ async def restart(call: Call, rest: list[str]) -> Reply:
     return await _control(call, names_in(given), each, "Restarted.\n")
 
 
-async def _control(call: Call, words: list[str], each: Callable[[Unit], Awaitable[None]], told: str) -> Reply:
+async def _control(call: Call, words: list[str], each: Callable[[Unit], Awaitable[None]], message: str) -> Reply:
     must_be_root(call)
     units = [unit for word in words for unit in _units(call.host, word)]
     snaps = sorted({word.partition(".")[0] for word in words})
     for snap in snaps:
         mine = [unit for unit in units if unit.name.startswith(f"snap.{snap}.")]
         await snap_changes.run(call.host, snap_changes.SERVICES, SUMMARY, snap, _do(call.host, mine, each))
-    return Reply(0, told)
+    return Reply(0, message)
 
 
 async def _do(host: LabHost, units: list[Unit], each: Callable[[Unit], Awaitable[None]]) -> None:

@@ -48,5 +48,5 @@ def _is_ready(node: dict[str, Any]) -> bool:
 
 
 def _filled(filters: Filter) -> Filter:
-    """Without tables that say nothing: iptables makes one when it looks for the first time."""
+    """The tables that say something: iptables makes an empty one when it reads for the first time."""
     return {name: t for name, t in filters.items() if any(t.rules.values()) or "-" in t.policies.values()}

@@ -49,7 +49,7 @@ class Unit:
 class Link:
     name: str
     addresses: list[str] = field(default_factory=list)
-    """With prefix length: `192.168.1.110/24`."""
+    """Each has its prefix length: `192.168.1.110/24`."""
     kind: str = ""
 
 

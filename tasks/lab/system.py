@@ -69,11 +69,11 @@ async def df(call: Call) -> Reply:
     if (given.value("--block-size"), given.value("--output")) != ("1", "avail,target") or not given.words:
         raise ToolError(1, "df: the lab knows: df --block-size=1 --output=avail,target PATH...\n")
     missing = [path for path in given.words if not call.host.files.exists(path)]
-    told = "".join(f"df: {path}: No such file or directory\n" for path in missing)
+    message = "".join(f"df: {path}: No such file or directory\n" for path in missing)
     free = str(max(0, size_bytes(str(call.host.settings.get("disk_size", DISK))) - TAKEN))
     rows = [("Avail", "Mounted on"), *[(free, "/")] * (len(given.words) - len(missing))]
     width = max(len(row[0]) for row in rows)
-    return Reply(1 if missing else 0, "".join(f"{a:>{width}} {b}\n" for a, b in rows) if len(rows) > 1 else "", told)
+    return Reply(1 if missing else 0, "".join(f"{a:>{width}} {b}\n" for a, b in rows) if len(rows) > 1 else "", message)
 
 
 @tool

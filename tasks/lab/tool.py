@@ -35,7 +35,7 @@ class Arguments:
     words: list[str] = field(default_factory=list)
     flags: set[str] = field(default_factory=set)
     values: dict[str, list[str]] = field(default_factory=dict)
-    """Each option's values, in the order given."""
+    """The values of each option, in the order given."""
 
     def value(self, option: str, default: str = "") -> str:
         return self.values.get(option, [default])[-1]

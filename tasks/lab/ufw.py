@@ -47,7 +47,7 @@ class Rule:
 
     @property
     def command(self) -> str:
-        """With which it was added."""
+        """The comment with which it was added."""
         if not self.link and self.source == ANY:
             return f"{self.action} {self.ports}" + (f"/{self.protocol}" if self.protocol else "")
         on = f" {self.direction} on {self.link}" if self.link else ""
@@ -125,14 +125,14 @@ async def ufw(call: Call) -> Reply:
 def _status(now: Ufw, *, verbose: bool) -> str:
     if not now.active:
         return "Status: inactive\n"
-    told = "Status: active\n"
+    text = "Status: active\n"
     if verbose:
-        told += "Logging: on (low)\nDefault: deny (incoming), allow (outgoing), disabled (routed)\nNew profiles: skip\n"
+        text += "Logging: on (low)\nDefault: deny (incoming), allow (outgoing), disabled (routed)\nNew profiles: skip\n"
     groups = [[rule for rule in now.rules if rule.direction == direction] for direction in ("in", "out")]
     shown = ["".join(f"{line}\n" for line in _lines(group, verbose=verbose)) for group in groups if group]
     head = "\n" + _FORM.rstrip() % ("To", "Action", "From")
     head = f"{head.rstrip()}\n" + (_FORM % ("--", "------", "----")).rstrip() + "\n"
-    return told + (head + "\n".join(shown) + "\n" if shown else "")
+    return text + (head + "\n".join(shown) + "\n" if shown else "")
 
 
 def _show_added(now: Ufw) -> str:
@@ -149,19 +149,19 @@ def _lines(rules: list[Rule], *, verbose: bool) -> list[str]:
 
 def _added(now: Ufw, rule: Rule, *, first: bool) -> Reply:
     if rule in now.rules:
-        return _told("Skipping adding existing rule", rule)
+        return _answer("Skipping adding existing rule", rule)
     now.rules = (rule, *now.rules) if first else (*now.rules, rule)
-    return _told(("Rule inserted" if first else "Rule added") if now.active else "Rules updated", rule)
+    return _answer(("Rule inserted" if first else "Rule added") if now.active else "Rules updated", rule)
 
 
 def _deleted(now: Ufw, rule: Rule) -> Reply:
     if rule not in now.rules:
-        return _told("Could not delete non-existent rule", rule)
+        return _answer("Could not delete non-existent rule", rule)
     now.rules = tuple(known for known in now.rules if known != rule)
-    return _told("Rule deleted" if now.active else "Rules updated", rule)
+    return _answer("Rule deleted" if now.active else "Rules updated", rule)
 
 
-def _told(text: str, rule: Rule) -> Reply:
+def _answer(text: str, rule: Rule) -> Reply:
     return Reply(0, f"{text}\n" + f"{text} (v6)\n" * rule.both_families)
 
 

@@ -39,7 +39,7 @@ SPEAKING = {
     "thinkube_nornir/cli/group.py": "the name of these verbs",
     "thinkube_nornir/config.py": "its section of config.yaml",
     "thinkube_nornir/settings/config_file.py": "its section of config.yaml",
-    "tasks/shared/settings/schema.py": "settings of its hosts",
+    "tasks/shared/settings/lab.py": "settings of its hosts",
 }
 """Files that may speak of the lab, and why."""
 

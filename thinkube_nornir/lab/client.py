@@ -54,7 +54,7 @@ class LabInfo:
     since: float
     """Seconds since the epoch."""
     fingerprint: str
-    """Of what it was started with: hosts, groups, settings."""
+    """A digest of what it was started with: hosts, groups, settings."""
     changed: str = ""
     """A module of the lab or its emulation that was edited since it started."""
     killed: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class LabInfo:
 
 
 def ensure_lab(config: Config, inventory: Inventory, say: Callable[[str], None]) -> LabInfo:
-    """The running lab for this inventory; started when there is none, which `say` is told.
+    """The running lab for this inventory; started when there is none, and `say` gets a line about that.
 
     Raises:
         ThinkubeError: it did not start; why, with the end of its log.
@@ -112,7 +112,7 @@ def lab_down(config: Config) -> LabInfo | None:
 
 
 def lab_fault(config: Config, host: str, kind: str, **details: float) -> None:
-    """Break something about a host, as faults.FAULTS lists it; kind `none` mends all of it.
+    """Break something about a host, as faults.FAULTS lists it; kind `none` repairs all of it.
 
     Raises:
         ThinkubeError: no lab runs; or it knows no such host or fault.

@@ -49,8 +49,8 @@ class Control:
 
     def _snapshot(self, name: str) -> dict[str, Any]:
         emulation = self._lab.emulation
-        told = emulation.snapshot(self._lab) if hasattr(emulation, "snapshot") else {}
-        return {"files": self._lab.machines[name].disk_state(), "emulation": told}
+        state = emulation.snapshot(self._lab) if hasattr(emulation, "snapshot") else {}
+        return {"files": self._lab.machines[name].disk_state(), "emulation": state}
 
     async def _fault(self, *, host: str, kind: str, seconds: float = faults.RESTART, count: int = 0) -> None:
         if host not in self._lab.machines:

@@ -12,7 +12,7 @@ FAULTS = {
     "cut": "open connections are cut, at once or after `count` more bytes",
     "sshd": "the SSH server dies with its sessions, and is back after `seconds`",
     "full": "nothing more can be written to the disk (/run is no part of it)",
-    REPAIR: "all of these are mended",
+    REPAIR: "all of these are repaired",
 }
 TAKES = {"slow": "seconds", "sshd": "seconds", "cut": "count"}
 """The one number that a fault can be given."""

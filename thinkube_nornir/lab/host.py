@@ -29,7 +29,7 @@ class Session:
         self._host = host
         self._number = number
         self.started: asyncio.Future[int | None] = host.loop.create_future()
-        """Of a terminal, its master; else None."""
+        """The master of a terminal; else None."""
         self.ended: asyncio.Future[int] = host.loop.create_future()
         """The exit status, negative for a signal."""
 
@@ -94,7 +94,7 @@ class Host:
         self.files.write(path, script(tool, stdin=stdin), 0o755)
 
     async def run(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float = 60) -> Reply:
-        """As LabHost.run; when the time is up the program is ended with status 124, as timeout(1) would."""
+        """LabHost.run; when the time is up the program ends with status 124, as by timeout(1)."""
         (out, out_w), (err, err_w) = os.pipe(), os.pipe()
         null = os.open(os.devnull, os.O_RDONLY)
         session = await self.spawn(
@@ -156,7 +156,7 @@ class Host:
         return "/"
 
     def environment(self, user: str) -> dict[str, str]:
-        """As a login gives it.
+        """The environment that a login gives.
 
         Raises:
             OSError: the host was killed, and its files with it.

@@ -44,13 +44,13 @@ def mount(source: str, target: Path, kind: str = "", flags: int = 0, options: st
 
 
 def enter(root: Path) -> None:
-    """Make `root`, which must be a mount point, the root directory; the former one is gone from view."""
+    """Make `root`, which must be a mount point, the root directory; the previous one is gone from view."""
     os.chdir(root)
     old = root / ".old"
     old.mkdir()
     _check(_libc.pivot_root(b".", b".old"), f"pivot_root to {root}")
     os.chdir("/")
-    _check(_libc.umount2(b"/.old", _DETACH), "umount of the former root")
+    _check(_libc.umount2(b"/.old", _DETACH), "umount of the previous root")
     Path("/.old").rmdir()
 
 

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 class Link:
     """Relays between the host's address and its SSH server, so that faults reach connections that are open already.
 
-    Listen first (`open`), as addresses may be taken; connections wait until it is told whom to `serve`.
+    Listen first (`open`), as addresses may be taken; connections wait until `serve` says for whom.
 
     Args:
         used: called when bytes pass; the lab is not idle.
@@ -74,8 +74,8 @@ class Link:
             await self.open()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ours, theirs = socket.socketpair()
-        inner_reader, inner_writer = await asyncio.open_connection(sock=ours)
+        inner, theirs = socket.socketpair()
+        inner_reader, inner_writer = await asyncio.open_connection(sock=inner)
         ends = {writer, inner_writer}
         self._writers |= ends
         try:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 from thinkube_nornir.errors import ThinkubeError
 from thinkube_nornir.lab.request import LOCK, LabRequest, parse
 from thinkube_nornir.lab.root import HostSpec
-from thinkube_nornir.lab.supervisor import Supervisor, appoint
+from thinkube_nornir.lab.supervisor import Supervisor, fork_supervisor
 
 if TYPE_CHECKING:
     from thinkube_nornir.lab.server import LightLab
@@ -31,7 +31,8 @@ def main(folder: Path, ready: int) -> None:
     _detach(folder, ready)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     request = parse((folder / "request.json").read_text())
-    supervisor = appoint([HostSpec(h.name, h.hostname, h.login_user) for h in request.hosts], not_theirs=[ready])
+    specs = [HostSpec(h.name, h.hostname, h.login_user) for h in request.hosts]
+    supervisor = fork_supervisor(specs, not_inherited=[ready])
     asyncio.run(_live(request, supervisor, folder, ready))
 
 
@@ -48,12 +49,12 @@ def _detach(folder: Path, ready: int) -> None:
 
 def _clear_up(folder: Path, pid: int) -> None:
     """When the lab process has gone remove its folder, unless another lab's is in its place by then."""
-    ours = os.open(folder, os.O_PATH)
+    made = os.open(folder, os.O_PATH)
     os.chdir("/")
     os.waitpid(pid, 0)
     with (folder.parent / LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists() and os.path.samestat(os.fstat(ours), folder.stat()):
+        if folder.exists() and os.path.samestat(os.fstat(made), folder.stat()):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -13,7 +13,7 @@ from nornir.core.inventory import Inventory
 from thinkube_nornir.config import Config
 
 LOCK = "lab.lock"
-"""Beside the lab's folder; held by whoever makes or removes that."""
+"""The lock beside the lab's folder; whoever makes or removes that holds it."""
 _USER = "thinkube"
 """Logs in where the inventory names nobody."""
 

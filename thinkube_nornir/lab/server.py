@@ -66,7 +66,7 @@ class LightLab:
         try:
             await asyncio.gather(*(self._open(host) for host in self.machines.values()))
         except ConnectionResetError as error:
-            why, refused, advice = self._supervisor.complaint().partition(REFUSED.splitlines()[0])
+            why, refused, advice = self._supervisor.error().partition(REFUSED.splitlines()[0])
             raise ThinkubeError(
                 "the lab could not make its hosts", why=why or str(error), fix=refused + advice
             ) from None
@@ -138,8 +138,8 @@ class LightLab:
 
     def _changed_module(self) -> str:
         """A module whose file is newer than what runs here; empty when none is."""
-        ours = (f"{Path(self.request.tasks).name}.", "thinkube_nornir.lab.")
-        files = [Path(m.__file__) for n, m in list(sys.modules.items()) if n.startswith(ours) and m.__file__]
+        prefixes = (f"{Path(self.request.tasks).name}.", "thinkube_nornir.lab.")
+        files = [Path(m.__file__) for n, m in list(sys.modules.items()) if n.startswith(prefixes) and m.__file__]
         newer = (file for file in files if file.exists() and file.stat().st_mtime > self.since)
         return next((f"{file.parent.name}/{file.name}" for file in newer), "")
 

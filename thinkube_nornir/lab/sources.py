@@ -22,7 +22,7 @@ class Read:
     """A source that was read."""
 
     file: Path
-    """Of ours."""
+    """The module that names it."""
     repository: str
     ref: str
     path: str
@@ -53,7 +53,7 @@ def read_in(folder: Path) -> tuple[list[Read], list[Unproven]]:
 
 
 def _marked(module: ast.Module) -> Iterator[tuple[str, str]]:
-    """Of every text that stands alone: docstrings, and the texts below constants and fields."""
+    """The marks in every text that stands alone: docstrings, and the texts below constants and fields."""
     for node in ast.walk(module):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             for found in _LINES.finditer(node.value.value):

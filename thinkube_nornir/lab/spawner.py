@@ -41,7 +41,7 @@ class Spawner:
         """Id under which the lab knows it -> leader of its session, a number not given again while one is in it."""
 
     def serve(self) -> None:
-        """Until the lab process closes its end, which happens at the latest when it dies."""
+        """Take requests until the lab process closes its end, which happens at the latest when it dies."""
         woken, wake = socket.socketpair()
         wake.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -59,7 +59,7 @@ class Spawner:
         tools = socket.socket(socket.AF_UNIX)
         tools.bind(SOCKET)
         tools.listen(128)
-        self._tell({"ready": True}, [os.open("/", os.O_PATH), *self._shown, tools.fileno()])
+        self._report({"ready": True}, [os.open("/", os.O_PATH), *self._shown, tools.fileno()])
         tools.close()
 
     def _obey(self) -> bool:
@@ -88,12 +88,12 @@ class Spawner:
         try:
             pid = os.fork()
         except OSError as error:
-            self._tell({"id": request["id"], "error": str(error)})
+            self._report({"id": request["id"], "error": str(error)})
             return
         if pid == 0:
             _become(arguments, streams, terminal=slave >= 0)
         self._leaders[request["id"]] = pid
-        self._tell({"id": request["id"], "started": pid}, [master] if master >= 0 else [])
+        self._report({"id": request["id"], "started": pid}, [master] if master >= 0 else [])
         for fd in {master, slave} - {-1}:
             os.close(fd)
 
@@ -106,9 +106,9 @@ class Spawner:
             if pid == 0:
                 return
             for child in [known for known, leader in self._leaders.items() if leader == pid]:
-                self._tell({"id": child, "status": os.waitstatus_to_exitcode(status)})
+                self._report({"id": child, "status": os.waitstatus_to_exitcode(status)})
 
-    def _tell(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
+    def _report(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
         socket.send_fds(self._channel, [json.dumps(message).encode()], fds or [])
 
 
@@ -137,7 +137,7 @@ def _terminal(size: list[int]) -> tuple[int, int]:
 
 
 def _become(arguments: dict[str, Any], streams: list[int], *, terminal: bool) -> NoReturn:
-    """In the forked child: become the program, as the leader of a new session."""
+    """Become the program in the forked child, as the leader of a new session."""
     try:
         os.setsid()
         for target, fd in enumerate(streams):
@@ -155,7 +155,7 @@ def _become(arguments: dict[str, Any], streams: list[int], *, terminal: bool) ->
 
 
 def _fill(*, full: bool) -> None:
-    """Leave the disk no free block and no free inode, or its former size."""
+    """Leave the disk no free block and no free inode, or its previous size."""
     while True:
         disk = os.statvfs("/")
         used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize

@@ -37,11 +37,11 @@ class Supervisor:
         life: while this is open the hosts live.
     """
 
-    def __init__(self, pid: int, channels: dict[str, socket.socket], life: int, complaints: int) -> None:
+    def __init__(self, pid: int, channels: dict[str, socket.socket], life: int, errors: int) -> None:
         self._pid = pid
         self.channels = channels
         self._life = life
-        self._complaints = complaints
+        self._errors = errors
 
     def end(self) -> None:
         """End every process in every host and wait for that."""
@@ -49,50 +49,48 @@ class Supervisor:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
 
-    def complaint(self) -> str:
-        """What the warden or a host said before it died."""
-        os.set_blocking(self._complaints, False)
+    def error(self) -> str:
+        """What the supervisor or a host said before it died."""
+        os.set_blocking(self._errors, False)
         try:
-            return os.read(self._complaints, 65536).decode(errors="replace").strip()
+            return os.read(self._errors, 65536).decode(errors="replace").strip()
         except BlockingIOError:
             return ""
 
 
-def appoint(specs: Sequence[HostSpec], not_theirs: Sequence[int] = ()) -> Supervisor:
-    """Fork the warden, without the descriptors `not_theirs`.
+def fork_supervisor(specs: Sequence[HostSpec], not_inherited: Sequence[int] = ()) -> Supervisor:
+    """Fork the supervisor, without the descriptors `not_inherited`.
 
     Call it before there is a thread or an event loop: the hosts are forks of this process.
     """
     pairs = {spec.name: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for spec in specs}
     life, our_life = os.pipe()
-    our_complaints, complaints = os.pipe()
+    read_errors, errors = os.pipe()
     pid = os.fork()
     if pid == 0:
-        for fd in (our_life, our_complaints, *not_theirs):
+        for fd in (our_life, read_errors, *not_inherited):
             os.close(fd)
-        for ours, _ in pairs.values():
-            ours.close()
-        _carefully(
-            complaints, lambda: _hold(specs, {name: theirs for name, (_, theirs) in pairs.items()}, life, complaints)
-        )
+        for mine, _ in pairs.values():
+            mine.close()
+        _carefully(errors, lambda: _hold(specs, {name: theirs for name, (_, theirs) in pairs.items()}, life, errors))
     os.close(life)
-    os.close(complaints)
+    os.close(errors)
     for _, theirs in pairs.values():
         theirs.close()
-    return Supervisor(pid, {name: ours for name, (ours, _) in pairs.items()}, our_life, our_complaints)
+    return Supervisor(pid, {name: mine for name, (mine, _) in pairs.items()}, our_life, read_errors)
 
 
-def _carefully(complaints: int, work: Callable[[], None]) -> NoReturn:
-    """In a forked child: do the work and exit; an error goes to the lab process as text that a person can act on."""
+def _carefully(errors: int, work: Callable[[], None]) -> NoReturn:
+    """Do the work in a forked child and exit; an error goes to the lab process as text that a person can act on."""
     status = 1
     try:
         work()
         status = 0
     except OSError as error:
-        os.write(complaints, str(error.strerror).encode() + b": " + str(error.filename or "").encode() + b"\n")
-        os.write(complaints, _advice(error).encode())
+        os.write(errors, str(error.strerror).encode() + b": " + str(error.filename or "").encode() + b"\n")
+        os.write(errors, _advice(error).encode())
     except Exception:
-        os.write(complaints, traceback.format_exc().encode())
+        os.write(errors, traceback.format_exc().encode())
     finally:
         os._exit(status)
 
@@ -103,14 +101,14 @@ def _advice(error: OSError) -> str:
     return ""
 
 
-def _hold(specs: Sequence[HostSpec], channels: dict[str, socket.socket], life: int, complaints: int) -> None:
+def _hold(specs: Sequence[HostSpec], channels: dict[str, socket.socket], life: int, errors: int) -> None:
     os.chdir("/")
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_DFL)
     _unshare_user()
     pid = os.fork()
     if pid == 0:
-        _carefully(complaints, lambda: _keep(specs, channels, life, complaints))
+        _carefully(errors, lambda: _keep(specs, channels, life, errors))
     for channel in channels.values():
         channel.close()
     os.waitpid(pid, 0)
@@ -125,7 +123,7 @@ def _unshare_user() -> None:
     kernel.mount("none", Path("/"), flags=kernel.REC | kernel.PRIVATE)
 
 
-def _keep(specs: Sequence[HostSpec], channels: dict[str, socket.socket], life: int, complaints: int) -> None:
+def _keep(specs: Sequence[HostSpec], channels: dict[str, socket.socket], life: int, errors: int) -> None:
     """Process 1 of the lab: when it exits the kernel ends all that it holds."""
     stage = _stage()
     kernel.mount("lab", stage, "tmpfs", 0, "mode=0755")
@@ -135,7 +133,7 @@ def _keep(specs: Sequence[HostSpec], channels: dict[str, socket.socket], life: i
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     for spec in specs:
         if os.fork() == 0:
-            _carefully(complaints, partial(_isolate, spec, stage, channels, complaints))
+            _carefully(errors, partial(_isolate, spec, stage, channels, errors))
     for channel in channels.values():
         channel.close()
     os.read(life, 1)
@@ -149,13 +147,13 @@ def _stage() -> Path:
     raise FileNotFoundError(errno.ENOENT, "none of these folders can be a mount point", ", ".join(_STAGES))
 
 
-def _isolate(spec: HostSpec, stage: Path, channels: dict[str, socket.socket], complaints: int) -> None:
+def _isolate(spec: HostSpec, stage: Path, channels: dict[str, socket.socket], errors: int) -> None:
     for name, channel in channels.items():
         if name != spec.name:
             channel.close()
     kernel.unshare(kernel.NEWNS | kernel.NEWNET | kernel.NEWUTS | kernel.NEWIPC | kernel.NEWPID)
     if os.fork() == 0:
-        _carefully(complaints, partial(_serve, spec, stage, channels[spec.name]))
+        _carefully(errors, partial(_serve, spec, stage, channels[spec.name]))
 
 
 def _serve(spec: HostSpec, stage: Path, channel: socket.socket) -> None:

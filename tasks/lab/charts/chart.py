@@ -55,7 +55,7 @@ class Chart:
     hooks: float = 0.0
 
     def unknown_values(self, given: Mapping[str, Any], *, modern: bool) -> list[str]:
-        """As a values schema complains about them.
+        """The values that the chart's schema does not know, as helm reports them.
 
         Source: helm/helm@v3.17.2 pkg/chartutil/jsonschema.go
         Source: helm/helm@v3.19.2 pkg/chartutil/jsonschema.go
@@ -76,7 +76,7 @@ class Chart:
 class _Wrong:
     at: tuple[str, ...]
     name: str = ""
-    """Of a property that is not known there; empty for a value of another kind."""
+    """The name of a property that is not known there; empty for a value of another kind."""
     wanted: str = ""
     given: str = ""
 

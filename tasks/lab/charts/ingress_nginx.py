@@ -1,4 +1,4 @@
-"""The chart ingress-nginx, of former releases of this project: a controller, its service, class and webhook.
+"""The chart ingress-nginx, of previous releases of this project: a controller, its service, class and webhook.
 
 Source: kubernetes/ingress-nginx@helm-chart-4.13.9 charts/ingress-nginx (as Helm renders it)
 """

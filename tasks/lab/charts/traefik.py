@@ -92,7 +92,7 @@ def _ports(seen: Rendering) -> dict[str, Any]:
 
 
 def arguments(seen: Rendering, name: str) -> list[str]:
-    """Of the container, in the chart's order."""
+    """The container's arguments, in the chart's order."""
     ports = _ports(seen)
     found = [f"--entryPoints.{n}.address=:{p['port']}/{p['protocol'].lower()}" for n, p in ports.items()]
     found += ["--api.dashboard=true", "--ping=true"]
@@ -200,11 +200,11 @@ def _gateway(seen: Rendering) -> list[Object]:
 
 def _listener(seen: Rendering, name: str, given: Object) -> Object:
     if given.get("port") not in [port["port"] for port in _ports(seen).values()]:
-        told = f"ERROR: port {given.get('port')} is not declared in ports"
-        raise ToolError(1, f"Error: execution error at (traefik/templates/gateway.yaml:36:12): {told}\n")
+        message = f"ERROR: port {given.get('port')} is not declared in ports"
+        raise ToolError(1, f"Error: execution error at (traefik/templates/gateway.yaml:36:12): {message}\n")
     if given["protocol"] == "HTTPS" and not given.get("certificateRefs"):
-        told = "ERROR: certificateRefs needs to be specified using HTTPS"
-        raise ToolError(1, f"Error: execution error at (traefik/templates/gateway.yaml:51:12): {told}\n")
+        message = "ERROR: certificateRefs needs to be specified using HTTPS"
+        raise ToolError(1, f"Error: execution error at (traefik/templates/gateway.yaml:51:12): {message}\n")
     spec: Object = {"name": name, "port": given["port"], "protocol": given["protocol"]}
     spec |= {"hostname": given["hostname"]} if given.get("hostname") else {}
     spec |= {"allowedRoutes": {"namespaces": given["namespacePolicy"]}} if given.get("namespacePolicy") else {}

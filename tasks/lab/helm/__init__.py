@@ -19,7 +19,7 @@ from tasks.lab.tool import Arguments, parse
 from thinkube_nornir.lab.emulation import Call, Reply
 
 VERSIONS = {32: "v3.16.3", 33: "v3.17.2", 34: "v3.18.6", 35: "v3.19.2"}
-"""By MicroK8s' minor; what is older has the oldest of these.
+"""The version of helm for each minor of MicroK8s; what is older has the oldest of these.
 
 Source: canonical/microk8s@1.32 build-scripts/components/helm/version.sh
 Source: canonical/microk8s@1.35 build-scripts/components/helm/version.sh
@@ -77,8 +77,8 @@ async def _status(node: Node, words: list[str], given: Arguments, _call: Call) -
     revision = _known(node, words, given)[-1]
     if output(given) == "json":
         info = {"status": revision.status, "description": revision.description, "last_deployed": revision.updated}
-        told = {"name": revision.name, "namespace": revision.namespace, "version": revision.revision, "info": info}
-        return Reply(0, json.dumps(told | {"config": revision.values}) + "\n")
+        fields = {"name": revision.name, "namespace": revision.namespace, "version": revision.revision, "info": info}
+        return Reply(0, json.dumps(fields | {"config": revision.values}) + "\n")
     return Reply(
         0,
         f"NAME: {revision.name}\nLAST DEPLOYED: {revision.updated}\nNAMESPACE: {revision.namespace}\n"

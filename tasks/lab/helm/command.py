@@ -50,7 +50,7 @@ def number(words: list[str], count: int, verb: str) -> None:
 
 
 def seconds(given: Arguments) -> float:
-    """Of --timeout: `600s`, `10m`; five minutes without."""
+    """The seconds of --timeout: `600s`, `10m`; five minutes without it."""
     text = given.value("--timeout", "5m0s")
     total, digits = 0.0, ""
     for letter in text:

@@ -45,8 +45,8 @@ async def upgrade(node: Node, words: list[str], given: Arguments, call: Call) ->
         raise error("UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress")
     values = _values(call, given)
     if wrong := chart.unknown_values(values, modern=node.minor >= (1, 34)):
-        told = "values don't meet the specifications of the schema(s) in the following chart(s)"
-        raise error(f"{prefix}{told}:\n{chart.name}:\n" + "\n".join(wrong))
+        message = "values don't meet the specifications of the schema(s) in the following chart(s)"
+        raise error(f"{prefix}{message}:\n{chart.name}:\n" + "\n".join(wrong))
     if previous is None:
         await objects.define(node.api, chart.definitions(version))
     elif chart.renews_definitions:
@@ -62,7 +62,7 @@ async def upgrade(node: Node, words: list[str], given: Arguments, call: Call) ->
     revision = Revision(name, space, count, status, *identity, doing, values, wanted)
     if previous is not None:
         revision = replace(revision, first_deployed=previous.first_deployed)
-    return await _carry_out(node, revision, given, chart, previous)
+    return await _apply_revision(node, revision, given, chart, previous)
 
 
 async def show(_node: Node, words: list[str], given: Arguments, call: Call) -> Reply:
@@ -74,7 +74,7 @@ async def show(_node: Node, words: list[str], given: Arguments, call: Call) -> R
     return Reply(0, "".join(f"---\n{yaml.safe_dump(crd)}" for crd in chart.definitions(version)))
 
 
-async def _carry_out(
+async def _apply_revision(
     node: Node, revision: Revision, given: Arguments, chart: Chart, previous: Revision | None
 ) -> Reply:
     name, space = revision.name, revision.namespace
@@ -91,7 +91,7 @@ async def _carry_out(
     if waits and not await objects.ready(node.api, revision.manifest, seconds(given)):
         store.marked(node.api, revision, "failed", f'{"Upgrade" if previous else "Release"} "{name}" failed: {_LATE}')
         if "--atomic" in given.flags:
-            raise error(prefix + await _taken_back(node, revision, previous))
+            raise error(prefix + await _rolled_back(node, revision, previous))
         raise error(f"{prefix}{_LATE}")
     if previous is None:
         await pause(node.host.lab, chart.hooks)
@@ -102,8 +102,8 @@ async def _carry_out(
         if previous
         else f'Release "{name}" does not exist. Installing it now.\n'
     )
-    told = f"NAME: {name}\nNAMESPACE: {space}\nSTATUS: deployed\nREVISION: {revision.revision}\n"
-    return Reply(0, head + told)
+    message = f"NAME: {name}\nNAMESPACE: {space}\nSTATUS: deployed\nREVISION: {revision.revision}\n"
+    return Reply(0, head + message)
 
 
 def _supersede(node: Node, revision: Revision) -> None:
@@ -112,7 +112,7 @@ def _supersede(node: Node, revision: Revision) -> None:
             store.marked(node.api, old, "superseded", old.description)
 
 
-async def _taken_back(node: Node, failed: Revision, previous: Revision | None) -> str:
+async def _rolled_back(node: Node, failed: Revision, previous: Revision | None) -> str:
     """What --atomic does after a failure, and says."""
     name = failed.name
     if previous is None:
@@ -131,16 +131,16 @@ def _deployed(node: Node, revision: Revision) -> Revision | None:
 
 
 async def _again(node: Node, good: Revision, latest: Revision) -> Revision:
-    """A former revision as a new one."""
-    count, told = latest.revision + 1, f"Rollback to {good.revision}"
-    what = (good.chart, good.version, good.app_version, told, good.values, good.manifest)
+    """A previous revision as a new one."""
+    count, description = latest.revision + 1, f"Rollback to {good.revision}"
+    what = (good.chart, good.version, good.app_version, description, good.values, good.manifest)
     made = Revision(good.name, good.namespace, count, "pending-rollback", *what, first_deployed=latest.first_deployed)
     revision = store.save(node.api, made)
     await objects.apply(node.api, revision.manifest, latest.manifest)
     if latest.status in PENDING:
         store.marked(node.api, latest, "failed", latest.description)
     _supersede(node, revision)
-    return store.marked(node.api, revision, "deployed", told)
+    return store.marked(node.api, revision, "deployed", description)
 
 
 def _chart(call: Call, reference: str, given: Arguments) -> tuple[Chart, str]:
@@ -171,7 +171,7 @@ def _chart(call: Call, reference: str, given: Arguments) -> tuple[Chart, str]:
 
 
 def _version(chart: Chart, wanted: str) -> str | None:
-    """With or without a leading v; the newest when none is named."""
+    """The chart's version, named with or without a leading v; the newest when none is named."""
     if not wanted:
         return next(iter(chart.versions))
     return next((v for v in chart.versions if v.removeprefix("v") == wanted.removeprefix("v")), None)
@@ -224,8 +224,8 @@ async def uninstall(node: Node, words: list[str], given: Arguments, _call: Call)
         raise error(_LATE)
     store.forget(node.api, name, space)
     named = "".join(f"[{obj['kind']}] {obj['metadata']['name']}\n" for obj in kept)
-    told = f"These resources were kept due to the resource policy:\n{named}\n" if kept else ""
-    return Reply(0, f'{told}release "{name}" uninstalled\n')
+    message = f"These resources were kept due to the resource policy:\n{named}\n" if kept else ""
+    return Reply(0, f'{message}release "{name}" uninstalled\n')
 
 
 async def rollback(node: Node, words: list[str], given: Arguments, _call: Call) -> Reply:

@@ -28,7 +28,7 @@ Key = tuple[str, str, str, str]
 
 
 def owned(objects: Sequence[Object], name: str, namespace: str, api: KubeApi) -> list[Object]:
-    """With helm's own marks, in the order in which it installs kinds."""
+    """The objects with helm's own marks, in the order in which it installs kinds."""
     return [_marked(obj, name, namespace, api) for obj in sorted(objects, key=lambda obj: _rank(obj["kind"]))]
 
 
@@ -74,10 +74,10 @@ def check_kinds(api: KubeApi, objects: Sequence[Object], prefix: str) -> None:
         except ApiError:
             if (obj["apiVersion"].rpartition("/")[0], obj["kind"]) in known:
                 continue
-            told = f'no matches for kind "{obj["kind"]}" in version "{obj["apiVersion"]}"'
+            message = f'no matches for kind "{obj["kind"]}" in version "{obj["apiVersion"]}"'
             name = f'resource mapping not found for name: "{obj["metadata"]["name"]}" namespace: ""'
             build = "unable to build kubernetes objects from release manifest"
-            text = f'{prefix}{build}: {name} from "": {told}\nensure CRDs are installed first'
+            text = f'{prefix}{build}: {name} from "": {message}\nensure CRDs are installed first'
             raise ToolError(1, f"Error: {text}\n") from None
 
 
@@ -96,27 +96,29 @@ def check_ownership(api: KubeApi, objects: Sequence[Object], name: str, namespac
         if live is None:
             continue
         labels, notes = live["metadata"].get("labels") or {}, live["metadata"].get("annotations") or {}
-        wrong = _complaints("label", labels, {MANAGED: "Helm"})
-        wrong += _complaints("annotation", notes, {NAME: name, NAMESPACE: namespace})
+        wrong = _mismatches("label", labels, {MANAGED: "Helm"})
+        wrong += _mismatches("annotation", notes, {NAME: name, NAMESPACE: namespace})
         if wrong:
             place = f'{obj["kind"]} "{obj["metadata"]["name"]}" in namespace "{obj["metadata"].get("namespace", "")}"'
-            told = f"{place} exists and cannot be imported into the current release: invalid ownership metadata"
+            message = f"{place} exists and cannot be imported into the current release: invalid ownership metadata"
             what = "UPGRADE FAILED: Unable to continue with update" if upgrade else "Unable to continue with install"
-            raise ToolError(1, f"Error: {what}: {told}; {'; '.join(wrong)}\n")
+            raise ToolError(1, f"Error: {what}: {message}; {'; '.join(wrong)}\n")
 
 
-def _complaints(kind: str, found: dict[str, str], wanted: dict[str, str]) -> list[str]:
-    told = []
+def _mismatches(kind: str, found: dict[str, str], wanted: dict[str, str]) -> list[str]:
+    wrong = []
     for name, value in wanted.items():
         if name not in found:
-            told.append(f'{kind} validation error: missing key "{name}": must be set to "{value}"')
+            wrong.append(f'{kind} validation error: missing key "{name}": must be set to "{value}"')
         elif found[name] != value:
-            told.append(f'{kind} validation error: key "{name}" must equal "{value}": current value is "{found[name]}"')
-    return told
+            wrong.append(
+                f'{kind} validation error: key "{name}" must equal "{value}": current value is "{found[name]}"'
+            )
+    return wrong
 
 
 async def apply(api: KubeApi, objects: Sequence[Object], previous: Sequence[Object]) -> None:
-    """Apply the objects, and remove those of the former manifest that are in it no more."""
+    """Apply the objects, and remove those of the previous manifest that are in it no more."""
     for obj in objects:
         api.apply(obj, manager="helm")
         if obj["kind"] == "CustomResourceDefinition":

@@ -37,7 +37,7 @@ class Revision:
     first_deployed: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
 
     def row(self) -> dict[str, Any]:
-        """As `list` and `history` print it."""
+        """The revision as `list` and `history` print it."""
         chart = f"{self.chart}-{self.version}"
         return {
             "updated": self.updated.replace("T", " "),
@@ -73,12 +73,12 @@ def _encoded(revision: Revision) -> bytes:
 
 
 def _decoded(data: str) -> Revision:
-    told = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(data))))
-    info, chart = told["info"], told["chart"]["metadata"]
+    release = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(data))))
+    info, chart = release["info"], release["chart"]["metadata"]
     return Revision(
-        *(told["name"], told["namespace"], told["version"], info["status"]),
-        *(chart["name"], chart["version"], chart["appVersion"], info["description"], told["config"]),
-        [json.loads(part) for part in told["manifest"].split("---\n") if part],
+        *(release["name"], release["namespace"], release["version"], info["status"]),
+        *(chart["name"], chart["version"], chart["appVersion"], info["description"], release["config"]),
+        [json.loads(part) for part in release["manifest"].split("---\n") if part],
         info["last_deployed"],
         info["first_deployed"],
     )

@@ -33,11 +33,11 @@ class Issuing(Controller):
     def __init__(self, node: Node, keys: dict[str, Key]) -> None:
         self.node, self.lab = node, node.host.lab
         self.keys = keys
-        """By the uid of the Certificate: of the request under way."""
+        """The keys of requests in progress, by the uid of their Certificate."""
         self._errors: dict[str, int] = {}
-        """By an object's uid: attempts that failed, one after the other."""
+        """How many attempts failed one after the other, by an object's uid."""
         self._due: dict[str, float] = {}
-        """By an object's uid: the time of the loop's clock before which it is left alone."""
+        """The time of the loop's clock before which an object is left alone, by its uid."""
         self._waiting: set[str] = set()
         """Uids of objects that are left alone for a time that was known from the beginning."""
 
@@ -69,7 +69,7 @@ class Issuing(Controller):
         """Leave the object alone for so long, of the real thing's time."""
         delay = seconds / self.lab.speed
         self._due[uid_of(obj)] = asyncio.get_running_loop().time() + delay
-        again = partial(self._look_again, uid_of(obj), key_of(obj))
+        again = partial(self._check_later, uid_of(obj), key_of(obj))
         self.cluster.queue.later(delay, (self, key_of(obj)), again, settles=settles)
 
     def waited(self, obj: Object, seconds: float) -> bool:
@@ -81,17 +81,17 @@ class Issuing(Controller):
         self.again(obj, seconds, settles=True)
         return False
 
-    def _look_again(self, uid: str, key: ObjectKey) -> None:
+    def _check_later(self, uid: str, key: ObjectKey) -> None:
         self._due[uid] = 0.0
         found = self.cluster.get(*self.kind, name=key[1], namespace=key[0])
         if found is not None and uid_of(found) == uid:
             self.reconcile(found)
 
-    def tell_of(self, obj: Object, kind: str, reason: str, message: str) -> None:
+    def record_event(self, obj: Object, kind: str, reason: str, message: str) -> None:
         self.cluster.event(obj, reason, message, warning=kind == "Warning")
 
     def version(self) -> str:
-        """By the controller's image: what it can do depends on it."""
+        """The version in the controller's image; what it can do depends on it."""
         found = self.cluster.get(*DEPLOYMENT, "cert-manager", NAMESPACE)
         containers: Any = dig(found, "spec", "template", "spec", "containers", default=[{"image": ""}])
         return str(containers[0]["image"]).rpartition(":")[2]
@@ -120,5 +120,5 @@ def now() -> str:
 
 
 def hours(text: str | None, default: float) -> float:
-    """Of a duration: `720h0m0s`, `720h`."""
+    """The hours in a duration: `720h0m0s`, `720h`."""
     return float(text.partition("h")[0]) if text else default

@@ -33,14 +33,14 @@ class Certificates(Issuing):
 
     def act(self, obj: Object) -> None:
         secret = self.cluster.get(*SECRET, obj["spec"]["secretName"], namespace_of(obj))
-        reason, told = self._mismatch(obj, secret)
+        reason, why = self._mismatch(obj, secret)
         if not reason:
             self._up_to_date(obj, secret or {})
             return
         if reason not in _STILL_GOOD:
-            self.say(obj, "Ready", False, reason, told)
+            self.say(obj, "Ready", False, reason, why)
         self._placeholder(obj, secret)
-        self._issue(obj, reason, told)
+        self._issue(obj, reason, why)
 
     def _mismatch(self, obj: Object, secret: Object | None) -> tuple[str, str]:
         """Why the secret is not what is asked for; empty when it is."""
@@ -55,8 +55,8 @@ class Certificates(Issuing):
             before = f"{issuer[1]}.cert-manager.io/{issuer[0]}"
             return "IncorrectIssuer", f'Issuing certificate as Secret was previously issued by "{before}"'
         if _names(certificate) != set(spec.get("dnsNames") or ()):
-            told = "Issuing certificate as Existing issued Secret is not up to date for spec: [spec.dnsNames]"
-            return "SecretMismatch", told
+            why = "Issuing certificate as Existing issued Secret is not up to date for spec: [spec.dnsNames]"
+            return "SecretMismatch", why
         if certificate.not_valid_after_utc <= datetime.now(UTC):
             return "Expired", f"Certificate expired on {certificate.not_valid_after_utc:%a, %d %b %Y %H:%M:%S} UTC"
         renewal = certificate.not_valid_after_utc - self._before(obj)
@@ -91,12 +91,12 @@ class Certificates(Issuing):
             request = x509.load_pem_x509_csr(self._csr(obj, key))
             self._store(obj, key, self_signed(key, request), "", {})
 
-    def _issue(self, obj: Object, reason: str, told: str) -> None:
+    def _issue(self, obj: Object, reason: str, why: str) -> None:
         number = int(dig(obj, "status", "revision", default=0)) + 1
         name = f"{name_of(obj)}-{number}"
         request = self.cluster.get(*REQUEST, name, namespace_of(obj))
         if request is None:
-            self.say(obj, "Issuing", True, reason, told)
+            self.say(obj, "Issuing", True, reason, why)
             self._ask(obj, name, number)
         elif request["spec"]["issuerRef"] != obj["spec"]["issuerRef"] or not self._is_for(request, obj):
             self.cluster.remove(request)
@@ -173,7 +173,7 @@ class Certificates(Issuing):
         }
         self.cluster.apply(secret, manager="cert-manager-certificates-issuing")
 
-    def _failed(self, obj: Object, request: Object, told: str) -> None:
+    def _failed(self, obj: Object, request: Object, why: str) -> None:
         """Not tried again for an hour, then two, unless somebody asks for it anew."""
         last, count = dig(obj, "status", "lastFailureTime"), dig(obj, "status", "failedIssuanceAttempts", default=1)
         delay = min(_BACK_OFF * 2 ** (int(count) - 1), _LONGEST)
@@ -183,12 +183,12 @@ class Certificates(Issuing):
         if last is None:
             attempts = int(dig(obj, "status", "failedIssuanceAttempts", default=0)) + 1
             obj = self.cluster.set_status(obj, lastFailureTime=now(), failedIssuanceAttempts=attempts)
-        message = f"The certificate request has failed to complete and will be retried: {told}"
+        message = f"The certificate request has failed to complete and will be retried: {why}"
         self.say(obj, "Issuing", False, "Failed", message)
 
 
 def _asked(obj: Object) -> bool:
-    """As `cmctl renew` asks: by the condition alone."""
+    """Whether somebody asked for a renewal, as `cmctl renew` does: by the condition alone."""
     return is_true(obj, "Issuing")
 
 
@@ -208,8 +208,8 @@ def _broken(secret: Object) -> tuple[str, str] | None:
     except (ValueError, LookupError) as error:
         return "InvalidCertificate", f"Issuing certificate as Secret contains an invalid certificate: {error}"
     if key.public_key() != certificate.public_key():
-        told = "Issuing certificate as Secret contains a private key that does not match the certificate"
-        return "InvalidKeyPair", told
+        why = "Issuing certificate as Secret contains a private key that does not match the certificate"
+        return "InvalidKeyPair", why
     return None
 
 

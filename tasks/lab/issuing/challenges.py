@@ -58,7 +58,7 @@ class Challenges(Issuing):
             try:
                 self._provider(obj).clean_up(*_record(obj))
             except ProviderError as error:
-                self.tell_of(obj, "Warning", "CleanUpError", f"Error cleaning up challenge: {error}")
+                self.record_event(obj, "Warning", "CleanUpError", f"Error cleaning up challenge: {error}")
                 self.retry(self.cluster.set_status(obj, reason=str(error)))
                 return
             self.succeeded(obj)
@@ -77,14 +77,14 @@ class Challenges(Issuing):
             if dig(obj, "status", "processing", default=False):
                 self._provider(obj).clean_up(*_record(obj))
         except ProviderError as error:
-            self.tell_of(obj, "Warning", "CleanUpError", f"Error cleaning up challenge: {error}")
+            self.record_event(obj, "Warning", "CleanUpError", f"Error cleaning up challenge: {error}")
         if FINALIZER in finalizers_of(obj):
             self.cluster.drop_finalizer(obj, FINALIZER)
 
     def _schedule(self, obj: Object) -> None:
         busy = [c for c in self.cluster.list(*CHALLENGE) if dig(c, "status", "processing", default=False)]
         if not any(c["spec"]["dnsName"] == obj["spec"]["dnsName"] for c in busy):
-            self.tell_of(obj, "Normal", "Started", "Challenge scheduled for processing")
+            self.record_event(obj, "Normal", "Started", "Challenge scheduled for processing")
             self.cluster.set_status(obj, processing=True, state="pending")
 
     def _presented(self, obj: Object) -> bool:
@@ -93,19 +93,19 @@ class Challenges(Issuing):
         try:
             self._provider(obj).present(*_record(obj))
         except ProviderError as error:
-            self.tell_of(obj, "Warning", "PresentError", f"Error presenting challenge: {error}")
+            self.record_event(obj, "Warning", "PresentError", f"Error presenting challenge: {error}")
             self.retry(self.cluster.set_status(obj, reason=str(error)))
             return False
         self.succeeded(obj)
-        self.tell_of(obj, "Normal", "Presented", "Presented challenge using DNS-01 challenge mechanism")
+        self.record_event(obj, "Normal", "Presented", "Presented challenge using DNS-01 challenge mechanism")
         self.cluster.set_status(obj, presented=True, reason="")
         return False  # its own change calls again
 
     def _check(self, obj: Object) -> None:
         fqdn, value = _record(obj)
         if value not in self._seen(fqdn.rstrip(".")):
-            told = f'DNS record for "{obj["spec"]["dnsName"]}" not yet propagated'
-            self.cluster.set_status(obj, reason=f"Waiting for DNS-01 challenge propagation: {told}")
+            message = f'DNS record for "{obj["spec"]["dnsName"]}" not yet propagated'
+            self.cluster.set_status(obj, reason=f"Waiting for DNS-01 challenge propagation: {message}")
             self.again(obj, CHECK, settles=False)
         elif self.waited(obj, _TTL):
             self._accept(obj)
@@ -114,12 +114,12 @@ class Challenges(Issuing):
         """What Let's Encrypt says to it. Domains that it may not serve are in the lab's state, `caa`."""
         name = obj["spec"]["dnsName"]
         if name in self.lab.state.get("caa", ()):
-            told = f"403 urn:ietf:params:acme:error:caa: CAA record for {name} prevents issuance"
-            why = f"acme: authorization error for {name}: {told}"
-            self.tell_of(obj, "Warning", "Failed", f"Accepting challenge authorization failed: {why}")
+            message = f"403 urn:ietf:params:acme:error:caa: CAA record for {name} prevents issuance"
+            why = f"acme: authorization error for {name}: {message}"
+            self.record_event(obj, "Warning", "Failed", f"Accepting challenge authorization failed: {why}")
             self.cluster.set_status(obj, state="invalid", reason=f"Error accepting authorization: {why}")
         else:
-            self.tell_of(obj, "Normal", "DomainVerified", f'Domain "{name}" verified with "DNS-01" validation')
+            self.record_event(obj, "Normal", "DomainVerified", f'Domain "{name}" verified with "DNS-01" validation')
             self.cluster.set_status(obj, state="valid", reason="Successfully authorized domain")
 
     def _provider(self, obj: Object) -> Cloudflare:
@@ -135,7 +135,7 @@ class Challenges(Issuing):
         return Cloudflare(self.lab, base64.b64decode(secret["data"][key]).decode(), self.version())
 
     def _seen(self, name: str) -> tuple[str, ...]:
-        """By the resolvers that the controller's arguments name, else as its pod sees it."""
+        """The TXT records as the controller sees them: by the resolvers that its arguments name, else by its pod's."""
         given = dict(word.split("=", 1) for word in self.arguments() if "=" in word)
         servers = given.get("--dns01-recursive-nameservers", "")
         if servers and given.get("--dns01-recursive-nameservers-only") == "true":

@@ -15,11 +15,11 @@ from typing import Any
 from tasks.lab import cloudflare
 from thinkube_nornir.lab.emulation import Lab
 
-_FIRST_MENDED = {(1, 16): 4, (1, 17): 1}
+_FIXED_IN = {(1, 16): 4, (1, 17): 1}
 
 
 class ProviderError(Exception):
-    """In cert-manager's own words."""
+    """The provider refused; the text is cert-manager's."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Cloudflare:
     lab: Lab
     token: str
     version: str
-    """Of cert-manager."""
+    """The version of cert-manager."""
 
     def present(self, fqdn: str, value: str) -> None:
         """
@@ -77,18 +77,18 @@ class Cloudflare:
     def _ask(self, method: str, uri: str, body: dict[str, Any] | None = None) -> Any:
         path, _, query = uri.partition("?")
         request = cloudflare.Request(method, path, query, self.token, body or {})
-        _, told = cloudflare.respond(self.lab, request)
-        if told["success"]:
-            return told["result"]
-        errors = "".join(_told(error) for error in told["errors"])
+        _, answer = cloudflare.respond(self.lab, request)
+        if answer["success"]:
+            return answer["result"]
+        errors = "".join(_text_of(error) for error in answer["errors"])
         raise ProviderError(f'while querying the Cloudflare API for {method} "{uri}" \n{errors}')
 
 
-def _told(error: dict[str, Any]) -> str:
+def _text_of(error: dict[str, Any]) -> str:
     below = "".join(f"<- {e['code']}: {e['message']}" for e in error.get("error_chain") or ())
     return f"\t Error: {error['code']}: {error['message']}{below}"
 
 
 def _knows_its_zone(version: str) -> bool:
     major, minor, patch = (int(part) for part in version.removeprefix("v").split("-")[0].split("."))
-    return (major, minor) >= (1, 18) or patch >= _FIRST_MENDED.get((major, minor), patch + 1)
+    return (major, minor) >= (1, 18) or patch >= _FIXED_IN.get((major, minor), patch + 1)

@@ -37,8 +37,8 @@ class Issuers(Issuing):
     def _authority(self, obj: Object, name: str) -> None:
         secret = self.cluster.get(*SECRET, name, NAMESPACE)
         if secret is None:
-            told = f'Error getting keypair for CA issuer: secret "{name}" not found'
-            self.say(obj, "Ready", False, "ErrGetKeyPair", told)
+            message = f'Error getting keypair for CA issuer: secret "{name}" not found'
+            self.say(obj, "Ready", False, "ErrGetKeyPair", message)
             return
         try:
             from_secret(secret.get("data") or {})
@@ -60,8 +60,8 @@ class Issuers(Issuing):
         if (obj.get("status") or {}).get("acme", {}).get("lastRegisteredEmail") != acme.get("email"):
             account = {"uri": f"{acme['server'].removesuffix('directory')}acct/1", "lastRegisteredEmail": acme["email"]}
             obj = self.cluster.set_status(obj, acme=account)
-        told = "The ACME account was registered with the ACME server"
-        self.say(obj, "Ready", True, "ACMEAccountRegistered", told)
+        message = "The ACME account was registered with the ACME server"
+        self.say(obj, "Ready", True, "ACMEAccountRegistered", message)
 
     def _refusal(self, acme: Object) -> str:
         host = urlsplit(acme["server"]).hostname or ""
@@ -69,8 +69,8 @@ class Issuers(Issuing):
             return f'Get "{acme["server"]}": dial tcp: lookup {host} on 10.152.183.10:53: no such host'
         domain = str(acme.get("email", "")).rpartition("@")[2]
         if domain in _REFUSED:
-            told = f'Error validating contact(s) :: contact email has forbidden domain "{domain}"'
-            return f"400 urn:ietf:params:acme:error:invalidContact: {told}"
+            message = f'Error validating contact(s) :: contact email has forbidden domain "{domain}"'
+            return f"400 urn:ietf:params:acme:error:invalidContact: {message}"
         return ""
 
 

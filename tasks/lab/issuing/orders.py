@@ -56,8 +56,8 @@ class Orders(Issuing):
             "ownerReferences": [owner_reference(obj)],
         }
         made = self.cluster.create({"apiVersion": ACME, "kind": "Challenge", "metadata": metadata, "spec": spec})
-        told = f'Created Challenge resource "{name_of(made)}" for domain "{domain}"'
-        self.tell_of(obj, "Normal", "Created", told)
+        message = f'Created Challenge resource "{name_of(made)}" for domain "{domain}"'
+        self.record_event(obj, "Normal", "Created", message)
 
     def _finalize(self, obj: Object) -> None:
         issuer = self.issuer(obj) or {}

@@ -79,8 +79,8 @@ class Requests(Issuing):
             self._issued(obj, base64.b64decode(order["status"]["certificate"]).decode(), "")
         elif state in ("errored", "invalid"):
             why = dig(order, "status", "reason", default="")
-            told = f'Failed to wait for order resource "{name}" to become ready: order is in "{state}" state: {why}'
-            self.say(obj, "Ready", False, "Failed", told)
+            message = f'Failed to wait for order resource "{name}" to become ready: order is in "{state}" state: {why}'
+            self.say(obj, "Ready", False, "Failed", message)
         else:
             waiting = f"Waiting on certificate issuance from order {namespace_of(obj)}/{name}"
             self.say(obj, "Ready", False, "Pending", f'{waiting}: "{state}"')

@@ -58,13 +58,13 @@ async def _each(
             try:
                 out += await act(node, name, argument)
             except ToolError as error:
-                told = error.reply
-                raise ToolError(told.status, f"{err}{_text(told.stderr)}", f"{out}{_text(told.stdout)}") from None
+                reply = error.reply
+                raise ToolError(reply.status, f"{err}{_text(reply.stderr)}", f"{out}{_text(reply.stdout)}") from None
     return out, err
 
 
-def _text(told: bytes | str) -> str:
-    return told if isinstance(told, str) else told.decode()
+def _text(text: bytes | str) -> str:
+    return text if isinstance(text, str) else text.decode()
 
 
 def _must_be_possible(node: Node, words: list[str], verb: str) -> None:
@@ -150,14 +150,14 @@ def _forward(node: Node, argument: str) -> tuple[str, str]:
             try:
                 route_to(node.host, server)
             except ToolError:
-                told = f"Enabling DNS\nYour input value ({server}) is not a valid and reachable IP address\n"
-                raise ToolError(1, "", told) from None
+                message = f"Enabling DNS\nYour input value ({server}) is not a valid and reachable IP address\n"
+                raise ToolError(1, "", message) from None
         return f"Enabling DNS\nWill use  {' '.join(servers)} as upstream nameservers\n", " ".join(servers)
     set_before = read_arguments(node.host, "kubelet").get("--resolv-conf")
     path = set_before or resolv_conf.find(node.host)
     if not path:
-        told = "No valid resolv.conf file could be found\nFalling back to 8.8.8.8 8.8.4.4 as upstream nameservers\n"
-        return f"Enabling DNS\n{told}", "8.8.8.8 8.8.4.4"
+        message = "No valid resolv.conf file could be found\nFalling back to 8.8.8.8 8.8.4.4 as upstream nameservers\n"
+        return f"Enabling DNS\n{message}", "8.8.8.8 8.8.4.4"
     if not set_before:
         set_argument(node.host, "kubelet", "--resolv-conf", path)
     return f"Enabling DNS\nUsing host configuration from {path}\n", "/etc/resolv.conf"

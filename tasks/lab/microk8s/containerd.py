@@ -99,7 +99,7 @@ class ConfigError(Exception):
 
 
 def version(host: LabHost) -> str:
-    """Of containerd, by that of MicroK8s."""
+    """The version of containerd that comes with this MicroK8s."""
     node = machine(host).node
     return _NEW if node is None or node.minor >= (1, 35) else _OLD
 

@@ -59,38 +59,38 @@ async def drain(node: Node, words: list[str], given: Arguments) -> Reply:
     if chosen.refused:
         raise _failed(name, [f"cannot delete {why}: {', '.join(pods)}" for why, pods in chosen.refused.items()], shown)
     warnings = "; ".join(f"{why}: {', '.join(pods)}" for why, pods in chosen.warned.items())
-    told = f"Warning: {warnings}\n" if warnings else ""
+    stderr = f"Warning: {warnings}\n" if warnings else ""
     timeout = given.value("--timeout", "0s")
     end = time.monotonic() + (seconds(timeout) or float("inf"))
     for pod in chosen.evicted:
         namespace, pod_name = key_of(pod)
         shown += f"evicting pod {namespace}/{pod_name}\n"
         while why := _evicted(node, pod):
-            told += f'error when evicting pods/"{pod_name}" -n "{namespace}" (will retry after {_RETRY}s): {why}\n'
+            stderr += f'error when evicting pods/"{pod_name}" -n "{namespace}" (will retry after {_RETRY}s): {why}\n'
             if time.monotonic() > end:
                 where = f'pods/"{pod_name}" -n "{namespace}"'
-                raise _failed(name, [f"error when evicting {where}: {_late(timeout)}"], shown, told)
+                raise _failed(name, [f"error when evicting {where}: {_late(timeout)}"], shown, stderr)
             await pause(node.host.lab, _RETRY)
     for pod in chosen.evicted:
         while _there(node, pod):
             if time.monotonic() > end:
                 where = f'pod "{key_of(pod)[1]}" in namespace "{key_of(pod)[0]}"'
-                raise _failed(name, [f"error when waiting for {where} to terminate: {_late(timeout)}"], shown, told)
+                raise _failed(name, [f"error when waiting for {where} to terminate: {_late(timeout)}"], shown, stderr)
             await asyncio.sleep(POLL)
         shown += f"pod/{key_of(pod)[1]} evicted\n"
-    return Reply(0, f"{shown}node/{name} drained\n", told)
+    return Reply(0, f"{shown}node/{name} drained\n", stderr)
 
 
 def _chosen(node: Node, name: str, flags: set[str]) -> _Chosen:
-    """In the order of kubectl's filters: the first that refuses has the word, and the last that warns."""
+    """Judge each pod by kubectl's filters in their order: the first that refuses counts, and the last that warns."""
     chosen = _Chosen()
     for pod in node.api.list("v1", "Pod"):
         if pod.get("spec", {}).get("nodeName") != name:
             continue
-        told = f"{key_of(pod)[0]}/{key_of(pod)[1]}"
+        place = f"{key_of(pod)[0]}/{key_of(pod)[1]}"
         owner = controller_of(pod)
         warning, kept, ended = "", False, pod.get("status", {}).get("phase") in _ENDED
-        for applies, flag, (fatal, told_of) in (
+        for applies, flag, (fatal, text) in (
             (owner is not None and owner["kind"] == "DaemonSet", "--ignore-daemonsets", _DAEMONS),
             (any("emptyDir" in v for v in pod["spec"].get("volumes") or []), "--delete-emptydir-data", _LOCAL),
             (owner is None, "--force", _ORPHANS),
@@ -98,12 +98,12 @@ def _chosen(node: Node, name: str, flags: set[str]) -> _Chosen:
             if kept or ended or not applies:
                 continue
             if flag not in flags:
-                chosen.refused.setdefault(fatal, []).append(told)
+                chosen.refused.setdefault(fatal, []).append(place)
                 kept, warning = True, ""
             else:
-                kept, warning = flag == "--ignore-daemonsets", told_of
+                kept, warning = flag == "--ignore-daemonsets", text
         if warning:
-            chosen.warned.setdefault(warning, []).append(told)
+            chosen.warned.setdefault(warning, []).append(place)
         if not kept:
             chosen.evicted.append(pod)
     return chosen
@@ -132,7 +132,7 @@ def _late(timeout: str) -> str:
     return f"global timeout reached: {timeout}"
 
 
-def _failed(name: str, why: list[str], shown: str, told: str = "") -> ToolError:
+def _failed(name: str, why: list[str], shown: str, stderr: str = "") -> ToolError:
     text = why[0] if len(why) == 1 else f"[{', '.join(why)}]"
-    told += f'error: unable to drain node "{name}" due to error: {text}, continuing command...\n'
-    return ToolError(1, f"{told}There are pending nodes to be drained:\n {name}\nerror: {text}\n", shown)
+    stderr += f'error: unable to drain node "{name}" due to error: {text}, continuing command...\n'
+    return ToolError(1, f"{stderr}There are pending nodes to be drained:\n {name}\nerror: {text}\n", shown)

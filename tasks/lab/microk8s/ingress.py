@@ -43,7 +43,7 @@ def disable(node: Node) -> str:
 
 
 async def _enable_traefik(node: Node) -> str:
-    """By Helm, whose release is called traefik; the definitions of Gateway API are applied after it."""
+    """Install Traefik by Helm, as release traefik, and then apply the definitions of Gateway API."""
     await objects.define(node.api, [*definitions(), *gateway_api.manifest(_GATEWAY_API)])
     node.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     made = objects.owned(_traefik(), "traefik", NAMESPACE, node.api)
@@ -56,7 +56,7 @@ async def _enable_traefik(node: Node) -> str:
 
 
 def _disable_traefik(node: Node) -> str:
-    """With every definition of Traefik and of Gateway API, and so with all objects of these kinds, whoever made them.
+    """Remove it and every definition of Traefik and Gateway API, and so all objects of these kinds, whoever made them.
 
     Classes called nginx go, too.
     """

@@ -61,8 +61,8 @@ async def join(node: Node, argv: list[str]) -> str:
     shown += f"Contacting cluster at {address}\n"
     control = _contact(node, address, port, shown)
     if check and "--skip-verify" not in given.flags and not certificates.fingerprint(control.host).startswith(check):
-        told = f"Joining cluster failed. Could not verify the identity of {address}."
-        raise ToolError(4, "", f"{shown}{told} Use '--skip-verify' to skip server certificate check.\n")
+        message = f"Joining cluster failed. Could not verify the identity of {address}."
+        raise ToolError(4, "", f"{shown}{message} Use '--skip-verify' to skip server certificate check.\n")
     await _admitted(node, control, address, token, shown)
     await _become_worker(node, control, address)
     node.host.files.remove(f"{LOCKS}/join-in-progress")
@@ -91,8 +91,8 @@ def sudo_keeps_the_environment(node: Node, path: str, shown: str) -> None:
         ToolError: the script's traceback.
     """
     if node.minor < FIRST_WITH_SUDO_RS and sudo_ignores_environment(node.host):
-        told = f"FileNotFoundError: [Errno 2] No such file or directory: '{path}'\n"
-        raise ToolError(1, f"Traceback (most recent call last):\n{told}", shown)
+        message = f"FileNotFoundError: [Errno 2] No such file or directory: '{path}'\n"
+        raise ToolError(1, f"Traceback (most recent call last):\n{message}", shown)
 
 
 def _parts(connection: str, shown: str) -> tuple[str, str, str, str]:
@@ -203,8 +203,8 @@ def snapctl_accepted(host: LabHost) -> None:
     try:
         snap_changes.must_be_free(host, "microk8s")
     except ToolError as error:
-        told = str(error.reply.stderr).replace("error: ", "error: error running snapctl: ")
-        raise ToolError(1, f"{told}Traceback (most recent call last):\nsubprocess.CalledProcessError\n") from None
+        message = str(error.reply.stderr).replace("error: ", "error: error running snapctl: ")
+        raise ToolError(1, f"{message}Traceback (most recent call last):\nsubprocess.CalledProcessError\n") from None
 
 
 def _point_calico_at(control: Node, joiner: str) -> None:

@@ -27,11 +27,11 @@ def apply(node: Node, given: Arguments, call: Call, namespace: str) -> Reply:
         try:
             namespaced = node.api.registry.by_kind(obj["apiVersion"], obj["kind"]).namespaced
         except ApiError:
-            told = (
+            message = (
                 f'no matches for kind "{obj["kind"]}" in version "{obj["apiVersion"]}"\nensure CRDs are installed first'
             )
             name = f'name: "{obj["metadata"]["name"]}" namespace: "" from "{source}"'
-            raise ToolError(1, f"error: resource mapping not found for {name}: {told}\n") from None
+            raise ToolError(1, f"error: resource mapping not found for {name}: {message}\n") from None
         if namespaced:
             obj["metadata"].setdefault("namespace", namespace)
         node.api.apply(obj)
@@ -53,8 +53,8 @@ def _downloaded(call: Call, address: str) -> list[Object]:
     host = address.removeprefix("https://").partition("/")[0]
     if not internet.is_reached(call.host, host):
         addresses = internet.addresses_of(call.host, host)
-        told = f"dial tcp {addresses[0]}:443: i/o timeout" if addresses else f"dial tcp: lookup {host}: no such host"
-        raise ToolError(1, f"Unable to connect to the server: {told}\n")
+        message = f"dial tcp {addresses[0]}:443: i/o timeout" if addresses else f"dial tcp: lookup {host}: no such host"
+        raise ToolError(1, f"Unable to connect to the server: {message}\n")
     found = gateway_api.published(address)
     if found is None:
         raise ToolError(1, f'error: unable to read URL "{address}", server reported 404 Not Found, status code=404\n')

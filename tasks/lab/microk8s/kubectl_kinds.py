@@ -45,6 +45,6 @@ def kind_of(word: str) -> tuple[str, str, bool]:
 
 
 def qualified(kind: str, version: str) -> str:
-    """As kubectl names an object's kind: `deployment.apps`."""
+    """The kind as kubectl prints it: `deployment.apps`."""
     group = version.rpartition("/")[0]
     return kind.lower() + (f".{group}" if group else "")

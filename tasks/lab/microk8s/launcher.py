@@ -63,9 +63,9 @@ def read(host: LabHost) -> tuple[str, list[dict[str, Any]]]:
         raise hook_failed(f"Error: failed to parse config file: {error}") from None
 
 
-def hook_failed(told: str) -> ToolError:
+def hook_failed(message: str) -> ToolError:
     hook = 'Run install hook of "microk8s" snap if present (run hook "install": '
-    return ToolError(1, f"error: cannot perform the following tasks:\n- {hook}\n-----\n{told}\n-----)\n")
+    return ToolError(1, f"error: cannot perform the following tasks:\n- {hook}\n-----\n{message}\n-----)\n")
 
 
 def _parse(text: str) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ def enable(node: Node, argument: str) -> str:
 
 
 def disable(node: Node) -> str:
-    """With its CRDs all pools go, also those that others made."""
+    """Remove it with its CRDs; all pools go with these, also those that others made."""
     for definition in definitions(node.minor):
         node.api.delete(definition["apiVersion"], definition["kind"], definition["metadata"]["name"])
     node.api.delete("v1", "Namespace", NAMESPACE)

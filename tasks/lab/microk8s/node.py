@@ -26,7 +26,7 @@ DNS_ADDRESS = "10.152.183.10"
 class Node:
     host: LabHost
     version: str
-    """Of Kubernetes, `v1.32.9`."""
+    """The version of Kubernetes, `v1.32.9`."""
     api: KubeApi
     """This host's own; a joined worker uses its control plane's instead."""
     name: str

@@ -19,14 +19,14 @@ POLL = 0.05
 
 
 async def rolled_out(node: Node, key: tuple[str, str, str, str], timeout: float) -> Reply:
-    end, told = time.monotonic() + timeout, ""
+    end, shown = time.monotonic() + timeout, ""
     while message := waits_for(node.api.get(*key) or {}, key[2]):
-        told += message if not told.endswith(message) else ""
+        shown += message if not shown.endswith(message) else ""
         if timeout and time.monotonic() > end:
-            raise ToolError(1, "error: timed out waiting for the condition\n", told)
+            raise ToolError(1, "error: timed out waiting for the condition\n", shown)
         await asyncio.sleep(POLL)
     kind = "deployment" if key[1] == "Deployment" else "daemon set"
-    return Reply(0, f'{told}{kind} "{key[2]}" successfully rolled out\n')
+    return Reply(0, f'{shown}{kind} "{key[2]}" successfully rolled out\n')
 
 
 def complete(found: Object) -> bool:

@@ -34,8 +34,8 @@ async def status(node: Node, argv: list[str]) -> Reply:
         return Reply(0, STOPPED)
     form = given.value("--format", "pretty")
     if form not in ("pretty", "yaml", "short"):
-        told = f"microk8s status: error: argument --format: invalid choice: '{form}'"
-        raise ToolError(2, f"usage: microk8s status [-h]\n{told} (choose from 'pretty', 'yaml', 'short')\n")
+        message = f"microk8s status: error: argument --format: invalid choice: '{form}'"
+        raise ToolError(2, f"usage: microk8s status [-h]\n{message} (choose from 'pretty', 'yaml', 'short')\n")
     running = await _wait_ready(node, given) if given.flags & {"--wait-ready", "-w"} else ready(node)
     addon = (given.value("--addon") or given.value("-a")).rpartition("/")[2]
     enabled = addon_list.enabled(node) if running else set()
@@ -64,7 +64,7 @@ async def _wait_ready(node: Node, given: Arguments) -> bool:
 
 
 async def _members(node: Node) -> list[str]:
-    """Of the datastore; none when it does not answer, which takes it a while."""
+    """The members of the datastore; none when it does not answer, which takes it a while."""
     if services.serves(node, "k8s-dqlite"):
         text = node.host.files.read(f"{BACKEND}/info.yaml").decode()
         return [line.split()[1] for line in text.splitlines() if line.startswith("Address:")]

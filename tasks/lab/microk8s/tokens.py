@@ -38,8 +38,8 @@ def add_node(node: Node, argv: list[str]) -> str:
     token = given.value("--token") or given.value("-t") or secrets.token_hex(16)
     form = given.value("--format", "pretty")
     if form not in _FORMS:
-        told = f"microk8s add-node: error: argument --format: invalid choice: '{form}'"
-        raise ToolError(2, f"usage: microk8s add-node [-h]\n{told}\n")
+        message = f"microk8s add-node: error: argument --format: invalid choice: '{form}'"
+        raise ToolError(2, f"usage: microk8s add-node [-h]\n{message}\n")
     ttl = _seconds(given.value("--token-ttl") or given.value("-l") or "-1")
     if len(token) < SHORTEST_TOKEN:
         raise ToolError(1, "", "Invalid token size.  It must be 32 characters long.\n")
@@ -54,8 +54,8 @@ def _seconds(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        told = f"microk8s add-node: error: argument --token-ttl/-l: invalid int value: '{text}'"
-        raise ToolError(2, f"usage: microk8s add-node [-h]\n{told}\n") from None
+        message = f"microk8s add-node: error: argument --token-ttl/-l: invalid int value: '{text}'"
+        raise ToolError(2, f"usage: microk8s add-node [-h]\n{message}\n") from None
 
 
 def _lines(host: LabHost) -> str:
@@ -72,11 +72,11 @@ def consume(host: LabHost, token: str) -> bool:
 
 
 def _shown(form: str, token: str, check: str, urls: list[str]) -> str:
-    told: dict[str, Any] = {"token": f"{token}/{check}", "urls": urls}
+    answer: dict[str, Any] = {"token": f"{token}/{check}", "urls": urls}
     if form == "json":
-        return json.dumps(told, indent=2) + "\n"
+        return json.dumps(answer, indent=2) + "\n"
     if form == "yaml":
-        return yaml.safe_dump(told, indent=2) + "\n"
+        return yaml.safe_dump(answer, indent=2) + "\n"
     if form in ("token", "token-check"):
         return (token if form == "token" else f"{token}/{check}") + "\n"
     commands = "".join(f"microk8s join {url}\n" for url in urls)
@@ -102,8 +102,8 @@ def remove_node(node: Node, argv: list[str]) -> str:
     listed = node.api.list("v1", "Node") if alive(node) else []
     found = next((n for n in listed if wanted in (n["metadata"]["name"], _address(n))), None)
     if found is None:
-        told = f'Error from server (NotFound): nodes "{wanted}" not found\n' if alive(node) else _REFUSED
-        raise ToolError(1, told, f"Node {wanted} does not exist in Kubernetes.\n")
+        message = f'Error from server (NotFound): nodes "{wanted}" not found\n' if alive(node) else _REFUSED
+        raise ToolError(1, message, f"Node {wanted} does not exist in Kubernetes.\n")
     node.api.remove_node(found["metadata"]["name"])
     return ""
 

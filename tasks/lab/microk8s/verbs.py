@@ -191,9 +191,9 @@ async def _refresh_certs(node: Node, argv: list[str], call: Call) -> Reply:
     if not wanted:
         raise ToolError(3, "", _CHOOSE)
     if wanted not in _CERTIFICATES:
-        told = f"invalid choice: {wanted}. (choose from {', '.join(_CERTIFICATES)})"
+        message = f"invalid choice: {wanted}. (choose from {', '.join(_CERTIFICATES)})"
         usage = "Usage: microk8s refresh-certs [OPTIONS] [CA_DIR]\nTry 'microk8s refresh-certs -h' for help.\n\n"
-        raise ToolError(2, f"{usage}Error: Invalid value for '-e' / '--cert': {told}\n")
+        raise ToolError(2, f"{usage}Error: Invalid value for '-e' / '--cert': {message}\n")
     if wanted == "server.crt":
         certificates.refresh_server(call.host)
     if wanted == "ca.crt":

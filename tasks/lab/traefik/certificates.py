@@ -58,7 +58,7 @@ def choose(instance: Instance, name: str, known: Iterable[tuple[str, str]]) -> s
 
 
 def _default(instance: Instance) -> bytes | None:
-    """Of the store called default; of several in allowed namespaces Traefik takes none."""
+    """The certificate of the store called default; of several in allowed namespaces Traefik takes none."""
     allowed = instance.provider("kubernetescrd.defaulttlsresourcesnamespace")
     found = instance.cluster.list(*STORE) if instance.has("kubernetescrd") else []
     stores = [s for s in found if name_of(s) == "default" and allowed in ("", namespace_of(s))]

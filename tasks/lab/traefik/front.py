@@ -53,7 +53,7 @@ class Front:
         connection.context = choose(now, name or "", [*known, *ingresses.secrets(now)])
 
     def _now(self) -> Instance:
-        """With the options of today: a changed Deployment restarts its pods."""
+        """The instance as it is today: a changed Deployment restarts its pods."""
         cluster, previous = self.instance.cluster, self.instance.workload
         found = cluster.get("apps/v1", "Deployment", name_of(previous), namespace_of(previous))
         return Instance(cluster, found or previous)

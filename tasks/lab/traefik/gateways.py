@@ -66,7 +66,7 @@ def _versions(definition: Object) -> list[str]:
 
 
 def classes(instance: Instance) -> list[Object]:
-    """By label: the controller's name is the same for every Traefik."""
+    """The classes that this Traefik serves, by their label: the controller's name is the same for every Traefik."""
     if not serves(instance):
         return []
     chosen = label_predicate(instance.provider("kubernetesgateway.labelselector"))
@@ -87,8 +87,8 @@ def _listener(instance: Instance, gateway: Object, spec: Object) -> Listener:
     port, protocol = int(spec["port"]), spec["protocol"]
     entry_point = instance.entry_point(port)
     if not entry_point:
-        told = f'no matching entryPoint for port {port} and protocol "{protocol}"'
-        fault = ("Accepted", False, "PortUnavailable", f"Cannot find entryPoint for Gateway: {told}")
+        why = f'no matching entryPoint for port {port} and protocol "{protocol}"'
+        fault = ("Accepted", False, "PortUnavailable", f"Cannot find entryPoint for Gateway: {why}")
         return Listener(spec, "", (fault,))
     if protocol not in ("HTTP", "HTTPS"):
         return Listener(spec, entry_point, (("Accepted", False, "UnsupportedProtocol", f"Protocol {protocol!r}"),))
@@ -106,25 +106,25 @@ def _listener(instance: Instance, gateway: Object, spec: Object) -> Listener:
 
 def _certificate_fault(instance: Instance, gateway: Object, namespace: str, name: str) -> Condition | None:
     if namespace != namespace_of(gateway):
-        told = f"Cannot reference CertificateRef {namespace}/{name}: missing ReferenceGrant"
-        return ("ResolvedRefs", False, "RefNotPermitted", told)
+        why = f"Cannot reference CertificateRef {namespace}/{name}: missing ReferenceGrant"
+        return ("ResolvedRefs", False, "RefNotPermitted", why)
     secret = instance.cluster.get("v1", "Secret", name, namespace)
-    told = "getting secret: not found" if secret is None else "" if pair_of(secret) else "validating certificate"
-    if not told:
+    why = "getting secret: not found" if secret is None else "" if pair_of(secret) else "validating certificate"
+    if not why:
         return None
-    message = f"Cannot load CertificateRef {namespace}/{name}: {told}"
+    message = f"Cannot load CertificateRef {namespace}/{name}: {why}"
     return ("ResolvedRefs", False, "InvalidCertificateRef", message)
 
 
 def conditions(found: list[Listener]) -> tuple[Condition, ...]:
-    """Of a Gateway with these listeners."""
+    """The conditions of a Gateway with these listeners."""
     if any(listener.faults for listener in found):
         return (("Accepted", False, "ListenersNotValid", "All Listeners must be valid"),)
     return tuple((name, True, name, "Gateway successfully scheduled") for name in ("Accepted", "Programmed"))
 
 
 def parents(instance: Instance, route: Object) -> Iterator[tuple[Object, Object, list[Listener], list[Listener]]]:
-    """Each reference to a Gateway of ours: the reference, the Gateway, its listeners, and those it is attached to."""
+    """What a route refers to: the reference, the Gateway, its listeners, and those that the route is attached to."""
     mine = {(namespace_of(g), name_of(g)): g for g in gateways(instance)}
     for reference in dig(route, "spec", "parentRefs", default=[]):
         place = reference.get("namespace") or namespace_of(route), reference["name"]

@@ -25,15 +25,15 @@ _SNIPPETS = ("server-snippet", "configuration-snippet", "auth-snippet")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._\-/]*")
 
 
-def ours(instance: Instance) -> list[Object]:
+def served(instance: Instance) -> list[Object]:
     """Those that the provider for Ingress objects processes."""
     wanted = instance.provider("kubernetesingress.ingressclass")
     classes = {name_of(c) for c in _classes(instance) if not wanted or name_of(c) == wanted}
     found = instance.cluster.list(*INGRESS) if instance.has("kubernetesingress") else []
-    return [i for i in found if _is_ours(i, classes, wanted)]
+    return [i for i in found if _is_served(i, classes, wanted)]
 
 
-def _is_ours(ingress: Object, classes: set[str], wanted: str) -> bool:
+def _is_served(ingress: Object, classes: set[str], wanted: str) -> bool:
     named = dig(ingress, "spec", "ingressClassName")
     if named is not None:
         return named in classes
@@ -83,7 +83,7 @@ def _paths(ingress: Object) -> Iterator[tuple[str, Object]]:
 
 def routes(instance: Instance) -> Iterator[Route]:
     strict = instance.provider("kubernetesingress.strictprefixmatching") == "true"
-    for ingress in ours(instance):
+    for ingress in served(instance):
         noted = annotations_of(ingress).get("traefik.ingress.kubernetes.io/router.entrypoints", "")
         names = [name.strip() for name in noted.split(",")] if noted else [*SCHEMES]
         schemes = frozenset(SCHEMES[name] for name in names if name in SCHEMES)
@@ -114,6 +114,6 @@ def _has(service: Object, port: object) -> bool:
 
 def secrets(instance: Instance) -> list[tuple[str, str]]:
     """Namespace and name of those that the objects name for TLS."""
-    found = [*ours(instance), *nginx_s(instance)]
+    found = [*served(instance), *nginx_s(instance)]
     named = [(namespace_of(i), tls.get("secretName")) for i in found for tls in dig(i, "spec", "tls", default=[])]
     return [(namespace, str(name)) for namespace, name in named if name]

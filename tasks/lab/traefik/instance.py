@@ -15,7 +15,7 @@ from thinkube_nornir.lab.kube.objects import dig, is_true, labels_of, name_of, n
 LABEL = {"app.kubernetes.io/name": "traefik"}
 WORKLOADS = (("apps/v1", "Deployment"), ("apps/v1", "DaemonSet"))
 SCHEMES = {"web": "http", "websecure": "https"}
-"""By entry point, as the chart names them."""
+"""The scheme of each entry point; the chart names these."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Instance:
         return namespace_of(self.workload)
 
     def option(self, name: str, default: str = "") -> str:
-        """Of the command line; names are the same in any case."""
+        """The value of an option of the command line; names are the same in upper and lower case."""
         return options(self.workload).get(f"--{name}".lower(), default)
 
     def has(self, provider: str) -> bool:

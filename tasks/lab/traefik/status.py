@@ -32,7 +32,7 @@ class _Written(Controller):
         return self.every() if relevant else ()
 
     def reconcile(self, obj: Object) -> None:
-        """Of several that take the same object each would overwrite the others without end; here the last one stays."""
+        """Write the object's status; of several that take it the last does, as each would overwrite the others."""
         for instance in [i for i in instances(self.cluster) if self.takes(i, obj)][-1:]:
             self.write(instance, obj)
 
@@ -58,12 +58,12 @@ class Addresses(_Written):
     watches = (*_Written.watches, ("networking.k8s.io/v1", "IngressClass"))
 
     def takes(self, instance: Instance, obj: Object) -> bool:
-        return key_of(obj) in [key_of(i) for i in [*ingresses.ours(instance), *ingresses.nginx_s(instance)]]
+        return key_of(obj) in [key_of(i) for i in [*ingresses.served(instance), *ingresses.nginx_s(instance)]]
 
     def write(self, instance: Instance, obj: Object, /) -> None:
-        ours = key_of(obj) in [key_of(i) for i in ingresses.ours(instance)]
-        name = "ingressendpoint.publishedservice" if ours else "publishservice"
-        provider = "kubernetesingress" if ours else "kubernetesingressnginx"
+        plain = key_of(obj) in [key_of(i) for i in ingresses.served(instance)]
+        name = "ingressendpoint.publishedservice" if plain else "publishservice"
+        provider = "kubernetesingress" if plain else "kubernetesingressnginx"
         namespace, _, service = instance.provider(f"{provider}.{name}").partition("/")
         shown = [{"ip": a} for a in addresses_of(self.cluster.get(*_SERVICE, service, namespace) or {})]
         if shown and dig(obj, "status", "loadBalancer", "ingress", default=[]) != shown:
@@ -82,8 +82,8 @@ class Classes(_Written):
     def write(self, _: Instance, obj: Object, /) -> None:
         wanted = [("Accepted", True, "Handled", "Handled by Traefik controller")]
         generation = obj["metadata"].get("generation", 1)
-        told = self.conditions(dig(obj, "status", "conditions", default=[]), wanted, generation)
-        self.cluster.set_status(obj, manager="traefik", conditions=told)
+        updated = self.conditions(dig(obj, "status", "conditions", default=[]), wanted, generation)
+        self.cluster.set_status(obj, manager="traefik", conditions=updated)
 
 
 class Gateways(_Written):
@@ -97,7 +97,7 @@ class Gateways(_Written):
 
     def write(self, instance: Instance, obj: Object, /) -> None:
         found, generation = gateways.listeners(instance, obj), obj["metadata"].get("generation", 1)
-        old = {told["name"]: told for told in dig(obj, "status", "listeners", default=[])}
+        old = {listener["name"]: listener for listener in dig(obj, "status", "listeners", default=[])}
         attached = [
             (key_of(gateway), listener.spec["name"])
             for route in self.cluster.list(*ROUTE)
@@ -118,9 +118,9 @@ class Gateways(_Written):
         namespace = instance.provider("kubernetesgateway.statusaddress.service.namespace")
         name = instance.provider("kubernetesgateway.statusaddress.service.name")
         shown = addresses_of(self.cluster.get(*_SERVICE, name, namespace) or {}) if name else []
-        told = self.conditions(dig(obj, "status", "conditions", default=[]), gateways.conditions(found), generation)
+        updated = self.conditions(dig(obj, "status", "conditions", default=[]), gateways.conditions(found), generation)
         addresses = [{"type": "IPAddress", "value": address} for address in shown] or None
-        self.cluster.set_status(obj, manager="traefik", conditions=told, listeners=listeners, addresses=addresses)
+        self.cluster.set_status(obj, manager="traefik", conditions=updated, listeners=listeners, addresses=addresses)
 
 
 class Routes(_Written):
@@ -145,7 +145,7 @@ class Routes(_Written):
         old = dig(obj, "status", "parents", default=[])
         generation = obj["metadata"].get("generation", 1)
         references = [reference for reference, *_ in mine]
-        told = [parent for parent in old if parent["parentRef"] not in references]
+        parents = [parent for parent in old if parent["parentRef"] not in references]
         for reference, _, _, attached in mine:
             previous: list[Object] = next((p.get("conditions", []) for p in old if p["parentRef"] == reference), [])
             good = gateways.resolved(instance, obj)
@@ -154,8 +154,8 @@ class Routes(_Written):
                 ("ResolvedRefs", good, "ResolvedRefs" if good else "BackendNotFound", ""),
             ]
             conditions = self.conditions(previous, wanted, generation)
-            told.append({"parentRef": reference, "controllerName": CONTROLLER, "conditions": conditions})
-        self.cluster.set_status(obj, manager="traefik", parents=told)
+            parents.append({"parentRef": reference, "controllerName": CONTROLLER, "conditions": conditions})
+        self.cluster.set_status(obj, manager="traefik", parents=parents)
 
 
 def controllers() -> Sequence[Controller]:

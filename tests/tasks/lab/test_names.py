@@ -9,7 +9,7 @@ import pytest
 
 from tasks.lab.dns import Query, Zone, ask_bind
 from tasks.lab.microk8s.node import node_of
-from tasks.lab.pod_tools import look_up_in_pod, pod_resolv_conf
+from tasks.lab.pod_tools import pod_resolv_conf, resolve_in_pod
 from tasks.lab.pods import runtime
 from tests.tasks.lab.fake_lab import FakeLab, lab
 from thinkube_nornir.lab.kube import ImagePullError, KubeApi, PodExit
@@ -36,7 +36,7 @@ def set_corefile(here: FakeLab, api: KubeApi, text: str) -> None:
 def in_pod(here: FakeLab, name: str, kind: str = "A") -> tuple[str, tuple[str, ...]]:
     node = node_of(here.hosts["tkc"])
     assert node is not None
-    asked, found = look_up_in_pod(node, "default", name, kind)
+    asked, found = resolve_in_pod(node, "default", name, kind)
     return asked, found.records
 
 

@@ -84,7 +84,15 @@ _OWN = {
             "sources.py",
             "spawner.py",
         ),
-        *("ssh.py", "tools.py", "supervisor.py", "kube/controllers.py", "kube/objects.py", "kube/snapshot.py"),
+        *(
+            "ssh.py",
+            "tools.py",
+            "supervisor.py",
+            "target.py",
+            "kube/controllers.py",
+            "kube/objects.py",
+            "kube/snapshot.py",
+        ),
     },
     "tasks/lab": {
         *("__init__.py", "background.py", "charts/__init__.py", "initial.py", "issuing/__init__.py"),

@@ -16,7 +16,7 @@ from typing import Any
 
 from tasks import breakable as base  # type: ignore[attr-defined]  # where a LabProject links it
 from tasks.lab import pods
-from tasks.lab.gpu_operator import look_again
+from tasks.lab.gpu_operator import check_again
 from tasks.lab.gpu_programs import crashing
 from tasks.lab.gpus import gpus
 from tasks.lab.microk8s.node import Node, control_of, node_of
@@ -63,7 +63,7 @@ async def lab_gpu(call: Call) -> Reply:
             _repair(node, control)
         case _:
             return Reply(2, stderr=f"lab-gpu: what is {call.argv[1:]}?\n")
-    look_again(call.host.lab)
+    check_again(call.host.lab)
     await control.api.settled()
     return Reply()
 

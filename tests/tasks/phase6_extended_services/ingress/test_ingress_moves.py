@@ -213,16 +213,16 @@ def test_an_address_of_the_lan_that_somebody_has_is_found_first(tmp_path: Path) 
     """Before anything changes; our own service at the address is no stranger, and the overlay is ZeroTier's matter."""
     cluster = ready(tmp_path, load_balancer_range="192.168.1.240-192.168.1.245", knative=False)
     try:
-        cluster.lab.state["strangers"] = ["192.168.1.240"]
+        cluster.lab.state["other_machines"] = ["192.168.1.240"]
         error = cluster.run(COMPONENT, "preconditions")["addresses_are_nobodys"].exception
         assert isinstance(error, CheckFailed)
         assert "192.168.1.240 answers tkc's ping, and no service has it" in error.why
         assert "DHCP" in error.fix
 
-        cluster.lab.state["strangers"] = []
+        cluster.lab.state["other_machines"] = []
         assert red(cluster.run(COMPONENT, "preconditions")) == {}
         cluster.run(COMPONENT)
-        cluster.lab.state["strangers"] = ["192.168.1.240"]
+        cluster.lab.state["other_machines"] = ["192.168.1.240"]
         assert red(cluster.run(COMPONENT, "preconditions")) == {}
     finally:
         cluster.close()
