@@ -24,6 +24,9 @@ KINDS = {
         "pods": "Pod",
         "configmaps": "ConfigMap",
         "secrets": "Secret",
+        "namespaces": "Namespace",
+        "persistentvolumes": "PersistentVolume",
+        "persistentvolumeclaims": "PersistentVolumeClaim",
         "services": "Service",
         "endpoints": "Endpoints",
         "events": "Event",
@@ -32,7 +35,7 @@ KINDS = {
     "apps/v1": {"deployments": "Deployment", "daemonsets": "DaemonSet"},
     "storage.k8s.io/v1": {"storageclasses": "StorageClass"},
 }
-_CLUSTER_WIDE = ("nodes", "storageclasses")
+_CLUSTER_WIDE = ("nodes", "storageclasses", "namespaces", "persistentvolumes")
 Place = tuple[str, str, str, str]
 
 
@@ -87,9 +90,15 @@ class FakeApi:
             return Answer(200, self.raw[call.path].encode())
         if call.path == "/version":
             return _json(200, {"gitVersion": "v1.35.0"})
+        if call.path == "/apis":
+            groups = [version for version in KINDS if "/" in version]
+            return _json(200, {"groups": [{"name": g, "preferredVersion": {"groupVersion": g}} for g in groups]})
         version, plural, namespace, name = _parsed(call.path)
         if not plural:
-            served = [{"name": p, "kind": k, "namespaced": p not in _CLUSTER_WIDE} for p, k in KINDS[version].items()]
+            served = [
+                {"name": p, "kind": k, "namespaced": p not in _CLUSTER_WIDE, "verbs": ["list", "delete"]}
+                for p, k in KINDS[version].items()
+            ]
             return _json(200, {"resources": served})
         kind = KINDS[version][plural]
         if name.endswith("/log"):

@@ -77,7 +77,7 @@ def pod(name: str, label: str, on: str, address: str = "10.1.0.5") -> dict[str, 
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": "kube-system", "labels": {key: value}},
+        "metadata": {"name": name, "namespace": "kube-system", "labels": {key: value}, "ownerReferences": [{}]},
         "spec": {"nodeName": on, "hostNetwork": name.startswith("calico")},
         "status": {
             "podIP": address,
@@ -124,6 +124,8 @@ class Machine:
     """How often the launch configuration is still seen as not applied."""
     join_answers: list[str] = field(default_factory=list)
     """What the next joins fail with."""
+    stored: list[str] = field(default_factory=list)
+    """What is in the folder of hostpath volumes."""
     volumes: bool = True
     """Those of the storage class are there."""
     launch: str = ""
@@ -217,6 +219,7 @@ class Machine:
             "test -e /var/snap/microk8s": lambda _: Reply(0 if self.leftovers else 1),
             "rm -rf": self._clear,
             "thinkube:edit": self._edit,
+            "ls -A -- /var/snap/microk8s/common/default-storage": lambda _: "".join(f"{n}\n" for n in self.stored),
             f"cat {DATA}/args/traefik": lambda _: "- address: 192.168.1.110:16443\n" if self.clustered else Reply(1),
             f"cat {DATA}/certs/server.crt": lambda _: self.certificate if self.channel else Reply(1),
             f"test -e {DATA}/var/lock/clustered.lock": lambda _: Reply(0 if self.clustered else 1),

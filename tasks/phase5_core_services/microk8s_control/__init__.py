@@ -12,7 +12,7 @@ from tasks.phase5_core_services.microk8s_control.workloads import addons, await_
 from tasks.shared.cluster.control_plane import CONTROL_PLANE
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
 from tasks.shared.hosts.supported import CLUSTER_DNS
-from tasks.shared.microk8s import launch, membership, node
+from tasks.shared.microk8s import foreign, launch, membership, node
 from tasks.shared.microk8s.addons import Addons
 from tasks.shared.microk8s.arguments import argument, restart_kubelite, restart_kubelite_as_before
 from thinkube_nornir.component import Component, chain
@@ -76,6 +76,7 @@ COMPONENT = Component(
     ),
     rollback=chain(
         membership.refuse_while_workers_are_registered,
+        foreign.refuse_foreign_things,
         ADDONS,
         *ADDRESSES,
         restart_kubelite_as_before,

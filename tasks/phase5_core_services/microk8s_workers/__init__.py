@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tasks.phase5_core_services.microk8s_workers import checks
 from tasks.shared.cluster.control_plane import CONTROL_PLANE, WORKERS
-from tasks.shared.microk8s import launch, membership, node
+from tasks.shared.microk8s import foreign, launch, membership, node
 from thinkube_nornir.component import Component, chain, step
 
 ONE_AT_A_TIME = "join"
@@ -39,6 +39,7 @@ COMPONENT = Component(
         facts=checks.facts,
     ),
     rollback=chain(
+        foreign.refuse_foreign_things,
         membership.drain_node,
         membership.leave_cluster,
         step(membership.remove_registration, concurrency=ONE_AT_A_TIME),

@@ -55,6 +55,8 @@ Source: canonical/microk8s@1.35 microk8s-resources/wrappers/apiservice-kicker
 """
 SNAP_KEY = INSTALLATION.key
 MEMBERSHIP_KEY = "membership:microk8s"
+STOPPING_KEY = "stopping:microk8s"
+"""Of one that is about to be removed."""
 STARTED_KEY = "started:microk8s"
 """Of a MicroK8s that its owner had stopped."""
 
@@ -217,6 +219,7 @@ def start(task: Task) -> Result:
     argv = ("snap", "start", "--enable", NAME) if worker else (COMMAND, "start")
     key = STARTED_KEY if locked and not is_managed(task, SNAP_KEY) else None
     started = _ordered(task, "start MicroK8s", *argv, key=key, timeout=_START)
+    undo(task, STOPPING_KEY, "forget that it was stopped", root=True)
     if context(task).dry_run or not read(task, STOPPED):
         return started
     return all_of(task, started, restart(task, "kubelite", f"restart kubelite, which removes {STOPPED_LOCK}"))
@@ -224,7 +227,7 @@ def start(task: Task) -> Result:
 
 def stop(task: Task) -> Result:
     """With its pods. Measured 32 s; a worker's says how to do it and stops nothing: it has to leave before."""
-    return _ordered(task, "stop MicroK8s and its pods", COMMAND, "stop", timeout=_STOP)
+    return _ordered(task, "stop MicroK8s and its pods", COMMAND, "stop", key=STOPPING_KEY, timeout=_STOP)
 
 
 def stop_again(task: Task) -> Result:

@@ -177,6 +177,7 @@ def clear_leftovers(task: Task) -> Result:
     paths = [ROOT] * there + [KUBELET_LINK] * target.startswith(f"{ROOT}/")
     argv = ("rm", "-rf", "--one-file-system", "--", *paths) if paths else ()
     told = f"remove {' and '.join(paths)}" if paths else "forget microk8s"
+    undo(task, microk8s.STOPPING_KEY, "forget that it was stopped", root=True)
     return undo(task, SNAP_KEY, f"{told}; {_STAYS}", *argv, root=True)
 
 

@@ -368,3 +368,17 @@ def test_without_microk8s_what_it_has_is_not_told_thing_by_thing() -> None:
     told = results["addons_is_as_declared"].exception
     assert isinstance(told, CheckFailed)
     assert told.fix == f"set it up: `{command('run', f'phase5.{COMPONENT.title}')}`"
+
+
+def test_microk8s_that_its_owner_had_stopped_is_stopped_again() -> None:
+    """The set-up has to start it; the rollback leaves it as it was found."""
+    cluster = _foreign(FakeCluster())
+    machine = cluster.machines["tkc"]
+    machine._stop()
+
+    _control(cluster)
+    assert not machine.stopped
+    cluster.run("tkc", COMPONENT, "rollback")
+
+    assert machine.stopped
+    assert cluster.change_log.changes() == []
