@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nornir.core.configuration import Config as NornirConfig
 from nornir.core.inventory import ConnectionOptions, Host, Inventory
@@ -33,8 +33,12 @@ from thinkube_nornir.remote.host_lock import HostLock
 from thinkube_nornir.remote.shell import Lost, NotStarted, Shell, TimedOut
 from thinkube_nornir.remote.shell_pool import ShellPool
 from thinkube_nornir.remote.ssh_route import Login, route_to
+from thinkube_nornir.remote.ssh_stream import tcp_to
 from thinkube_nornir.remote.termination import terminate
 from thinkube_nornir.secret import Secret, redact
+
+if TYPE_CHECKING:
+    from thinkube_nornir.remote.ssh_transport import Link
 
 _END_TIMEOUT = 5.0  # seconds that ending a timed-out command's processes may take
 
@@ -47,6 +51,14 @@ def prepare_connections(inventory: Inventory, config: Config, secrets: Mapping[s
     for host in inventory.hosts.values():
         login = login_of(host, config, secrets)
         host.connection_options[CONNECTION] = ConnectionOptions(extras={"login": login})
+
+
+def _link(login: Login) -> Link:
+    direct = login.route.via is None and not login.route.proxy_command
+    stream = tcp_to(login) if direct else None  # before the import: see ssh_stream.py
+    from thinkube_nornir.remote.ssh_transport import Link
+
+    return Link(login, stream)
 
 
 def login_of(host: Host, config: Config, secrets: Mapping[str, Secret]) -> Login:
@@ -222,7 +234,7 @@ class SSHHost:
 
     def _connected(self, deadline: float, cancelled: Callable[[], bool] = lambda: False) -> ShellPool:
         with self._lock:
-            self._dial = dial = current(self._dial, self._login)
+            self._dial = dial = current(self._dial, self._login, _link)
         return dial.wait(deadline, cancelled)
 
     def _lost(self, commands: Sequence[Command], lost: Lost, fix: str) -> ThinkubeError:

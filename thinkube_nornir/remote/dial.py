@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from thinkube_nornir.errors import Cancelled, Unreachable
 from thinkube_nornir.remote.shell_pool import ShellPool
 from thinkube_nornir.remote.ssh_route import Login
-from thinkube_nornir.remote.ssh_stream import tcp_to
 
 if TYPE_CHECKING:
     from thinkube_nornir.remote.ssh_transport import Link
+
+    Connect = Callable[[Login], Link]
 
 _PAUSE = 0.5  # seconds between two tries
 _SLICE = 0.25  # seconds between two looks at `cancelled`
@@ -29,11 +30,13 @@ class Dial:
     connect timeout. The outcome stays: a host that did not answer is not asked again.
 
     Args:
+        connect: opens the connection, or raises Unreachable.
         again: a connection was lost just now; a server that restarts refuses for a moment, and that is waited for.
     """
 
-    def __init__(self, login: Login, *, again: bool = False) -> None:
+    def __init__(self, login: Login, connect: Connect, *, again: bool = False) -> None:
         self._login = login
+        self._open = connect
         self._again = again
         self._until = time.monotonic() + login.connect_timeout
         self._outcome: Future[ShellPool] = Future()
@@ -95,7 +98,7 @@ class Dial:
         while True:
             left = self._until - time.monotonic()
             try:
-                return _link(replace(self._login, connect_timeout=max(0.1, left)))
+                return self._open(replace(self._login, connect_timeout=max(0.1, left)))
             except Unreachable as error:
                 if not (self._again and _refused(error)) or self._until - time.monotonic() < _PAUSE:
                     raise
@@ -107,23 +110,15 @@ class Dial:
         return unreachable(replace(self._login, connect_timeout=max(0.0, seconds)), TimeoutError())
 
 
-def current(dial: Dial | None, login: Login) -> Dial:
+def current(dial: Dial | None, login: Login, connect: Connect) -> Dial:
     """The attempt to wait for: a new one, if there is none yet or its connection was lost."""
     if dial is None:
-        return Dial(login)
+        return Dial(login, connect)
     if dial.lost:
         dial.close()
-        return Dial(login, again=True)
+        return Dial(login, connect, again=True)
     return dial
 
 
 def _refused(error: Unreachable) -> bool:
     return isinstance(error.__cause__, (OSError, EOFError)) and not isinstance(error.__cause__, TimeoutError)
-
-
-def _link(login: Login) -> Link:
-    direct = login.route.via is None and not login.route.proxy_command
-    stream = tcp_to(login) if direct else None  # before the import: see ssh_stream.py
-    from thinkube_nornir.remote.ssh_transport import Link
-
-    return Link(login, stream)

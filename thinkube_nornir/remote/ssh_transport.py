@@ -177,7 +177,7 @@ class _Jumps:
         route = login.route
         with self._lock:
             self._users[route] = self._users.get(route, 0) + 1
-            self._dials[route] = dial = current(self._dials.get(route), login)
+            self._dials[route] = dial = current(self._dials.get(route), login, Link)
         return dial.wait(time.monotonic() + login.connect_timeout).link
 
     def release(self, route: Route) -> None:

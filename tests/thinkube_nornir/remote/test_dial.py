@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -127,50 +127,54 @@ class FakeLink:
         self.closed.set()
 
 
+@dataclass
+class Hanging:
+    released: threading.Event = field(default_factory=threading.Event)
+    link: FakeLink = field(default_factory=FakeLink)
+
+    def connect(self, _: Login) -> Any:
+        self.released.wait(60)
+        return self.link
+
+    def release(self) -> FakeLink:
+        self.released.set()
+        return self.link
+
+
 @pytest.fixture
-def hanging(monkeypatch: pytest.MonkeyPatch, silent: SilentServer) -> Iterator[Callable[[], FakeLink]]:
-    """Attempts hang in a library, until this is called."""
-    released, link = threading.Event(), FakeLink()
-
-    def hangs(_login: Login) -> FakeLink:
-        released.wait(60)
-        return link
-
-    def release() -> FakeLink:
-        released.set()
-        return link
-
-    monkeypatch.setattr(dial, "_link", hangs)
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
+    """Attempts hang in a library, until they are released."""
+    found = Hanging()
     monkeypatch.setattr(dial, "_SPARE", 0.0)
     monkeypatch.setattr(dial, "ShellPool", lambda link, _login: link)
-    yield release
-    release()
+    yield found
+    found.release()
 
 
 def test_an_attempt_that_hangs_in_a_library_is_not_waited_for(
-    hanging: Callable[[], FakeLink], silent: SilentServer, tmp_path: Path
+    hanging: Hanging, silent: SilentServer, tmp_path: Path
 ) -> None:
     """A name server, an agent or a ProxyCommand has no deadline; the dial has. What it brings too late is closed."""
-    attempt = Dial(login_to(silent.route(), tmp_path, connect=0.2))
+    attempt = Dial(login_to(silent.route(), tmp_path, connect=0.2), hanging.connect)
 
     with pytest.raises(Unreachable) as caught:
         attempt.wait(deadline=float("inf"))
 
     assert caught.value.why == "no answer within 0.2 s"
-    assert hanging().closed.wait(10)
+    assert hanging.release().closed.wait(10)
 
 
 def test_a_step_waits_for_a_dial_no_longer_than_its_own_deadline(
-    hanging: Callable[[], FakeLink], silent: SilentServer, tmp_path: Path
+    hanging: Hanging, silent: SilentServer, tmp_path: Path
 ) -> None:
     """Another one, with more time, gets the connection."""
-    attempt = Dial(login_to(silent.route(), tmp_path, connect=60))
+    attempt = Dial(login_to(silent.route(), tmp_path, connect=60), hanging.connect)
 
     with pytest.raises(Unreachable):
         attempt.wait(deadline=0)
     with pytest.raises(Cancelled):
         attempt.wait(deadline=float("inf"), cancelled=lambda: True)
-    link: Any = hanging()
+    link: Any = hanging.release()
 
     assert attempt.wait(deadline=float("inf")) is link
 
