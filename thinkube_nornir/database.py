@@ -80,6 +80,9 @@ class Database:
         self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
         if found < _VERSION:
             self._migrate()
+        [found_wrong] = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found_wrong != "ok":  # else a rollback would end at the first row on a damaged page
+            raise sqlite3.DatabaseError(str(found_wrong).rpartition("\n")[2])
 
     def _found_version(self) -> int:
         """

@@ -15,6 +15,7 @@ from thinkube_nornir.change_log import StoredChangeLog
 from thinkube_nornir.context import Context, StepTask
 from thinkube_nornir.database import Database
 from thinkube_nornir.project import Project, load_project
+from thinkube_nornir.state_folder import JOURNAL, copied
 from thinkube_nornir.templates import UndefinedName, render
 
 
@@ -36,7 +37,7 @@ def render_all(config: Path, selection: Sequence[str], limit: str = "") -> list[
         ThinkubeError: a template is malformed.
     """
     project = load_project(config, selection, limit, secrets=False)
-    with closing(Database(project.config.state / "journal.sqlite")) as database:
+    with copied(project.config.state) as state, closing(Database(state / JOURNAL)) as database:
         change_log = StoredChangeLog(database, "render")
         context = Context(config=project.config, inventory=project.inventory, change_log=change_log, read_only=True)
         return list(_rendered(project, context))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import mkstemp
 from typing import TYPE_CHECKING
 
 from nornir.core import Nornir
@@ -36,6 +38,7 @@ from thinkube_nornir.reporting.record import Collector, Record
 from thinkube_nornir.reporting.topology import Topology, topology_of
 from thinkube_nornir.runner import execute
 from thinkube_nornir.settings.yaml_source import shown
+from thinkube_nornir.state_folder import JOURNAL, copied, writable
 from thinkube_nornir.target import Say, find_target
 from thinkube_nornir.unset import never_set_up
 
@@ -187,15 +190,16 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
     plan = request.plan(project)
     config = project.config
     with ExitStack() as stack:
-        stack.enter_context(logging_to(config.logging.log_file, "DEBUG" if request.debug else config.logging.level))
+        kept = stack.enter_context(_kept(config, request, say))
+        stack.enter_context(logging_to(kept.logging.log_file, "DEBUG" if request.debug else config.logging.level))
         if request.alters:
             stack.enter_context(lock.hold(config.state, f"{request.verb} {' '.join(request.selection)}"))
         topology = topology_of(project.catalog.package, project.inventory)
         settings = settings_of(project.inventory)
         prepared = find_target(config.target).prepare(config, project.inventory, say)
-        project = replace(project, config=prepared.config)
+        project = replace(project, config=replace(prepared.config, state=kept.state, logging=kept.logging))
         prepare_connections(project.inventory, project.config, project.secrets)
-        database = stack.enter_context(closing(_database(config)))
+        database = stack.enter_context(closing(_database(kept)))
         context = Context(
             config=project.config,
             inventory=project.inventory,
@@ -216,6 +220,19 @@ def open_session(request: Request, say: Say) -> Iterator[Session]:
             if request.alters:
                 refuse_what_is_foreseen(plan, nornir, context, say)
         yield session
+
+
+@contextmanager
+def _kept(config: Config, request: Request, say: Say) -> Iterator[Config]:
+    """Where state and log are kept: elsewhere, and not for long, where the folder cannot be written and need not be."""
+    if request.alters or writable(config.state):
+        yield config
+        return
+    handle, log = mkstemp(prefix="thinkube-nornir-", suffix=".log")
+    os.close(handle)
+    say(f"note   {shown(config.state)} cannot be written: of this run no record is kept, and its log is {log}")
+    with copied(config.state) as state:
+        yield replace(config, state=state, logging=replace(config.logging, log_file=Path(log)))
 
 
 def _close_connections(nornir: Nornir, context: Context) -> None:
@@ -249,4 +266,4 @@ def unfinished_run(path: Path) -> Run:
 
 
 def _database(config: Config) -> Database:
-    return Database(config.state / "journal.sqlite")
+    return Database(config.state / JOURNAL)

@@ -187,3 +187,17 @@ def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"journal\.sqlite: is a folder, and the journal should be there"):
         Database(tmp_path / "journal.sqlite")
+
+
+def test_damage_is_found_when_the_file_is_opened(journal: Path) -> None:
+    """Not in the middle of a run or a rollback, at the first row that lies on a damaged page."""
+    with closing(Database(journal)):
+        pass
+    content = bytearray(journal.read_bytes())
+    content[2 * 4096 : 6 * 4096] = b"?" * (4 * 4096)
+    journal.write_bytes(content)
+
+    with pytest.raises(ConfigError, match=r"the journal cannot be read: Page \d+: .* \(move the file away") as caught:
+        Database(journal)
+
+    assert str(journal) in caught.value.problems[0].where

@@ -164,12 +164,17 @@ def _execute(
             terminal.say("nothing was changed")
             return 2
         record = _record(opened, terminal)
-        if evidence:
-            _write_evidence(opened, record, evidence, terminal)
-    for path in reports:
-        report.write(record, path)
+        try:
+            if evidence:
+                _write_evidence(opened, record, evidence, terminal)
+            for path in reports:
+                report.write(record, path)
+            code = record.exit_code
+        except (ConfigError, OSError) as error:  # hosts may have been changed: no reason to end with 2
+            terminal.add_problem(f"error: {error}")
+            code = record.exit_code or 1
     _conclude(record, terminal, diff)
-    return record.exit_code
+    return code
 
 
 def _write_evidence(session: Session, record: Record, path: Path, terminal: Terminal) -> None:

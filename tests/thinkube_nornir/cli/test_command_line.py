@@ -272,10 +272,11 @@ def test_a_place_for_a_report_is_looked_at_first(cli: Cli, project: Path) -> Non
     """No folder, a folder in place of a file: 2, and nothing was done."""
     (project / "reports.md").mkdir()
 
-    ended = [cli("run", "phase1", "--report", place) for place in ("no/such/r.md", "reports.md")]
+    ended = [cli("run", "phase1", "--report", place) for place in ("no/such/r.md", "reports.md", f"{'x' * 260}.md")]
     recorded = cli("run", "phase1", "--evidence", "no/such/e.tar.gz")
 
-    assert [end.code for end in (*ended, recorded)] == [2, 2, 2]
+    assert [end.code for end in (*ended, recorded)] == [2, 2, 2, 2]
+    assert "cannot be written: File name too long" in ended[2].err
     assert "error: --report: there is no folder no/such (make it, or name another)" in ended[0].err
     assert "error: --evidence: there is no folder no/such" in recorded.err
     assert not (project / "hosts").exists()
