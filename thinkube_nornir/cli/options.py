@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import reduce, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -99,4 +99,20 @@ def execution_options(function: F) -> F:
 
 
 def _apply(function: F, *decorators: Callable[[F], F]) -> F:
-    return reduce(lambda decorated, decorator: decorator(decorated), reversed(decorators), function)
+    return reduce(lambda decorated, decorator: decorator(decorated), reversed(decorators), _own_pipes(function))
+
+
+def _own_pipes(function: F) -> F:
+    """A connection that breaks in a verb's work is an error; click takes it for `| head`, and ends as if all were done.
+
+    What a verb prints is none of it, as Terminal sees to its reader itself.
+    """
+
+    @wraps(function)
+    def verb(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except BrokenPipeError as error:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+    return cast("F", verb)

@@ -152,6 +152,22 @@ def test_a_fault_of_ours_is_one_line(cli: Cli, project: Path, monkeypatch: pytes
     assert "opensesame" not in log
 
 
+def test_a_broken_connection_is_no_reader_that_went_away(
+    cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """click takes each broken pipe for one, and a verb whose work broke off would have ended as if it were done."""
+
+    def broken(path: Path) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("thinkube_nornir.project.load_catalog", broken)
+
+    ended = cli("list")
+
+    assert ended.code == 1
+    assert ended.err.startswith("error: unexpected RuntimeError: BrokenPipeError: ")
+
+
 def test_a_component_that_cannot_be_imported_is_no_fault_of_ours(cli: Cli, project: Path) -> None:
     """It is the request that is wrong; secrets are masked here as well."""
     Secret("opensesame")
