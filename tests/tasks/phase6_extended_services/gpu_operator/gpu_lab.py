@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from tasks.phase6_extended_services.cert_manager import settings as cert_manager
+from tasks.phase6_extended_services.ingress import settings as ingress
 from tests.promises.lab_project import ROOT, Ended, LabProject
 from thinkube_nornir.cluster import condition_true
 
@@ -37,6 +39,16 @@ class GpuLab(LabProject):
         (tasks / "__init__.py").unlink()
         phases = 'PHASES = ("phase5_core_services", "phase6_extended_services")'
         (tasks / "__init__.py").write_text(re.sub(r"PHASES = \(.*?\)", phases, text, count=1, flags=re.DOTALL))
+        self._without_settings({*cert_manager.Settings.__annotations__, *ingress.Settings.__annotations__})
+
+    def _without_settings(self, names: set[str]) -> None:
+        """Of components that are not here: a setting that nobody declares is an error."""
+        for file in ("defaults", "groups"):
+            path = self.folder / "inventory" / f"{file}.yaml"
+            found = yaml.safe_load(path.read_text())
+            for entry in [found] if file == "defaults" else [entry for entry in found.values() if entry]:
+                entry["data"] = {name: value for name, value in entry.get("data", {}).items() if name not in names}
+            path.write_text(yaml.safe_dump(found, sort_keys=False))
 
     def configure(self, **sections: Any) -> None:
         found = yaml.safe_load(self.config_file.read_text())
