@@ -12,6 +12,9 @@ PLANNED = ("phase1", "phase2", "phase3", "phase4")
 SETTINGS = "shared.settings"
 """The package with the settings that several components share; a component's own stand beside it."""
 
+FULL_LAB = "full_lab"
+"""The module that says which machines the full lab has; a name, likewise."""
+
 TOPOLOGY = "shared.topology"
 """The module that knows hosts, networks and cluster, for reports; a name, so that it is imported when it is used."""
 

@@ -75,7 +75,7 @@ class SecretSources:
 class Config:
     root: Path
     """The folder of config.yaml; every path below is absolute."""
-    target: Literal["lab", "ssh"]
+    target: Literal["lab", "full-lab", "ssh"]
     tasks: Path
     templates: Path
     inventory: Path

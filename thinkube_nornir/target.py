@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from thinkube_nornir.errors import ConfigError, Problem
 from thinkube_nornir.program import install_command
@@ -41,6 +41,19 @@ class Target(Protocol):
         """Prepared.scope of the hosts as they are now; nothing is started for it."""
 
 
+class DisposableTarget(Target, Protocol):
+    """One whose hosts are made here, and thrown away again; `lab up`, `lab status` and `lab down` speak to it."""
+
+    def up(self, config: Config, inventory: Inventory, say: Say) -> list[str]:
+        """Stand the hosts up, unless they are; return `status`."""
+
+    def status(self, config: Config) -> list[str]:
+        """Lines about the hosts that are up and how to log in to each, which begin with a space; none without hosts."""
+
+    def down(self, config: Config) -> int:
+        """Remove all hosts, and whatever is left of them after a crash; return how many were up."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """What is known of a target that need not be installed: journals and reports may speak of any."""
@@ -71,6 +84,14 @@ KINDS: Mapping[str, Kind] = {
             disposable=True,
             module="thinkube_nornir.lab.target",
             packages=("aiohttp", "asyncssh"),
+        ),
+        Kind(
+            "full-lab",
+            "Ubuntu machines like them, in containers on this machine, which takes minutes and root",
+            "the full lab",
+            "Ubuntu in containers on this machine",
+            disposable=True,
+            module="thinkube_nornir.full_lab.target",
         ),
     )
 }
@@ -105,6 +126,17 @@ def find_target(name: str) -> Target:
         raise ConfigError([Problem("target", what, f"`{install_command(name)}`, or `target: ssh` for real hosts")])
     target: Target = importlib.import_module(kind.module).TARGET
     return target
+
+
+def disposable_target(name: str) -> DisposableTarget:
+    """As find_target, of a kind that is disposable."""
+    return cast("DisposableTarget", find_target(name))
+
+
+def disposable_targets() -> list[DisposableTarget]:
+    """Those that are installed."""
+    kinds = [kind for kind in KINDS.values() if kind.disposable and all(map(_installed, kind.packages))]
+    return [disposable_target(kind.name) for kind in kinds]
 
 
 def _installed(module: str) -> bool:

@@ -21,7 +21,7 @@ CODE = [
     path
     for folder in ("tasks", "thinkube_nornir")
     for path in sorted((ROOT / folder).rglob("*.py"))
-    if "lab" not in path.relative_to(ROOT).parts[:-1] and "benchmarks" not in path.parts
+    if not {"lab", "full_lab"} & {*path.relative_to(ROOT).with_suffix("").parts} and "benchmarks" not in path.parts
 ]
 TEMPLATES = sorted(path for path in (ROOT / "templates").rglob("*") if path.is_file())
 

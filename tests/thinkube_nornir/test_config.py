@@ -88,7 +88,7 @@ inventory: {plugin: SimpleInventory, options: {host_fil: x}}
 
     for expected in [
         "config.yaml:10: workers stands here twice, first in line 2 (remove one of them)",
-        "config.yaml:1: target: should be 'lab' or 'ssh', not 'labb'",
+        "config.yaml:1: target: should be 'lab', 'full-lab' or 'ssh', not 'labb'",
         "config.yaml:3: concurrency.join: should be greater than or equal to 1, not -1",
         "config.yaml:4: timeots is not a known name (did you mean timeouts?)",
         "config.yaml:6: timeouts.connect: should be a valid number, not 'soon'",

@@ -34,6 +34,7 @@ main()
 """.format(packages=KINDS["lab"].packages)
 
 SPEAKING = {
+    "tasks/__init__.py": "names the module that says what the full lab has",
     "thinkube_nornir/target.py": "names every target",
     "thinkube_nornir/cli/lab.py": "its own verbs",
     "thinkube_nornir/cli/group.py": "the name of these verbs",
@@ -74,7 +75,7 @@ def test_only_the_interface_speaks_of_the_lab() -> None:
         for path in sources
         if path.suffix in (".py", ".j2") and spoken.search(path.read_text())
     }
-    own = ("thinkube_nornir/lab/", "tasks/lab/")
+    own = ("thinkube_nornir/lab/", "thinkube_nornir/full_lab/", "tasks/lab/", "tasks/full_lab.py")
 
     assert {name for name in names if not name.startswith(own)} == SPEAKING.keys()
 
@@ -149,7 +150,7 @@ def test_a_connection_needs_nothing_of_the_lab(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["tasks: steps\n", "tasks: steps\ntarget:\n", "{}\n", ""])
 def test_a_target_is_chosen(tmp_path: Path, text: str) -> None:
-    """A config.yaml without one is refused, with both choices and what they mean."""
+    """A config.yaml without one is refused, with all choices and what they mean."""
     path = write_project(tmp_path)
     path.write_text(text)
 
@@ -159,7 +160,8 @@ def test_a_target_is_chosen(tmp_path: Path, text: str) -> None:
     [problem] = [str(problem) for problem in caught.value.problems if "target is" in str(problem)]
     assert problem == (
         f"{path}:1: target is missing: nothing says which hosts these are (set `target: ssh` for the inventory's real "
-        "hosts or `target: lab` for hosts like them, stood up on this machine in a second and thrown away again)"
+        "hosts or `target: lab` for hosts like them, stood up on this machine in a second and thrown away again or "
+        "`target: full-lab` for Ubuntu machines like them, in containers on this machine, which takes minutes and root)"
     )
 
 

@@ -13,12 +13,14 @@ from thinkube_nornir.cli import options
 from thinkube_nornir.cli.group import NamingGroup
 from thinkube_nornir.program import command
 from thinkube_nornir.reporting.terminal import Terminal
-from thinkube_nornir.target import find_target
+from thinkube_nornir.target import disposable_target, disposable_targets, find_target
 
 if TYPE_CHECKING:
     from thinkube_nornir.config import Config
     from thinkube_nornir.errors import Problem
     from thinkube_nornir.lab.client import LabInfo
+
+_NONE = "no lab is running; `lab up`, or any command with `target: lab`, starts one"
 
 
 @click.group("lab", cls=NamingGroup)
@@ -40,15 +42,16 @@ class _FaultCommand(click.Command):
 
 
 @lab_verb.command("up")
+@click.option("--full", is_flag=True, help="Ubuntu in containers, for `target: full-lab`: minutes, and root.")
 @options.common
-def up(config: Path, verbose: int, no_color: bool) -> int:
+def up(full: bool, config: Path, verbose: int, no_color: bool) -> int:
     """Start the lab, unless it runs."""
-    from thinkube_nornir.lab.client import ensure_lab, status_lines
     from thinkube_nornir.project import load_hosts
 
     terminal = Terminal(verbose, False if no_color else None)
+    target = disposable_target("full-lab" if full else "lab")
     loaded, inventory, _ = load_hosts(config)
-    for line in status_lines(ensure_lab(loaded, inventory, terminal.say)):
+    for line in target.up(loaded, inventory, terminal.say):
         terminal.say(line, wrap=_is_prose(line))
     return 0
 
@@ -57,12 +60,12 @@ def up(config: Path, verbose: int, no_color: bool) -> int:
 @options.common
 def status(config: Path, verbose: int, no_color: bool) -> int:
     """Say whether the lab runs, how to log in to its hosts, and which of its behaviour is unproven."""
-    from thinkube_nornir.lab.client import lab_status, status_lines
     from thinkube_nornir.settings.config_file import load_config
 
     terminal = Terminal(verbose, False if no_color else None)
     loaded = load_config(config)
-    for line in [*status_lines(lab_status(loaded)), *_unproven(loaded, terminal)]:
+    running = [line for target in disposable_targets() for line in target.status(loaded)]
+    for line in [*(running or [_NONE]), *_unproven(loaded, terminal)]:
         terminal.say(line, wrap=_is_prose(line))
     return 0
 
@@ -136,20 +139,19 @@ def _problems(lab: LabInfo | None, host: str, kind: str, numbers: Mapping[str, f
 @lab_verb.command("down")
 @options.common
 def down(config: Path, verbose: int, no_color: bool) -> int:
-    """End the lab, unless a run is in progress on it; nothing of its hosts is left.
+    """End the lab, light or full, unless a run is in progress on it; nothing of its hosts is left.
 
     What is proven on these hosts alone is open again in the task list.
     """
     from thinkube_nornir import lock
-    from thinkube_nornir.lab.client import lab_down
     from thinkube_nornir.settings.config_file import load_config
 
     terminal = Terminal(verbose, False if no_color else None)
     loaded = load_config(config)
     with lock.hold(loaded.state, "lab down"):
-        info = lab_down(loaded)
-    terminal.say(f"lab: ended, with its {len(info.hosts)} hosts" if info else "lab: none was running")
-    if info:
+        hosts = sum(target.down(loaded) for target in disposable_targets())
+    terminal.say(f"lab: ended, with its {hosts} hosts" if hosts else "lab: none was running")
+    if hosts:
         for line in _opened_tasks(loaded):
             terminal.say(line)
     return 0

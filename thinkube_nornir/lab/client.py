@@ -141,10 +141,8 @@ def lab_config(config: Config, info: LabInfo) -> Config:
     return replace(config, ssh=ssh)
 
 
-def status_lines(info: LabInfo | None) -> list[str]:
+def status_lines(info: LabInfo) -> list[str]:
     """What `lab status` prints."""
-    if info is None:
-        return ["no lab is running; `lab up`, or any command with `target: lab`, starts one"]
     age = int(time.time() - info.since)
     lines = [f"lab: {len(info.hosts)} hosts, up for {age // 60} min {age % 60} s, process {info.pid}"]
     lines += [

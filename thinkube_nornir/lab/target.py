@@ -23,6 +23,17 @@ class LabTarget:
         client.apply_lab(inventory, info)
         return Prepared(client.lab_config(config, info), _scope(info), info.emulated)
 
+    def up(self, config: Config, inventory: Inventory, say: Say) -> list[str]:
+        return client.status_lines(client.ensure_lab(config, inventory, say))
+
+    def status(self, config: Config) -> list[str]:
+        info = client.lab_status(config)
+        return client.status_lines(info) if info else []
+
+    def down(self, config: Config) -> int:
+        info = client.lab_down(config)
+        return len(info.hosts) if info else 0
+
     def scope(self, config: Config) -> str:
         info = client.lab_status(config)
         return _scope(info) if info else "lab"

@@ -55,7 +55,7 @@ class _InventorySection:
 class _File:
     __pydantic_config__ = CLOSED
 
-    target: Literal["lab", "ssh"] = "lab"  # of a file without it, which is refused
+    target: Literal["lab", "full-lab", "ssh"] = "lab"  # of a file without it, which is refused
     tasks: Path = Path("tasks")
     templates: Path = Path("templates")
     state: Path = Path(".thinkube")
