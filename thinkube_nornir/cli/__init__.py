@@ -48,6 +48,9 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except SystemExit:  # click's word for a reader of --help that went away
         return 0
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Python wraps what comes while it makes a class
+            terminal.add_problem("interrupted")
+            return 130
         return _explain(error, terminal, place)
 
 
