@@ -175,6 +175,9 @@ def _webhook(chart: Rendering, name: str) -> list[Object]:
             "clientConfig": {"service": {"name": name, "namespace": chart.namespace, "path": path}},
             "rules": [rule],
         }
+        if path == "/validate":
+            spared = {"key": "cert-manager.io/disable-validation", "operator": "NotIn", "values": ["true"]}
+            hook["namespaceSelector"] = {"matchExpressions": [spared]}
         found.append(_object(version, kind, name, _labels(chart, "webhook")) | {"webhooks": [hook]})
     return found
 

@@ -16,6 +16,7 @@ from tasks.lab.microk8s.metallb_schemas import schema
 from tasks.lab.microk8s.node import Node
 from tasks.lab.tool import ToolError
 from thinkube_nornir.lab.kube import Object
+from thinkube_nornir.lab.kube.objects import name_of
 
 _ASK = "Enter each IP address range delimited by comma (e.g. '10.64.140.43-10.64.140.49,192.168.0.105-192.168.0.111'): "
 _NUMBER = r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+"
@@ -110,9 +111,22 @@ def manifests(minor: tuple[int, int]) -> list[Object]:
         service | {"spec": {"ports": ports, "selector": {"component": "controller"}}},
         _workload("Deployment", "controller", {"containers": [_container("controller", version)]}),
         _workload("DaemonSet", "speaker", {"containers": [_container("speaker", version)], "hostNetwork": True}),
-        _object("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", webhooks, namespaced=False),
+        _webhooks(webhooks, name_of(service)),
         _object(f"{GROUP}/{VERSION}", ADVERTISEMENT[1], "default-advertise-all-pools"),
     ]
+
+
+def _webhooks(name: str, service: str) -> Object:
+    """Asked before a pool or an advertisement is made or changed; without a ready controller neither can be."""
+    hooks = []
+    for kind, plural in ((POOL[1], "ipaddresspools"), (ADVERTISEMENT[1], "l2advertisements")):
+        path = f"/validate-metallb-io-{VERSION}-{kind.lower()}"
+        rule = {"apiGroups": [GROUP], "apiVersions": [VERSION], "operations": ["CREATE", "UPDATE"]}
+        hook: Object = {"name": f"{kind.lower()}validationwebhook.metallb.io", "admissionReviewVersions": ["v1"]}
+        hook |= {"clientConfig": {"service": {"name": service, "namespace": NAMESPACE, "path": path}}}
+        hooks.append(hook | {"rules": [rule | {"resources": [plural]}], "sideEffects": "None"})
+    found = _object("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", name, namespaced=False)
+    return found | {"webhooks": hooks}
 
 
 def _version(minor: tuple[int, int]) -> str:

@@ -5,8 +5,8 @@ How to write a controller: controllers.py. What is checked of an object: schema.
 
 How to write a rule that objects must keep: rules.py.
 
-Left out: exec and port-forward, autoscaling, StatefulSets' pods, CronJobs' schedules, admission webhooks and policies,
-eviction of pods from nodes that stay NotReady.
+Left out: exec and port-forward, autoscaling, StatefulSets' pods, CronJobs' schedules, admission policies, eviction of
+pods from nodes that stay NotReady. What is left out of admission webhooks: webhooks.py.
 
 Unproven: what else a fresh cluster holds than these namespaces, its own service and two priority classes.
 """
@@ -42,6 +42,7 @@ from thinkube_nornir.lab.kube.scheduler import Scheduler
 from thinkube_nornir.lab.kube.snapshot import snapshot
 from thinkube_nornir.lab.kube.status import ApiError
 from thinkube_nornir.lab.kube.volumes import Volumes
+from thinkube_nornir.lab.kube.webhook_calls import Behaviour
 
 __all__ = [
     "ApiError",
@@ -135,6 +136,11 @@ class KubeApi(Cluster):
     def tokens(self) -> dict[str, User]:
         """Bearer tokens that are accepted, and whose they are; add to it."""
         return self._server.tokens
+
+    @property
+    def webhooks(self) -> dict[tuple[str, str], Behaviour]:
+        """What the pods behind a service (namespace, name) answer as admission webhooks; add to it."""
+        return self._rest.webhooks.behaviours
 
     @property
     def controller_errors(self) -> builtins.list[BaseException]:

@@ -14,9 +14,19 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from thinkube_nornir.lab.kube import custom
 from thinkube_nornir.lab.kube.objects import Object, dig, name_of
+from thinkube_nornir.lab.kube.resources import Resource
 
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
+
+def complete(resource: Resource, obj: Object) -> None:
+    """Set the defaults of an object, whoever defines its kind."""
+    if resource.custom:
+        custom.fill_in(resource.declared, obj)
+    else:
+        fill_in(obj)
 
 
 def fill_in(obj: Object) -> None:
@@ -226,6 +236,18 @@ def _ingress(obj: Object) -> None:
     _set(obj, status={"loadBalancer": {}})
 
 
+def _webhooks(obj: Object) -> None:
+    for hook in obj.get("webhooks") or []:
+        _set(hook, failurePolicy="Fail", matchPolicy="Equivalent", timeoutSeconds=10)
+        _set(hook, namespaceSelector={}, objectSelector={})
+        for rule in hook.get("rules") or []:
+            _set(rule, scope="*")
+        if service := (hook.get("clientConfig") or {}).get("service"):
+            _set(service, port=443)
+        if obj["kind"] == "MutatingWebhookConfiguration":
+            _set(hook, reinvocationPolicy="Never")
+
+
 _BY_KIND: Mapping[str, Callable[[Object], None]] = {
     "Pod": _pod,
     "Deployment": _deployment,
@@ -243,4 +265,6 @@ _BY_KIND: Mapping[str, Callable[[Object], None]] = {
     "StorageClass": _storage_class,
     "CustomResourceDefinition": _definition,
     "Ingress": _ingress,
+    "MutatingWebhookConfiguration": _webhooks,
+    "ValidatingWebhookConfiguration": _webhooks,
 }

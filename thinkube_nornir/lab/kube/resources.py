@@ -73,6 +73,8 @@ class Resource:
     """The version written into stored objects; empty for `version`."""
     declared: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Of a custom kind: its CRD's schema of this version."""
+    versions: tuple[str, ...] = ()
+    """Of a custom kind: all that are served."""
 
     @property
     def api_version(self) -> str:
@@ -117,6 +119,7 @@ def custom_resources(definition: Object) -> Iterator[Resource]:
                 custom=True,
                 storage_version=storage,
                 declared=dig(version, "schema", "openAPIV3Schema", default={}),
+                versions=tuple(one["name"] for one in spec["versions"] if one.get("served")),
             )
 
 

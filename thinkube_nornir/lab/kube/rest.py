@@ -12,6 +12,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -24,6 +25,8 @@ from thinkube_nornir.lab.kube.rbac import User
 from thinkube_nornir.lab.kube.routes import Target
 from thinkube_nornir.lab.kube.scale import of_scale, to_scale
 from thinkube_nornir.lab.kube.status import ApiError
+from thinkube_nornir.lab.kube.webhook_calls import Caller
+from thinkube_nornir.lab.kube.webhooks import Answers, Unanswered
 from thinkube_nornir.lab.kube.writes import Options
 
 _RETURN_DELETED = {"Pod", "Service", "ServiceAccount", "PersistentVolume", "PersistentVolumeClaim", "ResourceQuota"}
@@ -35,6 +38,7 @@ class Rest:
     def __init__(self, cluster: Cluster, logs: Logs) -> None:
         self._cluster = cluster
         self._logs = logs
+        self.webhooks = Caller(cluster.store)
         self._streams: set[asyncio.Task[Any]] = set()
         self._verbs: dict[tuple[str, str], Handler] = {
             ("GET", "collection"): self._list,
@@ -63,7 +67,17 @@ class Rest:
         if handler is None or everywhere:
             raise ApiError(405, "the server does not allow this method on the requested resource")
         self._authorize(request, where, user)
-        return await handler(request, where)
+        return await handler(request, replace(where, user=user.name))
+
+    async def _written(self, options: Options, write: Callable[[Options], Object]) -> Object:
+        """The write, made again after each webhook that must be asked."""
+        answers: Answers = {}
+        while True:
+            options.warnings.clear()
+            try:
+                return write(replace(options, answers=answers))
+            except Unanswered as asked:
+                answers[asked.webhook] = await self.webhooks.answer(asked)
 
     def _authorize(self, request: web.Request, where: Target, user: User) -> None:
         """An apply that would make a new object needs the right to create it, too."""
@@ -118,23 +132,24 @@ class Rest:
     async def _create(self, request: web.Request, where: Target) -> web.StreamResponse:
         options = _options(request, where)
         body = await requests.object_in(request)
-        obj = self._cluster.writer.create(where.resource, where.namespace, body, options)
-        return _answer(where, obj, options, code=201)
+        create = partial(self._cluster.writer.create, where.resource, where.namespace, body)
+        return _answer(where, await self._written(options, create), options, code=201)
 
     async def _update(self, request: web.Request, where: Target) -> web.StreamResponse:
         options = _options(request, where)
         body = await requests.object_in(request)
-        return _answer(where, self._cluster.writer.update(where.resource, where.key, body, options), options)
+        update = partial(self._cluster.writer.update, where.resource, where.key, body)
+        return _answer(where, await self._written(options, update), options)
 
     async def _patch(self, request: web.Request, where: Target) -> web.StreamResponse:
         kind, change = await requests.patch_in(request)
         options = _options(request, where, applying=kind == "apply")
         if kind != "apply":
-            obj = self._cluster.writer.patch(where.resource, where.key, kind, change, options)
-            return _answer(where, obj, options)
+            patch = partial(self._cluster.writer.patch, where.resource, where.key, kind, change)
+            return _answer(where, await self._written(options, patch), options)
         new = self._cluster.store.get(where.resource.id, where.key) is None
-        obj = self._cluster.writer.apply(where.resource, where.key, change, options)
-        return _answer(where, obj, options, code=201 if new else 200)
+        apply = partial(self._cluster.writer.apply, where.resource, where.key, change)
+        return _answer(where, await self._written(options, apply), options, code=201 if new else 200)
 
     async def _delete(self, request: web.Request, where: Target) -> web.StreamResponse:
         how = routes.deletion_of(request.query, await requests.object_in(request))

@@ -27,6 +27,8 @@ class Target:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    user: str = ""
+    """Who asks."""
 
     @property
     def key(self) -> Key:
@@ -70,6 +72,7 @@ def write_options(where: Target, query: Mapping[str, str], user_agent: str, *, a
         dry_run=_dry_run(query),
         force=query.get("force", "").lower() == "true",
         validation=query.get("fieldValidation") or "Warn",
+        user=where.user,
     )
 
 

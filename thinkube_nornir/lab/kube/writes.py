@@ -11,10 +11,10 @@ Unproven: which kinds count generations, and which others than custom resources 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from thinkube_nornir.lab.kube import addresses, admission, custom, defaults, patch, quotas, status, validation
+from thinkube_nornir.lab.kube import addresses, admission, defaults, patch, quotas, status, validation, webhooks
 from thinkube_nornir.lab.kube.apply import server_side_apply
 from thinkube_nornir.lab.kube.custom import schema_of
 from thinkube_nornir.lab.kube.decoding import unreadable
@@ -39,6 +39,10 @@ from thinkube_nornir.lab.kube.store import Store
 _NO_GENERATION = {"Namespace", "Node", "PersistentVolume", "PersistentVolumeClaim", "Pod", "Service"}
 _CRD = "CustomResourceDefinition"
 _STATUS_AT_CREATION = {"Node"}
+_SYSTEM_FIELDS = (
+    *("uid", "creationTimestamp", "generation", "resourceVersion"),
+    *("deletionTimestamp", "deletionGracePeriodSeconds"),
+)
 _STALE = "the object has been modified; please apply your changes to the latest version and try again"
 
 
@@ -53,6 +57,9 @@ class Options:
     validation: str = "Warn"
     """`Strict` refuses unknown fields, `Warn` drops them with a warning, `Ignore` without."""
     warnings: list[str] = field(default_factory=list)
+    user: str = ""
+    answers: webhooks.Answers | None = None
+    """Of the webhooks that were asked about this request; None for a controller's, which asks none."""
 
 
 class Writer:
@@ -157,17 +164,20 @@ class Writer:
     ) -> Object:
         """Defaults, validation, ownership, allocation; then store, unless nothing changed or this is a dry run."""
         obj["apiVersion"], obj["kind"] = _stored_version(resource), resource.kind
-        if resource.custom:
-            custom.fill_in(resource.declared, obj)
-        else:
-            defaults.fill_in(obj)
+        defaults.complete(resource, obj)
         if not tracked:
             operation = Manager(options.manager, "Update", options.subresource, resource.api_version)
             track_update(schema_of(resource), live, obj, operation)
         if resource.kind == "Service" and not resource.group:
             addresses.allocate(obj, live, self.store.list("services"))
         admission.admit(self.store, obj, live)
+        if options.answers is not None:
+            asked = webhooks.Request(resource, obj, live, options.subresource, options.user, options.dry_run)
+            obj = webhooks.mutate(self.store, asked, options.answers, options.warnings)
+            defaults.complete(resource, obj)
         validation.check(resource, obj, live)
+        if options.answers is not None:
+            webhooks.validate(self.store, replace(asked, obj=obj), options.answers, options.warnings)
         if live is None and resource.namespaced:
             quotas.admit(self.store, resource.plural, resource.group, obj)
         if live is not None and _same(live, obj):
@@ -249,15 +259,7 @@ def _keep_to_subresource(resource: Resource, intent: Object, options: Options) -
 
 
 def _keep_system_fields(obj: Object, live: Object) -> None:
-    names = [
-        "uid",
-        "creationTimestamp",
-        "generation",
-        "resourceVersion",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-    ]
-    for name in names:
+    for name in _SYSTEM_FIELDS:
         if name in live["metadata"]:
             obj["metadata"][name] = live["metadata"][name]
         else:
