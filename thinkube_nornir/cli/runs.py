@@ -88,7 +88,7 @@ def rollback_verb(yes: bool, **given: Any) -> int:
 @click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Steps at once, over all hosts.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before a rollback goes on.")
 def resume_verb(yes: bool, config: Path, **given: Any) -> int:
-    """Go on with the run just before, which was killed, interrupted or failed."""
+    """Go on with the latest run, which was killed, stopped or failed."""
     from thinkube_nornir import session
 
     last = session.unfinished_run(config)
