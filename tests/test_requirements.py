@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from tasks.phase6_extended_services.cert_manager.issuing import REPOSITORY as CERT_MANAGER
+from tasks.phase6_extended_services.cert_manager.resources import REPOSITORY as CERT_MANAGER
 from tasks.phase6_extended_services.gpu_operator.chart import REPOSITORY as GPU_OPERATOR
 from tasks.phase6_extended_services.ingress.controller import REPOSITORY as TRAEFIK
 from tasks.shared.hosts import supported

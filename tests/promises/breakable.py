@@ -3,6 +3,7 @@
 lab_project.py links it into a project's tasks folder; config.yaml names it as the emulation.
 
     lab-api patch APIVERSION KIND NAMESPACE NAME    a merge patch on stdin; `status` goes to the status
+    lab-api delete APIVERSION KIND NAMESPACE NAME   for good
     lab-api fault REGEX STATUS                      requests whose path fits are answered with this HTTP status
     lab-api evict NAMESPACE NAME                    as a kubelet does to a pod when memory is short; it stays listed
     lab-api disable SNAP                            as `snap disable`, which the emulated snapd has not
@@ -46,6 +47,8 @@ async def lab_api(call: Call) -> Reply:
     match call.argv[1:]:
         case ("patch", version, kind, namespace, name):
             _patch(node, (version, kind, namespace, name), json.loads(call.stdin))
+        case ("delete", version, kind, namespace, name):
+            node.api.delete(version, kind, name, namespace)
         case ("fault", path, status):
             fault = Fault(path=path, status=int(status), times=None)
             node.api.faults.append(fault)

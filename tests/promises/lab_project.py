@@ -52,6 +52,11 @@ class Ended:
         wanted = [n for n in nodes if n["outcome"] == outcome and chain in ("", n["chain"])]
         return {(n["component"], n["step"], n["host"]) for n in wanted}
 
+    def message(self, place: Place) -> str:
+        found = [n["message"] for n in self.report["nodes"] if (n["component"], n["step"], n["host"]) == place]
+        assert found, place
+        return str(found[0])
+
     def error(self, place: Place) -> dict[str, str]:
         found = [n["error"] for n in self.report["nodes"] if (n["component"], n["step"], n["host"]) == place]
         assert found, place

@@ -1,7 +1,8 @@
 """Resources: in each way that its kind can be broken, each is red in verify, and repaired by run and nothing beside it.
 
-One way of every resource is broken at once, each on one host, so that as many runs are needed as a kind has ways.
-Owners are left out: a lab's host has one user. tests/thinkube_nornir/resources breaks them on a copy of this machine.
+One way of every resource is broken at once, each on one host, so that as many runs are needed as a kind has ways; of
+what stands in the cluster every object is broken in each of its ways. Owners are left out: a lab's host has one user.
+tests/thinkube_nornir/resources breaks them on a copy of this machine.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from itertools import zip_longest
 import pytest
 
 from tasks.shared.microk8s.addons import Addons
+from tests.promises import object_ways
 from tests.promises.conftest import Labs
-from tests.promises.lab_project import CONTROL, DNS, ROOT, WORKERS, differences
+from tests.promises.lab_project import CONTROL, DNS, ROOT, WORKERS, LabProject, differences
+from tests.promises.object_ways import CONTROL_PLANE, Way
 from thinkube_nornir import catalog
-from thinkube_nornir.resources import File, GroupMember, Line, Resource, Snap, Unit
+from thinkube_nornir.resources import File, GroupMember, HelmRelease, Line, Manifest, Resource, Snap, Unit
 from thinkube_nornir.resources.accounts import InHome
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-HOSTS = {CONTROL: "tkc", WORKERS: "tkw1", DNS: "bcn1"}
+HOSTS = {CONTROL: "tkc", WORKERS: "tkw1", DNS: "bcn1", "phase6.cert_manager": "tkc"}
 """Where a component's resources are broken."""
 USER = "thinkube"
 FOLLOWS = {"restart_kubelite"}
@@ -31,14 +34,20 @@ FOLLOWS = {"restart_kubelite"}
 class Broken:
     component: str
     resource: Resource
-    script: str
+    way: Way
 
     @property
     def host(self) -> str:
-        return HOSTS[self.component]
+        return CONTROL_PLANE if isinstance(self.resource, (Manifest, HelmRelease)) else HOSTS[self.component]
 
 
-def ways(resource: Resource) -> list[str]:
+def ways(project: LabProject, resource: Resource) -> list[Way]:
+    if isinstance(resource, (Manifest, HelmRelease)):
+        return object_ways.ways(project, resource)
+    return [Way(script) for script in scripts(resource)]
+
+
+def scripts(resource: Resource) -> list[str]:
     """How a resource of this kind can be broken, one script each. A kind that is not here fails the test."""
     match resource:
         case File():
@@ -67,14 +76,14 @@ def _components() -> dict[str, tuple[Resource, ...]]:
     }
 
 
-def rounds() -> list[list[Broken]]:
+def rounds(project: LabProject) -> list[list[Broken]]:
     """Ways side by side, one of each resource in a round."""
     all_of_them = [
-        [Broken(name, resource, script) for script in ways(resource)]
+        [Broken(name, resource, way) for way in ways(project, resource)]
         for name, resources in _components().items()
         for resource in resources
     ]
-    return [[b for b in found if b is not None and b.script] for found in zip_longest(*all_of_them)]
+    return [[b for b in found if b is not None and b.way.script] for found in zip_longest(*all_of_them)]
 
 
 def _touched(broken: list[Broken]) -> set[tuple[str, str, str]]:
@@ -96,21 +105,29 @@ def test_each_way_is_red_and_repaired_and_rollback_restores(labs: Labs) -> None:
     """Verify names exactly what is broken; run changes exactly that; verify is green; rollback leaves a bare host."""
     project = labs()
     bare = project.snapshot()
-    ended = project("run", "phase5")
+    ended = project("run", *HOSTS)
     assert ended.code == 0, ended.told
-    for broken in rounds():
+    for broken in rounds(project):
         touched = _touched(broken)
         for one in broken:
-            project.ssh(one.host, one.script)
+            project.ssh(one.host, one.way.script)
 
-        red = project("verify", "phase5")
+        red = project("verify", *HOSTS)
         failed = {(c, step, host) for c, step, host in red.places("failed") if step.endswith("_is_as_declared")}
         assert failed == {(c, f"{step}_is_as_declared", host) for c, step, host in touched}
-        ended = project("run", "phase5")
+        for one in broken:
+            error = red.error((one.component, f"{one.resource.name}_is_as_declared", one.host))
+            assert [name for name in one.way.names if name not in error["what"]] == []
+        ended = project("run", *HOSTS)
         assert ended.code == 0, ended.told
         assert {(c, step, host) for c, step, host in ended.places("changed") if step not in FOLLOWS} == touched
-        assert project("verify", "phase5").code == 0
+        for one in broken:
+            if one.way.names:
+                changes = ended.message((one.component, one.resource.name, one.host)).split("; ")
+                assert len(changes) == len(one.way.names), changes
+                assert all(any(name in change for change in changes) for name in one.way.names), changes
+        assert project("verify", *HOSTS).code == 0
 
-    ended = project("rollback", "phase5")
+    ended = project("rollback", *HOSTS)
     assert ended.code == 0, ended.told
     assert differences(bare["files"], project.snapshot()["files"]) == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from nornir.core.task import Result, Task
 
-from tasks.phase6_extended_services.cert_manager.issuing import KINDS, certificate_manifest, issuer_manifests, release
+from tasks.phase6_extended_services.cert_manager.resources import CERTIFICATE, ISSUERS, RELEASE
 from tests import product_settings
 from tests import upstream_data as upstream
 from tests.lab_cluster import LabCluster
@@ -37,7 +37,7 @@ def made_by(cluster: LabCluster, function: Any) -> Any:
 def test_issuers_and_certificate_are_as_their_definitions_have_it(cluster: LabCluster) -> None:
     """With unknown fields refused, which the API would drop."""
     schemas = upstream.crds(CRDS)
-    manifests = [*made_by(cluster, issuer_manifests), made_by(cluster, certificate_manifest)]
+    manifests = [*made_by(cluster, ISSUERS.declared), *made_by(cluster, CERTIFICATE.declared)]
 
     wrong = [
         f"{m['metadata']['name']}: {line}"
@@ -54,11 +54,4 @@ def test_the_values_are_those_of_each_release_we_know(cluster: LabCluster, versi
     schema = upstream.chart_schema("cert-manager", version)
 
     assert schema is not None
-    assert validate_values(dict(made_by(cluster, release).values), schema) == []
-
-
-def test_the_definitions_that_are_awaited_exist() -> None:
-    """By their names and kinds."""
-    found = {d["metadata"]["name"]: d["spec"]["names"]["kind"] for d in upstream.documents(CRDS)}
-
-    assert found == {name: kind for name, (_, kind) in KINDS.items()}
+    assert validate_values(dict(made_by(cluster, RELEASE.declared).values), schema) == []

@@ -17,10 +17,13 @@ from thinkube_nornir.cluster.deadline import deadline
 from thinkube_nornir.cluster.messages import Call, refusal
 from thinkube_nornir.cluster.objects import Reference, as_kept, cleaned, reference
 from thinkube_nornir.cluster.ownership import MANAGER, owned_by_us
+from thinkube_nornir.errors import ClusterError
 from thinkube_nornir.resources.base import State
 
 _SCALED = ("Deployment", "StatefulSet")
 WORKLOADS = (*_SCALED, "DaemonSet")
+_CONDITIONS = {"CustomResourceDefinition": "Established", "Job": "Complete"}
+_INVALID = 422
 _SHOWN = 6  # differences of one object
 _LONGEST = 120  # characters of one value
 _NOTHING: Any = object()
@@ -35,8 +38,8 @@ class Finding:
     """Completes "ConfigMap shop/web ...": "is missing"."""
     expected: str
     seen: str
-    unready: bool = False
-    """It is as declared, and does not run yet."""
+    fix: str = ""
+    """What to do where a set-up does not repair it."""
 
 
 def as_state(what: str, references: Sequence[Reference], findings: Sequence[Finding]) -> State:
@@ -45,18 +48,10 @@ def as_state(what: str, references: Sequence[Reference], findings: Sequence[Find
         names = ", ".join(map(str, references)) if len(references) <= _SHOWN else f"{len(references)} objects"
         return State(f"{what}: {names or 'no objects'}", f"{what}: {names or 'no objects'}")
     expected = "\n".join(f"{found.ref}: {found.expected}" for found in findings)
-    told = "\n".join(f"{found.ref}: {found.seen}" for found in findings)
+    there = "\n".join(f"{found.ref}: {found.seen}" for found in findings)
     wrong = "; ".join(f"{found.ref} {found.wrong}" for found in findings)
-    return State(expected, told, wrong, fix=_fix(findings))
-
-
-def _fix(findings: Sequence[Finding]) -> str:
-    """Empty where a set-up repairs it: what is as declared, and does not run, needs a look."""
-    if not all(found.unready for found in findings):
-        return ""
-    ref = findings[0].ref
-    place = f"-n {ref.namespace} get pods,events" if ref.namespace else f"describe {ref.kind.lower()} {ref.name}"
-    return f"see why: `kubectl {place}`"
+    fixes = [found.fix for found in findings]
+    return State(expected, there, wrong, fix=fixes[0] if all(fixes) else "")
 
 
 def compare(kube: Cluster, manifest: Object, live: Object | None, manager: str = MANAGER) -> Finding | None:
@@ -69,18 +64,23 @@ def compare(kube: Cluster, manifest: Object, live: Object | None, manager: str =
     manifest = wanted(manifest, live)
     if _contains(live, cleaned(manifest)) and (manager != MANAGER or _covers(manifest, owned_by_us(live))):
         return None
-    new = apply_as(kube, manifest, manager, dry_run=True)
+    try:
+        new = apply_as(kube, manifest, manager, dry_run=True)
+    except ClusterError as error:
+        if error.status != _INVALID:  # else it differs where it cannot be changed
+            raise
+        return Finding(ref, "is another one, which cannot become as declared", "as declared", error.why)
     found = list(_differences(cleaned(live), cleaned(new)))
     if not found:
         return None
     masked = ref.kind == "Secret"
-    told = [(path, *(_shown(path, value, masked) for value in values)) for path, *values in found[:_SHOWN]]
+    shown = [(path, *(_shown(path, value, masked) for value in values)) for path, *values in found[:_SHOWN]]
     more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return Finding(
         ref,
         f"has another {found[0][0]}" + (f", and {len(found) - 1} more differences" if len(found) > 1 else ""),
-        ", ".join(f"{path} {there}" for path, _, there in told) + more,
-        ", ".join(f"{path} {here}" for path, here, _ in told) + more,
+        ", ".join(f"{path} {there}" for path, _, there in shown) + more,
+        ", ".join(f"{path} {here}" for path, here, _ in shown) + more,
     )
 
 
@@ -103,36 +103,59 @@ def unready(kube: Cluster, live: Object, condition: str = "") -> Finding | None:
     """What keeps an object from doing what it is there for; None when it does.
 
     Args:
-        condition: that has to be true of every object that is no workload; empty for none.
+        condition: that has to be true of every object whose kind says nothing else; empty for none.
     """
     ref = reference(live)
     if is_ready(live, condition):
         return None
-    troubles = ""
-    if ref.kind in WORKLOADS:
-        troubles = workload_troubles(kube, ref.api_version, ref.kind, ref.name, ref.namespace)
-    now = "\n".join(filter(None, (_conditions(live) or seen(live), troubles)))
+    if ref.kind == "CronJob":
+        command = f"kubectl -n {ref.namespace} create job --from=cronjob/{ref.name} {ref.name}-by-hand"
+        fix = f"remove the cause, and run it: `{command}`"
+        return Finding(ref, "has not run well", "its last run succeeded", seen(live), fix)
+    reason = "\n".join(filter(None, (conditions(live), troubles(kube, ref))))
     wrong, expected = ("is not rolled out", "rolled out") if ref.kind in WORKLOADS else ("is not ready", "ready")
-    return Finding(ref, wrong, expected, now, unready=True)
+    place = f"-n {ref.namespace} get pods,events" if ref.namespace else f"describe {ref.kind.lower()} {ref.name}"
+    fix = "" if has_failed(live) else f"see why: `kubectl {place}`"
+    return Finding(ref, "failed" if has_failed(live) else wrong, expected, reason, fix)
 
 
 def is_ready(live: Object | None, condition: str = "") -> bool:
-    """A workload: rolled out; a definition: established; anything else: the condition is true of what is asked now."""
+    """Workloads are rolled out, Jobs complete, definitions established; else the condition holds for what is asked."""
     if live is None or live["kind"] in WORKLOADS:
         return is_rolled_out(live)
-    if live["kind"] == "CustomResourceDefinition":
-        condition = "Established"
+    if live["kind"] == "CronJob":
+        return _has_run_well(live.get("status") or {})
+    condition = _CONDITIONS.get(live["kind"], condition)
     if not condition:
         return True
-    told = [c for c in (live.get("status") or {}).get("conditions") or () if c.get("type") == condition]
+    found = [c for c in (live.get("status") or {}).get("conditions") or () if c.get("type") == condition]
     generation = int(live["metadata"].get("generation", 0))
-    return condition_true(live, condition) and int(told[0].get("observedGeneration", generation)) >= generation
+    return condition_true(live, condition) and int(found[0].get("observedGeneration", generation)) >= generation
 
 
-def _conditions(live: Object) -> str:
-    """What its conditions say, the good ones too."""
-    found = (live.get("status") or {}).get("conditions") or ()
-    return "\n".join(f"{c.get('type')}={c.get('status')} {c.get('reason', '')}: {c.get('message', '')}" for c in found)
+def has_failed(live: Object | None) -> bool:
+    """Whether it is a Job that failed, and never runs again."""
+    return live is not None and live["kind"] == "Job" and condition_true(live, "Failed")
+
+
+def _has_run_well(status: Object) -> bool:
+    """Both times are of one clock, and written alike. Source: kubernetes/kubernetes@003e86297d18
+    pkg/controller/cronjob/cronjob_controllerv2.go
+    """
+    scheduled, succeeded = str(status.get("lastScheduleTime") or ""), str(status.get("lastSuccessfulTime") or "")
+    return bool(status.get("active")) or scheduled <= succeeded
+
+
+def conditions(live: Object | None) -> str:
+    """What an object's conditions say, the good ones too; or what else its status has."""
+    found = ((live or {}).get("status") or {}).get("conditions") or ()
+    lines = [f"{c.get('type')}={c.get('status')} {c.get('reason', '')}: {c.get('message', '')}" for c in found]
+    return "\n".join(lines) or seen(live)
+
+
+def troubles(kube: Cluster, ref: Reference) -> str:
+    """What the pods of a workload or Job say that are not ready; nothing for other kinds."""
+    return workload_troubles(kube, *ref.place) if ref.kind in (*WORKLOADS, "Job") else ""
 
 
 def apply_as(kube: Cluster, manifest: Object, manager: str, *, dry_run: bool = False) -> Object:

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nornir.core.task import Result, Task
 
 from thinkube_nornir.change_log import Change
-from thinkube_nornir.cluster import Cluster, Object, apply, foreign_in_namespace, restore, rolled_out, wait
-from thinkube_nornir.cluster.managed import settle
+from thinkube_nornir.cluster import Cluster, Object, apply, delete, foreign_in_namespace, restore, rolled_out, wait
+from thinkube_nornir.cluster.deadline import deadline
+from thinkube_nornir.cluster.deletion import erase
+from thinkube_nornir.cluster.managed import known_as_managed, settle
 from thinkube_nornir.cluster.objects import Reference, diff, reference
+from thinkube_nornir.cluster.ownership import is_ours
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import component_of, context
+from thinkube_nornir.errors import CheckFailed, DeadlinePassed, ThinkubeError
 from thinkube_nornir.outcome import all_of, changed, said_with_changes, skipped, unchanged
-from thinkube_nornir.resources.base import Resource, State, resolve
+from thinkube_nornir.resources.base import NotKnown, Resource, State, resolve
 from thinkube_nornir.resources.clusters import ClusterAccess
-from thinkube_nornir.resources.comparison import WORKLOADS, Finding, as_state, compare, is_ready, unready, wanted
+from thinkube_nornir.resources.comparison import (
+    WORKLOADS,
+    Finding,
+    as_state,
+    compare,
+    conditions,
+    has_failed,
+    is_ready,
+    troubles,
+    unready,
+    wanted,
+)
+
+_DEFINITION = "CustomResourceDefinition"
+_ATTEMPTS = 10  # at looking up a kind
+_GONE = 120.0  # seconds for an object that is deleted
 
 
 @dataclass(frozen=True)
@@ -36,7 +55,11 @@ class Manifest(Resource):
     Args:
         what: the objects together are, for the names of the steps.
         values: what the template uses beside the inventory.
-        ready: a condition that must be true of each object that is no workload, such as `Ready`; empty for none.
+        ready: a condition that must be true of each object whose kind says nothing else, such as `Ready`; empty for
+            none. Workloads must be rolled out, Jobs complete, the last run of a CronJob a success.
+        fix: what helps where an object does not become ready.
+        ours: says of what is in a namespace of it whether it is ours, though nobody recorded it.
+        leaves: what a controller makes for an object and does not remove: it goes right after an object that we made.
         timeout: seconds in which one of them must become ready, or be rolled out.
     """
 
@@ -46,6 +69,9 @@ class Manifest(Resource):
     template: str = ""
     values: Mapping[str, Any] | Callable[[Task], Mapping[str, Any]] = field(default_factory=dict)
     ready: str = ""
+    fix: str = ""
+    ours: Callable[[Object], bool] = lambda _: False
+    leaves: Callable[[Task], Mapping[Reference, Reference]] = lambda _: {}
     timeout: float = 600.0
 
     def __post_init__(self) -> None:
@@ -72,7 +98,12 @@ class Manifest(Resource):
             manifests = self.declared(task)
             names, shown = ", ".join(str(reference(m)) for m in manifests), "".join(diff(None, m) for m in manifests)
             return changed(task, f"create {names}", diff=shown, planned=True)
-        result = super().set_up(task)
+        try:
+            result = super().set_up(task)
+        except NotKnown as error:
+            if context(task).dry_run:
+                return skipped(task, f"not known yet: {error.what}")
+            raise
         if not self.absent_because(task):
             kube = self.cluster.connect(task)
             for manifest in self.declared(task):
@@ -89,16 +120,22 @@ class Manifest(Resource):
     def apply(self, task: Task) -> Result:
         """What is declared no more goes first: it may hold what takes its place."""
         kube, manifests = self.cluster.connect(task), self.declared(task)
-        results = [self._taken_back(kube, record) for record in self._undeclared(task, manifests)]
+        results = self._rolled_back(kube, self._undeclared(task, manifests))
         for manifest in manifests:
-            live = kube.get(*reference(manifest).place)
+            live = kube.get(*(ref := reference(manifest)).place)
+            if has_failed(live):
+                results.append(delete(kube, *ref.place, summary=f"delete {ref}, which failed", undo=False))
+                live = None
             if compare(kube, manifest, live):
-                results.append(apply(kube, wanted(manifest, live), force=True, part=self.name))
+                force = ref.kind != "Secret" or known_as_managed(kube, ref) is not None  # of others it is kept nowhere
+                results.append(apply(kube, wanted(manifest, live), force=force, part=self.name))
+                if ref.kind == _DEFINITION and not context(task).dry_run:
+                    self._await_kind(kube, manifest)
         if context(task).dry_run:
             return all_of(task, *results) if results else skipped(task, f"a dry run does not wait for {self.what}")
         for manifest in manifests:
-            self._await_ready(kube, reference(manifest))
-        return all_of(task, *results) if results else unchanged(task, f"{self.title} is ready by now")
+            self._await_ready(kube, manifest)
+        return all_of(task, *results) if results else unchanged(task, f"{self.title} is as declared")
 
     def restore(self, task: Task) -> Result:
         """An object that is not ours any more, because others use it, is said beside those that went."""
@@ -108,19 +145,26 @@ class Manifest(Resource):
         if not self.cluster.exists(task):
             return _forgotten(task, records)
         kube = self.cluster.connect(task)
-        return said_with_changes(task, [self._taken_back(kube, record) for record in reversed(records)])
+        return said_with_changes(task, self._rolled_back(kube, [*reversed(records)]))
 
     def _recorded(self, task: Task) -> list[_Record]:
         """What is ours of it, in the order in which it was made."""
         changes = context(task).change_log.changes(host=task.host.name, component=component_of(task))
         found = [(ref, change) for change in changes if (ref := Reference.of(change.key))]
-        nobodys = any(not change.before.get("part") for _, change in found)  # recorded without the resource's name
-        declared = {reference(manifest) for manifest in self.declared(task)} if nobodys else set()
+        unnamed = any(not change.before.get("part") for _, change in found)  # recorded without the resource's name
+        declared = self._known(task) if unnamed else frozenset()
         return [
             _Record(ref, change)
             for ref, change in found
             if change.before.get("part") == self.name or (not change.before.get("part") and ref in declared)
         ]
+
+    def _known(self, task: Task) -> frozenset[Reference]:
+        """What is declared, as far as that can be known by now."""
+        try:
+            return frozenset(reference(manifest) for manifest in self.declared(task))
+        except ThinkubeError:
+            return frozenset()
 
     def _undeclared(self, task: Task, manifests: Sequence[Object]) -> list[_Record]:
         """Without namespaces, in which others may have something by now: they are left to the rollback."""
@@ -128,24 +172,64 @@ class Manifest(Resource):
         left = [record for record in self._recorded(task) if record.ref not in declared]
         return [record for record in reversed(left) if record.ref.kind != "Namespace"]
 
-    def _taken_back(self, kube: Cluster, record: _Record) -> Result:
-        made = record.change.before["object"] is None
-        if made and record.ref.kind == "Namespace" and (held := foreign_in_namespace(kube, record.ref.name)):
-            return unchanged(kube.task, f"{record.ref} was left: it holds {', '.join(map(str, held))}")
-        return restore(kube, *record.ref.place)
+    def _rolled_back(self, kube: Cluster, records: Sequence[_Record]) -> list[Result]:
+        leaves = self.leaves(kube.task) if records else {}
+        return [result for record in records for result in self._one_rolled_back(kube, record, leaves.get(record.ref))]
+
+    def _one_rolled_back(self, kube: Cluster, record: _Record, leaf: Reference | None) -> list[Result]:
+        ref, made = record.ref, record.change.before["object"] is None
+        if made and ref.kind == "Namespace" and (held := foreign_in_namespace(kube, ref.name, ours=self.ours)):
+            return [unchanged(kube.task, f"{ref} was left: it holds {', '.join(map(str, held))}")]
+        if not (made and leaf):
+            return [restore(kube, *ref.place)]
+        live = kube.get(*ref.place)
+        if live and is_ours(live) and not context(kube.task).dry_run:
+            erase(kube, ref, live, _GONE)  # its record stays until the rest has gone, too
+        gone = changed(kube.task, f"delete {ref}") if live and is_ours(live) else unchanged(kube.task, f"{ref} is gone")
+        left = delete(kube, *leaf.place, undo=False)
+        ended = restore(kube, *ref.place)
+        return [ended if ended.changed else gone, left]
 
     def _finding(self, kube: Cluster, manifest: Object) -> Finding | None:
         live = kube.get(*reference(manifest).place)
         found = compare(kube, manifest, live)
-        return found or (unready(kube, live, self.ready) if live else None)
+        if found is None and live is not None and (found := unready(kube, live, self.ready)) and found.fix and self.fix:
+            return replace(found, fix=self.fix)
+        return found
 
-    def _await_ready(self, kube: Cluster, ref: Reference) -> None:
+    def _await_ready(self, kube: Cluster, manifest: Object) -> None:
+        """
+        Raises:
+            CheckFailed: a Job failed.
+            DeadlinePassed: it did not become ready.
+        """
+        ref = reference(manifest)
         if ref.kind in WORKLOADS:
             rolled_out(kube, ref.kind, ref.name, ref.namespace, timeout=self.timeout)
-        elif self.ready or ref.kind == "CustomResourceDefinition":
-            what = f"{ref} to be {self.ready or 'Established'}"
-            ready = self.ready
-            wait(kube, *ref.place, condition=lambda o: is_ready(o, ready), what=what, timeout=self.timeout)
+        elif ref.kind not in ("CronJob", _DEFINITION) and not is_ready(manifest, self.ready):
+            self._await_condition(kube, ref)
+
+    def _await_kind(self, kube: Cluster, definition: Object) -> None:
+        """Objects of it may follow at once: the API serves a kind a moment after it says that it is established."""
+        self._await_condition(kube, reference(definition))
+        spec = definition["spec"]
+        version = next(v["name"] for v in spec["versions"] if v["storage"])
+        for _ in deadline(kube.task, self.timeout).attempts(_ATTEMPTS):
+            if kube.kind(f"{spec['group']}/{version}", spec["names"]["kind"]):
+                return
+
+    def _await_condition(self, kube: Cluster, ref: Reference) -> None:
+        def ended(found: Object | None) -> bool:
+            return is_ready(found, self.ready) or has_failed(found)
+
+        try:
+            found = wait(kube, *ref.place, condition=ended, what=f"{ref} to be ready", timeout=self.timeout)
+        except DeadlinePassed as error:
+            why = f"{error.why}\n{troubles(kube, ref)}".rstrip()
+            raise DeadlinePassed(error.what, why=why, fix=self.fix or error.fix) from error
+        if has_failed(found):
+            why, again = f"{conditions(found)}\n{troubles(kube, ref)}".rstrip(), "remove the cause, then run again"
+            raise CheckFailed(f"{ref} failed", why=why, fix=self.fix or again)
 
 
 def _forgotten(task: Task, records: Sequence[_Record]) -> Result:

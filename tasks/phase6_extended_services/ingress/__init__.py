@@ -14,7 +14,7 @@ from typing import Any
 
 from nornir.core.task import Result, Task
 
-from tasks.phase6_extended_services.cert_manager import copies
+from tasks.phase6_extended_services.cert_manager.resources import COPIES, NAMESPACES
 from tasks.phase6_extended_services.ingress import checks, definitions, metallb, metallb_checks
 from tasks.phase6_extended_services.ingress import gateway_checks as gateways
 from tasks.phase6_extended_services.ingress import previous as previous
@@ -77,7 +77,12 @@ def _addons(obj: Object) -> bool:
 
 def bring_certificates(task: Task) -> Result:
     """They are there, unless MicroK8s' own ingress took its namespace along, with all that was in it."""
-    return all_of(task, copies.create_namespaces(task), copies.copy_certificate(task))
+    return all_of(task, NAMESPACES.set_up(task), COPIES.set_up(task))
+
+
+def remove_namespaces(task: Task) -> Result:
+    """Those that came back by `bring_certificates`."""
+    return all_of(task, COPIES.roll_back(task), NAMESPACES.roll_back(task))
 
 
 def certificates_are_there(task: Task) -> Result:
@@ -234,7 +239,7 @@ COMPONENT = Component(
                 leftovers.uninstall_controllers,
                 leftovers.remove_what_helm_leaves,
                 definitions.delete_definitions,
-                copies.remove_namespaces,
+                remove_namespaces,
                 metallb.give_metallb_back,
                 turn_addon_ingress_on_again,
             ),

@@ -13,7 +13,6 @@ import re
 
 from nornir.core.task import Result, Task
 
-from tasks.phase6_extended_services.cert_manager.copies import with_leftovers
 from tasks.phase6_extended_services.ingress.controller import CHART, RELEASES, controllers, release_of
 from tasks.shared.cluster.control_plane import Object, expect, kube, name_of
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
@@ -25,7 +24,7 @@ from thinkube_nornir.errors import CommandFailed, DeadlinePassed, Refused
 from thinkube_nornir.fixes import set_up
 from thinkube_nornir.helm import Installed, installed
 from thinkube_nornir.helm import definitions as helm_definitions
-from thinkube_nornir.outcome import all_of, changed, passed, unchanged
+from thinkube_nornir.outcome import all_of, changed, passed, said_with_changes, unchanged
 from thinkube_nornir.remote import change, undo
 from thinkube_nornir.remote.retry import retry
 
@@ -188,7 +187,7 @@ def delete_definitions(task: Task) -> Result:
     if gateway_api and not gateway_api & used.keys():
         results += [_delete_guard(task, api, kind) for kind in _GUARDS]
     results.append(undo(task, NOTED, "forget which definitions were there before Traefik"))
-    return with_leftovers(task, results)
+    return said_with_changes(task, results)
 
 
 def _delete_guard(task: Task, api: Cluster, kind: str) -> Result:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from thinkube_nornir.secret import Secret
@@ -67,6 +68,20 @@ class Pair:
         except (ValueError, TypeError, InvalidSignature):
             return False
         return True
+
+
+def pair_faults(pair: Pair, names: Iterable[str]) -> tuple[str, ...]:
+    """What keeps it from being a valid certificate for exactly these names; empty when nothing does."""
+    wanted = frozenset(names)
+    statements = {
+        f"it is for {', '.join(sorted(pair.names)) or 'no name'}, not for {', '.join(sorted(wanted))}": (
+            pair.names != wanted
+        ),
+        "its key is of another certificate": not pair.key_matches,
+        f"it ended at {pair.end:%Y-%m-%d %H:%M}": pair.end <= datetime.now(UTC),
+        "nobody signed it but itself: a placeholder": pair.self_signed,
+    }
+    return tuple(text for text, holds in statements.items() if holds)
 
 
 def read_pair(secret: dict[str, Any]) -> Pair:

@@ -7,12 +7,14 @@ import itertools
 from typing import Any
 
 import pytest
+from nornir.core.task import Task
 
 from tests.thinkube_nornir.resources.cluster_host import ClusterHost
-from thinkube_nornir.cluster import Object
-from thinkube_nornir.errors import Refused
+from thinkube_nornir.cluster import Object, apply
+from thinkube_nornir.cluster.objects import Reference
+from thinkube_nornir.errors import ClusterError, DeadlinePassed, Refused
 from thinkube_nornir.outcome import Outcome, outcome_of
-from thinkube_nornir.resources import Manifest, NotAsDeclared
+from thinkube_nornir.resources import Manifest, NotAsDeclared, NotKnown
 
 _numbers = itertools.count(1)
 
@@ -321,3 +323,275 @@ def test_a_manifest_has_objects_or_a_template(any_cluster: ClusterHost) -> None:
     for given in alternatives:
         with pytest.raises(TypeError, match="manifest_web has objects or a template"):
             Manifest("web", any_cluster.access, **given)
+
+
+def deployment(space: str, **spec: Any) -> Object:
+    labels = {"app": "web"}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}}
+    return _object(
+        "apps/v1", "Deployment", "web", space, spec={"selector": {"matchLabels": labels}, "template": pod, **spec}
+    )
+
+
+@pytest.fixture
+def lab_space(lab_cluster: ClusterHost) -> str:
+    name = f"lab-space-{next(_numbers)}"
+    lab_cluster.create(_object("v1", "Namespace", name))
+    return name
+
+
+def test_a_workload_is_rolled_out_before_set_up_ends(lab_cluster: ClusterHost, lab_space: str) -> None:
+    resource = manifest(lab_cluster, deployment(lab_space))
+
+    lab_cluster.set_up(resource)
+
+    assert lab_cluster.check(resource).exception is None
+
+
+@pytest.mark.parametrize("spec", [{}, {"replicas": 1}])
+def test_a_workload_that_was_scaled_to_nothing_is_started_again(
+    lab_cluster: ClusterHost, lab_space: str, spec: Any
+) -> None:
+    """Also where the manifest leaves the number to others, who may say any but none."""
+    resource = manifest(lab_cluster, deployment(lab_space, **spec))
+    lab_cluster.set_up(resource)
+    lab_cluster.patch(deployment(lab_space), {"spec": {"replicas": 0}})
+
+    error = wrong(lab_cluster, resource)
+    assert (error.expected, error.seen) == (
+        f"Deployment {lab_space}/web: spec.replicas 1",
+        f"Deployment {lab_space}/web: spec.replicas 0",
+    )
+    lab_cluster.set_up(resource)
+
+    assert (lab_cluster.plain(deployment(lab_space)) or {})["spec"]["replicas"] == 1
+    assert lab_cluster.check(resource).exception is None
+
+
+def test_the_number_of_replicas_is_left_to_others_where_it_is_not_declared(
+    lab_cluster: ClusterHost, lab_space: str
+) -> None:
+    resource = manifest(lab_cluster, deployment(lab_space))
+    lab_cluster.set_up(resource)
+    lab_cluster.patch(deployment(lab_space), {"spec": {"replicas": 3}})
+
+    assert lab_cluster.check(resource).exception is None
+
+
+def test_a_workload_that_does_not_run_says_why(lab_cluster: ClusterHost, lab_space: str) -> None:
+    """In set-up, which waits for it, and in verify, whose fix is no set-up: it is as declared."""
+    broken = deployment(lab_space)
+    broken["spec"]["template"]["spec"]["nodeSelector"] = {"there": "is-none"}
+    resource = manifest(lab_cluster, broken, timeout=0.5)
+
+    assert isinstance(lab_cluster.set_up(resource).exception, DeadlinePassed)
+    planned = lab_cluster.set_up(resource, dry_run=True)
+    error = wrong(lab_cluster, resource)
+
+    assert (outcome_of(planned), planned.result) == (Outcome.SKIPPED, "a dry run does not wait for web")
+    assert error.what == f"Deployment {lab_space}/web is not rolled out"
+    assert error.fix == f"see why: `kubectl -n {lab_space} get pods,events`"
+
+
+def definition(number: int) -> Object:
+    plural, kind = f"wrenches{number}", f"Wrench{number}"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}},
+    }
+    names = {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"}
+    spec = {"group": "tools.example.org", "scope": "Namespaced", "names": names, "versions": [version]}
+    return _object("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"{plural}.tools.example.org", spec=spec)
+
+
+def test_a_kind_is_established_before_its_objects_are_made(any_cluster: ClusterHost, space: str) -> None:
+    """In one manifest: the API serves the kind a moment after it took the definition."""
+    crd = definition(next(_numbers))
+    wrench = _object("tools.example.org/v1", crd["spec"]["names"]["kind"], "mine", space, spec={"size": 12})
+    resource = manifest(any_cluster, crd, wrench)
+
+    assert any_cluster.set_up(resource).exception is None
+    assert any_cluster.check(resource).exception is None
+
+
+def test_objects_have_to_be_ready_where_that_is_declared(any_cluster: ClusterHost, space: str) -> None:
+    """For what is asked now: a condition of an older generation says nothing."""
+    crd = definition(next(_numbers))
+    wrench = _object("tools.example.org/v1", crd["spec"]["names"]["kind"], "mine", space, spec={"size": 12})
+    any_cluster.set_up(manifest(any_cluster, crd, label="kind"))
+    resource = manifest(any_cluster, wrench, ready="Ready", fix="sharpen it", timeout=0.5)
+
+    failed = any_cluster.set_up(resource).exception
+    assert isinstance(failed, DeadlinePassed)
+    assert failed.fix == "sharpen it"
+    ref = f"{wrench['kind']} {space}/mine"
+    for generation, status, green in ((1, "False", False), (0, "True", False), (1, "True", True)):
+        condition = {
+            "type": "Ready",
+            "status": status,
+            "reason": "Dull",
+            "message": "no edge",
+            "observedGeneration": generation,
+        }
+        any_cluster.patch_status(wrench, {"status": {"conditions": [condition]}})
+        if green:
+            assert any_cluster.check(resource).exception is None
+        else:
+            error = wrong(any_cluster, resource)
+            assert (error.what, error.fix) == (f"{ref} is not ready", "sharpen it")
+            assert f"Ready={status} Dull: no edge" in error.seen
+
+
+def job(space: str) -> Object:
+    pod = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox"}]}
+    return _object("batch/v1", "Job", "once", space, spec={"backoffLimit": 0, "template": {"spec": pod}})
+
+
+def ended(cluster: ClusterHost, space: str, kind: str) -> None:
+    condition = {"type": kind, "status": "True", "reason": "Said", "message": "enough"}
+    status: Object = {"conditions": [condition], "startTime": "2026-01-01T00:00:00Z"}
+    before = {"type": "FailureTarget" if kind == "Failed" else "SuccessCriteriaMet", "status": "True"}
+    cluster.patch_status(job(space), {"status": {**status, "conditions": [before]}})
+    status |= {"completionTime": "2026-01-01T00:00:01Z"} if kind == "Complete" else {}
+    status["conditions"] = [before, condition]
+    cluster.patch_status(job(space), {"status": status})
+
+
+def test_a_job_that_failed_is_red_and_made_anew(lab_cluster: ClusterHost, lab_space: str) -> None:
+    resource = manifest(lab_cluster, job(lab_space), timeout=0.5)
+    lab_cluster.set_up(resource)
+    first = (lab_cluster.get(job(lab_space)) or {})["metadata"]["uid"]
+    ended(lab_cluster, lab_space, "Failed")
+
+    error = wrong(lab_cluster, resource)
+    assert error.what == f"Job {lab_space}/once failed"
+    assert "Failed=True Said: enough" in error.seen
+    assert error.fix.startswith("run the set-up")
+    lab_cluster.set_up(resource)
+    assert (lab_cluster.get(job(lab_space)) or {})["metadata"]["uid"] != first
+    ended(lab_cluster, lab_space, "Complete")
+    assert lab_cluster.check(resource).exception is None
+    assert outcome_of(lab_cluster.set_up(resource)) is Outcome.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    ("status", "green"),
+    [
+        ({}, True),
+        ({"lastScheduleTime": "2026-01-02T00:00:00Z"}, False),
+        ({"lastScheduleTime": "2026-01-02T00:00:00Z", "lastSuccessfulTime": "2026-01-01T00:00:09Z"}, False),
+        ({"lastScheduleTime": "2026-01-02T00:00:00Z", "lastSuccessfulTime": "2026-01-02T00:00:09Z"}, True),
+        ({"lastScheduleTime": "2026-01-02T00:00:00Z", "active": [{"kind": "Job", "name": "x"}]}, True),
+    ],
+)
+def test_the_last_run_of_a_cron_job_must_be_a_success(
+    any_cluster: ClusterHost, space: str, status: Any, green: bool
+) -> None:
+    """Or go on now; set-up does not wait for the next one."""
+    resource = manifest(any_cluster, cron_job(space))
+    any_cluster.set_up(resource)
+    any_cluster.patch_status(cron_job(space), {"status": status})
+
+    if green:
+        assert any_cluster.check(resource).exception is None
+        return
+    error = wrong(any_cluster, resource)
+    assert error.what == f"CronJob {space}/nightly has not run well"
+    assert f"kubectl -n {space} create job --from=cronjob/nightly nightly-by-hand" in error.fix
+    assert outcome_of(any_cluster.set_up(resource)) is Outcome.UNCHANGED
+
+
+def test_what_a_controller_left_goes_with_an_object_of_ours(any_cluster: ClusterHost, space: str) -> None:
+    """And stays with one that was there before."""
+    made, there = config(space, "made"), config(space, "there")
+    left = {name: config(space, f"of-{name}") for name in ("made", "there")}
+    any_cluster.create(there)
+    place = {name: Reference("v1", "ConfigMap", name, space) for name in ("made", "there", "of-made", "of-there")}
+    leaves = {place["made"]: place["of-made"], place["there"]: place["of-there"]}
+    resource = manifest(any_cluster, made, config(space, "there", more="x"), leaves=lambda _: leaves)
+    any_cluster.set_up(resource)
+    for obj in left.values():
+        any_cluster.create(obj)
+
+    planned, rolled = any_cluster.roll_back(resource, dry_run=True), any_cluster.roll_back(resource)
+
+    for result in (planned, rolled):
+        assert f"delete ConfigMap {space}/made; delete ConfigMap {space}/of-made" in str(result.result)
+    assert any_cluster.get(left["made"]) is None
+    assert any_cluster.get(left["there"]) is not None
+    assert any_cluster.get(there) is not None
+    assert any_cluster.change_log.changes() == []
+
+
+def test_an_object_that_is_being_deleted_is_red(any_cluster: ClusterHost, space: str) -> None:
+    """It is made anew when it has gone."""
+    held = config(space)
+    resource = manifest(any_cluster, held)
+    any_cluster.set_up(resource)
+    any_cluster.patch(held, {"metadata": {"finalizers": ["example.org/hold"]}})
+    any_cluster.delete(held)
+
+    assert wrong(any_cluster, resource).what == f"ConfigMap {space}/web is being deleted"
+    planned = any_cluster.set_up(resource, dry_run=True)
+    assert planned.result == f"create ConfigMap {space}/web when its deletion is over"
+    any_cluster.patch(held, {"metadata": {"finalizers": None}})
+    any_cluster.set_up(resource)
+    assert any_cluster.check(resource).exception is None
+
+
+def test_what_cannot_be_known_yet_is_skipped_in_a_plan(any_cluster: ClusterHost) -> None:
+    """And is an error in a set-up; a rollback has nothing to do."""
+
+    def objects(_: Task) -> list[Object]:
+        raise NotKnown("there is nothing to copy", fix="wait")
+
+    resource = Manifest("copies", any_cluster.access, objects=objects)
+
+    planned = any_cluster.set_up(resource, dry_run=True)
+
+    assert (outcome_of(planned), planned.result) == (Outcome.SKIPPED, "not known yet: there is nothing to copy")
+    assert isinstance(any_cluster.set_up(resource).exception, NotKnown)
+    assert outcome_of(any_cluster.roll_back(resource)) is Outcome.UNCHANGED
+
+
+def test_an_object_that_cannot_become_as_declared_is_red(any_cluster: ClusterHost, space: str) -> None:
+    """The API says which field it is; set-up's error has it, too."""
+    immutable = {**config(space), "immutable": True}
+    any_cluster.create(immutable)
+    resource = manifest(any_cluster, config(space, greeting="other"))
+
+    error = wrong(any_cluster, resource)
+
+    assert error.what == f"ConfigMap {space}/web is another one, which cannot become as declared"
+    assert "immutable" in error.seen
+    assert isinstance(any_cluster.set_up(resource).exception, ClusterError)
+
+
+def test_of_many_differences_some_are_shown(any_cluster: ClusterHost, space: str) -> None:
+    """Long values are cut."""
+    many = {f"key{number}": "x" * 300 for number in range(9)}
+    resource = manifest(any_cluster, config(space, **many))
+    any_cluster.set_up(resource)
+    any_cluster.patch(config(space), {"data": dict.fromkeys(many, "y")})
+
+    error = wrong(any_cluster, resource)
+
+    assert error.what.endswith("has another data.key0, and 8 more differences")
+    assert error.seen.count("data.key") == 6
+    assert error.seen.endswith(", and 3 more")
+    assert f'"{"x" * 119}...' in error.expected
+
+
+def test_records_of_older_runs_are_found_by_what_is_declared(any_cluster: ClusterHost, space: str) -> None:
+    """They do not name their resource."""
+    any_cluster.use(lambda kube: apply(kube, config(space)))
+    any_cluster.use(lambda kube: apply(kube, config(space, "other")))
+
+    result = any_cluster.roll_back(manifest(any_cluster, config(space)))
+
+    assert result.result == f"delete ConfigMap {space}/web"
+    assert any_cluster.get(config(space, "other")) is not None

@@ -17,6 +17,7 @@ from tasks.lab.cloudflare import TOKEN
 from tasks.lab.helm import store
 from tasks.lab.issuing import authority as pki
 from tasks.phase6_extended_services import cert_manager
+from tasks.phase6_extended_services.cert_manager import requesting
 from tasks.phase6_extended_services.cert_manager import rollback as removal
 from tests.lab_cluster import LabCluster, Place
 from thinkube_nornir.component import Chain
@@ -192,13 +193,14 @@ def failed_order() -> Break:
     return broken
 
 
-def no_cron() -> Break:
-    """Its Jobs go with it, so only set-up makes it whole again."""
+def no_namespace() -> Break:
+    """All that is in it goes along, so only set-up makes it whole again."""
 
     @contextmanager
     def broken(cluster: LabCluster) -> Iterator[None]:
-        cluster.act(lambda: cluster.api.delete(*CRON))
+        cluster.act(lambda: cluster.api.delete("v1", "Namespace", "cert-manager"))
         yield
+        cluster.act(lambda: [cluster.api.delete(*place) for place in (CERTIFICATE, SECRET)])  # their authority has gone
         cluster.run(COMPONENT)
 
     return broken
@@ -214,23 +216,6 @@ def job(change: Object | None) -> Break:
     return lambda cluster: cluster.broken(job_of(cluster), change)
 
 
-def failed_job() -> Break:
-    """A later one of the CronJob, as it starts them."""
-
-    @contextmanager
-    def broken(cluster: LabCluster) -> Iterator[None]:
-        place = ("batch/v1", "Job", "certificate-copier-29401000", "cert-manager")
-        uid = (cluster.get(*CRON) or {})["metadata"]["uid"]
-        owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": CRON[2], "uid": uid, "controller": True}
-        container = {"name": "copy", "image": "python:3.13", "command": ["no-such-program"]}
-        pod = {"restartPolicy": "Never", "containers": [container]}
-        spec = {"backoffLimit": 0, "template": {"metadata": {}, "spec": pod}}
-        with cluster.broken(place, {"metadata": {"ownerReferences": [owner]}, "spec": spec}):
-            yield
-
-    return broken
-
-
 def release(status: str) -> Break:
     @contextmanager
     def broken(cluster: LabCluster) -> Iterator[None]:
@@ -242,35 +227,40 @@ def release(status: str) -> Break:
     return broken
 
 
+RELEASE = "release_cert_manager_is_as_declared"
+TOKEN_OF_CLOUDFLARE = "manifest_token_of_cloudflare_is_as_declared"
+RENEWAL = "manifest_renewal_of_copies_is_as_declared"
 FAULTS: dict[str, list[tuple[str, Break]]] = {
-    "release_is_as_wanted": [
+    "manifest_namespace_of_cert_manager_is_as_declared": [("ca", no_namespace())],
+    RELEASE: [
         ("ca", obj(HELM, None)),
         ("ca", release("failed")),
         ("ca", setting("cert_manager_version", "v1.18.6")),
         ("ca", setting("dns01_resolvers", ["9.9.9.9:53"])),
-    ],
-    "definitions_are_established": [
         ("ca", obj(DEFINITION, {"status": {"conditions": [{"type": "Established", "status": "False"}]}})),
-    ],
-    "deployments_are_available": [
         ("ca", obj(CONTROLLER, None)),
+        ("ca", obj(CONTROLLER, {"spec": {"replicas": 0}})),
+        ("ca", obj(("v1", "Service", "cert-manager-webhook", "cert-manager"), None)),
         ("ca", image(WEBHOOK, "cert-manager-webhook")),
-    ],
-    "controller_asks_public_resolvers": [
         ("ca", arguments(without("--dns01-recursive-nameservers-only"))),
         ("ca", arguments(without("--dns01-recursive-nameservers="))),
         ("ca", arguments(lambda given: [*given, "--dns01-recursive-nameservers=8.8.8.8:53,1.1.1.1:53"])),
     ],
-    "issuers_are_ready": [
+    "manifest_issuers_is_as_declared": [
         ("ca", asleep(obj(ISSUER, None))),
         ("ca", asleep(obj(ISSUER, condition(status="False", reason="ErrGetKeyPair", message="not found")))),
         ("ca", asleep(obj(ISSUER, condition(observedGeneration=0)))),
-        ("acme", asleep(obj(STAGING, condition(reason="Other")))),
+        ("acme", asleep(obj(STAGING, {"spec": {"acme": {"email": "somebody@else.example"}}}))),
     ],
-    "token_is_stored": [
+    TOKEN_OF_CLOUDFLARE: [
         ("acme", obj(TOKEN_SECRET, None)),
         ("acme", obj(TOKEN_SECRET, {"data": {"api-token": ""}})),
         ("acme", obj(TOKEN_SECRET, {"data": {"api-token": None, "token": "eA=="}})),
+        ("acme", obj(TOKEN_SECRET, {"data": {"api-token": "b2Ygc29tZWJvZHkgZWxzZQ=="}})),
+    ],
+    "manifest_certificate_is_as_declared": [
+        ("ca", asleep(obj(CERTIFICATE, None))),
+        ("ca", asleep(obj(CERTIFICATE, {"spec": {"dnsNames": ["example.org"]}}))),
     ],
     "certificate_is_ready": [
         ("ca", asleep(obj(CERTIFICATE, None))),
@@ -293,24 +283,23 @@ FAULTS: dict[str, list[tuple[str, Break]]] = {
         ("acme", content(**pair(*NAMES, organization="Let's Encrypt"))),
         ("acme", content(**pair(*NAMES, signed=False))),
     ],
-    "copies_are_current": [
+    "manifest_namespaces_of_copies_is_as_declared": [("ca", setting("certificate_namespaces", ["other"]))],
+    "manifest_copies_of_the_certificate_is_as_declared": [
         ("ca", obj(COPY, None)),
         ("ca", obj(COPY, {"data": pair(*NAMES)})),
         ("ca", obj(COPY, {"data": {"tls.key": pair(*NAMES)["tls.key"]}})),
         ("ca", asleep(obj(SECRET, None))),
     ],
-    "renewals_reach_the_copies": [
-        ("ca", no_cron()),
+    RENEWAL: [
+        ("ca", obj(CRON, None)),
         ("ca", obj(CRON, {"spec": {"suspend": True}})),
         ("ca", setting("certificate_namespaces", ["other"])),
+        ("ca", obj(SCRIPT, None)),
         ("ca", obj(SCRIPT, {"data": {"copy_certificate.py": "pass"}})),
-    ],
-    "copier_has_run": [
-        ("ca", no_cron()),
+        ("ca", obj(("rbac.authorization.k8s.io/v1", "RoleBinding", "certificate-copier", "ingress"), None)),
+        ("ca", obj(("rbac.authorization.k8s.io/v1", "Role", "certificate-copier", "ingress"), {"rules": []})),
         ("ca", job(None)),
-        ("ca", failed_job()),
-        ("ca", job({"status": {"completionTime": "2020-01-01T00:00:00Z"}})),
-        ("ca", job({"metadata": {"annotations": {"thinkube-nornir/checksum": "of another script"}}})),
+        ("ca", job({"status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimit"}]}})),
     ],
     "acme_names_bypass_bind": [
         ("ca", obj(COREFILE, {"data": {"Corefile": ".:53 {\n}\n"}})),
@@ -334,7 +323,7 @@ def test_check_fails_on_its_fault(shared: dict[str, LabCluster], check: str, kin
     with fault(cluster):
         error = cluster.check(COMPONENT, check).exception
 
-    assert isinstance(error, CheckFailed), error
+    assert isinstance(error, ThinkubeError), error
     assert error.why
     assert error.fix
     assert cluster.check(COMPONENT, check).exception is None
@@ -393,8 +382,8 @@ def test_rollback_ends_though_cloudflare_refuses(
     acme: LabCluster, monkeypatch: pytest.MonkeyPatch, presented: bool
 ) -> None:
     """cert-manager keeps a challenge whose record it cannot remove; rollback lets it go, and says what stays."""
-    monkeypatch.setattr(cert_manager, "_LOOK", 0.3)
-    monkeypatch.setattr(cert_manager, "_CERTIFICATE", 1.0)
+    monkeypatch.setattr(requesting, "_LOOK", 0.3)
+    monkeypatch.setattr(requesting, "TIMEOUT", 1.0)
     monkeypatch.setattr(removal, "_CHALLENGES", 1.0)
     before, tokens = acme.objects(), cloudflare.account(acme.lab).tokens
     kept = tokens[TOKEN]
@@ -408,7 +397,7 @@ def test_rollback_ends_though_cloudflare_refuses(
 
     results = acme.run(COMPONENT, "rollback")
 
-    told = str(results["remove_certificate"].result)
+    told = str(results["end_challenges"].result)
     assert ("its record _acme-challenge.example.org was left at Cloudflare" in told) is presented
     assert "10000: Authentication error" in told
     assert acme.objects() == before
@@ -420,7 +409,7 @@ def test_rollback_works_on_a_half_finished_set_up(tmp_path: Path, steps: int) ->
     cluster = ready(tmp_path)
     try:
         before = cluster.objects()
-        half = replace(COMPONENT, setup=Chain(COMPONENT.setup.steps[:steps]))
+        half = replace(COMPONENT, manages=(), setup=Chain(COMPONENT.setup.steps[:steps]))
         cluster.run(half)
 
         cluster.run(COMPONENT, "rollback")
@@ -435,8 +424,8 @@ def test_a_dry_run_promises_and_writes_nothing(cluster: LabCluster) -> None:
     """Of a fresh cluster, and of one whose release is to be upgraded."""
     before = cluster.objects()
     first = cluster.run(COMPONENT, dry_run=True)
-    assert outcome_of(first["install_release"]) is Outcome.PLANNED
-    assert "dns01RecursiveNameservers: 8.8.8.8:53,1.1.1.1:53" in first["install_release"].diff
+    assert outcome_of(first["release_cert_manager"]) is Outcome.PLANNED
+    assert "dns01RecursiveNameservers: 8.8.8.8:53,1.1.1.1:53" in first["release_cert_manager"].diff
     assert (cluster.altering, cluster.objects()) == ([], before)
 
     cluster.run(COMPONENT)
@@ -444,7 +433,7 @@ def test_a_dry_run_promises_and_writes_nothing(cluster: LabCluster) -> None:
     before = cluster.objects()
     with setting("dns01_resolvers", ["9.9.9.9:53"])(cluster):
         second = cluster.run(COMPONENT, dry_run=True)
-    assert outcome_of(second["install_release"]) is Outcome.PLANNED
+    assert outcome_of(second["release_cert_manager"]) is Outcome.PLANNED
     assert (cluster.altering, cluster.objects()) == ([], before)
 
 
@@ -470,13 +459,13 @@ def test_a_certificate_that_was_refused_is_asked_for_anew(acme: LabCluster) -> N
     acme.lab.state["caa"] = set()
     results = acme.run(COMPONENT)
 
-    assert "anew" in str(results["request_certificate"].result)
+    assert "anew" in str(results["end_failed_request"].result)
     assert acme.check(COMPONENT, "certificate_is_ready").exception is None
 
 
 def test_a_refused_record_is_told_before_the_deadline(acme: LabCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """cert-manager tries again for ever, and its Certificate never fails: a token that may only read shows so."""
-    monkeypatch.setattr(cert_manager, "_LOOK", 0.3)
+    monkeypatch.setattr(requesting, "_LOOK", 0.3)
     tokens = cloudflare.account(acme.lab).tokens
     tokens[TOKEN] = cloudflare.Token(("example.org",), (cloudflare.ZONE, cloudflare.READ))
     assert acme.run(COMPONENT, "preconditions")["token_sees_the_zone"].exception is None
@@ -486,7 +475,7 @@ def test_a_refused_record_is_told_before_the_deadline(acme: LabCluster, monkeypa
 
     assert "Error: 10000: Authentication error" in caught.value.why
     plan = acme.run(COMPONENT, dry_run=True)
-    assert "anew: a challenge could not be presented" in str(plan["request_certificate"].result)
+    assert "anew: a challenge could not be presented" in str(plan["end_failed_request"].result)
     tokens[TOKEN] = cloudflare.Token(("example.org",))
     acme.run(COMPONENT)
     assert acme.check(COMPONENT, "certificate_is_ready").exception is None
@@ -494,8 +483,8 @@ def test_a_refused_record_is_told_before_the_deadline(acme: LabCluster, monkeypa
 
 def test_a_release_without_the_fix_waits_until_the_deadline(acme: LabCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is why such a version is no setting; the deadline shows what cert-manager says."""
-    monkeypatch.setattr(cert_manager, "_LOOK", 0.3)
-    monkeypatch.setattr(cert_manager, "_CERTIFICATE", 2.0)
+    monkeypatch.setattr(requesting, "_LOOK", 0.3)
+    monkeypatch.setattr(requesting, "TIMEOUT", 2.0)
 
     with setting("cert_manager_version", "v1.16.1")(acme), pytest.raises(DeadlinePassed, match="waited 2 s") as caught:
         acme.run(COMPONENT)
@@ -512,9 +501,9 @@ def test_a_release_of_ours_is_upgraded(cluster: LabCluster) -> None:
     plan = cluster.run(COMPONENT, dry_run=True)
     results = cluster.run(COMPONENT)
 
-    assert outcome_of(plan["install_release"]) is Outcome.PLANNED
-    assert "v1.20.3" in str(plan["install_release"].result)
-    assert outcome_of(results["install_release"]) is Outcome.CHANGED
+    assert outcome_of(plan["release_cert_manager"]) is Outcome.PLANNED
+    assert "v1.20.3" in str(plan["release_cert_manager"].result)
+    assert outcome_of(results["release_cert_manager"]) is Outcome.CHANGED
     assert store.revisions(cluster.api, "cert-manager")[-1].version == "v1.20.3"
     assert (cluster.get(*SECRET) or {})["data"] == before
     assert {str(r.exception) for r in cluster.run(COMPONENT, "verify").values()} == {"None"}
@@ -536,7 +525,7 @@ def test_a_certificate_of_lets_encrypt_survives_rollback(acme: LabCluster) -> No
         acme.run(COMPONENT)
         before = (acme.get(*SECRET) or {})["data"]
         results = acme.run(COMPONENT, "rollback")
-        assert "was left" in str(results["remove_certificate_secret"].result)
+        assert "was left" in str(results["end_challenges"].result)
 
         acme.run(COMPONENT)
 
@@ -556,13 +545,13 @@ def test_definitions_stay_while_others_have_certificates(cluster: LabCluster) ->
 
     results = cluster.run(COMPONENT, "rollback")
 
-    assert "others have Certificate theirs" in str(results["remove_definitions"].result)
+    assert "others have Certificate default/theirs" in str(results["restore_release_cert_manager"].result)
     assert cluster.get("cert-manager.io/v1", "Certificate", "theirs", "default") is not None
 
 
 def test_definitions_that_were_there_before_stay(cluster: LabCluster) -> None:
     """As an earlier cert-manager leaves them, which keeps them when it is uninstalled."""
-    cluster.run(replace(COMPONENT, setup=Chain(COMPONENT.setup.steps[:2])))
+    cluster.run(replace(COMPONENT, manages=(), setup=Chain(COMPONENT.setup.steps[:2])))
     helm = ("/snap/bin/microk8s.helm3", "uninstall", "cert-manager", "--namespace", "cert-manager", "--wait")
     cluster.do(cluster.lab.call("tkc", *helm))
     for change in cluster.change_log.changes():
@@ -604,7 +593,9 @@ def test_a_namespace_that_others_use_by_now_stays(cluster: LabCluster) -> None:
 
     results = cluster.run(COMPONENT, "rollback")
 
-    assert "namespace shop was left: it holds Service x" in str(results["remove_namespaces"].result)
+    assert "Namespace shop was left: it holds Service shop/x" in str(
+        results["restore_manifest_namespaces_of_copies"].result
+    )
     assert cluster.get("v1", "Service", "x", "shop") is not None
     assert cluster.get("v1", "Secret", "shop-tls-secret", "shop") is None
 
@@ -688,7 +679,7 @@ def test_a_placeholder_is_not_taken_for_the_certificate(acme: LabCluster) -> Non
     note = {"metadata": {"annotations": {"cert-manager.io/issue-temporary-certificate": "true"}}}
     with ExitStack() as stack:
         steps = COMPONENT.setup.steps
-        acme.run(replace(COMPONENT, setup=Chain(steps[:5])))
+        acme.run(replace(COMPONENT, manages=(), setup=Chain(steps[:5])))
         stack.enter_context(acme.broken(CERTIFICATE, {**note, "spec": _spec()}))
         assert acme.get(*SECRET) is not None
 

@@ -9,17 +9,20 @@ from typing import Any
 import pytest
 import yaml
 from jinja2 import Environment
+from nornir.core.task import Task
 
 from tasks.phase6_extended_services import cert_manager
-from tasks.phase6_extended_services.cert_manager import copier
-from tasks.phase6_extended_services.cert_manager.issuing import manifests
+from tasks.phase6_extended_services.cert_manager import resources
 from tests.lab_cluster import ROOT, LabCluster, Place
 from tests.tasks.phase6_extended_services.cert_manager.test_cert_manager import CRON, ready
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed
 from thinkube_nornir.lab.kube import Object
 from thinkube_nornir.outcome import Outcome, outcome_of
+from thinkube_nornir.resources import Manifest, NotAsDeclared
+from thinkube_nornir.templates import render
 
 COMPONENT = cert_manager.COMPONENT
+RENEWED = "manifest_renewal_of_copies_is_as_declared"
 SCRIPT = (ROOT / "templates/cert_manager/copy_certificate.py").read_text()
 COPY: Place = ("v1", "Secret", "ingress-tls-secret", "ingress")
 SECRET: Place = ("v1", "Secret", "example-org-tls", "default")
@@ -37,24 +40,21 @@ def jobs(cluster: LabCluster) -> list[Object]:
     return cluster.act(lambda: cluster.api.list("batch/v1", "Job", "cert-manager"))
 
 
-def strict(*_: object) -> str:
+def strict(task: Task, template: str, **values: Any) -> str:
     """The script as it was."""
+    if not template.endswith(".py"):
+        return render(task, template, **values)
     return "".join(line for line in SCRIPT.splitlines(keepends=True) if "VERIFY_X509_STRICT" not in line)
 
 
-def test_set_up_starts_a_job_as_kubectl_would(cluster: LabCluster) -> None:
-    """By `kubectl create job --from=cronjob/...`: the CronJob's controller counts it as one of its own."""
-    results = cluster.run(COMPONENT)
+def test_set_up_runs_it_once(cluster: LabCluster) -> None:
+    """With the very pod that the CronJob has."""
+    cluster.run(COMPONENT)
 
     (job,) = jobs(cluster)
     cron = cluster.get(*CRON) or {}
-    assert outcome_of(results["run_copier"]) is Outcome.CHANGED
-    assert job["metadata"]["annotations"]["cronjob.kubernetes.io/instantiate"] == "manual"
-    assert [(o["uid"], o["controller"]) for o in job["metadata"]["ownerReferences"]] == [
-        (cron["metadata"]["uid"], True)
-    ]
     assert job["spec"]["template"]["spec"] == cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    assert cron["status"]["lastSuccessfulTime"] == job["status"]["completionTime"]
+    assert [c["type"] for c in job["status"]["conditions"] if c["status"] == "True"][-1] == "Complete"
 
 
 @pytest.fixture
@@ -68,27 +68,27 @@ def test_a_script_that_is_strict_cannot_reach_the_api(
     old_authority: LabCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With MicroK8s 1.32 and the image of Python 3.13: set-up is red, and the job's log says why."""
-    monkeypatch.setattr(copier, "render", strict)
+    monkeypatch.setattr(resources, "render", strict)
 
-    with pytest.raises(CheckFailed, match="which copies the certificate, failed") as caught:
+    with pytest.raises(CheckFailed, match=r"Job cert-manager/certificate-copier-.* failed") as caught:
         old_authority.run(COMPONENT)
 
     assert "CA cert does not include key usage extension" in caught.value.why
-    assert "kubectl -n cert-manager get jobs" in caught.value.fix
 
 
 def test_a_copier_without_a_right_says_which(cluster: LabCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its account can do what its Roles say, and nothing else; the job's log has the API's words."""
+    plain = Manifest.declared
 
-    def lacking(*args: Any, **more: Any) -> list[Object]:
-        made = manifests(*args, **more)
+    def lacking(self: Manifest, task: Task) -> list[Object]:
+        made = plain(self, task)
         for rule in (rule for obj in made if obj["kind"] == "Role" for rule in obj["rules"]):
             rule["verbs"] = ["list"]
         return made
 
-    monkeypatch.setattr(copier, "manifests", lacking)
+    monkeypatch.setattr(Manifest, "declared", lacking)
 
-    with pytest.raises(CheckFailed, match="which copies the certificate, failed") as caught:
+    with pytest.raises(CheckFailed, match=r"Job cert-manager/certificate-copier-.* failed") as caught:
         cluster.run(COMPONENT)
 
     assert 'cannot get resource "secrets"' in caught.value.why.replace("\\", "")
@@ -102,47 +102,66 @@ def test_a_job_that_failed_is_run_again(cluster: LabCluster) -> None:
     place = ("batch/v1", "Job", before["metadata"]["name"], "cert-manager")
     conditions = [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "too slow"}]
     cluster.act(lambda: cluster.api.set_status(cluster.api.get(*place) or {}, conditions=conditions))
-    error = cluster.check(COMPONENT, "copier_has_run").exception
-    assert isinstance(error, CheckFailed)
+    error = cluster.check(COMPONENT, RENEWED).exception
+    assert isinstance(error, NotAsDeclared)
     assert "too slow" in error.why
 
     results = cluster.run(COMPONENT)
     again = cluster.run(COMPONENT)
 
-    assert [outcome_of(r["run_copier"]) for r in (results, again)] == [Outcome.CHANGED, Outcome.UNCHANGED]
+    assert [outcome_of(r["manifest_renewal_of_copies"]) for r in (results, again)] == [
+        Outcome.CHANGED,
+        Outcome.UNCHANGED,
+    ]
     assert [job["metadata"]["uid"] for job in jobs(cluster)] != [before["metadata"]["uid"]]
-    assert cluster.check(COMPONENT, "copier_has_run").exception is None
+    assert cluster.check(COMPONENT, RENEWED).exception is None
 
 
 def test_other_copies_are_proved_anew(cluster: LabCluster) -> None:
-    """A Job that knew nothing of a namespace says nothing about it; the CronJob's limits remove the old one."""
+    """A Job that knew nothing of a namespace says nothing about it, and goes."""
     cluster.run(COMPONENT)
     settings = cluster.machines["tkc"].settings
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(settings, "certificate_namespaces", ["shop", "shelf"])
         results = cluster.run(COMPONENT)
 
-    assert outcome_of(results["run_copier"]) is Outcome.CHANGED
+    assert outcome_of(results["manifest_renewal_of_copies"]) is Outcome.CHANGED
     assert len(jobs(cluster)) == 1
 
 
-def test_a_suspended_copier_says_how_to_wake_it(cluster: LabCluster) -> None:
-    """Somebody suspended it by hand: set-up does not take that from them, and verify is red."""
+def test_a_suspended_copier_is_woken(cluster: LabCluster) -> None:
+    """Whoever suspended it: no copy would follow a renewal."""
     cluster.run(COMPONENT)
     with cluster.broken(CRON, {"spec": {"suspend": True}}):
+        error = cluster.check(COMPONENT, RENEWED).exception
         cluster.run(COMPONENT)
-        error = cluster.check(COMPONENT, "renewals_reach_the_copies").exception
 
-    assert isinstance(error, CheckFailed)
-    assert error.fix.startswith("kubectl -n cert-manager patch cronjob certificate-copier")
+        assert (cluster.get(*CRON) or {})["spec"]["suspend"] is False
+
+    assert isinstance(error, NotAsDeclared)
+    assert "spec.suspend true" in error.seen
+    assert cluster.check(COMPONENT, RENEWED).exception is None
+
+
+def test_a_run_of_the_schedule_that_failed_is_red(cluster: LabCluster) -> None:
+    """And says how to run it; the next success makes it green."""
+    cluster.run(COMPONENT)
+    cron = cluster.get(*CRON) or {}
+    cluster.act(lambda: cluster.api.set_status(cron, lastScheduleTime="2999-01-01T00:00:00Z"))
+
+    error = cluster.check(COMPONENT, RENEWED).exception
+
+    assert isinstance(error, NotAsDeclared)
+    assert error.what == "CronJob cert-manager/certificate-copier has not run well"
+    assert "kubectl -n cert-manager create job --from=cronjob/certificate-copier" in error.fix
 
 
 def test_an_image_that_cannot_be_pulled_is_named(cluster: LabCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline is before the Job's own, which would take away the pod that says why."""
     cron = yaml.safe_load_all(_rendered({"ingress": "ingress-tls-secret"}))
     limit = next(o["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] for o in cron if o["kind"] == "CronJob")
-    assert limit > copier.RUN
-    monkeypatch.setattr(copier, "RUN", 0.5)
+    assert limit > resources.RENEWAL.timeout
+    monkeypatch.setitem(vars(resources.RENEWAL), "timeout", 0.5)
     monkeypatch.setitem(
         cluster.machines["tkc"].settings, "certificate_copier_image", "registry.invalid/python:3.13-alpine"
     )
@@ -161,12 +180,11 @@ def test_a_renewal_reaches_the_copies(cluster: LabCluster) -> None:
     fresh = (cluster.get(*SECRET) or {})["data"]
     with cluster.broken(COPY, {"data": {"tls.crt": "b2xk", "tls.key": "b2xk"}}):
         later = {"name": "certificate-copier-29401000", "namespace": "cert-manager"}
-        later |= {part: first["metadata"][part] for part in ("annotations", "ownerReferences")}
         spec = {"backoffLimit": 0, "template": {"spec": first["spec"]["template"]["spec"]}}
         cluster.add({"apiVersion": "batch/v1", "kind": "Job", "metadata": later, "spec": spec})
 
         assert (cluster.get(*COPY) or {})["data"] == fresh
-        assert cluster.check(COMPONENT, "copier_has_run").exception is None
+        assert cluster.check(COMPONENT, RENEWED).exception is None
 
 
 def test_the_copier_has_the_rights_it_needs_and_no_more() -> None:
@@ -203,5 +221,5 @@ def _rendered(copies: dict[str, str]) -> str:
         (ROOT / "templates/cert_manager/copier.yaml.j2").read_text()
     )
     values: dict[str, Any] = {"copier": "copier", "image": "python:3.13", "namespace": "cert-manager"}
-    values |= {"source_namespace": "default", "source": "tls", "copies": copies, "script": "pass"}
+    values |= {"source_namespace": "default", "source": "tls", "copies": copies, "script": "pass", "checksum": ""}
     return template.render(values)
