@@ -104,10 +104,9 @@ class Manifest(Resource):
             if context(task).dry_run:
                 return skipped(task, f"not known yet: {error.what}")
             raise
-        if not self.absent_because(task):
-            kube = self.cluster.connect(task)
-            for manifest in self.declared(task):
-                settle(kube, reference(manifest))
+        for record in self._recorded(task):
+            if record.change.state == "intended" and not self.absent_because(task):
+                settle(self.cluster.connect(task), record.ref)
         return result
 
     def state(self, task: Task) -> State:

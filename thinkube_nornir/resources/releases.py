@@ -45,6 +45,7 @@ from thinkube_nornir.resources.comparison import WORKLOADS, Finding, apply_as, a
 
 Text = str | Callable[[Task], str]
 _GONE = 120.0  # seconds for an object that somebody deleted
+_HELMS = "app.kubernetes.io/managed-by=Helm"
 _DEFINITION = "CustomResourceDefinition"
 
 
@@ -109,7 +110,8 @@ class HelmRelease(Resource):
             return State(expected, "\n".join(wrong), f"release {self.release} is not as declared")
         kube = self.cluster.connect(task)
         objects = self._stored(task, kube).objects
-        findings = [found for manifest in objects if (found := _finding(kube, manifest))]
+        live = _live(kube, objects)
+        findings = [found for manifest in objects if (found := _finding(kube, manifest, live[reference(manifest)]))]
         title = f"{self.title}, {release.chart} {release.version}"
         return as_state(title, [reference(obj) for obj in objects], findings)
 
@@ -173,8 +175,16 @@ class HelmRelease(Resource):
         return results
 
 
-def _finding(kube: Cluster, manifest: Object) -> Finding | None:
-    live = kube.get(*reference(manifest).place)
+def _live(kube: Cluster, objects: Sequence[Object]) -> dict[Reference, Object | None]:
+    """What is there of them: those of a kind are listed together by helm's mark, and what lacks it is looked up."""
+    references = list(map(reference, objects))
+    places = dict.fromkeys((ref.api_version, ref.kind, ref.namespace) for ref in references)
+    listed = [obj for place in places for obj in kube.list(*place, label_selector=_HELMS)]
+    found = {reference(obj): obj for obj in listed}
+    return {ref: found.get(ref) or kube.get(*ref.place) for ref in references}
+
+
+def _finding(kube: Cluster, manifest: Object, live: Object | None) -> Finding | None:
     return compare(kube, manifest, live, MANAGER) or (unready(kube, live) if live else None)
 
 

@@ -62,10 +62,13 @@ def await_certificate(task: Task) -> Result:
     So the wait ends when two looks find the same challenge refused.
     """
     name = certificate_name(task)
-    if context(task).dry_run and (not there_is_a_cluster(task) or secret_faults(task)):
+    if context(task).dry_run and not there_is_a_cluster(task):
+        return skipped(task, "there is no cluster yet")
+    if not secret_faults(task):
+        return unchanged(task, f"certificate {name} is issued")
+    if context(task).dry_run:
         return skipped(task, "a dry run does not wait for a certificate")
-    if secret_faults(task):
-        _await_issued(task, name)
+    _await_issued(task, name)
     if faults := secret_faults(task):
         raise CheckFailed("the certificate is not the wanted one", why="\n".join(faults), fix=set_up(task))
     return unchanged(task, f"certificate {name} is issued")

@@ -105,18 +105,6 @@ def stays(task: Task) -> str:
     return f"secret {SOURCE_NAMESPACE}/{certificate_name(task)} was left: Let's Encrypt gives few new ones in a week"
 
 
-def _issuers(task: Task) -> dict[str, Any]:
-    return {
-        "acme": acme(task),
-        "servers": ACME_SERVERS,
-        "email": setting(task, "acme_email", ""),
-        "domain": setting(task, "domain_name"),
-        "token_secret": TOKEN_SECRET,
-        "namespace": NAMESPACE,
-        "ca": AUTHORITY,
-    }
-
-
 def _certificate(task: Task) -> dict[str, Any]:
     name = certificate_name(task)
     return {"name": name, "namespace": SOURCE_NAMESPACE, "names": names(task), "issuer": issuer(task)}
@@ -162,7 +150,12 @@ ISSUERS = Manifest(
     "issuers",
     CLUSTER,
     template="cert_manager/issuers.yaml.j2",
-    values=_issuers,
+    values={
+        "servers": ACME_SERVERS,
+        "token_secret": TOKEN_SECRET,
+        "namespace": NAMESPACE,
+        "ca": AUTHORITY,
+    },
     ready="Ready",
     leaves=_left_by_issuers,
     fix=f"an account needs outgoing HTTPS, and an address that Let's Encrypt accepts; {_LOG}",

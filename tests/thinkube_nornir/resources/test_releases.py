@@ -141,6 +141,16 @@ def test_as_helm_made_it_nothing_differs(installed: Installed) -> None:
     assert all(call.query.get("dryRun") == "All" for call in sent if call.method == "PATCH")
 
 
+def test_objects_of_a_kind_are_read_together(installed: Installed) -> None:
+    """A release has hundreds."""
+    sent = installed.cluster.calls()
+
+    installed.cluster.check(installed.resource)
+
+    kinds = {obj["kind"] for obj in installed.helm._marked()}
+    assert [call.method for call in sent].count("GET") == len(kinds) + 1  # and what helm stored
+
+
 NOT_HELMS: Object = {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}
 BREAKAGES: dict[str, tuple[str, Object, str]] = {
     "scaled to nothing": ("Deployment", {"spec": {"replicas": 0}}, "spec.replicas"),
