@@ -25,7 +25,8 @@ class Schedule:
         self._unfinished = len(plan.nodes)
         self._waiting = {node.id: len(node.needs | node.after) for node in plan.nodes}
         self._waiting |= {gate: len(nodes) for gate, nodes in plan.gates.items()}
-        self._ready = [self._ranked(node) for node in plan.nodes if not self._waiting[node.id]]
+        self._place = {node.id: number for number, node in enumerate(plan.nodes)}
+        self._ready = [self._ranked(node.id) for node in plan.nodes if not self._waiting[node.id]]
         heapq.heapify(self._ready)
 
     @property
@@ -36,10 +37,10 @@ class Schedule:
     def start(self) -> list[Node]:
         """Take the nodes that may start now; what its concurrency limit holds back stays."""
         chosen: list[Node] = []
-        lacking: list[tuple[float, str]] = []
+        lacking: list[tuple[float, int]] = []
         while self._ready and self._free:
             ranked = heapq.heappop(self._ready)
-            node = self._plan.by_id[ranked[1]]
+            node = self._plan.nodes[ranked[1]]
             limit = node.step.concurrency
             if limit and self._held[limit] >= self._limits.get(limit, 1):
                 lacking.append(ranked)
@@ -66,8 +67,8 @@ class Schedule:
                 if name in self._plan.gates:
                     ended.append(name)
                 else:
-                    heapq.heappush(self._ready, self._ranked(self._plan.by_id[name]))
+                    heapq.heappush(self._ready, self._ranked(name))
 
-    def _ranked(self, node: Node) -> tuple[float, str]:
-        """Longest chain of dependent steps first: it decides how long the whole takes."""
-        return -self._plan.remaining[node.id], node.id
+    def _ranked(self, node: str) -> tuple[float, int]:
+        """Longest chain of dependent steps first: it decides how long the whole takes. Then as in the plan."""
+        return -self._plan.remaining[node], self._place[node]
