@@ -25,6 +25,7 @@ _HELD, _NO_FILE, _NO_FLOCK = 1, 2, 3
 
 # A lost connection's shell may still be busy with its last command: we wait for our own former self. The file goes with
 # the shell that holds the lock; who has opened it by then has locked a file that is no longer there, and tries again.
+# Who hangs up, as the lab does, may do so before the end of input is read: dash leaves the trap for EXIT out then.
 _TAKE = """thinkube_lock() {{
   exec 9<>{file}
   flock -n 9 || {{ [ "$(cat {file})" = {me} ] && flock -w 10 9; }} || return 1
@@ -32,7 +33,10 @@ _TAKE = """thinkube_lock() {{
 }}
 if ! command -v flock >/dev/null; then (exit 3)
 elif ! true >>{file}; then (exit 2)
-elif thinkube_lock; then echo {me} >{file}; trap 'rm -f {file}' EXIT; trap 'exit 1' HUP
+elif thinkube_lock; then
+  echo {me} >{file}
+  trap 'trap "" HUP; rm -f {file}' EXIT
+  trap 'trap "" HUP; rm -f {file}; exit 1' HUP
 else cat {file}; exec 9>&-; (exit 1)
 fi;f
 """

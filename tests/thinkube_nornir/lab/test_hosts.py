@@ -10,7 +10,11 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from tests.light_lab import RunningLab, eventually, processes, run
+from tests.light_lab import RunningLab, eventually, inventory, processes, run
+from thinkube_nornir.command import Command
+from thinkube_nornir.lab.client import apply_lab, lab_config
+from thinkube_nornir.remote.connection import SSHHost, login_of
+from thinkube_nornir.remote.host_lock import FILE
 
 pytestmark = pytest.mark.lab
 
@@ -198,3 +202,18 @@ def test_a_script_may_clear_up_when_its_connection_is_lost(lab: RunningLab) -> N
         assert eventually(lambda: lab.ssh("tkc", "test -e /tmp/unfinished").status == 0)
 
     assert eventually(lambda: lab.ssh("tkc", "test -e /tmp/unfinished").status == 1)
+
+
+@pytest.mark.parametrize("host", ["tkc", "tkw1"] * 3)
+def test_no_lock_is_left_on_a_host(lab: RunningLab, host: str) -> None:
+    """A connection that ends is hung up, too: which of the two its root shell notices first is chance."""
+    hosts = inventory()
+    apply_lab(hosts, lab.info)
+    connection = SSHHost(login_of(hosts.hosts[host], lab_config(lab.config, lab.info), {}))
+
+    connection.execute([Command(("true",), root=True, alters=True)], timeout=20)
+    held = lab.ssh(host, f"ls {FILE}").text
+    connection.close()
+
+    assert held == FILE
+    assert eventually(lambda: lab.ssh(host, f"ls {FILE}").status != 0)
