@@ -13,7 +13,7 @@ SETTINGS = "shared.settings"
 """The package with the settings that several components share; a component's own stand beside it."""
 
 FULL_LAB = "full_lab"
-"""The module that says which machines the full lab has; a name, likewise."""
+"""The module that says which machines the full lab has; a name, so that it is imported when it is used."""
 
 TOPOLOGY = "shared.topology"
 """The module that knows hosts, networks and cluster, for reports; a name, so that it is imported when it is used."""

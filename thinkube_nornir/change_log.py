@@ -1,4 +1,4 @@
-"""What is ours: every change with what is needed to undo it, so that rollback undoes that and no more.
+"""What is managed: every change with what is needed to undo it, so that rollback undoes that and no more.
 
 The same record lies with the thing itself, on its host or in its cluster, where it is written once and never replaced.
 Where the two disagree the thing's own is right: another controller may have undone a change, and made it anew.
@@ -120,7 +120,7 @@ class Change:
         key: what was altered, unique on the host: `file:/etc/microk8s.yaml`, `snap:microk8s`,
             `object:v1/ConfigMap/kube-system/coredns`.
         summary: for people, "install microk8s 1.35/stable".
-        before: the former state, JSON; what it holds is between the step that records and the one that undoes.
+        before: the previous state, JSON; what it holds is between the step that records and the one that undoes.
         state: `intended` before the effect, `done` after it. A killed run leaves `intended`:
             it may or may not be there.
     """
@@ -138,13 +138,13 @@ class ChangeLog(Protocol):
     """Thread-safe."""
 
     def intend(self, *, host: str, component: str, key: str, summary: str, before: Mapping[str, Any]) -> Change:
-        """Record what is about to be done. When `key` is ours on this host already, its first `before` is kept."""
+        """Record what is about to be done. When `key` is managed on this host already, its first `before` is kept."""
         ...
 
     def done(self, change: Change) -> None: ...
 
     def undone(self, change: Change) -> None:
-        """It is no longer ours."""
+        """It is no longer managed."""
         ...
 
     def managed(self, host: str, key: str) -> Change | None:
@@ -152,7 +152,7 @@ class ChangeLog(Protocol):
         ...
 
     def changes(self, *, host: str | None = None, component: str | None = None) -> list[Change]:
-        """All that is ours, oldest first."""
+        """All that is managed, oldest first."""
         ...
 
     def take_over(

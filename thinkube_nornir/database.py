@@ -53,7 +53,7 @@ class Database:
     """One connection for all threads, because SQLite has one writer anyway. Made for the owner alone.
 
     Raises:
-        ConfigError: the file is no journal of ours, or of a newer version.
+        ConfigError: the file is no journal of this program, or of a newer version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -130,7 +130,7 @@ class Database:
             fix = "see that its disk has room and can be written to, then run again"
             raise ThinkubeError(f"the journal {self.path} cannot be used", why=str(error), fix=fix) from error
         except sqlite3.DatabaseError as error:
-            if type(error) is not sqlite3.DatabaseError:  # its subclasses are faults of ours
+            if type(error) is not sqlite3.DatabaseError:  # its subclasses are faults of this program
                 raise
             raise ThinkubeError(f"the journal {self.path} is damaged", why=str(error), fix=_FIX) from error
 

@@ -1,7 +1,7 @@
-"""What is not ours inside of something that is about to be removed as a whole.
+"""What is not managed inside of something that is about to be removed as a whole.
 
 A namespace, an addon, a release or a cluster takes all that is in it along, also what an operator put there. So a step
-that is about to remove such a whole lists what is in it and not ours (`foreign_in_namespace`, `foreign_in_cluster` and
+that is about to remove such a whole lists what is foreign in it (`foreign_in_namespace`, `foreign_in_cluster` and
 `foreign_cluster_wide` of thinkube_nornir.cluster do that), names each thing as its owner knows it, `Deployment
 gpu-operator/mine`, and calls `refuse_foreign` before its own first change, in a dry run as well. What can be kept is
 kept, and not handed over here.
@@ -27,7 +27,7 @@ _SHOWN = 8  # names of what a foreign thing holds
 
 @dataclass(frozen=True)
 class Foreign:
-    """A thing that is not ours."""
+    """A thing that is not managed."""
 
     name: str
     """As its owner knows it, and as the operator types it."""
@@ -55,7 +55,7 @@ def refuse_foreign(task: Task, whole: str, inside: Iterable[Foreign]) -> None:
     refused = permission.refuse(things)
     if refused:
         raise HoldsForeign(
-            f"{whole} holds what is not ours, and would take it along",
+            f"{whole} holds what is not managed, and would take it along",
             why="\n".join(str(things[name]) for name in refused),
             fix=permission.advice,
         )

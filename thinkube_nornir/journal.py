@@ -1,4 +1,4 @@
-"""The journal: runs and nodes, written before and after each is carried out."""
+"""The journal: runs and nodes, written before and after each is executed."""
 
 from __future__ import annotations
 
@@ -210,13 +210,13 @@ class Journal:
     def node_finished(self, run: int, node: str, result: MultiResult) -> None:
         error = error_of(result)
         kind = type(result.exception).__name__
-        told = {"kind": kind, "what": error.what, "why": error.why, "fix": error.fix} if error else None
+        written = {"kind": kind, "what": error.what, "why": error.why, "fix": error.fix} if error else None
         message = "" if error else str(result.result)
         retries = retries_in(result)
         self._db.write(
             "UPDATE nodes SET finished = ?, outcome = ?, message = ?, error = ?, retries = ?, retried = ?"
             " WHERE run = ? AND node = ?",
-            *(time.time(), outcome_of(result).value, redact(message), redact(json.dumps(told))),
+            *(time.time(), outcome_of(result).value, redact(message), redact(json.dumps(written))),
             *(retries.count, redact(retries.reason), run, node),
         )
 
@@ -256,7 +256,7 @@ def _node(row: sqlite3.Row) -> NodeRecord:
 
 
 def _outcome(node: str, written: str | None) -> str | None:
-    """Journals of former versions call a check that holds unchanged."""
+    """Journals of previous versions call a check that holds unchanged."""
     chain = node.partition("/")[2].partition("/")[0]
     return Outcome(written).of_check() if written and chain in CHECKS else written
 

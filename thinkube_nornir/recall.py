@@ -124,7 +124,7 @@ def refuse_while_needed(
     change_log: ChangeLog,
     asked: Sequence[str] = (),
 ) -> None:
-    """Raise when something of ours, that needs one of the entries, would be left standing on nothing.
+    """Raise when something managed, that needs one of the entries, would be left standing on nothing.
 
     Args:
         asked: the selection as it was typed, where no filter narrows it; what to type in its place is proposed then.

@@ -208,8 +208,8 @@ class GraphRunner:
             self.context.roster.unreachable.add(node.host)
             self.context.roster.losses.setdefault(node.host, result.exception)
         if node.chain != "verify" and self._foundation.is_bad(node.id):
-            told = f"{node.step.name} {'was not started' if node.id in self._foundation.blocked else 'failed'}"
-            self.context.roster.stopped.setdefault((node.component, node.host), told)
+            reason = f"{node.step.name} {'was not started' if node.id in self._foundation.blocked else 'failed'}"
+            self.context.roster.stopped.setdefault((node.component, node.host), reason)
 
     def _execute(self, node: Node, task: Task, host: Host) -> MultiResult:
         step = StepTask(
@@ -232,12 +232,12 @@ class GraphRunner:
             return result
 
     def _function(self, node: Node) -> StepFunction:
-        reason = self._foundation.blocked_reason(node, stopping=self.stopping) or self._not_rehearsed(node)
+        reason = self._foundation.blocked_reason(node, stopping=self.stopping) or self._skipped_in_dry_run(node)
         if not reason:
             return lambda task: self._timed(node, task)
         return lambda task: _lasting(task, skipped(task, reason), 0.0)
 
-    def _not_rehearsed(self, node: Node) -> str:
+    def _skipped_in_dry_run(self, node: Node) -> str:
         """Why a check is left out in a dry run, which stands in nobody's way; empty when it is not."""
         planned = self._foundation.promised(node) if self.context.dry_run and node.chain == "verify" else 0
         return f"not run: {_changes(planned)} only planned" if planned else ""
@@ -260,7 +260,7 @@ class GraphRunner:
         if node.chain == "verify" and node.facts:
             self.context.facts.pop(node.host, None)  # what set-up read may be older than what it changed
         if node.facts and node.facts.facts:
-            from thinkube_nornir import remote  # the door's libraries load when it is first opened
+            from thinkube_nornir import remote  # the connections' libraries load when it is first opened
 
             remote.read(task, *node.facts.facts(task))
         result = node.step.function(task)
@@ -297,7 +297,7 @@ def _failure(task: Task, error: Exception) -> Result:
 
 def _lasting(task: Task, result: Result, seconds: float) -> Result:
     result.duration = seconds  # type: ignore[attr-defined]  # Nornir's Result takes any attribute, its type says none
-    result.retries = retries_of(task)  # type: ignore[attr-defined]  # likewise
+    result.retries = retries_of(task)  # type: ignore[attr-defined]  # as above
     return result
 
 

@@ -64,11 +64,11 @@ class Request:
     evidence: bool = False
     """Whether what hosts and clusters answer is recorded."""
     delete_foreign: tuple[str, ...] = ()
-    """Names of what is not ours and may be deleted with what holds it."""
+    """Names of what is not managed and may be deleted with what holds it."""
 
     @property
     def chains(self) -> str:
-        """The verb in plan.py's words: a plan rehearses a run."""
+        """The verb in plan.py's words: a plan is a dry run of a run."""
         return "run" if self.verb == "plan" else self.verb
 
     @property
@@ -105,7 +105,7 @@ class Session:
     topology: Topology | None = None
 
     def refuse_while_needed(self) -> None:
-        """Raise ConfigError when something of ours, as journal and hosts know it, stands on what is to go."""
+        """Raise ConfigError when something managed, as journal and hosts know it, stands on what is to go."""
         catalog, entries, inventory = self.project.catalog, self.project.entries, self.project.inventory
         recall(self.nornir, self.context, concerned(catalog, entries, inventory, self.hosts))
         asked = () if self.request.limit else self.request.selection
@@ -137,15 +137,15 @@ class Session:
         past = self.journal.past_steps(request.chains, config.target, words, dry_run=request.dry_run)
         if not past:
             return None
-        ours = {(change.host, change.component) for change in self.context.change_log.changes()}
+        managed = {(change.host, change.component) for change in self.context.change_log.changes()}
         if request.chains == "run" and (last := self.journal.unfinished()):
             ended = {node.node for node in self.journal.nodes(last.id) if node.outcome in GOOD}
-            ours -= half_done(self.plan, ended)
-        seconds = expected_seconds(self.plan, past, ours)
+            managed -= half_done(self.plan, ended)
+        seconds = expected_seconds(self.plan, past, managed)
         return Countdown(Estimate(self.plan, seconds, config.workers, config.concurrency))
 
     def execute(self, collector: Collector, processors: Sequence[Processor], say: Say) -> Record:
-        """Carry the plan out once, journalled, and return what happened; `say` is told what Ctrl-C does."""
+        """Execute the plan once, journalled, and return what happened; `say` is told what Ctrl-C does."""
         started, clock = time.time(), time.monotonic()
         request = self.request
         run_id = self.journal.start_run(request.verb, request.selection, request.limit, dry_run=request.dry_run)

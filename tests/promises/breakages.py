@@ -243,7 +243,7 @@ def singly(coredns_pod: str, coredns_host: str, now: str, corefile: str) -> tupl
             "v1 ConfigMap kube-system coredns",
             {"data": {"Corefile": f"{corefile}# mine\n"}},
             dns("tkc", "corefile_is_as_wanted"),
-            "not ours: # mine",
+            "not managed: # mine",
         ),
         api(f"v1 Pod kube-system {coredns_pod}", restarted(now), dns("tkc", "coredns_is_available"), "7 times"),
         program("tkw1", "cat", "echo nameserver 8.8.8.8", dns("tkw1", "pods_ask_the_cluster_dns"), "seen 8.8.8.8"),

@@ -152,7 +152,7 @@ def test_a_roll_out_without_rights_to_look_keeps_its_own_error(
 
     client.use(lambda kube: apply(kube, workload(containers=image("absent"))))
     lab.settle()
-    monkeypatch.setattr("thinkube_nornir.cluster.diagnosis._Look.objects", refuse)
+    monkeypatch.setattr("thinkube_nornir.cluster.diagnosis._Reading.objects", refuse)
     with pytest.raises(DeadlinePassed, match="to be rolled out") as caught:
         client.use(lambda kube: rolled_out(kube, "Deployment", "web", "default", timeout=0.3))
 

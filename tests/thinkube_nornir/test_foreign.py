@@ -41,7 +41,7 @@ def test_what_is_foreign_is_refused_by_name(dry_run: bool) -> None:
     _, error = _rolled_back(permission, dry_run=dry_run)
 
     assert error is not None
-    assert error.what == "namespace gpu holds what is not ours, and would take it along"
+    assert error.what == "namespace gpu holds what is not managed, and would take it along"
     assert error.why.splitlines() == ["Deployment gpu/mine", "Namespace shop, with Deployment web, Service web"]
     asked = "rollback phase1 -l h --delete-foreign 'Deployment gpu/mine' --delete-foreign 'Namespace shop'`"
     assert error.fix.endswith(asked)

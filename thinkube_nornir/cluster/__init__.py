@@ -1,4 +1,4 @@
-"""The only door to a Kubernetes cluster: look, apply, delete, restore, wait, and probe from inside.
+"""The only way to a Kubernetes cluster: look, apply, delete, restore, wait, and probe from inside.
 
     kube = cluster(task, "tkc", kubeconfig)                 opened once in a run; directly, or through SSH to that host
     kube.get("v1", "ConfigMap", "coredns", "kube-system")   kube.list(...), kube.raw("/readyz"), kube.version()

@@ -30,7 +30,7 @@ class Deadline:
         return self.until - time.monotonic()
 
     def attempts(self, most: int) -> Iterator[int]:
-        """Numbers of attempts, with pauses between them that double and differ by chance; it ends with the patience.
+        """Numbers of attempts, with pauses between them that double and differ by chance; it ends with the deadline.
 
         For what several do at the same moment: those who met once would meet again after the same pause.
         """

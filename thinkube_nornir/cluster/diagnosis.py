@@ -35,13 +35,13 @@ def troubles(pod: Object) -> list[str]:
     ['container web: CrashLoopBackOff: back-off 10s; before: Error, exit code 1']
     """
     status = pod.get("status") or {}
-    told = [_said(status.get("reason"), status.get("message"))] if status.get("reason") else []
+    described = [_said(status.get("reason"), status.get("message"))] if status.get("reason") else []
     for condition in status.get("conditions") or []:
         kind, holds = condition.get("type"), condition.get("status")
         if (kind, holds) in (("DisruptionTarget", "True"), ("PodScheduled", "False")):
-            told.append(_said(condition.get("reason") or kind, condition.get("message")))
-    told += [f"container {c.get('name')}: {why}" for c in _containers(pod) if (why := _of_container(c))]
-    return told
+            described.append(_said(condition.get("reason") or kind, condition.get("message")))
+    described += [f"container {c.get('name')}: {why}" for c in _containers(pod) if (why := _of_container(c))]
+    return described
 
 
 def _containers(pod: Object) -> list[Object]:
@@ -77,36 +77,36 @@ def pod_troubles(kube: Cluster, pod: Object) -> str:
 
     That something of it cannot be read is said there, and is no error: it must not hide what it would explain.
     """
-    look, at = _Look(kube, pod["metadata"]["namespace"]), pod["metadata"]
+    reading, at = _Reading(kube, pod["metadata"]["namespace"]), pod["metadata"]
     try:
-        now = look.get("v1", "Pod", at["name"])
+        now = reading.get("v1", "Pod", at["name"])
     except ThinkubeError as error:
         return f"the pod could not be read: {error.what}"
-    return look.told([now] if now else [], lambda _: True, f"involvedObject.uid={at['uid']}")
+    return reading.described([now] if now else [], lambda _: True, f"involvedObject.uid={at['uid']}")
 
 
 def workload_troubles(kube: Cluster, api_version: str, kind: str, name: str, namespace: str) -> str:
     """What those pods of a Deployment, DaemonSet, StatefulSet or Job say that are not ready; as `pod_troubles`."""
-    look = _Look(kube, namespace)
+    reading = _Reading(kube, namespace)
     try:
-        owner = look.get(api_version, kind, name) or {}
-        pods = [pod for pod in look.objects("Pod") if _belongs(pod, owner) and not _is_ready(pod)]
+        owner = reading.get(api_version, kind, name) or {}
+        pods = [pod for pod in reading.objects("Pod") if _belongs(pod, owner) and not _is_ready(pod)]
     except ThinkubeError as error:
         return f"its pods could not be read: {error.what}"
-    return look.told(pods, lambda about: about == name or about.startswith(f"{name}-"))
+    return reading.described(pods, lambda about: about == name or about.startswith(f"{name}-"))
 
 
 def namespace_troubles(kube: Cluster, namespace: str) -> str:
     """What those pods of a namespace say that are not ready; as `pod_troubles`."""
-    look = _Look(kube, namespace)
+    reading = _Reading(kube, namespace)
     try:
-        pods = [pod for pod in look.objects("Pod") if not _is_ready(pod)]
+        pods = [pod for pod in reading.objects("Pod") if not _is_ready(pod)]
     except ThinkubeError as error:
         return f"the pods of {namespace} could not be read: {error.what}"
-    return look.told(pods, lambda _: True)
+    return reading.described(pods, lambda _: True)
 
 
-class _Look:
+class _Reading:
     """One look at a namespace after something failed; all of it within _READ seconds."""
 
     def __init__(self, kube: Cluster, namespace: str) -> None:
@@ -123,7 +123,7 @@ class _Look:
             self._kube.must_serve("v1", kind), self._namespace, selectors("", chosen), self._within
         )[0]
 
-    def told(self, pods: list[Object], concerns: Callable[[str], bool], chosen: str = "") -> str:
+    def described(self, pods: list[Object], concerns: Callable[[str], bool], chosen: str = "") -> str:
         """
         Args:
             concerns: whether events about an object of this name are of interest.
@@ -160,8 +160,8 @@ class _Look:
             return [f"the events could not be read: {error.what}"]
         mine = [e for e in found if concerns(str((e.get("involvedObject") or {}).get("name", "")))]
         bad = [e for e in mine if e.get("type") != "Normal" or e.get("reason") in _KILLED]
-        told = [f"event {_said(e.get('reason'), e.get('message'))}" for e in sorted(bad, key=_when)]
-        return list(dict.fromkeys(told))[-_EVENTS:]
+        described = [f"event {_said(e.get('reason'), e.get('message'))}" for e in sorted(bad, key=_when)]
+        return list(dict.fromkeys(described))[-_EVENTS:]
 
 
 def _belongs(pod: Object, owner: Object) -> bool:

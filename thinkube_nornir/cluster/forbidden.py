@@ -35,8 +35,8 @@ def meaning(message: str, causes: Sequence[Mapping[str, Any]]) -> tuple[str, str
     'quota few of the namespace is used up: requested: pods=1, used: pods=1, limited: pods=1'
     """
     if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
-        look = "`kubectl get namespace NAME -o yaml` says what holds it"
-        return "the namespace is being deleted, and nothing new may be made in it", f"run again once it is gone; {look}"
+        held = "`kubectl get namespace NAME -o yaml` says what holds it"
+        return "the namespace is being deleted, and nothing new may be made in it", f"run again once it is gone; {held}"
     if found := _QUOTA.search(message):
         fix = f"raise the ResourceQuota {found['name']}, or remove what uses it up, then run again"
         return f"quota {found['name']} of the namespace is used up: requested: {found['numbers']}", fix
@@ -66,8 +66,8 @@ def admission(message: str) -> tuple[str, str] | None:
         fix = f"see what it demands: kubectl get validatingadmissionpolicy {found['name']} -o yaml"
         return f"the cluster's admission policy {found['name']} does not let it pass", fix
     if found := _SILENT.search(message):
-        look = "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
-        fix = f"see that the pods behind it run; `{look}` says which service it is"
+        inspect = "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
+        fix = f"see that the pods behind it run; `{inspect}` says which service it is"
         return f"the cluster's admission webhook {found['name']} does not answer", fix
     return None
 

@@ -1,4 +1,4 @@
-"""Which objects are ours: what the change log knows of them, before and after each change."""
+"""Which objects are managed: what the change log knows of them, before and after each change."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def settle(kube: Cluster, ref: Reference) -> None:
 
 @contextmanager
 def recorded(kube: Cluster, ref: Reference, summary: str, live: Object | None, part: str = "") -> Iterator[None]:
-    """Make the change ours before it happens, in the cluster and here; what the API clearly refused never was.
+    """Record the change before it happens, in the cluster and here; what the API clearly refused never was.
 
     Args:
         part: the resource that declares the object, if one does.

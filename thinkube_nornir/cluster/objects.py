@@ -50,7 +50,7 @@ class Reference:
 
     @property
     def place(self) -> tuple[str, str, str, str]:
-        """As the calls of the door take it."""
+        """As the calls of this package take it."""
         return self.api_version, self.kind, self.name, self.namespace
 
 

@@ -1,4 +1,4 @@
-"""Who set which field of an object, by its managedFields, and putting back the ones that are ours."""
+"""Who set which field of an object, by its managedFields, and putting back the ones that this program set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from thinkube_nornir.cluster.messages import Object
 
 MANAGER = "thinkube-nornir"
 OURS = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
-"""What a request with a manifest of ours asks for: else an API server drops a field that it does not know."""
+"""What a request with a managed manifest asks for: else an API server drops a field that it does not know."""
 
 _NOTHING: Any = object()
 
@@ -28,7 +28,7 @@ def is_ours(obj: Object) -> bool:
 
 
 def owned_by_us(obj: Object) -> Object:
-    """The fields that are ours, in the form of fieldsV1: `{"f:data": {"f:Corefile": {}}}`."""
+    """The fields that this program set, in the form of fieldsV1: `{"f:data": {"f:Corefile": {}}}`."""
     ours: Object = {}
     for entry in _entries(obj):
         if entry["manager"] == MANAGER and not entry.get("subresource"):

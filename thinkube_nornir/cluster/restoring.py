@@ -1,4 +1,4 @@
-"""Taking back what was done to an object: delete it, or put our fields back and give them to whom they belonged."""
+"""Rolling back what was done to an object: delete it, or put our fields back and give them to whom they belonged."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _ATTEMPTS = 10  # replacing an object that someone else writes at the same momen
 def restore(
     kube: Cluster, api_version: str, kind: str, name: str, namespace: str = "", *, timeout: float = 120.0
 ) -> Result:
-    """Take back what `apply` or `delete` did to an object: delete it, or put our fields back as they were.
+    """Roll back what `apply` or `delete` did to an object: delete it, or put our fields back as they were.
 
-    What others changed in it since stays. An object that is not ours, or in which others have taken all of our fields
-    over, is left alone. One that we made without setting a field (a bare namespace) is ours until others set one.
+    What others changed in it since stays. An object that is not managed, or in which others have taken all our fields
+    over, is left alone. One that we made without setting a field (a bare namespace) is managed until others set one.
     """
     ref = Reference(api_version, kind, name, namespace)
     ours = known_as_managed(kube, ref)
     if ours is None:
-        return unchanged(kube.task, f"{ref} is not ours")
+        return unchanged(kube.task, f"{ref} is not managed")
     live, before = kube.get(api_version, kind, name, namespace), ours.before["object"]
     if live is None and before is None:
         forget(kube, ours)
@@ -56,7 +56,7 @@ def restore(
 
 
 def _replaced(kube: Cluster, ref: Reference, before: Object) -> None:
-    """Put our fields of the live object back, then give their former owners back what they owned."""
+    """Put our fields of the live object back, then give their previous owners back what they owned."""
     path = kube.must_serve(ref.api_version, ref.kind).path(ref.namespace, ref.name)
     query, doing = {"fieldManager": MANAGER}, f"putting back {ref}"
     within = deadline(kube.task)
@@ -74,7 +74,7 @@ def _replaced(kube: Cluster, ref: Reference, before: Object) -> None:
 
 
 def _created(kube: Cluster, ref: Reference, before: Object) -> None:
-    """Create the object as it was. All of it would be ours then, whoever the request says owns it: see _given_back."""
+    """Create the object as it was. All fields would be of this program then: see _given_back."""
     path = kube.must_serve(ref.api_version, ref.kind).path(ref.namespace)
     call = Call("POST", path, {"fieldManager": MANAGER}, cleaned(before), doing=f"creating {ref} again")
     answer = kube.client.request(call, deadline(kube.task))

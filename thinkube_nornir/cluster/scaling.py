@@ -19,7 +19,7 @@ def is_scaled_to_none(obj: Object | None) -> bool:
 
 
 def scale_up(kube: Cluster, kind: str, name: str, namespace: str) -> Result:
-    """Give it one replica again, in the name of a manager of its own: the object does not become ours by that."""
+    """Give it one replica again, in the name of a manager of its own: the object does not become managed by that."""
     summary = f"scale {spoken(kind, name, namespace)} up from 0 replicas"
     must_not_be_read_only(kube.task, summary)
     if context(kube.task).dry_run:

@@ -106,7 +106,7 @@ def _keyring(work: Path) -> Path:
 
     package = work / "keyring.deb"
     try:
-        with urlopen(f"{ARCHIVE}/{_KEYRING}", timeout=30) as answer:  # noqa: S310 an address of ours
+        with urlopen(f"{ARCHIVE}/{_KEYRING}", timeout=30) as answer:  # noqa: S310 an address that is built in
             content: bytes = answer.read()
     except (URLError, TimeoutError) as error:
         raise ThinkubeError(

@@ -1,11 +1,11 @@
-"""The only door to Helm releases: read, install or upgrade, recover, take back, with whichever helm the host has.
+"""The only way to Helm releases: read, install or upgrade, recover, roll back, with whichever helm the host has.
 
     helm = ("/snap/bin/microk8s.helm3",)                    the distribution's own, run as root on the task's host
     wanted = Release("cert-manager", "cert-manager", "cert-manager", "v1.20.3", "https://charts.jetstack.io", {...})
     install_or_upgrade(task, helm, wanted)                  unchanged when chart, version and values are as wanted
     definitions(task, helm, wanted)                         the CRDs of its chart, which helm does not upgrade
     deviations(task, helm, wanted)                          for a check: what is not as wanted, one statement each
-    uninstall(task, helm, "cert-manager", "cert-manager")   only ours; one that was there before gets its revision back
+    uninstall(task, helm, "cert-manager", "cert-manager")   or goes back to the revision before
 
 Charts come by `--repo`, so that no repository entry is left on the host. Values go by stdin.
 """

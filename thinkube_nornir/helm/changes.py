@@ -1,4 +1,4 @@
-"""What is done to releases, and what of it is ours."""
+"""What is done to releases, and what of it is managed."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def install_or_upgrade(
     before: Mapping[str, Any] | None = None,
     look: Callable[[], str] = lambda: "",
 ) -> Result:
-    """Have the release in this version with these values, its objects ready; what fails is taken back at once.
+    """Have the release in this version with these values, its objects ready; what fails is rolled back at once.
 
     What a killed run left pending or failed is cleared away first. A chart repository that does not answer is asked
     again for two minutes.
@@ -100,19 +100,19 @@ def install_or_upgrade(
 
 
 def uninstall(task: Task, helm: Helm, name: str, namespace: str, *, timeout: float = 300.0) -> Result:
-    """Take back what install_or_upgrade did: remove the release, or give it back the revision that it had before us."""
-    ours = context(task).change_log.managed(task.host.name, key(name, namespace))
-    if ours is None:
-        return unchanged(task, f"release {name} is not ours")
+    """Roll back what install_or_upgrade did: remove the release, or give it back the revision that it had before us."""
+    record = context(task).change_log.managed(task.host.name, key(name, namespace))
+    if record is None:
+        return unchanged(task, f"release {name} is not managed")
     there = installed(task, helm, name, namespace)
     if there is not None and _is_at_work(there):
         _await_idle(task, name, timeout)
         there = installed(task, helm, name, namespace)
-    if there is None or there.revision == ours.before["revision"]:
-        undo(task, ours.key, f"forget release {name}", root=True)
-        return unchanged(task, _as_before(ours, name))
-    summary, argv = _way_back(helm, there, ours, timeout)
-    return undo(task, ours.key, summary, *argv, root=True, timeout=timeout + _SPARE)
+    if there is None or there.revision == record.before["revision"]:
+        undo(task, record.key, f"forget release {name}", root=True)
+        return unchanged(task, _as_before(record, name))
+    summary, argv = _way_back(helm, there, record, timeout)
+    return undo(task, record.key, summary, *argv, root=True, timeout=timeout + _SPARE)
 
 
 def definitions(task: Task, helm: Helm, release: Release) -> tuple[dict[str, Any], ...]:
@@ -124,33 +124,33 @@ def definitions(task: Task, helm: Helm, release: Release) -> tuple[dict[str, Any
 
 
 def recorded(task: Task, name: str, namespace: str) -> Mapping[str, Any] | None:
-    """What was so before we installed the release; None when it is not ours."""
-    ours = context(task).change_log.managed(task.host.name, key(name, namespace))
-    return None if ours is None else ours.before
+    """What was so before we installed the release; None when it is not managed."""
+    record = context(task).change_log.managed(task.host.name, key(name, namespace))
+    return None if record is None else record.before
 
 
 def key(name: str, namespace: str) -> str:
-    """Under which a release is ours."""
+    """Under which a release is managed."""
     return release_key(namespace, name)
 
 
-def _way_back(helm: Helm, there: Installed, ours: Change, timeout: float) -> tuple[str, tuple[str, ...]]:
-    previous = ours.before["revision"]
+def _way_back(helm: Helm, there: Installed, record: Change, timeout: float) -> tuple[str, tuple[str, ...]]:
+    previous = record.before["revision"]
     waiting = ("--namespace", there.namespace, "--wait", "--timeout", f"{timeout:.0f}s")
     if previous is None:
         return f"uninstall release {there.name}", (*helm, "uninstall", there.name, *waiting)
-    summary = f"put release {there.name} back to {ours.before['chart']}, revision {previous}"
+    summary = f"put release {there.name} back to {record.before['chart']}, revision {previous}"
     return summary, (*helm, "rollback", there.name, str(previous), *waiting)
 
 
-def _as_before(ours: Change, name: str) -> str:
-    if ours.before["revision"] is None:
+def _as_before(record: Change, name: str) -> str:
+    if record.before["revision"] is None:
         return f"release {name} is not there"
-    return f"release {name}, {ours.before['chart']} before us, is as it was, or somebody else removed it"
+    return f"release {name}, {record.before['chart']} before us, is as it was, or somebody else removed it"
 
 
 def _upgrade(task: Task, helm: Helm, release: Release, previous: Mapping[str, Any], look: Callable[[], str]) -> Result:
-    """With --reset-values: without any of our own, helm would keep those of the former revision.
+    """With --reset-values: without any of our own, helm would keep those of the previous revision.
 
     Without --atomic: helm would remove the pods before anybody could ask them what is wrong.
     """
@@ -172,12 +172,12 @@ def _upgrade(task: Task, helm: Helm, release: Release, previous: Mapping[str, An
         there = installed(task, helm, release.name, release.namespace)
         if there is not None and there.status == "failed" and there.revision != previous["revision"]:
             error.why = f"{error.why}\n{look()}".rstrip()
-            error.why += _taken_back(task, helm, release, previous["revision"])
+            error.why += _rolled_back(task, helm, release, previous["revision"])
         raise
 
 
-def _taken_back(task: Task, helm: Helm, release: Release, revision: int | None) -> str:
-    """Put the former revision back, or remove the release; says so, or why it could not be done."""
+def _rolled_back(task: Task, helm: Helm, release: Release, revision: int | None) -> str:
+    """Put the previous revision back, or remove the release; says so, or why it could not be done."""
     verb = ("uninstall", release.name) if revision is None else ("rollback", release.name, str(revision))
     what = f"{verb[0]} release {release.name}, which failed"
     waiting = ("--namespace", release.namespace, "--wait", "--timeout", f"{release.timeout:.0f}s")
@@ -185,7 +185,7 @@ def _taken_back(task: Task, helm: Helm, release: Release, revision: int | None) 
         change(task, what, *helm, *verb, *waiting, root=True, timeout=release.timeout + _SPARE)
     except CommandFailed as error:
         return f"\n{what}: failed: {error.why}"
-    return "\nit was taken back: " + ("removed" if revision is None else f"revision {revision} is back")
+    return "\nit was rolled back: " + ("removed" if revision is None else f"revision {revision} is back")
 
 
 def _recovered(task: Task, helm: Helm, release: Release) -> list[Result]:
@@ -194,7 +194,7 @@ def _recovered(task: Task, helm: Helm, release: Release) -> list[Result]:
     there = installed(task, helm, name, namespace)
     if there is None or there.status == "deployed":
         return []
-    _must_be_ours(task, there)
+    _must_be_managed(task, there)
     if _is_at_work(there) and not context(task).dry_run:
         _await_idle(task, name, release.timeout)
         there = installed(task, helm, name, namespace)
@@ -212,10 +212,10 @@ def _recovered(task: Task, helm: Helm, release: Release) -> list[Result]:
     return [change(task, f"remove release {name}, {there.status}", *helm, *removal, root=True, timeout=limit)]
 
 
-def _must_be_ours(task: Task, there: Installed) -> None:
+def _must_be_managed(task: Task, there: Installed) -> None:
     if context(task).change_log.managed(task.host.name, key(there.name, there.namespace)) is None:
         raise Refused(
-            f"release {there.namespace}/{there.name} is not ours and not deployed",
+            f"release {there.namespace}/{there.name} is not managed and not deployed",
             why=f"its status is {there.status}",
             fix=f"see `helm -n {there.namespace} history {there.name}`; repair or uninstall it, then run again",
         )

@@ -27,7 +27,7 @@ class Release:
     Args:
         chart: its name in the repository, `ingress-nginx`.
         repo: `https://...`, `oci://...`, or an absolute path on the host that holds `<chart>-<version>.tgz`.
-        values: ours alone; the chart's defaults are not repeated. A Secret in them is shown to nobody.
+        values: those that are declared; the chart's defaults are not repeated. A Secret in them is shown to nobody.
         timeout: seconds its objects may take to become ready.
     """
 
@@ -129,9 +129,9 @@ def _parse_list(done: Completed) -> tuple[Installed, ...]:
 def _parse_values(done: Completed) -> dict[str, Any]:
     if done.status == 0:
         return dict(json.loads(done.text) or {})
-    told = done.stderr.decode(errors="backslashreplace").strip()
-    if "release: not found" not in told:
-        raise ValueError(told or f"exit status {done.status}")
+    message = done.stderr.decode(errors="backslashreplace").strip()
+    if "release: not found" not in message:
+        raise ValueError(message or f"exit status {done.status}")
     return {}
 
 

@@ -1,4 +1,4 @@
-"""The only door to a host. Steps use what stands here; the modules below are how it is done."""
+"""The only way to a host. Steps use what stands here; the modules below are how it is done."""
 
 from thinkube_nornir.remote.api import change, fresh, read, run, run_for_output, undo, wait_until
 from thinkube_nornir.remote.files import put, restore

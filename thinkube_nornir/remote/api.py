@@ -1,9 +1,9 @@
-"""The only door to a host: read and run look, change and put alter (a dry run promises), undo and restore take back.
+"""The only way to a host: read and run look, change and put alter (a dry run promises), undo and restore roll back.
 
     read(task, files.TEXT("/etc/hosts"), units.ACTIVE)      facts, together in one round trip, cached until a change
     run(task, "hostname", "-f")                             a look, not cached
     change(task, "install x", "snap", "install", "x", root=True, key="snap:x", before={"installed": False})
-    put(task, File("/etc/x.conf", b"..."))                  atomic, former content kept, unchanged files not touched
+    put(task, File("/etc/x.conf", b"..."))                  atomic, previous content kept, unchanged files not touched
     undo(task, "snap:x", "remove x", "snap", "remove", "x", root=True)
     restore(task, "/etc/x.conf")
     wait_until(task, units.ACTIVE("x"), bool, what="unit x to become active", timeout=60)
@@ -102,8 +102,8 @@ def change(
 
     Args:
         summary: for people, in the imperative: "install microk8s 1.35/stable".
-        key: under which it becomes ours, in the change log and on the host; None for what needs no undoing.
-        before: the former state, JSON, for the step that undoes it.
+        key: under which it becomes managed, in the change log and on the host; None for what needs no undoing.
+        before: the previous state, JSON, for the step that undoes it.
 
     Raises:
         Refused: the run is read-only, or another controller holds the host's lock.
@@ -118,9 +118,9 @@ def change(
         _effect(task, summary, command, accept, timeout)
         return changed(task, summary)
     change_log, record = context(task).change_log, record_of(task, key, summary, before or {})
-    ours = change_log.intend(host=task.host.name, **vars(record))
+    recorded = change_log.intend(host=task.host.name, **vars(record))
     _effect(task, summary, changing(command, record), accept, timeout)
-    change_log.done(ours)
+    change_log.done(recorded)
     return changed(task, summary)
 
 
@@ -156,21 +156,21 @@ def undo(
     accept: Sequence[int] = (0,),
     timeout: float | None = None,
 ) -> Result:
-    """Run the command that takes back the change `key`, if that is ours, and forget it; else do nothing.
+    """Run the command that rolls back the change `key`, if that is managed, and forget it; else do nothing.
 
     Without a command only the record goes: what we changed is not there any more. `root` as it was in the change.
     """
     summary = redact(summary)
     change_log = context(task).change_log
-    ours = change_log.managed(task.host.name, key)
-    if ours is None:
-        return unchanged(task, f"{key} is not ours")
+    recorded = change_log.managed(task.host.name, key)
+    if recorded is None:
+        return unchanged(task, f"{key} is not managed")
     must_not_be_read_only(task, summary)
     if context(task).dry_run:
         return changed(task, summary, planned=True)
     command = Command(argv or ("true",), stdin, root, env or {}, alters=True)
     _effect(task, summary, undoing(command, key, accept), accept, timeout)
-    change_log.undone(ours)
+    change_log.undone(recorded)
     return changed(task, summary)
 
 

@@ -9,7 +9,7 @@ from thinkube_nornir.secret import redact
 
 
 def diff_of(file: File, kind: str, previous: bytes, mode: str) -> str:
-    """Return the diff from `former` to the wanted content, with a line for a new mode.
+    """Return the diff from `previous` to the wanted content, with a line for a new mode.
 
     Args:
         kind: what is at the path: `absent`, `file`, `link`.

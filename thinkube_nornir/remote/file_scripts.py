@@ -105,8 +105,8 @@ exit $status
 """
 )
 
-# Arguments: record name, path, former kind, mode, uid:gid, parents we made, former link target, then the fingerprints
-# of the original and of what we wrote. Stdin: the former content.
+# Arguments: record name, path, previous kind, mode, uid:gid, parents we made, previous link target, the fingerprints
+# of the original and of what we wrote. Stdin: the previous content.
 _MAY_RESTORE = r"""
 record=$part/$1.json wrote=$part/$1.wrote path=$2 kind=$3 mode=$4 owner=$5 made=$6 target=$7; shift 7
 if [ -L "$path" ]; then now=link:$(readlink -n "$path")
@@ -118,7 +118,7 @@ known() {
   for one in "$@" absent; do [ "$now" != "$one" ] || return 0; done
   [ -f "$wrote" ] && grep -qxF -e "$now" "$wrote"
 }
-known "$@" || { echo "what is there now: $now; before: $1; ours: $2" >&2; exit 20; }
+known "$@" || { echo "what is there now: $now; before: $1; written: $2" >&2; exit 20; }
 """
 MAY_RESTORE = _MAY_RESTORE + "exit 0\n"
 """With the arguments of RESTORE: whether that would be refused."""

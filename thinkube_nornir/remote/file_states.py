@@ -54,7 +54,7 @@ class FileState:
 def states_of(task: Task, files: Iterable[File]) -> dict[File, FileState]:
     """Look at all of them, with and without privileges, in one round trip."""
     groups = by_privilege(files)
-    answers = exchange(task, [_look(group) for group in groups])
+    answers = exchange(task, [_reading(group) for group in groups])
     found: dict[File, FileState] = {}
     for group, done in zip(groups, answers, strict=True):
         accepted(done, (0,), f"look at {', '.join(file.path for file in group)}")
@@ -70,14 +70,14 @@ def states_of(task: Task, files: Iterable[File]) -> dict[File, FileState]:
 def state_at(path: str, owner: str | None, group: str | None) -> Fact[FileState | None]:
     """What is at a path, read together with other facts; None when there is no such owner or group."""
     file = File(path, b"", owner=owner, group=group)
-    look = _look([file])
+    command = _reading([file])
 
     def parse(done: Completed) -> FileState | None:
         if done.status != 0:
             return None
         return _parsed([file], iter(done.stdout.decode("ascii").splitlines()))[0]
 
-    return Fact(f"what is at {path}", look.argv, parse, look.root, accept=(0, 1))
+    return Fact(f"what is at {path}", command.argv, parse, command.root, accept=(0, 1))
 
 
 def by_privilege(files: Iterable[File]) -> list[list[File]]:
@@ -90,7 +90,7 @@ def fingerprint(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _look(files: Sequence[File]) -> Command:
+def _reading(files: Sequence[File]) -> Command:
     known = " ".join(fingerprint(file.content) for file in files)
     owners = _owners(files)
     words = [word or "" for owner in owners for word in owner]

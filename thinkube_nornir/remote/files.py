@@ -1,4 +1,4 @@
-"""Files through the remote door: put writes what differs, atomically; restore puts back what was there before.
+"""Files on hosts: put writes what differs, atomically; restore puts back what was there before.
 
 One round trip reads the state of all files, one writes those that differ: first all of them beside their places, then,
 when they are whole, each into its place. What is not obvious:
@@ -37,7 +37,7 @@ from thinkube_nornir.remote.on_host_state import record_of, with_part
 
 
 def put(task: Task, *files: File) -> Result:
-    """Write those of the files whose content, mode or owner differs; the former state is kept for restore.
+    """Write those of the files whose content, mode or owner differs; the previous state is kept for restore.
 
     Raises:
         Refused: a directory or device is in the way, the run is read-only, or another controller is at work.
@@ -64,12 +64,12 @@ def restore(task: Task, *paths: str) -> Result:
         Refused: somebody else changed a file since we wrote it.
     """
     change_log = context(task).change_log
-    ours = [(path, change) for path in paths if (change := change_log.managed(task.host.name, f"file:{path}"))]
-    if not ours:
-        return unchanged(task, f"{_named(paths)} not ours")
-    must_not_be_read_only(task, f"restore {_named(path for path, _ in ours)}")
-    results = [changed(task, _promise(path, c.before), planned=context(task).dry_run) for path, c in ours]
-    _restore_all(task, ours)
+    managed = [(path, change) for path in paths if (change := change_log.managed(task.host.name, f"file:{path}"))]
+    if not managed:
+        return unchanged(task, f"{_named(paths)} not managed")
+    must_not_be_read_only(task, f"restore {_named(path for path, _ in managed)}")
+    results = [changed(task, _promise(path, c.before), planned=context(task).dry_run) for path, c in managed]
+    _restore_all(task, managed)
     return all_of(task, *results)
 
 
@@ -156,14 +156,14 @@ def _before(file: File, state: FileState) -> dict[str, Any]:
     }
 
 
-def _restore_all(task: Task, ours: list[tuple[str, Change]]) -> None:
+def _restore_all(task: Task, managed: list[tuple[str, Change]]) -> None:
     """Put them back; a dry run asks only whether that would be refused."""
     run = context(task)
-    commands = [_restore_command(path, change.before, dry_run=run.dry_run) for path, change in ours]
+    commands = [_restore_command(path, change.before, dry_run=run.dry_run) for path, change in managed]
     with nullcontext() if run.dry_run else facts_forgotten(task):
         answers = exchange(task, commands)
     failures = []
-    for (path, change), done in zip(ours, answers, strict=True):
+    for (path, change), done in zip(managed, answers, strict=True):
         if done.status:
             failures.append((path, done))
         elif not run.dry_run:

@@ -23,7 +23,7 @@ FILE = "/run/thinkube-nornir.lock"
 
 _HELD, _NO_FILE, _NO_FLOCK = 1, 2, 3
 
-# A lost connection's shell may still be busy with its last command: we wait for our own former self. The file goes with
+# A lost connection's shell may still be busy with its last command, which is waited for. The file goes with
 # the shell that holds the lock; who has opened it by then has locked a file that is no longer there, and tries again.
 # Who hangs up, as the lab does, may do so before the end of input is read: dash leaves the trap for EXIT out then.
 _TAKE = """thinkube_lock() {{

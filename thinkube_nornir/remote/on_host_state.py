@@ -24,7 +24,7 @@ _FOLDERS = {True: "part=/var/lib/thinkube-nornir\n", False: "part=$HOME/.thinkub
 
 # 73, EX_CANTCREAT: the change was not made, because its record could not be written.
 # `read` takes the record's line byte by byte and leaves the rest of stdin to the program. A record that is there
-# already holds the first former state, and is kept; one without its newline was cut off before its change began.
+# already holds the first state, and is kept; one without its newline was cut off before its change began.
 SAVE = r"""
 save() {  # the record's name
   record=$part/$1.json

@@ -120,7 +120,7 @@ class Shell:
         """Wait until sudo has started the shell; give the password when it asks, once, and on stdin only.
 
         Raises:
-            Unreachable: sudo wants a password that we lack, refuses ours, or refuses altogether.
+            Unreachable: sudo wants a password that is not known, refuses the one that is, or refuses altogether.
             Lost: it ended; `sudo_failed` says why, unless the connection did.
             TimedOut: it neither asked nor started.
         """

@@ -85,7 +85,7 @@ class ShellPool:
             self._returned.notify()
 
     def _wait_for_one(self, root: bool, deadline: float, freed: bool) -> bool:
-        """The host opens no further session (sshd's MaxSessions): wait for one of ours to be given back.
+        """The host opens no further session (sshd's MaxSessions): wait for one of this pool to be given back.
 
         One of the other privilege is closed, so that the host opens another in its place, once it has noticed.
 

@@ -127,9 +127,9 @@ def forward(transport: paramiko.Transport, login: Login, address: str, port: int
             raise DeadlinePassed(what, why=f"no answer within {timeout:g} s") from error
         fix = "see that it listens there, and that sshd on the host has AllowTcpForwarding"
         raise ThinkubeError(what, why=str(error), fix=fix) from error
-    ours, theirs = socket.socketpair()
+    own, theirs = socket.socketpair()
     threading.Thread(target=_relay, args=(channel, theirs), name="forward", daemon=True).start()
-    return ours
+    return own
 
 
 def _relay(channel: paramiko.Channel, stream: socket.socket) -> None:

@@ -43,14 +43,14 @@ class ExecConnection(BaseConnection):
 
     def _build_ssh_client(self) -> paramiko.SSHClient:
         client = _Client(self._login)
-        client.set_missing_host_key_policy(_RefuseStrangers())
+        client.set_missing_host_key_policy(_RefuseUnknownKeys())
         return client
 
     def _try_session_preparation(self, force_data: bool = True) -> None:
         """There is no prompt to hunt for."""
 
 
-class _RefuseStrangers(paramiko.MissingHostKeyPolicy):
+class _RefuseUnknownKeys(paramiko.MissingHostKeyPolicy):
     def missing_host_key(self, _client: paramiko.SSHClient, _hostname: str, key: paramiko.PKey) -> None:
         raise UnknownHostKey(_host_key(key))
 
@@ -122,7 +122,7 @@ def _light_transport(*args: Any, **kwargs: Any) -> paramiko.Transport:
 class Link:
     """One open connection to a host; its first channel runs a shell.
 
-    `stream` is what stream_to opened already; it is ours from now on.
+    `stream` is what stream_to opened already; this transport closes it from now on.
     """
 
     def __init__(self, login: Login, stream: socket.socket | None = None) -> None:

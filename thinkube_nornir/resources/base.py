@@ -1,6 +1,6 @@
 """Resource: one thing on a host that a component declares once, and gets set-up, check and rollback for.
 
-A kind says what it reads (`facts`), compares (`state`), changes (`apply`) and takes back (`restore`); everything else
+A kind says what it reads (`facts`), compares (`state`), changes (`apply`) and rolls back (`restore`); everything else
 follows from that here. A value of a declaration may be given plainly, or as a function of the task where hosts differ.
 """
 
@@ -78,7 +78,7 @@ class Resource(ABC):
     """What a component manages. As a step of a chain it is what the chain is for: set up, checked or rolled back.
 
     Args:
-        unless: says why a host shall not have it; empty where it shall. What an earlier run put there is taken back.
+        unless: says why a host shall not have it; empty where it shall. What an earlier run put there is rolled back.
         label: for the names of its steps, where what they are made from depends on the host.
         on: a group, as of a step: it is managed once, on the first host of that group. None: on each host of the
             component.
@@ -112,11 +112,11 @@ class Resource(ABC):
 
     @abstractmethod
     def apply(self, task: Task) -> Result:
-        """Make it as declared; called when it is not. In a dry run the doors promise."""
+        """Make it as declared; called when it is not. In a dry run changes are only promised."""
 
     @abstractmethod
     def restore(self, task: Task) -> Result:
-        """Take back what is recorded as ours."""
+        """Roll back what is recorded as managed."""
 
     def absent_because(self, task: Task) -> str:
         """Why this host shall not have it; empty where it shall."""

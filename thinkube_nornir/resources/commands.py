@@ -21,7 +21,7 @@ class Command(Resource):
     Args:
         summary: what it does, in the imperative: `join zerotier network`.
         done: reads whether it is done: the guard, and the check.
-        undo: takes it back; empty when that needs nothing but to be forgotten.
+        undo: undoes it; empty when that needs nothing but to be forgotten.
         accept: exit statuses that are well, of both.
     """
 

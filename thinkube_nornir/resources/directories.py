@@ -67,21 +67,21 @@ class Directory(Resource):
         return State(expected, seen, wrong)
 
     def apply(self, task: Task) -> Result:
-        """A folder that we make becomes ours as a whole; of one that was there, mode and owner."""
+        """A folder that we make becomes managed as a whole; of one that was there, mode and owner."""
         path, (found, is_directory) = resolve(task, self.path), read(task, *self.facts(task))
         if found is None or found.kind not in ("absent", "other") or (found.kind == "other" and not is_directory):
-            raise Refused(self.state(task).wrong, why="it is not ours to replace", fix="move it away, or add the user")
+            raise Refused(self.state(task).wrong, why="it is somebody else's", fix="move it away, or add the user")
         if found.kind == "absent":
             return self._make(task, path, found)
         before = {"mode": found.mode, "owner": f"{found.uid}:{found.gid}"}
         return self._set(task, path, found.owner, f"{self.mode:o}", before)
 
     def restore(self, task: Task) -> Result:
-        """Somebody else's content keeps a folder of ours in place."""
+        """Somebody else's content keeps a managed folder in place."""
         path = resolve(task, self.path)
         record = context(task).change_log.managed(task.host.name, f"directory:{path}")
         if record is None:
-            return unchanged(task, f"{path} is not ours")
+            return unchanged(task, f"{path} is not managed")
         if not read(task, _is_directory(path)):
             return undo(task, record.key, f"forget {path}, which has gone", root=True)
         if "made" in record.before:

@@ -83,7 +83,7 @@ class KernelParameter(_Kernel):
     def restore_live(self, task: Task) -> Result:
         record = context(task).change_log.managed(task.host.name, self._key)
         if record is None:
-            return unchanged(task, f"{self.parameter} is not ours")
+            return unchanged(task, f"{self.parameter} is not managed")
         value = record.before["value"]
         if value is None or read(task, sysctl(self.parameter)) is None:
             return undo(task, self._key, f"forget {self.parameter}, which has gone", root=True)

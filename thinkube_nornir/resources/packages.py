@@ -107,7 +107,7 @@ class Package(Resource):
     def restore(self, task: Task) -> Result:
         record = context(task).change_log.managed(task.host.name, self._key)
         if record is None:
-            return unchanged(task, f"package {self.package} is not ours")
+            return unchanged(task, f"package {self.package} is not managed")
         found = read(task, package(self.package))
         if not found.version:
             return self._undo(task, f"forget package {self.package}, which has gone")
@@ -150,7 +150,7 @@ class Package(Resource):
         others = ", ".join(sorted(gone - {self.package}))
         fix = f"remove them first, or keep {self.package}: `apt-get remove {self.package}` shows what would go"
         raise Refused(
-            f"other packages need {self.package}: {others}", why="they are not ours to remove", fix=fix, may_pass=True
+            f"other packages need {self.package}: {others}", why="they were installed by others", fix=fix, may_pass=True
         )
 
     def _going(self, task: Task, verb: str, *names: str) -> set[str]:
@@ -211,7 +211,7 @@ class AptRepository(Resource):
         return next((state for state in states if state.wrong), states[-1])
 
     def apply(self, task: Task) -> Result:
-        """apt fetches its lists once they say something that a package of ours needs; see Package."""
+        """apt fetches its lists once they say something that a managed package needs; see Package."""
         return all_of(task, *(file.apply(task) for file in self._files if file.state(task).wrong))
 
     def restore(self, task: Task) -> Result:

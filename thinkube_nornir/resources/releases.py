@@ -1,6 +1,6 @@
 """HelmRelease: a chart that is installed in its version with its values, and of which nothing was changed or deleted.
 
-`helm upgrade` looks at less: what it renders it compares with the former revision, and, for kinds that helm knows, with
+`helm upgrade` looks at less: what it renders it compares with the last revision, and, for kinds that helm knows, with
 what is there; of custom kinds it repairs nothing, and where chart, version and values are the same nobody calls it. So
 its objects are compared with what helm stored, and what differs is applied from that as helm's own, and nothing beside.
 
@@ -130,11 +130,11 @@ class HelmRelease(Resource):
         return all_of(task, upgraded, *results)
 
     def restore(self, task: Task) -> Result:
-        """What the chart keeps goes with a release that is ours, unless others have objects of such a kind."""
+        """What the chart keeps goes with a release that is managed, unless others have objects of such a kind."""
         namespace, helm = resolve(task, self.namespace), self.cluster.helm
         record = recorded(task, self.release, namespace)
         if record is None:
-            return unchanged(task, f"{self.title} is not ours")
+            return unchanged(task, f"{self.title} is not managed")
         if not self.cluster.exists(task):
             return undo(task, key(self.release, namespace), f"forget {self.title}: its cluster has gone", root=True)
         if record["revision"] is not None or installed(task, helm, self.release, namespace) is None:

@@ -1,4 +1,4 @@
-"""Orders to snapd: while it works on a snap it refuses every other order for that snap, so ours are repeated.
+"""Orders to snapd: while it works on a snap it refuses every other order for that snap, so these are repeated.
 
 It is at work more often than one sees: programs and services of a snap order it about through `snapctl`, and what
 `snapctl` gave up waiting for goes on.

@@ -71,7 +71,7 @@ class Snap(Resource):
 
     @property
     def key(self) -> str:
-        """Of the installation, if that is ours; what was there before us has records for channel and hold."""
+        """Of the installation, if that is managed; what was there before us has records for channel and hold."""
         return f"snap:{self.snap}"
 
     def facts(self, task: Task) -> tuple[Fact[Any], ...]:
@@ -136,7 +136,7 @@ class Snap(Resource):
         return self._change(task, f"move {self.snap} from {previous} to {channel}", *argv, kind=_CHANNEL, before=before)
 
     def _change(self, task: Task, summary: str, *argv: str, kind: str, before: Any = None) -> Result:
-        """Of what was there before us each has a record of its own; ours goes as a whole."""
+        """Of what was there before us each has a record of its own; one that was installed goes as a whole."""
         key = None if is_managed(task, self.key) else f"{kind}:{self.snap}"
         return self._ordered(task, summary, *argv, key=key, before=before, timeout=_WORK)
 
@@ -151,10 +151,10 @@ class Snap(Resource):
             (_ENABLED, "disable {snap}", ("snap", "disable", "{snap}")),
         ):
             if record := context(task).change_log.managed(task.host.name, f"{kind}:{self.snap}"):
-                told, *argv = (word.format(snap=self.snap, **record.before) for word in (summary, *words))
+                text, *argv = (word.format(snap=self.snap, **record.before) for word in (summary, *words))
                 there = read(task, snap(self.snap)) is not None
-                results.append(self._undo(task, record.key, told, *(argv if there else ())))
-        return all_of(task, *results) if results else unchanged(task, f"{self.snap} is not ours")
+                results.append(self._undo(task, record.key, text, *(argv if there else ())))
+        return all_of(task, *results) if results else unchanged(task, f"{self.snap} is not managed")
 
     def _undo(self, task: Task, key: str, summary: str, *argv: str) -> Result:
         return order(task, self.snap, lambda: undo(task, key, summary, *argv, root=True, timeout=_WORK))

@@ -26,7 +26,7 @@ MARKER = "{comment} {edge} managed by thinkube-nornir: {name}"
 """The lines around a block; `edge` is BEGIN or END."""
 
 # Arguments: path, SHA-256 of what was read there (`absent`), mode of a new file, and `remove` when it is to go. Stdin:
-# the new content. Mode and owner stay; a link is followed, as the file is not ours to move.
+# the new content. Mode and owner stay; a link is followed, as the file may be somebody else's.
 _EDIT = r"""
 path=$(readlink -m -- "$1") known=$2 mode=$3 end=$4 now=absent
 [ ! -e "$path" ] || { now=$(sha256sum <"$path") || exit 1; now=${now%% *}; }
@@ -51,15 +51,15 @@ class _Text(Resource):
 
     @abstractmethod
     def wanted(self, lines: list[str]) -> list[str]:
-        """The lines with ours."""
+        """The lines with the managed ones."""
 
     @abstractmethod
     def without(self, lines: list[str], before: list[str]) -> list[str]:
-        """The lines without ours, and with those that were there in its place."""
+        """The lines without the managed ones, and with those that were there in its place."""
 
     @abstractmethod
     def replaced(self, lines: list[str]) -> list[str]:
-        """Lines that make room for ours, or are another form of it."""
+        """Lines that make room for managed ones, or are another form of it."""
 
     def loaded_from(self, task: Task) -> tuple[str, ...]:
         return (self.path,)
@@ -97,7 +97,7 @@ class _Text(Resource):
     def restore(self, task: Task) -> Result:
         record = context(task).change_log.managed(task.host.name, self.key)
         if record is None:
-            return unchanged(task, f"{self._what} in {self.path} is not ours")
+            return unchanged(task, f"{self._what} in {self.path} is not managed")
         found = self._found(task)
         lines = _lines(found)
         left = self.without(lines, record.before["lines"])
@@ -182,7 +182,7 @@ class Block(_Text):
                 kept.append(line)
             inside = inside and line != end
         if inside:
-            why = f"{begin!r} is not followed by {end!r}: everything below would be taken for ours"
+            why = f"{begin!r} is not followed by {end!r}: everything below would be taken for managed lines"
             raise Refused(f"{self.path} has half a {self._what}", why=why, fix="repair it by hand, then run again")
         return kept, place
 

@@ -150,7 +150,7 @@ class Unit(Resource):
         """What had run before us goes on; `after_rollback` restarts it, when all that it reads is put back."""
         record = self._record(task)
         if record is None:
-            return unchanged(task, f"{self.unit} is not ours")
+            return unchanged(task, f"{self.unit} is not managed")
         found = read(task, unit(self.unit))
         if found.load == "not-found":
             return self._undo(task, f"forget {self.unit}, which has gone")
@@ -171,7 +171,7 @@ class Unit(Resource):
 
     def after_rollback(self, task: Task) -> Result:
         if self._record(task) is None:
-            return unchanged(task, f"{self.unit} is not ours")
+            return unchanged(task, f"{self.unit} is not managed")
         if read(task, unit(self.unit)).load == "not-found":
             return self._undo(task, f"forget {self.unit}, which has gone")
         argv = ("systemctl", "restart", self.unit)

@@ -55,11 +55,11 @@ class User(Resource):
         return change(task, summary, *argv, root=True, key=f"user:{user}", before=before)
 
     def restore(self, task: Task) -> Result:
-        """A user of ours goes with his home."""
+        """A managed user goes with his home."""
         user = resolve(task, self.user)
         record = context(task).change_log.managed(task.host.name, f"user:{user}")
         if record is None:
-            return unchanged(task, f"{user} is not ours")
+            return unchanged(task, f"{user} is not managed")
         shell, summary = record.before["shell"], f"remove user {user}"
         argv = ["userdel", *([] if self.system else ["--remove"]), user]
         if shell:

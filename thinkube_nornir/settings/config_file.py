@@ -1,4 +1,4 @@
-"""config.yaml as it stands in the file: Nornir's sections under Nornir's names, and ours beside them."""
+"""config.yaml as it stands in the file: Nornir's sections under Nornir's names, and own ones beside them."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def restore_corefile(task: Task) -> Result:
     """An API that has gone took the Corefile with it; one that merely does not answer is an error."""
     keys = (_KEY, f"object:apps/v1/Deployment/{NAMESPACE}/coredns")
     if not any(context(task).change_log.managed(task.host.name, key) for key in keys):
-        return unchanged(task, "the Corefile is not ours")
+        return unchanged(task, "the Corefile is not managed")
     result = _put_back(task)
     if not context(task).dry_run:
         rolled_out(kube(task), *COREDNS, NAMESPACE, timeout=_ROLL_OUT)

@@ -68,7 +68,7 @@ def naming_control_plane(task: Task) -> Iterator[Task]:
 
 
 def where_a_cluster_is(step: StepFunction) -> StepFunction:
-    """A rollback's step on what stands in the cluster; without a cluster, what was ours in it is only forgotten."""
+    """A rollback's step on what stands in the cluster; without a cluster, what was managed in it is only forgotten."""
 
     @wraps(step)
     def guarded(task: Task) -> Result:
@@ -77,7 +77,9 @@ def where_a_cluster_is(step: StepFunction) -> StepFunction:
         ours = context(task).change_log.changes(host=task.host.name, component=component_of(task))
         gone = [change for change in ours if change.key.startswith(("object:", "helm:", "addon"))]
         forgotten = [undo(task, c.key, f"forget {c.key}: its cluster has gone", root=_on_host(c.key)) for c in gone]
-        return all_of(task, *forgotten) if forgotten else unchanged(task, "there is no cluster, and nothing ours in it")
+        return (
+            all_of(task, *forgotten) if forgotten else unchanged(task, "there is no cluster, and nothing managed in it")
+        )
 
     return guarded
 

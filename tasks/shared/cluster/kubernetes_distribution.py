@@ -49,7 +49,7 @@ class Distribution(Protocol):
 
         Args:
             argument: for the addon, when it is turned on.
-            apart: it can be taken back alone, also when the whole distribution is ours.
+            apart: it can be rolled back alone, also when the whole distribution is managed.
         """
 
     def without_addon(self, task: Task, name: str) -> Result:

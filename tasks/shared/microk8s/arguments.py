@@ -62,9 +62,9 @@ def argument(service: str, name: str, value: Callable[[Task], str]) -> Argument:
 
 
 def restart_kubelite(task: Task) -> Result:
-    """When an argument of ours was written since it started, also by a run that was killed before this."""
-    ours = any(c.key.startswith(_WRITTEN) for c in context(task).change_log.changes(host=task.host.name))
-    if not ours or not is_installed(task):
+    """When a managed argument was written since it started, also by a run that was killed before this."""
+    managed = any(c.key.startswith(_WRITTEN) for c in context(task).change_log.changes(host=task.host.name))
+    if not managed or not is_installed(task):
         return unchanged(task, "no argument was written")
     started = read(task, _KUBELITE).started or 0.0
     if all(moment <= started for moment in read(task, _ARGUMENTS).values()):
@@ -76,7 +76,7 @@ def restart_kubelite(task: Task) -> Result:
 
 
 def restart_kubelite_as_before(task: Task) -> Result:
-    """Of a MicroK8s that stays; ours goes as a whole."""
+    """Of a MicroK8s that stays; managed goes as a whole."""
     if is_installed(task) and not is_managed(task, SNAP_KEY):
         return restart_undone(task, "kubelite", _RESTART)
     return undo(task, _RESTART, "forget the restart of kubelite", root=True)

@@ -26,7 +26,7 @@ _CGROUP = "/sys/fs/cgroup/"
 
 
 def _before(task: Task, what: str) -> Any:
-    """None when MicroK8s is not ours, or was installed by a release that did not note this."""
+    """None when MicroK8s is not managed, or was installed by a release that did not note this."""
     record = context(task).change_log.managed(task.host.name, SNAP_KEY)
     return None if record is None else record.before.get(what)
 
@@ -39,7 +39,7 @@ def delete_pod_links(task: Task) -> Result:
     """Those Calico made for our MicroK8s; bridges, ZeroTier and whatever was there before stay."""
     earlier = _before(task, "links")
     if earlier is None:
-        return unchanged(task, "no links are ours")
+        return unchanged(task, "no links are managed")
     left = sorted(name for name in read(task, LINKS) if is_pod_link(name) and name not in earlier)
     if not left:
         return unchanged(task, "Calico left no links")
@@ -59,7 +59,7 @@ def remove_ufw_rules(task: Task) -> Result:
     before = _before(task, "ufw")
     left = [] if before is None else [rule for rule in read(task, UFW) if rule not in before]
     if not left:
-        return unchanged(task, "no rules of UFW are ours")
+        return unchanged(task, "no rules of UFW are managed")
     results = [change(task, f"delete UFW's rule: {rule}", "ufw", "delete", *rule.split(), root=True) for rule in left]
     return all_of(task, *results)
 

@@ -169,7 +169,7 @@ def refuse_while_workers_are_registered(task: Task) -> Result:
         told = "no workers are registered"
     except ThinkubeError as error:
         workers = [h.name for h in hosts_in(task, WORKERS) if change_log.managed(h.name, MEMBERSHIP_KEY)]
-        told = f"no worker is recorded as ours, and the API does not answer ({error.what})"
+        told = f"no worker is recorded as managed, and the API does not answer ({error.what})"
     if context(task).dry_run:
         workers = [name for name in workers if name not in _leaving(task)]
     if workers:

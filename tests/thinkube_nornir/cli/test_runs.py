@@ -375,6 +375,6 @@ def test_what_is_foreign_goes_by_its_name_alone(cli: Cli, project: Path) -> None
     assert rehearsed.lines[-1] == f"next   {asked}{names}"
     assert "--delete-foreign 'file tkw/theirs': no step found anything of that name" in rehearsed.out
     assert f"deleted with it: `{asked}{names}`" in refused.err
-    assert "phase1.base on tkw2: the base holds what is not ours, and would take it along: file tkw2" in refused.err
+    assert "phase1.base on tkw2: the base holds what is not managed, and would take it along: file tkw2" in refused.err
     assert "tkw1" not in refused.err.split("(move")[0]
     assert "no step found" not in refused.out + done.out

@@ -118,8 +118,8 @@ def test_a_release_is_installed_with_its_values_by_stdin() -> None:
 @pytest.mark.parametrize(
     ("before", "says", "left"),
     [
-        ({}, "it was taken back: removed", []),
-        ({"r1": ("deployed", "web-1.1.0", {})}, "it was taken back: revision 1 is back", ["web-1.1.0"]),
+        ({}, "it was rolled back: removed", []),
+        ({"r1": ("deployed", "web-1.1.0", {})}, "it was rolled back: revision 1 is back", ["web-1.1.0"]),
     ],
     ids=["install", "upgrade"],
 )

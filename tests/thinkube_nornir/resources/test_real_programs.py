@@ -324,7 +324,7 @@ def test_what_is_in_the_way_of_a_folder_is_not_replaced(machine: ThrowAway) -> N
         assert (error.what, error.expected) == (says, f"{path}: a folder, mode 755, of {owner}")
         assert error.seen == ("no such user or group" if owner != "root" else "something else")
         assert isinstance(refused, Refused)
-        assert (refused.what, refused.why) == (says, "it is not ours to replace")
+        assert (refused.what, refused.why) == (says, "it is somebody else's")
         assert refused.fix == "move it away, or add the user"
 
 

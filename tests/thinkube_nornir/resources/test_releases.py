@@ -289,7 +289,7 @@ def test_a_release_of_others_is_left_alone(lab_cluster: ClusterHost) -> None:
     web.helm.install("1.2.0", {"replicas": 1})
 
     assert outcome_of(lab_cluster.set_up(web.resource)) is Outcome.UNCHANGED
-    assert lab_cluster.roll_back(web.resource).result == "release web is not ours"
+    assert lab_cluster.roll_back(web.resource).result == "release web is not managed"
     assert len(web.helm.revisions) == 1
 
 

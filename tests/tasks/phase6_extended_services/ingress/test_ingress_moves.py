@@ -169,7 +169,7 @@ def test_a_release_of_others_with_our_name_is_left_alone(cluster: LabCluster) ->
     """It is not ours to uninstall."""
     set_up_before(cluster, ours=False)
 
-    with pytest.raises(Refused, match="is not ours") as caught:
+    with pytest.raises(Refused, match="is not managed") as caught:
         cluster.run(COMPONENT)
 
     assert "ingress-nginx-4.13.3" in caught.value.why

@@ -33,7 +33,7 @@ def test_without_a_cluster_nothing_is_asked() -> None:
     result = host(ABSENT).apply(where_a_cluster_is(asked))
 
     assert outcome_of(result) is Outcome.UNCHANGED
-    assert result.result == "there is no cluster, and nothing ours in it"
+    assert result.result == "there is no cluster, and nothing managed in it"
 
 
 def test_what_was_ours_goes_with_the_cluster() -> None:
