@@ -25,7 +25,7 @@ _HELD, _NO_FILE, _NO_FLOCK = 1, 2, 3
 
 # A lost connection's shell may still be busy with its last command, which is waited for. The file goes with
 # the shell that holds the lock; who has opened it by then has locked a file that is no longer there, and tries again.
-# Who hangs up, as the lab does, may do so before the end of input is read: dash leaves the trap for EXIT out then.
+# A hang-up may come before the end of input is read: dash leaves the trap for EXIT out then.
 _TAKE = """thinkube_lock() {{
   exec 9<>{file}
   flock -n 9 || {{ [ "$(cat {file})" = {me} ] && flock -w 10 9; }} || return 1
