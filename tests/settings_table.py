@@ -83,7 +83,7 @@ def _hints() -> dict[str, Any]:
 
 
 def form(hint: Any) -> str:
-    """What values look like, in words.
+    """Describe the form of values.
 
     >>> form(Annotated[list[Annotated[int, Ge(1), Le(254)]], None])
     'list; each: whole number, 1 to 254'
@@ -101,15 +101,15 @@ def form(hint: Any) -> str:
 
 
 def _annotated(hint: Any, metadata: tuple[Any, ...]) -> str:
-    told = [said for m in metadata if isinstance(m, Valid) and (said := _refusal(m.form))]
+    reported = [said for m in metadata if isinstance(m, Valid) and (said := _refusal(m.form))]
     lowest, highest = [m.ge for m in metadata if isinstance(m, Ge)], [m.le for m in metadata if isinstance(m, Le)]
-    if told or not lowest:
-        return told[0] if told else form(hint)
+    if reported or not lowest:
+        return reported[0] if reported else form(hint)
     return f"{form(hint)}, {lowest[0]} to {highest[0]}" if highest else f"{form(hint)}, {lowest[0]} or more"
 
 
 def _refusal(validate: Callable[..., Any]) -> str:
-    """What an operator is told who leaves the value empty, which nothing that is validated may be."""
+    """The error for an empty value, which nothing that is validated may be."""
     try:
         validate("")
     except ValueError as error:

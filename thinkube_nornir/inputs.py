@@ -66,7 +66,11 @@ def masked(value: Any) -> Any:
 
 
 def digest_of(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+    return _new_digest(content).hexdigest()
+
+
+def _new_digest(content: bytes = b"") -> hashlib.blake2b:
+    return hashlib.blake2b(content, digest_size=16)
 
 
 def collect(config: Config, file: Path, settings: Settings) -> Inputs:
@@ -89,7 +93,7 @@ def _digested(roots: Iterable[Path]) -> Iterator[tuple[str, str]]:
         for path in sorted(_files(str(root))):
             try:
                 with open(path, "rb", buffering=0) as file:  # noqa: PTH123 twice as fast as Path.read_bytes
-                    yield path, digest_of(file.read())
+                    yield path, hashlib.file_digest(file, _new_digest).hexdigest()  # piece by piece: it may be large
             except OSError:
                 continue  # it went away, or is not for us to read: components would have said so
 

@@ -66,7 +66,7 @@ def test_values_are_taken_and_paths_start_at_the_file(folder: Path, monkeypatch:
     assert config.secrets.commands == {"TOKEN": ("pass", "show")}
 
 
-def test_all_mistakes_are_told_at_once_with_their_lines() -> None:
+def test_all_mistakes_are_reported_at_once_with_their_lines() -> None:
     """Unknown names come with the nearest, wrong values with what they should be; nothing stops at the first."""
     text = """\
 target: labb
@@ -84,7 +84,7 @@ secrets: {commands: {A: []}}
 templates: nowhere
 inventory: {plugin: SimpleInventory, options: {host_fil: x}}
 """
-    told = problems(text)
+    reported = problems(text)
 
     for expected in [
         "config.yaml:10: workers stands here twice, first in line 2 (remove one of them)",
@@ -100,10 +100,10 @@ inventory: {plugin: SimpleInventory, options: {host_fil: x}}
         "config.yaml:13: templates: there is no folder nowhere",
         "config.yaml:14: inventory.options.host_fil is not a known name (did you mean host_file?)",
     ]:
-        assert expected in told
-    assert any(problem.startswith("config.yaml:2: workers: should be greater than") for problem in told)
-    assert any(problem.startswith("config.yaml:12: secrets.commands.A:") for problem in told)
-    assert len(told) == 13
+        assert expected in reported
+    assert any(problem.startswith("config.yaml:2: workers: should be greater than") for problem in reported)
+    assert any(problem.startswith("config.yaml:12: secrets.commands.A:") for problem in reported)
+    assert len(reported) == 13
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_wrong_type_is_named(text: str, expected: str) -> None:
 
 
 def test_the_tasks_folder_must_be_there(folder: Path) -> None:
-    """Without tasks there is nothing to run, so its absence is told even where the key is left out."""
+    """Without tasks there is nothing to run, so its absence is reported even where the key is left out."""
     (folder / "tasks").rmdir()
 
     assert problems("target: lab\n") == [
@@ -153,10 +153,10 @@ def test_importing_config_does_not_import_pydantic_or_yaml() -> None:
 
 def test_many_mistakes_of_one_file_are_counted(folder: Path) -> None:
     """A file that is another one altogether is not explained line by line."""
-    told = problems("".join(f"k{number}: 1\n" for number in range(500)) + "target: ssh\n")
+    reported = problems("".join(f"k{number}: 1\n" for number in range(500)) + "target: ssh\n")
 
-    assert len(told) == 101
-    assert told[-1] == "config.yaml:1: 400 mistakes more (is this the right file?)"
+    assert len(reported) == 101
+    assert reported[-1] == "config.yaml:1: 400 mistakes more (is this the right file?)"
 
 
 def test_of_what_an_unreadable_file_names_nothing_is_said(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The verbs that only look at the operator's files: list, inventory, render."""
+"""The verbs that only read the operator's files: list, inventory, render."""
 
 from __future__ import annotations
 

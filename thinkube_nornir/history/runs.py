@@ -95,7 +95,7 @@ def named(journal: Journal, name: str, verb: str) -> Run:
     back = re.fullmatch(r"last(?:-([0-9]{1,9}))?", name)
     if not back and not re.fullmatch(r"[0-9]{1,4000}", name):
         fix = did_you_mean(name, ["last", "last-1"], "a run is a number, last, or last-1")
-        raise ConfigError([Problem(verb, f"{name} is no run", fix)])
+        raise ConfigError([Problem(verb, f"{name if len(name) < 60 else name[:57] + '...'} is no run", fix)])
     latest = journal.runs(1)
     if not latest:
         raise ConfigError([Problem(verb, "there are no runs yet")])

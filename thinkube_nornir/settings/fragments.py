@@ -130,7 +130,7 @@ def _declared_twice(found: list[Fragment]) -> Iterator[Problem]:
 
 
 def _without_type(found: list[Fragment]) -> Iterator[Problem]:
-    """A value without a type would be no setting, and nobody would be told."""
+    """A value without a type would be no setting, of which nobody would know."""
     for fragment in found:
         for name in vars(fragment.settings):
             if not name.startswith("__") and name not in fragment.types():

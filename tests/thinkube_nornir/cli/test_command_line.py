@@ -296,3 +296,23 @@ def test_a_place_for_a_report_is_looked_at_first(cli: Cli, project: Path) -> Non
     assert "error: --report: there is no folder no/such (make it, or name another)" in ended[0].err
     assert "error: --evidence: there is no folder no/such" in recorded.err
     assert not (project / "hosts").exists()
+
+
+def test_secrets_by_name_are_masked_wherever_they_stand(cli: Cli, project: Path) -> None:
+    """Also inside of a setting, and in the message about one whose value is wrong."""
+    names = ("lab_password", "lan_ip", "domain", "channel", "role")
+    settings = "class Settings:\n" + "".join(f"    {name}: str\n" for name in names)
+    (project / "steps" / "shared.py").write_text(settings + "    registry: dict[str, str]\n")
+    init = project / "steps" / "__init__.py"
+    init.write_text(init.read_text() + 'SETTINGS = "shared"\n')
+    defaults = project / "inventory" / "defaults.yaml"
+    defaults.write_text("data: {registry: {user: me, password: sesame-open}, lab_password: sesame-shut}\n")
+    shown = cli("inventory", "-l", "dns1").out
+    defaults.write_text("data: {registry: {password: 123456}, lab_password: 987654}\n")
+    refused = cli("inventory", "-l", "dns1").err
+
+    assert "registry = {'user': 'me', 'password': '********'}" in shown
+    assert "sesame" not in shown
+    assert "data.lab_password: should be a valid string (put it in quotes)" in refused
+    assert "123456" not in refused
+    assert "987654" not in refused

@@ -78,7 +78,7 @@ def test_what_is_not_clear_is_a_mistake(line: str, what: str) -> None:
     """What has two readings is refused with its line number."""
     parsed = parse_env(f"\n{line}\nB=1\n")
 
-    ((number, told),) = parsed.mistakes
+    ((number, reported),) = parsed.mistakes
     assert number == 2
-    assert what in told
+    assert what in reported
     assert parsed.values == {"B": "1"}

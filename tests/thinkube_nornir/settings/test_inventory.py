@@ -110,7 +110,7 @@ def test_groups_and_defaults_may_be_absent(config: Config) -> None:
     assert list(load_inventory(config).hosts) == ["web1"]
 
 
-def test_all_mistakes_of_the_three_files_are_told_at_once(config: Config) -> None:
+def test_all_mistakes_of_the_three_files_are_reported_at_once(config: Config) -> None:
     """Wrong names, wrong shapes and unknown names, in Nornir's keys and in settings."""
     write(
         "Web_1:\n  hostname: 10.0.0.1\nweb2:\n  hostnme: x\n  port: 70000\n  password: hidden\n  groups: [wep]\n"
@@ -148,14 +148,14 @@ def test_a_host_that_stands_twice_is_a_mistake(config: Config) -> None:
 
 
 def test_groups_that_contain_each_other_are_named(config: Config) -> None:
-    """Nornir would recurse for ever; each circle is told once."""
+    """Nornir would recurse for ever; each cycle is reported once."""
     write(HOSTS, "spare: {groups: [x]}\nx:\n  groups: [y]\ny: {groups: [x, web]}\nweb: {}\n")
 
     assert problems(config) == ["inventory/groups.yaml:4: groups contain each other: x -> y -> x"]
 
 
 def test_a_name_is_a_host_or_a_group(config: Config) -> None:
-    """On the command line the two could not be told apart."""
+    """On the command line the two could not be distinguished."""
     write("dns: {hostname: 10.0.0.1}\n", "dns: {}\n")
 
     assert problems(config) == [
@@ -217,7 +217,7 @@ def test_an_inventory_without_hosts_is_a_mistake(config: Config, text: str) -> N
 
 
 def test_hosts_yaml_must_be_there_and_a_mapping(config: Config) -> None:
-    """A file that is missing, or a list, is told and no traceback."""
+    """A file that is missing, or a list, is reported and no traceback."""
     write("- web1\n")
     assert problems(config) == ["inventory/hosts.yaml:1: must be a mapping from names to their keys"]
 
@@ -235,7 +235,7 @@ def test_hosts_yaml_must_be_there_and_a_mapping(config: Config) -> None:
 def test_a_mistake_points_to_where_the_host_has_the_setting_from(
     config: Config, groups: str, defaults: str, where: str
 ) -> None:
-    """Own, group's or default: the line is the one to edit, and is told once for all its hosts."""
+    """Own, group's or default: the line is the one to edit, and is reported once for all its hosts."""
     write("a: {hostname: 10.0.0.1, groups: [spare]}\nb: {hostname: 10.0.0.2, groups: [spare]}\n", groups, defaults)
 
     assert problems(config, SCHEMA) == [f"{where}: too heavy (eat less)"]
@@ -250,7 +250,7 @@ def test_a_refused_value_is_not_called_missing_too(config: Config) -> None:
     ]
 
 
-def test_config_and_inventory_are_told_together() -> None:
+def test_config_and_inventory_are_reported_together() -> None:
     """Mistakes of config.yaml, of the tasks folder and of the inventory come in one list."""
     Path("config.yaml").write_text("target: ssh\nworkers: no\n")
     write("a: {hostnam: x}\n")

@@ -92,10 +92,13 @@ def test_a_plugins_password_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords come from the sources under `secrets`, whatever gives the hosts."""
     monkeypatch.setattr(Host, "dict", lambda host: {"name": host.name, "password": "sesame"})
 
-    told = problems("{plugin: Rack, options: {first: a}}")
+    reported = problems("{plugin: Rack, options: {first: a}}")
 
-    assert "tkc.password is not a known name (never in a file of the inventory: give it as THINKUBE_SSH_PASS" in told[0]
-    assert "sesame" not in "".join(told)
+    assert (
+        "tkc.password is not a known name (never in a file of the inventory: give it as THINKUBE_SSH_PASS"
+        in reported[0]
+    )
+    assert "sesame" not in "".join(reported)
 
 
 def test_values_that_yaml_has_no_word_for_are_text(monkeypatch: pytest.MonkeyPatch) -> None:

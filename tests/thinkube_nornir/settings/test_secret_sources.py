@@ -58,8 +58,8 @@ def test_nothing_is_read_that_is_not_needed(tmp_path: Path, monkeypatch: pytest.
     assert load_secrets(sources, ["A"]) == {"A": Secret("from environment")}
 
 
-def test_missing_secrets_are_told_all_at_once(tmp_path: Path) -> None:
-    """Every missing name is told, with where it could be set."""
+def test_missing_secrets_are_reported_all_at_once(tmp_path: Path) -> None:
+    """Every missing name is reported, with where it could be set."""
     assert problems(config(tmp_path), "NOWHERE_A", "NOWHERE_B") == [
         "secret NOWHERE_A: is needed and not set (set it in the environment, or in .env)",
         "secret NOWHERE_B: is needed and not set (set it in the environment, or in .env)",
@@ -90,11 +90,11 @@ def test_a_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.M
     assert problems(sources, "A") == [".env: belongs to another user, who could change it (chown 4242 .env)"]
 
 
-def test_a_line_that_cannot_be_read_is_told_by_number_only(tmp_path: Path) -> None:
+def test_a_line_that_cannot_be_read_is_reported_by_number_only(tmp_path: Path) -> None:
     """The line itself may be a secret."""
-    (told,) = problems(config(tmp_path, "B=1\nA=hidden secret\n"), "A")
+    (reported,) = problems(config(tmp_path, "B=1\nA=hidden secret\n"), "A")
 
-    assert told == ".env:2: the value of A is not one plain or quoted word; put it in single quotes"
+    assert reported == ".env:2: the value of A is not one plain or quoted word; put it in single quotes"
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,14 @@ def test_a_line_that_cannot_be_read_is_told_by_number_only(tmp_path: Path) -> No
         (("true",), "secret A: is needed and not set"),
     ],
 )
-def test_a_command_that_fails_is_told_without_its_output(
+def test_a_command_that_fails_is_reported_without_its_output(
     tmp_path: Path, command: tuple[str, ...], expected: str
 ) -> None:
     """The failure is named; what the command printed may hold the secret."""
-    (told,) = problems(config(tmp_path, A=command), "A")
+    (reported,) = problems(config(tmp_path, A=command), "A")
 
-    assert told.startswith(expected)
-    assert "hidden" not in told
+    assert reported.startswith(expected)
+    assert "hidden" not in reported
 
 
 def test_a_command_past_its_deadline_is_ended_with_its_children(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def read(tmp_path: Path, text: str | bytes) -> Source:
     return read_yaml(path, "x.yaml")
 
 
-def told(source: Source) -> list[str]:
+def reported(source: Source) -> list[str]:
     return [str(problem) for problem in source.problems]
 
 
@@ -96,14 +96,14 @@ def test_plain_words_mean_what_yaml_1_2_says(tmp_path: Path, text: str, value: A
 )
 def test_what_is_wrong_has_its_line(tmp_path: Path, text: str | bytes, expected: str) -> None:
     """A fault in the YAML itself is a problem with a line, never an exception."""
-    (problem,) = told(read(tmp_path, text))
+    (problem,) = reported(read(tmp_path, text))
 
     assert problem.startswith(expected)
 
 
 def test_what_is_nested_too_deeply_is_a_problem(tmp_path: Path) -> None:
     """Whether PyYAML's parser refuses it (6.0.4, with a line), or Python's recursion limit does (before)."""
-    (problem,) = told(read(tmp_path, "a: " + "[" * 3000 + "]" * 3000))
+    (problem,) = reported(read(tmp_path, "a: " + "[" * 3000 + "]" * 3000))
 
     assert re.fullmatch(r"x\.yaml(:1)?: not valid YAML: (nested too deeply|exceeded maximum nesting depth)", problem)
 
@@ -114,7 +114,7 @@ def test_aliases_that_multiply_a_part_are_a_problem(tmp_path: Path) -> None:
     lines = ["a: &a [" + "x," * 10 + "]"]
     lines += [f"{name}: &{name} [" + f"*{above}," * 10 + "]" for above, name in itertools.pairwise(names)]
 
-    (problem,) = told(read(tmp_path, "\n".join(lines)))
+    (problem,) = reported(read(tmp_path, "\n".join(lines)))
 
     assert problem == "x.yaml: not valid YAML: its aliases repeat a part too often"
 
@@ -126,13 +126,13 @@ def test_aliases_of_people_are_read(tmp_path: Path) -> None:
 
 def test_a_number_that_python_would_not_read_is_a_problem(tmp_path: Path) -> None:
     """It refuses more than 4,300 digits, with an error of its own."""
-    (problem,) = told(read(tmp_path, "a: 1\nb: " + "9" * 5000))
+    (problem,) = reported(read(tmp_path, "a: 1\nb: " + "9" * 5000))
 
     assert problem == "x.yaml:2: a number of 5000 characters (put it in quotes if it is text)"
 
 
 def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
-    """A file that is not there is told as such."""
-    assert told(read_yaml(tmp_path / "none.yaml", "none.yaml")) == [
+    """A file that is not there is reported as such."""
+    assert reported(read_yaml(tmp_path / "none.yaml", "none.yaml")) == [
         "none.yaml: cannot be read: No such file or directory"
     ]

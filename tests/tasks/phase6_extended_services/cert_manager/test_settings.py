@@ -53,7 +53,7 @@ def edit(folder: Path, old: str, new: str) -> None:
 
 @pytest.mark.parametrize(("old", "new", "says"), CASES, ids=[case[2][:30] for case in CASES])
 def test_each_rule_is_seen_to_fail(project: Path, old: str, new: str, says: str) -> None:
-    """One change to the sound example, and the mistake is told before anything starts."""
+    """One change to the sound example, and the mistake is reported before anything starts."""
     edit(project, old, new)
 
     with pytest.raises(ConfigError) as caught:

@@ -48,7 +48,7 @@ def test_the_example_is_sound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "changed", "told"),
+    ("host", "changed", "reported"),
     [
         (BCN1, {"without": ("kept_pci_slots",)}, "neither kept_pci_slots nor gpu_count says which"),
         (BCN1, {"gpu_count": 2}, "gpu_count is 2, and kept_pci_slots has 1"),
@@ -68,11 +68,11 @@ def test_the_example_is_sound() -> None:
         (TKC, {"gpu_time_slicing": {"any": 4}}, "tkc has gpu_time_slicing {'any': 4}, bcn1 has None"),
     ],
 )
-def test_mistake_is_told(host: HostSettings, changed: dict[str, Any], told: str) -> None:
+def test_mistake_is_reported(host: HostSettings, changed: dict[str, Any], reported: str) -> None:
     """Before anything is changed, and by the host's name."""
     found = problems(host, **changed)
 
-    assert any(told in what for what in found), found
+    assert any(reported in what for what in found), found
 
 
 @pytest.mark.parametrize("text", ["busybox", "busybox:latest", "reg.example:5000/cuda"])

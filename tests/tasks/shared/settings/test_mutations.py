@@ -75,9 +75,9 @@ def test_inventory_refuses_what_plan_refuses(project: Path, file: str) -> None:
             except ConfigError:
                 expected = 2
             refused += expected == 2
-            code, told = ended("inventory")
-            assert code == expected, (at, value, told)
-            for line in told if code else ():
+            code, reported = ended("inventory")
+            assert code == expected, (at, value, reported)
+            for line in reported if code else ():
                 assert re.match(r"error: inventory/(hosts|groups|defaults)\.yaml:\d+: ", line), (at, value, line)
 
     assert refused > 20

@@ -289,20 +289,20 @@ CASES = [
 
 @pytest.mark.parametrize(("file", "host", "old", "new", "expected"), CASES, ids=[case[4][:40] for case in CASES])
 def test_each_rule_is_seen_to_fail(installation: Path, file: str, host: str, old: str, new: str, expected: str) -> None:
-    """One change to the sound example, and the mistake is told."""
+    """One change to the sound example, and the mistake is reported."""
     edit(file, host, old, new)
 
     assert expected in "\n".join(problems())
 
 
-def test_a_mistake_that_all_hosts_see_is_told_once(installation: Path) -> None:
+def test_a_mistake_that_all_hosts_see_is_reported_once(installation: Path) -> None:
     """A wrong default is one mistake with its line, not one for each of fifty hosts."""
     line = edit("defaults.yaml", "data", "network_gateway: 192.168.1.1", "network_gateway: 192.168.2.1")
 
     assert problems() == [f"inventory/defaults.yaml:{line}: network_gateway 192.168.2.1 is outside 192.168.1.0/24"]
 
 
-def test_a_missing_default_is_told_once(installation: Path) -> None:
+def test_a_missing_default_is_reported_once(installation: Path) -> None:
     """What no host has is missing in one place."""
     edit("defaults.yaml", "data", "system_username: thinkube", "")
 
