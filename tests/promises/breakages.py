@@ -321,7 +321,7 @@ def together(calico_pod: str, coredns_host: str, corefile: str) -> tuple[tuple[B
                 "v1 Service kube-system kube-dns",
                 {"spec": {"selector": {"k8s-app": "nobody"}}},
                 UNSERVED,
-                "no pod of coredns",
+                "no pod of it",
             ),
         ),
         (

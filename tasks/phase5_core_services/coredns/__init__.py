@@ -4,9 +4,8 @@ setup     writes the Corefile and rolls it out, then gives each node a routing d
 verify    asks from a pod on each node, and from each node itself
 rollback  puts back the Corefile and the drop-ins that were there before
 
-The cluster's part is done once, on the control plane; the nodes' part on every node. Without name servers in the
-inventory CoreDNS answers for the domain itself, for pods; nodes are left alone: at a cold start no image could be
-pulled by a node that asks the cluster for names.
+Without name servers in the inventory CoreDNS answers for the domain itself, for pods; nodes are left alone: at a cold
+start no image could be pulled by a node that asks the cluster for names.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ COMPONENT = Component(
     group="microk8s",
     needs=("phase5.microk8s_control", here("phase5.microk8s_workers")),
     settings=("domain_name", "dns_servers", "load_balancer_range"),
-    preconditions=chain(step(checks.bind_answers_pods, on=CONTROL_PLANE)),
+    preconditions=chain(step(names.bind_answers_pods, on=CONTROL_PLANE)),
     setup=chain(
         step(apply_corefile, on=CONTROL_PLANE),
         step(roll_out_corefile, on=CONTROL_PLANE),

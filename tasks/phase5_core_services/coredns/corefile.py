@@ -6,13 +6,14 @@ from nornir.core.task import Result, Task
 
 from tasks.shared.address_pool import ingress_addresses
 from tasks.shared.cluster.control_plane import kube
+from tasks.shared.cluster.corefile import joined, others, text_of
 from tasks.shared.cluster.probes import acme_names
 from tasks.shared.cluster.workloads import Workload, restarted_for, scaled_up
 from tasks.shared.hosts.resolver import bind_address
-from thinkube_nornir.cluster import Object, apply, restore, rolled_out
+from thinkube_nornir.cluster import apply, restore, rolled_out
 from thinkube_nornir.cluster.managed import forget
 from thinkube_nornir.cluster.ownership import is_ours
-from thinkube_nornir.context import context, setting
+from thinkube_nornir.context import context, is_managed, setting
 from thinkube_nornir.errors import DeadlinePassed, Refused, ThinkubeError
 from thinkube_nornir.fixes import set_up
 from thinkube_nornir.outcome import all_of, unchanged
@@ -25,55 +26,16 @@ _KEY = f"object:v1/ConfigMap/{NAMESPACE}/coredns"
 _ROLL_OUT = 120.0  # seconds
 
 
-def text_of(config_map: Object | None) -> str:
-    return str(((config_map or {}).get("data") or {}).get("Corefile") or "")
-
-
 def wanted(task: Task, found: str) -> str:
     """Our blocks, and those of the Corefile that is there for zones of others."""
-    ours = _ours(task)
-    return _joined(ours, others(found, ours))
+    return joined(_ours(task), others(found, _ours(task)))
 
 
 def _ours(task: Task) -> str:
-    domain = setting(task, "domain_name")
-    return render(
-        task,
-        "coredns/Corefile.j2",
-        acme=acme_names(task),
-        zones=dict(zip((domain, f"kn.{domain}"), ingress_addresses(task), strict=False)),
-        bind=bind_address(task),
-        public=setting(task, "dns_servers"),
-    )
-
-
-def others(text: str, *known: str) -> dict[str, str]:
-    """Zones to their block, of those server blocks of a Corefile for whose zones no known one has a block."""
-    zones = {zone for each in known for names in _blocks(each) for zone in names.split()}
-    return {names: block for names, block in _blocks(text).items() if not zones & set(names.split())}
-
-
-def _blocks(text: str) -> dict[str, str]:
-    """Zones to their server block, with the comments before it; one that is left open is none: CoreDNS does not start.
-
-    >>> _blocks("# mine\\na.example, b.example:1053 {\\n  log {\\n  }\\n}\\n. {\\n")
-    {'a.example:53 b.example:1053': '# mine\\na.example, b.example:1053 {\\n  log {\\n  }\\n}'}
-    """
-    found, lines, depth = {}, [], 0
-    for line in text.strip().splitlines():
-        lines.append(line)
-        words = [] if line.lstrip().startswith("#") else line.split()
-        depth += (words[-1:] == ["{"]) - (words == ["}"])
-        if words == ["}"] and depth <= 0:
-            head = " ".join(line for line in lines if not line.lstrip().startswith("#")).partition("{")[0]
-            zones = (name if ":" in name else f"{name}:53" for name in head.replace(",", " ").split())
-            found[" ".join(zones)] = "\n".join(lines).strip()
-            lines, depth = [], 0
-    return found
-
-
-def _joined(text: str, blocks: dict[str, str]) -> str:
-    return "\n\n".join([text.rstrip("\n"), *blocks.values()]) + "\n" if blocks else text
+    domain, public = setting(task, "domain_name"), setting(task, "dns_servers")
+    zones = dict(zip((domain, f"kn.{domain}"), ingress_addresses(task), strict=False))
+    values = {"acme": acme_names(task), "zones": zones, "bind": bind_address(task), "public": public}
+    return render(task, "coredns/Corefile.j2", **values)
 
 
 def apply_corefile(task: Task) -> Result:
@@ -82,8 +44,8 @@ def apply_corefile(task: Task) -> Result:
 
 
 def _applied(task: Task, text: str, summary: str = "") -> Result:
-    place = {"name": "coredns", "namespace": NAMESPACE}
-    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": place, "data": {"Corefile": text}}
+    place, data = {"name": "coredns", "namespace": NAMESPACE}, {"Corefile": text}
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": place, "data": data}
     return apply(kube(task), manifest, summary=summary, force=True)
 
 
@@ -106,8 +68,7 @@ def roll_out_corefile(task: Task) -> Result:
 
 def restore_corefile(task: Task) -> Result:
     """An API that has gone took the Corefile with it; one that merely does not answer is an error."""
-    keys = (_KEY, f"object:apps/v1/Deployment/{NAMESPACE}/coredns")
-    if not any(context(task).change_log.managed(task.host.name, key) for key in keys):
+    if not any(is_managed(task, key) for key in (_KEY, f"object:apps/v1/Deployment/{NAMESPACE}/coredns")):
         return unchanged(task, "the Corefile is not managed")
     result = _put_back(task)
     if not context(task).dry_run:
@@ -121,8 +82,8 @@ def _put_back(task: Task) -> Result:
 
 def _put_back_text(task: Task) -> Result:
     """As it was before us, with the blocks for zones of others that came since."""
-    api, change_log = kube(task), context(task).change_log
-    record, live = change_log.managed(api.host, _KEY), api.get(*CONFIG_MAP)
+    api, record = kube(task), context(task).change_log.managed(task.host.name, _KEY)
+    live = api.get(*CONFIG_MAP)
     if record is None or live is None or record.before["object"] is None:
         return restore(api, *CONFIG_MAP)
     text, before = text_of(live), text_of(record.before["object"])
@@ -135,6 +96,6 @@ def _put_back_text(task: Task) -> Result:
         fix = f"move them to blocks for zones of their own, which are kept, and {set_up(task)}; then roll back again"
         raise Refused("the Corefile was changed in blocks of ours", why=why, fix=fix)
     summary = f"put back ConfigMap {NAMESPACE}/coredns, with what came since: {', '.join(added) or 'nothing'}"
-    result = _applied(task, _joined(before, added), summary)
+    result = _applied(task, joined(before, added), summary)
     forget(api, record)
     return result

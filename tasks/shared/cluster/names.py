@@ -16,9 +16,10 @@ from tasks.shared.cluster.probes import (
     lookups,
     lookups_when,
     public_names,
+    run_here,
 )
 from tasks.shared.cluster.settling import settled
-from tasks.shared.hosts.resolver import address_of, bind_address, is_sent_to_bind
+from tasks.shared.hosts.resolver import address_of, bind_address, is_sent_to_bind, with_name_servers
 from tasks.shared.hosts.supported import CLUSTER_DNS
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import setting
@@ -31,6 +32,17 @@ Addresses = Mapping[str, tuple[str, ...]]
 
 def facts(task: Task) -> tuple[Fact[tuple[str, ...]], ...]:
     return tuple(map(address_of, (*_inside(task), *_outside(task))))
+
+
+@with_name_servers
+def bind_answers_pods(task: Task) -> Result:
+    """As CoreDNS will ask it: from a pod, whose way to the overlay needs source NAT on the node."""
+    server, domain = str(bind_address(task)), setting(task, "domain_name")
+    done = run_here(task, "bind", "nslookup", domain, server)
+    why = f"nslookup {domain} {server} ended with {done.exit_code}: {done.log.strip()}"
+    fix = "verify phase 4 first; pods need source NAT to the overlay on this node"
+    expect(done.exit_code == 0, f"BIND at {server} does not answer pods on {task.host.name}", why=why, fix=fix)
+    return passed(task, f"{server} answers for {domain}")
 
 
 def pods_ask_the_cluster_dns(task: Task) -> Result:

@@ -130,6 +130,19 @@ def expect_steady_pods(task: Task, namespace: str, label: str) -> None:
     expect(pods and not restless, f"pods with {label} do not stay up", why=why, fix=fix)
 
 
+def expect_endpoints(task: Task, service: str, namespace: str) -> list[str]:
+    """The addresses of the pods that answer for a Service.
+
+    Raises:
+        CheckFailed: there are none.
+    """
+    found = kube(task).get("v1", "Endpoints", service, namespace) or {}
+    ready = [a["ip"] for subset in found.get("subsets") or () for a in subset.get("addresses") or ()]
+    fix = f"see why: `kubectl -n {namespace} describe pods`"
+    expect(ready, f"Service {service} has no endpoints", why="no pod of it is ready to answer", fix=fix)
+    return ready
+
+
 def _unrest(pod: Object) -> str:
     for container in pod.get("status", {}).get("containerStatuses") or ():
         if (container.get("state") or {}).get("waiting"):
