@@ -95,6 +95,8 @@ OTHERWISE_SHARED = {
     f"{TASKS}.shared.microk8s": "one distribution of Kubernetes, which another may take the place of as a whole",
     f"{TASKS}.shared.hosts.resolver": "the phase of the name server, which is planned, sends hosts to it",
     f"{TASKS}.shared.cluster.names": "that phase checks them, too",
+    f"{TASKS}.shared.cluster.access": "whatever a component declares in the cluster is reached through it",
+    f"{TASKS}.shared.cloudflare": "it holds the domain's records, which the phase of the name server asks for, too",
     f"{TASKS}.shared.cluster.corefile": "what later phases add to it goes by blocks, too",
     f"{TASKS}.shared.gpus": "phases that are planned hand cards to virtual machines by them",
 }

@@ -111,11 +111,9 @@ def registered_node(task: Task) -> Object:
     """
     node = own_node(task)
     if node is None:
-        raise CheckFailed(
-            f"no node is called {read(task, HOSTNAME)}",
-            why="the API knows no Node of this name, nor one with it in the label kubernetes.io/hostname",
-            fix=f"run the set-up of {task.host.name} again; see `kubectl get nodes` on the control plane",
-        )
+        why = "the API knows no Node of this name, nor one with it in the label kubernetes.io/hostname"
+        fix = f"run the set-up of {task.host.name} again; see `kubectl get nodes` on the control plane"
+        raise CheckFailed(f"no node is called {read(task, HOSTNAME)}", why=why, fix=fix)
     return node
 
 

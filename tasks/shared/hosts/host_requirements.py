@@ -32,12 +32,9 @@ def system_is_supported(task: Task) -> Result:
     name = system.name if system else "unknown: there is no /etc/os-release"
     if system and system.id == "ubuntu" and system.version in UBUNTU:
         return passed(task, name)
-    expect(
-        setting(task, "allow_unsupported", False),
-        "the operating system is not supported",
-        why=f"it is {name}; supported are Ubuntu {', '.join(UBUNTU)}",
-        fix="install a supported release, or set allow_unsupported: true and expect surprises",
-    )
+    why = f"it is {name}; supported are Ubuntu {', '.join(UBUNTU)}"
+    fix = "install a supported release, or set allow_unsupported: true and expect surprises"
+    expect(setting(task, "allow_unsupported", False), "the operating system is not supported", why=why, fix=fix)
     return passed(task, f"{name}, which allow_unsupported lets pass")
 
 
@@ -46,76 +43,57 @@ def kernel_log_is_there(task: Task) -> Result:
 
     Source: canonical/microk8s@1.35 snap/hooks/install
     """
-    expect(
-        read(task, KERNEL_LOG),
-        "there is no /dev/kmsg",
-        why="a container without it cannot run MicroK8s: its installation refuses, and the kubelet does not start",
-        fix="use a virtual machine; a container of LXD's needs the profile of MicroK8s' documentation for LXD",
-    )
+    why = "a container without it cannot run MicroK8s: its installation refuses, and the kubelet does not start"
+    fix = "use a virtual machine; a container of LXD's needs the profile of MicroK8s' documentation for LXD"
+    expect(read(task, KERNEL_LOG), "there is no /dev/kmsg", why=why, fix=fix)
     return passed(task, "/dev/kmsg is there")
 
 
 def snapd_is_up(task: Task) -> Result:
     state = read(task, SNAPD_SOCKET)["snapd.socket"]
-    expect(
-        state == "active",
-        "snapd does not run",
-        why=f"snapd.socket is {state}, expected active",
-        fix="install snapd, or start it: `systemctl enable --now snapd.socket`",
-    )
+    why = f"snapd.socket is {state}, expected active"
+    fix = "install snapd, or start it: `systemctl enable --now snapd.socket`"
+    expect(state == "active", "snapd does not run", why=why, fix=fix)
     return passed(task, "snapd.socket is active")
 
 
 def snapd_is_recent(task: Task) -> Result:
     version, needed = read(task, SNAPD_VERSION), ".".join(map(str, SNAPD))
-    expect(
-        version_of(version) >= SNAPD,
-        f"snapd is older than {needed}",
-        why=f"it is {version}, and cannot hold refreshes" if version else "it does not say its version",
-        fix="`apt-get update && apt-get install --only-upgrade snapd`; or: `snap refresh snapd`",
-    )
+    why = f"it is {version}, and cannot hold refreshes" if version else "it does not say its version"
+    fix = "`apt-get update && apt-get install --only-upgrade snapd`; or: `snap refresh snapd`"
+    expect(version_of(version) >= SNAPD, f"snapd is older than {needed}", why=why, fix=fix)
     return passed(task, f"snapd {version}")
 
 
 def sudo_suits_the_channel(task: Task) -> Result:
     sudo, channel = read(task, SUDO), setting(task, "microk8s_channel")
     first = ".".join(map(str, FIRST_WITH_SUDO_RS))
-    expect(
-        not sudo.startswith("sudo-rs") or version_of(channel) >= FIRST_WITH_SUDO_RS,
-        f"MicroK8s {channel} does not work with sudo-rs",
-        why=f"{sudo} ignores `sudo -E`, on which MicroK8s before {first} relies: joins would fail half-way",
-        fix=f"set microk8s_channel: {first}/stable; or: `update-alternatives --set sudo /usr/bin/sudo.ws`",
-    )
+    what = f"MicroK8s {channel} does not work with sudo-rs"
+    why = f"{sudo} ignores `sudo -E`, on which MicroK8s before {first} relies: joins would fail half-way"
+    fix = f"set microk8s_channel: {first}/stable; or: `update-alternatives --set sudo /usr/bin/sudo.ws`"
+    expect(not sudo.startswith("sudo-rs") or version_of(channel) >= FIRST_WITH_SUDO_RS, what, why=why, fix=fix)
     return passed(task, sudo or "there is no sudo, and root needs none")
 
 
 def node_name_is_valid(task: Task) -> Result:
     name = read(task, HOSTNAME)
-    expect(
-        _NAME.fullmatch(name) and len(name) <= _LONGEST_NAME,
-        f"the host name {name} cannot be a node's name",
-        why=f"small letters, digits, dashes and dots, {_LONGEST_NAME} at most: the kubelet would never be registered",
-        fix="give the host another name: `hostnamectl set-hostname NAME`, and correct /etc/hosts",
-    )
+    what = f"the host name {name} cannot be a node's name"
+    why = f"small letters, digits, dashes and dots, {_LONGEST_NAME} at most: the kubelet would never be registered"
+    fix = "give the host another name: `hostnamectl set-hostname NAME`, and correct /etc/hosts"
+    expect(_NAME.fullmatch(name) and len(name) <= _LONGEST_NAME, what, why=why, fix=fix)
     return passed(task, f"the node will be called {name}")
 
 
 def node_is_no_copy(task: Task) -> Result:
     """Of what the run knows by now: the later one of two copies is the one that hears of it."""
     copies = _same(task, HOSTNAME)
-    expect(
-        not copies,
-        f"{', '.join(copies)} and {task.host.name} have the same host name",
-        why=f"all are called {read(task, HOSTNAME)}, and one would take the other's place in the cluster",
-        fix="give each host a name of its own: `hostnamectl set-hostname NAME`",
-    )
+    why = f"all are called {read(task, HOSTNAME)}, and one would take the other's place in the cluster"
+    fix = "give each host a name of its own: `hostnamectl set-hostname NAME`"
+    expect(not copies, f"{', '.join(copies)} and {task.host.name} have the same host name", why=why, fix=fix)
     copies = _same(task, MACHINE_ID)
-    expect(
-        not copies,
-        f"{', '.join(copies)} and {task.host.name} have the same /etc/machine-id",
-        why="one was copied from the other; they may get the same address from DHCP, and look alike in the cluster",
-        fix=f"on {task.host.name}: `rm /etc/machine-id && systemd-machine-id-setup && reboot`",
-    )
+    why = "one was copied from the other; they may get the same address from DHCP, and look alike in the cluster"
+    fix = f"on {task.host.name}: `rm /etc/machine-id && systemd-machine-id-setup && reboot`"
+    expect(not copies, f"{', '.join(copies)} and {task.host.name} have the same /etc/machine-id", why=why, fix=fix)
     return passed(task, "no other node has its name or machine id")
 
 
@@ -130,35 +108,27 @@ def disk_has_room(task: Task) -> Result:
     if read(task, SNAP) is not None:
         return passed(task, "MicroK8s is installed already")
     room, needed = read(task, ROOM), setting(task, "node_disk")
-    expect(
-        room is not None and room.free >= size_bytes(needed),
-        f"there is less than {needed} free for images and volumes",
-        why=f"{room.mount} has {_gigabytes(room.free)} free" if room else "df says nothing of /var",
-        fix="make room on it, or mount a larger disk at /var/snap; node_disk sets another limit",
-    )
+    what = f"there is less than {needed} free for images and volumes"
+    why = f"{room.mount} has {_gigabytes(room.free)} free" if room else "df says nothing of /var"
+    fix = "make room on it, or mount a larger disk at /var/snap; node_disk sets another limit"
+    expect(room is not None and room.free >= size_bytes(needed), what, why=why, fix=fix)
     return passed(task, f"{_gigabytes(room.free)} are free on {room.mount}" if room else "")
 
 
 def memory_suffices(task: Task) -> Result:
     role, least = ("control plane", CONTROL_PLANE_MEMORY) if is_control_plane(task) else ("worker", WORKER_MEMORY)
     memory, needed = read(task, MEMORY), setting(task, "node_memory", least)
-    expect(
-        memory >= size_bytes(needed),
-        f"a {role} needs {needed} of memory",
-        why=f"the host has {_gigabytes(memory)}",
-        fix="give it more, or choose another host; node_memory sets another limit",
-    )
+    why = f"the host has {_gigabytes(memory)}"
+    fix = "give it more, or choose another host; node_memory sets another limit"
+    expect(memory >= size_bytes(needed), f"a {role} needs {needed} of memory", why=why, fix=fix)
     return passed(task, f"{_gigabytes(memory)} of memory")
 
 
 def clock_is_right(task: Task) -> Result:
     error = fresh(task, CLOCK) - time.time()
-    expect(
-        abs(error) < _CLOCK_ERROR,
-        f"the clock is {error:+.0f} s away from the controller's",
-        why=f"certificates and join tokens are refused when clocks differ; at most {_CLOCK_ERROR:.0f} s are accepted",
-        fix="enable time synchronisation: `timedatectl set-ntp true`",
-    )
+    why = f"certificates and join tokens are refused when clocks differ; at most {_CLOCK_ERROR:.0f} s are accepted"
+    fix = "enable time synchronisation: `timedatectl set-ntp true`"
+    expect(abs(error) < _CLOCK_ERROR, f"the clock is {error:+.0f} s away from the controller's", why=why, fix=fix)
     return passed(task, f"the clock is within {_CLOCK_ERROR:.0f} s of the controller's")
 
 

@@ -38,20 +38,15 @@ _SERVICE_NAMES = "svc"
 def lan_ip_carries_the_default_route(task: Task) -> Result:
     lan_ip = setting(task, "lan_ip")
     addresses, route = read(task, ADDRESSES), read(task, DEFAULT_ROUTE)
-    expect(
-        any(lan_ip in found for found in addresses.values()),
-        f"lan_ip {lan_ip} is on no interface",
-        why="seen: " + "; ".join(f"{name} {' '.join(found)}" for name, found in addresses.items()),
-        fix="correct lan_ip in the inventory, or give the host this address",
-    )
+    what = f"lan_ip {lan_ip} is on no interface"
+    why = "seen: " + "; ".join(f"{name} {' '.join(found)}" for name, found in addresses.items())
+    fix = "correct lan_ip in the inventory, or give the host this address"
+    expect(any(lan_ip in found for found in addresses.values()), what, why=why, fix=fix)
     first = next(iter(addresses.get(route.device, ())), "") if route else ""
     source = (route.source or first) if route else "none"
-    expect(
-        source == lan_ip,
-        f"traffic leaves from {source}, not from lan_ip {lan_ip}",
-        why="the address from which a node speaks becomes its address in the cluster",
-        fix="let the default route use the interface, and the address, of the LAN",
-    )
+    why = "the address from which a node speaks becomes its address in the cluster"
+    fix = "let the default route use the interface, and the address, of the LAN"
+    expect(source == lan_ip, f"traffic leaves from {source}, not from lan_ip {lan_ip}", why=why, fix=fix)
     return passed(task, f"{lan_ip} is the source of the default route")
 
 
@@ -60,12 +55,10 @@ def ports_are_free(task: Task) -> Result:
     if read(task, SNAP) is not None:
         return passed(task, "MicroK8s is installed, and its ports are its own")
     taken = sorted(read(task, LISTENING) & _ALL_PORTS.keys())
-    expect(
-        not taken,
-        f"ports are taken: {', '.join(f'{port} ({_ALL_PORTS[port]})' for port in taken)}",
-        why="another Kubernetes, or another program, listens there, and MicroK8s could not start",
-        fix="see which with `ss -Hltnp`, and stop it",
-    )
+    what = f"ports are taken: {', '.join(f'{port} ({_ALL_PORTS[port]})' for port in taken)}"
+    why = "another Kubernetes, or another program, listens there, and MicroK8s could not start"
+    fix = "see which with `ss -Hltnp`, and stop it"
+    expect(not taken, what, why=why, fix=fix)
     return passed(task, f"ports {', '.join(map(str, _ALL_PORTS))} are free")
 
 
@@ -83,12 +76,8 @@ def firewall_lets_nodes_in(task: Task) -> Result:
         for name, address in peers.items()
         if not firewall.lets_in(address, own, port, protocol, interface)
     ]
-    expect(
-        not closed,
-        "the firewall keeps the other nodes out",
-        why=f"UFW does not let in: {', '.join(closed)}",
-        fix="; ".join(_openings(task, list(peers.values()))),
-    )
+    why, fix = f"UFW does not let in: {', '.join(closed)}", "; ".join(_openings(task, list(peers.values())))
+    expect(not closed, "the firewall keeps the other nodes out", why=why, fix=fix)
     return passed(task, "UFW lets the other nodes in")
 
 
@@ -123,12 +112,8 @@ def proxy_spares_the_cluster(task: Task) -> Result:
     missing += _as_networks(task, [node for node in sorted(nodes) if proxies.uses_for_address(node)])
     missing += [f".{_SERVICE_NAMES}"] * proxies.uses_for_names_below(_SERVICE_NAMES)
     spared = ",".join([*proxies.exceptions, *missing])
-    expect(
-        not missing,
-        "the proxy is used inside the cluster",
-        why=f"no_proxy in /etc/environment lacks {', '.join(missing)}",
-        fix=f"`snap set system proxy.no-proxy={spared}`",
-    )
+    why, fix = f"no_proxy in /etc/environment lacks {', '.join(missing)}", f"`snap set system proxy.no-proxy={spared}`"
+    expect(not missing, "the proxy is used inside the cluster", why=why, fix=fix)
     return passed(task, "the proxy is used for what is outside")
 
 
@@ -149,12 +134,9 @@ def snap_store_answers(task: Task) -> Result:
         return passed(task, "MicroK8s is installed already")
     done = run(task, "snap", "debug", "connectivity", accept=tuple(range(256)), timeout=_STORE)
     seen = [line.strip(" *") for line in done.text.splitlines() if line.startswith(" *")]
-    expect(
-        done.status == 0,
-        "snapd does not reach the snap store",
-        why="; ".join(seen) or done.stderr.decode(errors="backslashreplace").strip(),
-        fix=f"let the host reach api.snapcraft.io and *.snapcraftcontent.com over HTTPS. {_BEHIND_A_PROXY}",
-    )
+    why = "; ".join(seen) or done.stderr.decode(errors="backslashreplace").strip()
+    fix = f"let the host reach api.snapcraft.io and *.snapcraftcontent.com over HTTPS. {_BEHIND_A_PROXY}"
+    expect(done.status == 0, "snapd does not reach the snap store", why=why, fix=fix)
     return passed(task, "snapd reaches the snap store")
 
 
@@ -192,12 +174,9 @@ def reach(task: Task, hosts: list[str]) -> Result:
         CheckFailed: with what curl says of each that does not.
     """
     silent = {host: told for host in hosts if (told := _silence(task, host))}
-    expect(
-        not silent,
-        f"no answer from {', '.join(silent)}",
-        why="; ".join(f"{host}: {told}" for host, told in silent.items()),
-        fix=f"let the host reach them over HTTPS. {_BEHIND_A_PROXY}. `registries` says which are asked",
-    )
+    why = "; ".join(f"{host}: {told}" for host, told in silent.items())
+    fix = f"let the host reach them over HTTPS. {_BEHIND_A_PROXY}. `registries` says which are asked"
+    expect(not silent, f"no answer from {', '.join(silent)}", why=why, fix=fix)
     return passed(task, f"{', '.join(hosts)} answer" if hosts else "nobody is to be asked")
 
 

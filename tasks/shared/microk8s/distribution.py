@@ -108,11 +108,9 @@ def where_installed(check: StepFunction) -> StepFunction:
 def _must_be_installed(task: Task, component: str) -> None:
     """In the same words for all who ask, so that a report has it once."""
     if not is_installed(task):
-        raise CheckFailed(
-            f"MicroK8s is not installed on {task.host.name}",
-            why="snap list does not name microk8s",
-            fix=f"set it up: `{command('run', component)}`",
-        )
+        why = "snap list does not name microk8s"
+        fix = f"set it up: `{command('run', component)}`"
+        raise CheckFailed(f"MicroK8s is not installed on {task.host.name}", why=why, fix=fix)
 
 
 def await_ready(task: Task) -> Result:
@@ -159,11 +157,9 @@ def join_token(task: Task, address: str) -> Secret:
         if url.startswith(f"{address}:"):
             return Secret(url)
     offered = ", ".join(url.partition(":")[0] for url in urls)
-    raise ThinkubeError(
-        f"{task.host.name} invites through {offered}, and not through {address}",
-        why="the address through which a worker joins becomes the cluster's, so only lan_ip will do",
-        fix=f"give {task.host.name} the address {address}, or correct its lan_ip in the inventory",
-    )
+    why = "the address through which a worker joins becomes the cluster's, so only lan_ip will do"
+    fix = f"give {task.host.name} the address {address}, or correct its lan_ip in the inventory"
+    raise ThinkubeError(f"{task.host.name} invites through {offered}, and not through {address}", why=why, fix=fix)
 
 
 def join(task: Task, join_token: Secret) -> Result:

@@ -91,11 +91,9 @@ def _leave_old_cluster(task: Task, *, clustered: bool) -> Result:
     with naming_control_plane(task) as control:
         address = setting(control, "lan_ip")
     if not is_managed(task, MEMBERSHIP_KEY) and address not in (read(task, CONTROL_PLANES) or ""):
-        raise Refused(
-            "this host is a worker of another cluster",
-            why=f"its API proxy does not name {address}, and our API does not know its node",
-            fix="take it out of that cluster first: `microk8s leave`",
-        )
+        why = f"its API proxy does not name {address}, and our API does not know its node"
+        fix = "take it out of that cluster first: `microk8s leave`"
+        raise Refused("this host is a worker of another cluster", why=why, fix=fix)
     return microk8s.leave_cluster(task, "leave a cluster that no longer knows this node")
 
 
@@ -173,11 +171,9 @@ def refuse_while_workers_are_registered(task: Task) -> Result:
     if context(task).dry_run:
         workers = [name for name in workers if name not in _leaving(task)]
     if workers:
-        raise Refused(
-            f"workers are still in the cluster: {', '.join(workers)}",
-            why="without the control plane they could not be drained, and their pods would run on unmanaged",
-            fix=f"roll the workers back first: `{command('rollback', 'phase5.microk8s_workers')}`",
-        )
+        why = "without the control plane they could not be drained, and their pods would run on unmanaged"
+        fix = f"roll the workers back first: `{command('rollback', 'phase5.microk8s_workers')}`"
+        raise Refused(f"workers are still in the cluster: {', '.join(workers)}", why=why, fix=fix)
     return unchanged(task, told)
 
 
