@@ -271,7 +271,8 @@ def _alone(config: Config) -> Iterator[None]:
     """
     config.state.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + 2 * _START
-    with (config.state / LOCK).open("a") as lock:
+    path = config.state / LOCK
+    with path.open("r" if path.exists() else "a") as lock:  # a running lab is found in a folder that cannot be written
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.engine import config
 from tests.thinkube_nornir.cli.conftest import Cli
+from thinkube_nornir.lab import client, request
 
 NOTE = "note   .thinkube cannot be written: of this run no record is kept, and its log is "
 
@@ -84,3 +86,11 @@ def test_a_report_that_cannot_be_written_after_all_is_no_wrong_request(
     assert "cannot write r.json: No space left on device" in ended.err
     assert (project / "hosts").exists()
     assert ended.lines[-1].startswith("next   ")
+
+
+def test_a_running_lab_is_found_in_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """What keeps two commands from starting it needs no right to write."""
+    (tmp_path / request.LOCK).touch()
+
+    with read_only(tmp_path), client._alone(config(tmp_path, state=tmp_path)):
+        pass
