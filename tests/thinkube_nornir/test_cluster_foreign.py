@@ -13,8 +13,9 @@ import pytest
 from tests.cluster_client import ClusterClient
 from tests.kube_servers import ASSETS, REAL, LabServer, real_server
 from thinkube_nornir.change_log import release_key
-from thinkube_nornir.cluster import apply, foreign_cluster_wide, foreign_in_cluster, foreign_in_namespace
+from thinkube_nornir.cluster import apply, foreign, foreign_cluster_wide, foreign_in_cluster, foreign_in_namespace
 from thinkube_nornir.cluster.deadline import deadline
+from thinkube_nornir.cluster.handle import Kind
 from thinkube_nornir.cluster.messages import Call
 from thinkube_nornir.foreign import Foreign
 
@@ -145,3 +146,13 @@ def test_a_volume_of_a_claim_goes_with_the_claim(client: ClusterClient) -> None:
     assert {f"PersistentVolume {by_hand}"} == {
         thing.name for thing in found if by_claim in str(thing) or by_hand in str(thing)
     }
+
+
+def test_a_kind_that_goes_meanwhile_has_no_objects(
+    client: ClusterClient, space: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another step may take definitions away while all kinds are asked for; that is no failure."""
+    gone = Kind("gone.example.net/v1", "Thing", "things", namespaced=True)
+    monkeypatch.setattr(foreign, "_kinds", lambda _: [gone])
+
+    assert client.use(lambda kube: foreign_in_namespace(kube, space)) == []

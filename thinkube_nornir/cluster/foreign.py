@@ -16,6 +16,7 @@ from thinkube_nornir.cluster.messages import Call, Object
 from thinkube_nornir.cluster.objects import Reference
 from thinkube_nornir.cluster.ownership import is_ours
 from thinkube_nornir.context import context
+from thinkube_nornir.errors import ClusterError
 from thinkube_nornir.foreign import Foreign
 
 IsOurs = Callable[[Object], bool]
@@ -87,7 +88,13 @@ def _holds_things(kind: Kind) -> bool:
 
 
 def _listed(kube: Cluster, kind: Kind, namespace: str = "") -> Objects:
-    return kube.listing(kind, namespace, {}, deadline(kube.task))[0]
+    """Nothing of a kind whose definition went since the kinds were looked up: another step may take it away."""
+    try:
+        return kube.listing(kind, namespace, {}, deadline(kube.task))[0]
+    except ClusterError as error:
+        if error.status == 404:
+            return []
+        raise
 
 
 def _is_foreign(kube: Cluster, obj: Object, ours: IsOurs) -> bool:
