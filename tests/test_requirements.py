@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.phase6_extended_services.cert_manager.resources import REPOSITORY as CERT_MANAGER
 from tasks.phase6_extended_services.gpu_operator.chart import REPOSITORY as GPU_OPERATOR
-from tasks.phase6_extended_services.ingress.controller import REPOSITORY as TRAEFIK
+from tasks.phase6_extended_services.ingress.controllers import REPOSITORY as TRAEFIK
 from tasks.shared.hosts import supported
 
 ROOT = Path(__file__).parents[1]

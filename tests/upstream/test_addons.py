@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from tasks.lab.microk8s import containerd, manifests, metallb
+from tasks.phase6_extended_services.ingress.metallb import BROUGHT, NAMESPACE
 from tests import upstream_data as upstream
 from tests.upstream.definitions import schema_drift
 from tests.upstream.deployed import TRACKS
@@ -65,6 +66,13 @@ def test_calico(track: str) -> None:
     unused.add(("ConfigMap", "kube-system", "calico-config"))
 
     assert compared(manifests.calico(minor(track)), real, unused) == []
+
+
+def test_all_that_metallb_brings_is_known_as_the_addons(track: str) -> None:
+    """Else a rollback would take it for others', and leave MetalLB as it is."""
+    real = [o["metadata"] for file in ("metallb", "addresspool") for o in upstream.addon(track, f"metallb/{file}.yaml")]
+
+    assert {at["name"] for at in real if at.get("namespace") == NAMESPACE} <= BROUGHT
 
 
 def test_metallb(track: str) -> None:

@@ -21,7 +21,6 @@ _DAEMON_SETS = {
 }
 _DEFINITIONS = ("nodefeaturegroups", "nodefeaturerules", "nodefeatures")
 _NFD = "NVIDIA/gpu-operator@v25.10.1 deployments/gpu-operator/charts/node-feature-discovery/crds/nfd-api-crds.yaml"
-_NGINX = "kubernetes/ingress-nginx@helm-chart-4.13.9 charts/ingress-nginx"
 _TLS_STORE = "traefik/traefik-helm-chart@v41.3.0 traefik/templates/tlsstore.yaml, by the value tlsStore"
 _GATEWAY_API = "kubernetes-sigs/gateway-api@v1.5.1 config/crd/standard"
 
@@ -42,14 +41,6 @@ MADE: dict[tuple[str, str, str], str] = {
     ("secrets", "cert-manager", "cert-manager-webhook-ca"): (
         "cert-manager/cert-manager@v1.20.3 deploy/charts/cert-manager (--dynamic-serving-ca-secret-name)"
     ),
-    **{
-        (plural, namespace, f"{release}-ingress-nginx-{rest}"): f"{_NGINX} (as Helm renders it: {argument})"
-        for namespace, release in (("ingress", "primary-ingress"), ("ingress-kn", "secondary-ingress"))
-        for plural, rest, argument in (
-            ("secrets", "admission", "the hook's --secret-name"),
-            ("leases.coordination.k8s.io", "leader", "--election-id"),
-        )
-    },
     **{("tlsstores.traefik.io", namespace, "default"): _TLS_STORE for namespace in ("ingress", "ingress-kn")},
     **{
         (f"{plural}.admissionregistration.k8s.io", "", "safe-upgrades.gateway.networking.k8s.io"): _GATEWAY_API

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jsonschema
 import pytest
@@ -16,9 +17,8 @@ from tasks.lab import gateway_api
 from tasks.lab.charts import traefik
 from tasks.lab.charts.traefik_values import DEFAULTS, definitions
 from tasks.phase6_extended_services.ingress import definitions as wanted_definitions
-from tasks.phase6_extended_services.ingress.checks import wanted_arguments
-from tasks.phase6_extended_services.ingress.controller import Controller, controllers, release_of
-from tasks.phase6_extended_services.ingress.traffic_checks import Way, _ingress, _route
+from tasks.phase6_extended_services.ingress.controllers import GATEWAY, PRIMARY, SECONDARY, Controller, controllers
+from tasks.phase6_extended_services.ingress.traffic import Way
 from tests import upstream_data as upstream
 from tests.fake_host import FakeHost
 from tests.microk8s_machine import SETTINGS
@@ -27,6 +27,9 @@ from tests.upstream_data import Object
 from tests.upstream_schemas import unknown_values, validate
 from thinkube_nornir.helm import Release
 from thinkube_nornir.helm.releases import plain
+from thinkube_nornir.templates import render_yaml
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 VERSION = str(
@@ -41,16 +44,25 @@ GATEWAY_ON: Object = {"providers": {"kubernetesGateway": {"enabled": True}}}
 
 def wanted(**settings: Any) -> list[tuple[Controller, Release]]:
     """Both controllers, and their releases."""
-    found: list[tuple[Controller, Release]] = []
 
-    def read(task: Task) -> Result:
-        found.extend((c, release_of(task, c)) for c in controllers(task))
+    def read(task: Task) -> list[tuple[Controller, Release]]:
+        found = controllers(task)
+        return [(c, r.declared(task)) for c, r in zip(found, (PRIMARY, SECONDARY)[: len(found)], strict=True)]
+
+    return in_a_step(read, **settings)
+
+
+def in_a_step(read: Callable[[Task], list[T]], **settings: Any) -> list[T]:
+    found: list[T] = []
+
+    def step(task: Task) -> Result:
+        found.extend(read(task))
         return Result(task.host)
 
     machine = FakeHost("tkc", settings={**SETTINGS, "traefik_chart_version": VERSION, **settings})
     context = machine._context(machine._inventory(), dry_run=False, read_only=False)
     context.config = replace(context.config, templates=ROOT / "templates")
-    result = machine.apply(read, context=context)
+    result = machine.apply(step, context=context)
     assert result.exception is None, result.exception
     return found
 
@@ -88,9 +100,13 @@ def test_objects_pass_the_real_definitions() -> None:
     """What the chart makes of our values, and what a check publishes for its probe."""
     schemas = {**upstream.crds(f"{CHART}/crds"), **upstream.crds("gateway-api/crds.yaml"), **upstream.builtin_schemas()}
     for controller, release in wanted(**NGINX):
-        ways = [Way("", controller, f"{controller.role}-1", ("https",), controller.class_name)]
-        objects = [*rendered_by_us(release), *(make("probe", way) for way in ways for make in (_ingress, _route))]
-        for obj in objects:
+        ways = [Way(controller, "1", controller.class_name), Way(controller, "route")]
+
+        def probe(task: Task, ways: list[Way] = ways) -> list[Object]:
+            return render_yaml(task, "ingress/probe.yaml.j2", name="probe", ways=ways, gateway=GATEWAY)
+
+        published = in_a_step(probe)
+        for obj in (*rendered_by_us(release), *published):
             group, _, version = obj["apiVersion"].rpartition("/")
             assert validate(obj, schemas[group, version, obj["kind"]]) == [], obj
 
@@ -126,12 +142,6 @@ def test_names_and_labels_that_we_look_for_are_the_charts() -> None:
     assert labels == {primary.instance}
 
 
-def test_arguments_that_we_look_for_come_from_our_values() -> None:
-    for controller, release in wanted(**NGINX):
-        given = {word.partition("=")[0]: word.partition("=")[2] for word in arguments(rendered_by_us(release))}
-        assert {name: given.get(name) for name in wanted_arguments(controller)} == wanted_arguments(controller)
-
-
 def test_the_lab_knows_the_charts_keys_and_definitions() -> None:
     """It refuses at the top what the real schema refuses; below providers it knows no key that is not there."""
     schema = json.loads(upstream.text(f"{CHART}/values.schema.json"))
@@ -149,8 +159,8 @@ def test_the_lab_knows_the_charts_keys_and_definitions() -> None:
 def test_gateway_api_has_what_traefik_watches() -> None:
     """Every kind and version, by its definitions; and the lab's are among them, as they are served."""
     real = served([crd for crd in upstream.documents("gateway-api/crds.yaml") if crd])
-    for plural, version in wanted_definitions._WATCHED.items():
-        assert version in real[f"{plural}.{wanted_definitions.GATEWAY_API}"][2]
+    for name, version in wanted_definitions.WATCHED.items():
+        assert version in real[name][2]
     lab = served([o for o in gateway_api.manifest("v1.5.1") if o["kind"] == "CustomResourceDefinition"])
     assert lab.keys() <= real.keys()
     assert {name: found[:2] for name, found in lab.items()} == {name: real[name][:2] for name in lab}

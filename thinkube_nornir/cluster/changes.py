@@ -111,7 +111,7 @@ def delete(
             erase(kube, ref, live, timeout)
     else:
         erase(kube, ref, live, timeout)
-    if ours and created_by_us:
+    if ours and (created_by_us or not undo):
         forget(kube, ours)
     return changed(kube.task, summary, diff=diff(live, None))
 

@@ -24,7 +24,7 @@ from tasks.phase6_extended_services.cert_manager.names import (
 from tasks.phase6_extended_services.cert_manager.settings import ACME_SERVERS, TOKEN
 from tasks.shared.cluster.access import CLUSTER
 from tasks.shared.cluster.control_plane import Object, kube, there_is_a_cluster
-from tasks.shared.cluster.tls import TYPE
+from tasks.phase6_extended_services.cert_manager.tls import TYPE
 from thinkube_nornir.cluster.objects import Reference
 from thinkube_nornir.context import secret, setting
 from thinkube_nornir.resources import HelmRelease, Manifest, NotKnown, from_setting

@@ -6,127 +6,125 @@ two machines would answer, and a node without ZeroTier none.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-from typing import Any
+from dataclasses import dataclass
 
 from nornir.core.task import Result, Task
 
-from tasks.phase6_extended_services.ingress.controller import controllers
-from tasks.shared.address_pool import RANGE, ends
-from tasks.shared.cluster.control_plane import Object, kube, registered_node
+from tasks.phase6_extended_services.ingress.addresses import load_balancer_services, place
+from tasks.phase6_extended_services.ingress.controllers import controllers
+from tasks.shared.address_pool import RANGE
+from tasks.shared.cluster.access import CLUSTER
+from tasks.shared.cluster.control_plane import Object, expect, kube, name_of
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
 from tasks.shared.cluster.workloads import await_rolled_out
-from thinkube_nornir.cluster import Cluster, apply, restore
-from thinkube_nornir.context import component_of, context, setting
-from thinkube_nornir.errors import Refused
-from thinkube_nornir.outcome import all_of, skipped, unchanged
+from tasks.shared.hosts.node_facts import HOSTNAME
+from thinkube_nornir.cluster import foreign_in_namespace
+from thinkube_nornir.context import context, is_managed, setting
+from thinkube_nornir.fixes import set_up
+from thinkube_nornir.outcome import passed, unchanged
+from thinkube_nornir.remote import read
+from thinkube_nornir.resources import Manifest
 
 ADDON = "metallb"
 NAMESPACE = "metallb-system"
-POOL = ("metallb.io/v1beta1", "IPAddressPool", "default-addresspool", NAMESPACE)
-ADVERTISEMENT = ("metallb.io/v1beta1", "L2Advertisement", "default-advertise-all-pools", NAMESPACE)
-WORKLOADS = (("Deployment", "controller"), ("DaemonSet", "speaker"))
-HOSTNAME_LABEL = "kubernetes.io/hostname"
+_POOL, _ADVERTISEMENT = "default-addresspool", "default-advertise-all-pools"
+_HOSTNAME_LABEL = "kubernetes.io/hostname"
+_EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+BROUGHT = {
+    *("controller", "speaker", "pod-lister", "metallb-excludel2", "memberlist", "metallb-memberlist"),
+    *("webhook-service", "webhook-server-cert", "metallb-webhook-service", "metallb-webhook-cert"),
+    *(_POOL, _ADVERTISEMENT),
+}
+"""Names in its namespace, of several kinds.
+
+Source: canonical/microk8s-core-addons@1.32 addons/metallb/metallb.yaml
+Source: canonical/microk8s-core-addons@1.35 addons/metallb/metallb.yaml
+"""
+_WRITTEN = ("ServiceL2Status", "ServiceBGPStatus")
+"""Kinds of what its pods write there."""
 
 
-def pool_range(task: Task) -> str:
-    """
-    Returns:
-        `192.168.191.200-192.168.191.205`
-    """
-    return str(setting(task, RANGE))
+@dataclass(frozen=True)
+class _WhileUnneeded(Manifest):
+    """It is put back only when nobody else needs MetalLB."""
+
+    def restore(self, task: Task) -> Result:
+        return _left(task) or super().restore(task)
 
 
-def announcing_node(task: Task) -> str:
-    """The control plane's node, by the label that chooses it."""
-    return str(registered_node(task)["metadata"]["labels"][HOSTNAME_LABEL])
+ADDRESSES = _WhileUnneeded(
+    "addresses of MetalLB",
+    CLUSTER,
+    template="ingress/metallb.yaml.j2",
+    values=lambda task: {"pool": setting(task, RANGE), "node": read(task, HOSTNAME)},
+)
+"""The pool, its announcement from the control plane alone, and that MetalLB's own pods run."""
 
 
-def load_balancer_services(api: Cluster) -> list[Object]:
-    return [s for s in api.list("v1", "Service") if s["spec"].get("type") == "LoadBalancer"]
-
-
-def place(obj: Object) -> str:
-    """
-    >>> place({"metadata": {"name": "web", "namespace": "shop"}})
-    'shop/web'
-    """
-    return f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
-
-
-def addresses_of(service: Object) -> list[str]:
-    found = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    return [str(entry["ip"]) for entry in found if entry.get("ip")]
-
-
-def turn_metallb_on(task: Task) -> Result:
+def enable_metallb(task: Task) -> Result:
     """Enabling it again would replace the pool with the addon's own, so one that is on is left on."""
-    return DISTRIBUTION.addon(task, ADDON, pool_range(task), apart=True)
-
-
-def set_pool(task: Task) -> Result:
-    """
-    Raises:
-        Refused: services of others would lose the addresses that people reach them at.
-    """
-    api = kube(task)
-    if context(task).dry_run and api.kind(*POOL[:2]) is None:
-        return skipped(task, f"addon {ADDON} will bring its pool {pool_range(task)} along")
-    outside = _outside(task, api)
-    if outside:
-        raise Refused(
-            f"services of others have addresses outside the pool {pool_range(task)}",
-            why="\n".join(outside),
-            fix="widen load_balancer_range in the inventory, or move them first",
-        )
-    return apply(api, _manifest(POOL, {"addresses": [pool_range(task)]}), force=True)
-
-
-def announce_from_control_plane(task: Task) -> Result:
-    chosen = {"matchLabels": {HOSTNAME_LABEL: announcing_node(task)}}
-    spec = {"ipAddressPools": [POOL[2]], "nodeSelectors": [chosen]}
-    summary = f"announce addresses from {chosen['matchLabels'][HOSTNAME_LABEL]} alone"
-    return apply(kube(task), _manifest(ADVERTISEMENT, spec), summary=summary, force=True)
+    return DISTRIBUTION.addon(task, ADDON, str(setting(task, RANGE)), apart=True)
 
 
 def await_metallb(task: Task) -> Result:
-    summary = f"{' and '.join(name for _, name in WORKLOADS)} are rolled out"
-    return await_rolled_out(task, WORKLOADS, NAMESPACE, summary=summary)
+    """Its webhook looks at each pool."""
+    workloads = (("Deployment", "controller"), ("DaemonSet", "speaker"))
+    return await_rolled_out(task, workloads, NAMESPACE, summary="controller and speaker are rolled out")
 
 
-def give_metallb_back(task: Task) -> Result:
-    """As it was before us; it stays as long as a service has its address from it."""
-    change_log = context(task).change_log
-    keys = {f"addon:{ADDON}", *(f"object:{v}/{k}/{space}/{name}" for v, k, name, space in (POOL, ADVERTISEMENT))}
-    mine = {record.key for record in change_log.changes(host=task.host.name, component=component_of(task))}
-    if not keys & mine:
-        return unchanged(task, "MetalLB is not ours")
-    api = kube(task)
+def disable_metallb(task: Task) -> Result:
+    return _left(task) or DISTRIBUTION.without_addon(task, ADDON)
+
+
+def _left(task: Task) -> Result | None:
+    """Says for whom it stays: services that have addresses from it, and what others put into its namespace."""
+    if not CLUSTER.exists(task):
+        return None
+    api, addon = kube(task), is_managed(task, f"addon:{ADDON}")
     going = {f"{c.namespace}/{c.workload}" for c in controllers(task)} if context(task).dry_run else set()
-    left = [name for name in map(place, load_balancer_services(api)) if name not in going]
-    if left:
-        told = ", ".join(left)
-        return unchanged(task, f"MetalLB was left as it is: it gives {told} its address")
-    return all_of(
-        task,
-        restore(api, *ADVERTISEMENT),
-        restore(api, *POOL),
-        DISTRIBUTION.without_addon(task, ADDON),
-    )
+    served = [name for name in map(place, load_balancer_services(api)) if name not in going]
+    left = [f"Service {name} has its address from it" for name in served]
+    if addon:
+        left += [f"{thing} would go with it" for thing in foreign_in_namespace(api, NAMESPACE, ours=_is_of_addon)]
+    return unchanged(task, f"MetalLB was left as it is: {'; '.join(left)}") if left else None
 
 
-def _outside(task: Task, api: Cluster) -> list[str]:
-    first, last = ends(pool_range(task))
-    ours = {f"{c.namespace}/{c.workload}" for c in controllers(task)}
-    given = [(place(s), address) for s in load_balancer_services(api) for address in addresses_of(s)]
-    return [f"{name} has {a}" for name, a in given if name not in ours and not _within(a, first, last)]
+def _is_of_addon(obj: Object) -> bool:
+    return name_of(obj) in BROUGHT or obj["kind"] in _WRITTEN
 
 
-def _within(address: str, first: Any, last: Any) -> bool:
-    found = ip_address(address)
-    return found.version == first.version and bool(first <= found <= last)
+def addon_metallb_is_on(task: Task) -> Result:
+    why = "`microk8s status --format yaml` does not list it as enabled"
+    expect(DISTRIBUTION.addon_is_on(task, ADDON), f"addon {ADDON} is not on", why=why, fix=set_up(task))
+    return passed(task, f"addon {ADDON} is on")
 
 
-def _manifest(at: tuple[str, str, str, str], spec: Object) -> Object:
-    version, kind, name, namespace = at
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+def control_plane_may_announce(task: Task) -> Result:
+    """A label of its node keeps MetalLB from it, but for 0.13.3, which MicroK8s up to 1.32 brings."""
+    api, node = kube(task), read(task, HOSTNAME)
+    speaker = api.get("apps/v1", "DaemonSet", "speaker", NAMESPACE) or {"spec": {"template": {"spec": {}}}}
+    images = [str(c.get("image")) for c in speaker["spec"]["template"]["spec"].get("containers") or ()]
+    found = api.list("v1", "Node", label_selector=f"{_HOSTNAME_LABEL}={node}")
+    excluded = [n for n in found if _EXCLUDED in (n["metadata"].get("labels") or {})]
+    heeded = excluded and not any(image.endswith(":v0.13.3") for image in images)
+    fix = f"`kubectl label node {node} {_EXCLUDED}-`"
+    expect(not heeded, f"{node} may not announce addresses", why=f"it has the label {_EXCLUDED}", fix=fix)
+    return passed(task, f"no label keeps {node} from announcing")
+
+
+def nobody_else_announces(task: Task) -> Result:
+    """A second announcer is a second owner of an address that the control plane has in the overlay."""
+    wanted = [{"matchLabels": {_HOSTNAME_LABEL: read(task, HOSTNAME)}}]
+    found = [a for a in kube(task).list("metallb.io/v1beta1", "L2Advertisement", NAMESPACE) if _announces_pool(a)]
+    selectors = {name_of(a): (a.get("spec") or {}).get("nodeSelectors") for a in found}
+    wrong = {name: s for name, s in selectors.items() if s != wanted and name != _ADVERTISEMENT}
+    why = "\n".join(f"{name} announces from {f'nodes with {s}' if s else 'every node'}" for name, s in wrong.items())
+    fix = f"restrict or remove these: `kubectl -n {NAMESPACE} get l2advertisements`"
+    expect(not wrong, "others announce the pool, too", why=why, fix=fix)
+    return passed(task, "no other L2Advertisement announces the pool")
+
+
+def _announces_pool(advertisement: Object) -> bool:
+    """One that names no pool announces all; one that chooses by labels may choose this one."""
+    spec = advertisement.get("spec") or {}
+    return _POOL in (spec.get("ipAddressPools") or [_POOL]) or bool(spec.get("ipAddressPoolSelectors"))

@@ -1,89 +1,103 @@
-"""What others publish through our ingress controllers: Ingress objects, routes to our Gateways, Traefik's own kinds."""
+"""What others publish through our ingress controllers: Ingress objects, routes to their Gateways, Traefik's kinds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
-from tasks.phase6_extended_services.ingress.controller import GATEWAY, RELEASES
-from tasks.phase6_extended_services.ingress.definitions import GATEWAY_API
-from tasks.phase6_extended_services.ingress.metallb import place
-from tasks.shared.cluster.control_plane import Object, name_of
+from nornir.core.task import Result, Task
+
+from tasks.phase6_extended_services.ingress.addresses import place
+from tasks.phase6_extended_services.ingress.controllers import CHART, GATEWAY, PRIMARY, RELEASES, SECONDARY
+from tasks.shared.address_pool import knative
+from tasks.shared.cluster.control_plane import Object, kube, name_of
+from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
+from tasks.shared.settings.services import all_ingress_namespaces
 from thinkube_nornir.cluster import LABELS, Cluster
+from thinkube_nornir.errors import Refused
+from thinkube_nornir.helm import installed, recorded
+from thinkube_nornir.outcome import unchanged
+from thinkube_nornir.resources import HelmRelease
 
-_NOTED = "kubernetes.io/ingress.class"
-_ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute")
-_OWN = ("IngressRoute", "IngressRouteTCP", "IngressRouteUDP")
+_GATEWAY_API = "gateway.networking.k8s.io/v1"
+_KINDS = (
+    ("networking.k8s.io/v1", "Ingress"),
+    *((_GATEWAY_API, kind) for kind in ("Gateway", "HTTPRoute", "GRPCRoute", "TLSRoute")),
+    *(("traefik.io/v1alpha1", kind) for kind in ("IngressRoute", "IngressRouteTCP", "IngressRouteUDP")),
+)
+_CLASS, _DEFAULT = "kubernetes.io/ingress.class", "ingressclass.kubernetes.io/is-default-class"
 _RELEASE, _NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 
 
-def users(api: Cluster, release: str, namespace: str, *, keeping: Iterable[str] = ()) -> list[str]:
-    """What would be published no more without this release, one statement each.
+def users(api: Cluster, release: str, namespace: str) -> list[str]:
+    """What would be published no more without this release, one name each."""
+    classes = [c for c in api.list("networking.k8s.io/v1", "IngressClass") if _release_of(c) == (release, namespace)]
+    served = {f"class {name_of(c)}" for c in classes} | {f"Gateway {namespace}/{GATEWAY}"}
+    if any(_notes(c).get(_DEFAULT) == "true" for c in classes):
+        served.add("class ")  # what names none
+    listed = (obj for kind in _KINDS if api.kind(*kind) is not None for obj in api.list(*kind))
+    found = [o for o in listed if _release_of(o)[0] not in RELEASES and not _is_probe(o) and served & {*_ways_to(o)}]
+    return [f"{obj['kind']} {place(obj)}" for obj in found]
 
-    Args:
-        keeping: classes that will be served by another controller.
+
+def _ways_to(obj: Object) -> Iterator[str]:
+    """By which class or Gateway it is published; a parent without namespace is in the route's own."""
+    spec = obj.get("spec") or {}
+    if "Route" in obj["kind"] and not obj["kind"].startswith("Ingress"):
+        for parent in spec.get("parentRefs") or ():
+            yield f"Gateway {parent.get('namespace') or obj['metadata']['namespace']}/{parent.get('name')}"
+    else:
+        name = spec.get("ingressClassName") or spec.get("gatewayClassName") or _notes(obj).get(_CLASS, "")
+        yield f"class {name}"
+
+
+def _notes(obj: Object) -> dict[str, str]:
+    return obj["metadata"].get("annotations") or {}
+
+
+def _release_of(obj: Object) -> tuple[str, str]:
+    return _notes(obj).get(_RELEASE, ""), _notes(obj).get(_NAMESPACE, "")
+
+
+def _is_probe(obj: Object) -> bool:
+    """Which goes by itself."""
+    return LABELS.items() <= (obj["metadata"].get("labels") or {}).items()
+
+
+def refuse_while_controllers_are_used(task: Task) -> Result:
     """
-    classes = [c for c in api.list("networking.k8s.io/v1", "IngressClass") if _belongs(c, release, namespace)]
-    names = {name_of(c) for c in classes} - set(keeping)
-    default = any(_is_default(c) for c in classes if name_of(c) in names)
-    gateways = [g for g in _listed(api, f"{GATEWAY_API}/v1", "Gateway") if _belongs(g, release, namespace)]
-    found = [f"Ingress {place(i)} is of class {_class_of(i)}" for i in _ingresses(api) if _class_of(i) in names]
-    if gateways:
-        found += [*_routes(api, namespace), *_gateways(api, names)]
-        found += [f"{o['kind']} {place(o)} is served by it" for o in _own(api, names, default)]
-    return found
+    Raises:
+        Refused: what others published would be gone.
+    """
+    return _refuse_while_used(task, (PRIMARY, SECONDARY))
 
 
-def _belongs(obj: Object, release: str, namespace: str) -> bool:
-    notes = obj["metadata"].get("annotations") or {}
-    return (notes.get(_RELEASE), notes.get(_NAMESPACE)) == (release, namespace)
+def release_names_are_free(task: Task) -> Result:
+    """Before anything of them changes; the second controller goes where Knative was turned off.
+
+    Raises:
+        Refused: a release of our name is another chart's, or others publish through the controller that is to go.
+    """
+    for name, namespace in zip(RELEASES, all_ingress_namespaces(task), strict=True):
+        there = installed(task, DISTRIBUTION.HELM, name, namespace)
+        if there is not None and not there.chart.startswith(f"{CHART}-"):
+            raise Refused(
+                f"release {namespace}/{name} has the name of our ingress controller",
+                why=f"it is {there.chart}",
+                fix=f"uninstall it (`helm uninstall {name} -n {namespace}`), then run again",
+            )
+    return _refuse_while_used(task, () if knative(task) else (SECONDARY,))
 
 
-def _is_default(found: Object) -> bool:
-    notes = found["metadata"].get("annotations") or {}
-    return bool(notes.get("ingressclass.kubernetes.io/is-default-class") == "true")
-
-
-def _ingresses(api: Cluster) -> list[Object]:
-    """Without those of a probe, which go by themselves."""
-    return _without_probes(api.list("networking.k8s.io/v1", "Ingress"))
-
-
-def _without_probes(found: list[Object]) -> list[Object]:
-    return [o for o in found if not LABELS.items() <= (o["metadata"].get("labels") or {}).items()]
-
-
-def _class_of(obj: Object) -> str:
-    noted = (obj["metadata"].get("annotations") or {}).get(_NOTED, "")
-    return str((obj.get("spec") or {}).get("ingressClassName") or noted)
-
-
-def _listed(api: Cluster, version: str, kind: str) -> list[Object]:
-    return _without_probes(api.list(version, kind)) if api.kind(version, kind) is not None else []
-
-
-def _routes(api: Cluster, namespace: str) -> list[str]:
-    """Those that name our Gateway as a parent; a parent without namespace is in the route's own."""
-    found = []
-    for route in (r for kind in _ROUTES for r in _listed(api, f"{GATEWAY_API}/v1", kind)):
-        for parent in (route.get("spec") or {}).get("parentRefs") or ():
-            at = parent.get("namespace") or route["metadata"]["namespace"]
-            if (parent.get("name"), at) == (GATEWAY, namespace):
-                found.append(f"{route['kind']} {place(route)} leads through Gateway {namespace}/{GATEWAY}")
-                break
-    return found
-
-
-def _gateways(api: Cluster, classes: set[str]) -> list[str]:
-    found = _listed(api, f"{GATEWAY_API}/v1", "Gateway")
-    others = [g for g in found if (g["metadata"].get("annotations") or {}).get(_RELEASE) not in RELEASES]
-    return [
-        f"Gateway {place(g)} is of class {g['spec'].get('gatewayClassName')}"
-        for g in others
-        if g["spec"].get("gatewayClassName") in classes
-    ]
-
-
-def _own(api: Cluster, classes: set[str], default: bool) -> list[Object]:
-    """Traefik's kinds are the primary controller's when they name no class."""
-    found = [o for kind in _OWN for o in _listed(api, "traefik.io/v1alpha1", kind)]
-    return [o for o in found if _class_of(o) in classes or (default and not _class_of(o))]
+def _refuse_while_used(task: Task, going: tuple[HelmRelease, ...]) -> Result:
+    """Of those that were not there before us: others get back what they were."""
+    places = dict(zip(RELEASES, all_ingress_namespaces(task), strict=True))
+    records = {r.release: recorded(task, r.release, places[r.release]) for r in going}
+    installed_by_us = [name for name, record in records.items() if record is not None and record["revision"] is None]
+    used = [message for name in installed_by_us for message in users(kube(task), name, places[name])]
+    if used:
+        raise Refused(
+            "our ingress controllers are in use",
+            why="\n".join(used),
+            fix="remove these objects, or give them another class or Gateway, then go on as before",
+        )
+    return unchanged(task, "nobody publishes through a controller that goes")

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nornir.core.task import Result, Task
 
 from tasks.lab import internet
-from tasks.phase6_extended_services.ingress import traffic_checks as traffic
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
 from tests.lab_cluster import LabCluster
 from tests.tasks.phase6_extended_services.ingress.test_ingress import (
     BACKEND,
     COMPONENT,
-    RIGHT,
     _no_time,
-    lookups,
     published,
     ready,
 )
-from thinkube_nornir.component import Chain
-from thinkube_nornir.errors import CheckFailed, CommandFailed, Refused
+from thinkube_nornir.errors import CheckFailed, CommandFailed, HoldsForeign, Refused
 from thinkube_nornir.helm import Release, install_or_upgrade
 from thinkube_nornir.lab.kube import Object
 from thinkube_nornir.outcome import Outcome, outcome_of
+from thinkube_nornir.permission import Permission
 
 __all__ = ["_no_time"]  # a fixture for all of these tests
 NGINX = "https://kubernetes.github.io/ingress-nginx"
@@ -40,46 +37,6 @@ def cluster(tmp_path: Path) -> Iterator[LabCluster]:
     made.close()
 
 
-def previous_release(role: str, namespace: str, class_name: str, address: str) -> Release:
-    """As the former release of this project had it."""
-    controller = {
-        "electionID": f"{role}-ingress-ingress-nginx-leader",
-        "ingressClassResource": {
-            "name": class_name,
-            "enabled": True,
-            "default": role == "primary",
-            "controllerValue": f"k8s.io/{role}-ingress-nginx",
-        },
-        "ingressClass": class_name,
-        "service": {"type": "LoadBalancer", "loadBalancerIP": address},
-    }
-    return Release(f"{role}-ingress", namespace, "ingress-nginx", "4.13.3", NGINX, {"controller": controller})
-
-
-PREVIOUS = (
-    previous_release("primary", "ingress", "nginx", "192.168.191.200"),
-    previous_release("secondary", "ingress-kn", "nginx-kn", "192.168.191.201"),
-)
-
-
-def set_up_before(cluster: LabCluster, *, ours: bool = True) -> None:
-    """The cluster that a former release left: MetalLB, certificates, two ingress-nginx."""
-    names = [step.name for step in COMPONENT.setup.steps]
-    first = COMPONENT.setup.steps[: names.index("certificates_are_there") + 1]
-    cluster.run(replace(COMPONENT, setup=Chain(first)))
-    for release in PREVIOUS:
-
-        def install(task: Task, wanted: Release = release) -> Result:
-            return install_or_upgrade(task, DISTRIBUTION.HELM, wanted)
-
-        result = cluster.machines["tkc"].apply(install, context=cluster.context("tkc"))
-        assert result.exception is None
-    if not ours:
-        for change in cluster.change_log.changes():
-            if change.key.startswith("helm:"):
-                cluster.change_log.undone(change)
-
-
 def red(results: dict[str, Result]) -> dict[str, str]:
     return {name: str(r.exception) for name, r in results.items() if r.exception}
 
@@ -90,100 +47,36 @@ def addresses(cluster: LabCluster) -> dict[str, str]:
     return {name: entries[0]["ip"] for name, entries in given.items() if entries}
 
 
-def test_a_cluster_with_our_ingress_nginx_is_moved(cluster: LabCluster) -> None:
-    """The plan shows it, no address changes, verify holds, an Ingress of class nginx is served as before."""
-    set_up_before(cluster)
-    cluster.add(published("Ingress", ingressClassName="nginx", defaultBackend=BACKEND))
-    assert set(addresses(cluster).values()) == {"192.168.191.200", "192.168.191.201"}
-    cluster.forget_history()
-
-    promised = cluster.run(COMPONENT, dry_run=True)
-    assert cluster.altering == []
-    told = " ".join(str(promised[name].result) for name in promised if "primary" in name)
-    assert "uninstall release primary-ingress" in told
-    assert "install release primary-ingress: traefik 41.3.0" in told
-    done = cluster.run(COMPONENT)
-
-    planned = {name for name, r in promised.items() if outcome_of(r) is Outcome.PLANNED}
-    assert planned == {name for name, r in done.items() if outcome_of(r) is Outcome.CHANGED}
-    assert addresses(cluster) == {
-        "primary-ingress-traefik": "192.168.191.200",
-        "secondary-ingress-traefik": "192.168.191.201",
-    }
-    assert red(cluster.run(COMPONENT, "verify")) == {}
-    assert not [name for name in cluster.objects() if "ingress-nginx" in name]
-    assert {outcome_of(r) for r in cluster.run(COMPONENT).values()} == {Outcome.UNCHANGED}
-
-
-def test_a_moved_cluster_is_rolled_back_to_nothing(cluster: LabCluster) -> None:
-    """Neither the former controllers nor ours are left."""
-    before = cluster.objects()
-    set_up_before(cluster)
-    cluster.run(COMPONENT)
-
-    cluster.run(COMPONENT, "rollback")
-
-    assert cluster.objects() == before
-
-
-def test_a_cluster_that_was_never_moved_is_rolled_back(cluster: LabCluster) -> None:
-    """Also by a release that knows Traefik only."""
-    before = cluster.objects()
-    set_up_before(cluster)
-
-    cluster.run(COMPONENT, "rollback")
-
-    assert cluster.objects() == before
-
-
-@pytest.mark.parametrize("step", ["remove_previous_primary", "install_primary", "remove_previous_secondary"])
-def test_a_move_that_was_killed_goes_on(cluster: LabCluster, step: str) -> None:
-    """Between the two controllers nobody has the address: it is still free for the second one."""
-    set_up_before(cluster)
-    names = [s.name for s in COMPONENT.setup.steps]
-    cluster.run(replace(COMPONENT, setup=Chain(COMPONENT.setup.steps[: names.index(step) + 1])))
-
-    cluster.run(COMPONENT)
-
-    assert red(cluster.run(COMPONENT, "verify")) == {}
-
-
-def test_ingress_objects_that_nobody_would_serve_stop_the_move(tmp_path: Path) -> None:
-    """Their class must be served by Traefik, too, and they are named before anything is removed."""
-    cluster = ready(tmp_path, primary_nginx_class="other")
-    try:
-        set_up_before(cluster)
-        cluster.add(published("Ingress", ingressClassName="nginx", defaultBackend=BACKEND))
-
-        with pytest.raises(Refused, match="served by nobody") as caught:
-            cluster.run(COMPONENT)
-
-        assert "Ingress default/shop is of class nginx" in caught.value.why
-        assert "primary_nginx_class" in caught.value.fix
-        assert "primary-ingress-ingress-nginx-controller" in addresses(cluster)
-    finally:
-        cluster.close()
-
-
 def test_a_release_of_others_with_our_name_is_left_alone(cluster: LabCluster) -> None:
-    """It is not ours to uninstall."""
-    set_up_before(cluster, ours=False)
+    """It is not ours to upgrade into another chart; it is named before the first change."""
+    values = {"controller": {"service": {"type": "ClusterIP"}}}
+    theirs = Release("primary-ingress", "ingress", "ingress-nginx", "4.13.3", NGINX, values)
+    cluster.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ingress"}})
 
-    with pytest.raises(Refused, match="is not managed") as caught:
+    def install(task: Task) -> Result:
+        return install_or_upgrade(task, DISTRIBUTION.HELM, theirs)
+
+    assert cluster.machines["tkc"].apply(install, context=cluster.context("tkc")).exception is None
+    before = cluster.objects()
+
+    with pytest.raises(Refused, match="has the name of our ingress controller") as caught:
         cluster.run(COMPONENT)
 
     assert "ingress-nginx-4.13.3" in caught.value.why
-    assert "primary-ingress-ingress-nginx-controller" in addresses(cluster)
+    assert cluster.objects() == before
 
 
-def test_knative_is_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without it there is one controller; switched off later, its controller goes, and its address is free."""
+def test_knative_is_an_option(tmp_path: Path) -> None:
+    """Switched off later, its controller goes, unless others publish through it, and its address is free."""
     cluster = ready(tmp_path)
     try:
         cluster.run(COMPONENT)
         for machine in cluster.machines.values():
             machine.settings = {**machine.settings, "knative": False}
-        monkeypatch.setattr(traffic, "lookups_when", lookups({k: v for k, v in RIGHT.items() if ".kn." not in k}))
+        cluster.add(published("Ingress", ingressClassName="traefik-kn", defaultBackend=BACKEND))
+        with pytest.raises(Refused, match="in use"):
+            cluster.run(COMPONENT)
+        cluster.act(lambda: cluster.api.delete("networking.k8s.io/v1", "Ingress", "shop", "default"))
 
         cluster.run(COMPONENT)
 
@@ -194,13 +87,10 @@ def test_knative_is_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         cluster.close()
 
 
-def test_a_pool_in_the_lan_needs_no_overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_in_the_lan_needs_no_overlay(tmp_path: Path) -> None:
     """Two servers and a router: the address is asked for from a host of the LAN."""
     cluster = ready(tmp_path, load_balancer_range="192.168.1.240-192.168.1.245", knative=False, zerotier_cidr=None)
     try:
-        right = {"example.org": "192.168.1.240", "thinkube-probe.example.org": "192.168.1.240"}
-        monkeypatch.setattr(traffic, "lookups_when", lookups(right))
-
         cluster.run(COMPONENT)
 
         assert addresses(cluster) == {"primary-ingress-traefik": "192.168.1.240"}
@@ -255,7 +145,7 @@ def test_gateway_api_that_is_there_is_used_and_stays(cluster: LabCluster) -> Non
     before = cluster.objects()
 
     results = cluster.run(COMPONENT)
-    assert "install Gateway API" not in str(results["bring_definitions"].result)
+    assert "install Gateway API" not in str(results["install_gateway_api"].result)
     cluster.run(COMPONENT, "rollback")
 
     assert cluster.objects() == before
@@ -301,7 +191,7 @@ def test_another_release_of_traefik_brings_its_definitions(tmp_path: Path) -> No
             machine.settings = {**machine.settings, "traefik_chart_version": "41.3.0"}
 
         promised = cluster.run(COMPONENT, dry_run=True)
-        assert "definitions to those of chart 41.3.0" in str(promised["update_own_definitions"].result)
+        assert "update middlewares.traefik.io" in str(promised["update_own_definitions"].result)
         cluster.run(COMPONENT)
 
         assert cluster.get(*middlewares) is not None
@@ -311,14 +201,71 @@ def test_another_release_of_traefik_brings_its_definitions(tmp_path: Path) -> No
         cluster.close()
 
 
+def _of_operator(kind: str, name: str = "mine", **more: Any) -> Object:
+    version = {"Deployment": "apps/v1", "IPAddressPool": "metallb.io/v1beta1"}.get(kind, "v1")
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **more.pop("metadata", {})}, **more}
+
+
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+POD = {"metadata": {"labels": {"app": "mine"}}, "spec": {"containers": [{"name": "a", "image": "busybox"}]}}
+OF_OPERATOR = {
+    "workload": _of_operator("Deployment", spec={"selector": {"matchLabels": {"app": "mine"}}, "template": POD}),
+    "claim": _of_operator("PersistentVolumeClaim", spec=CLAIM),
+    "map": _of_operator("ConfigMap", data={"a": "b"}),
+    "secret": _of_operator("Secret", data={}),
+}
+
+
+def placed(obj: Object, namespace: str) -> Object:
+    return obj | {"metadata": {**obj["metadata"], "namespace": namespace}}
+
+
 @pytest.mark.parametrize("kind", ["HTTPRoute", "IngressRoute"])
 def test_what_disabling_the_addon_would_delete_is_named(cluster: LabCluster, kind: str) -> None:
-    """It deletes the definitions, and with them everybody's objects."""
+    """It deletes the definitions, and with them everybody's objects, in a dry run as well."""
     cluster.do(cluster.lab.call("tkc", "microk8s", "enable", "ingress"))
     cluster.add(published(kind, **({"routes": []} if kind == "IngressRoute" else {"rules": []})))
 
-    with pytest.raises(Refused, match="would delete what others made") as caught:
-        cluster.run(COMPONENT)
+    for dry_run in (True, False):
+        with pytest.raises(HoldsForeign, match="addon ingress holds what is not ours") as caught:
+            cluster.run(COMPONENT, dry_run=dry_run)
+        assert f"{kind} default/shop" in caught.value.why
 
-    assert f"{kind} default/shop" in caught.value.why
     assert cluster.get(published(kind)["apiVersion"], kind, "shop", "default") is not None
+
+
+@pytest.mark.parametrize("channel", ["1.32/stable", "1.35/stable"])
+def test_what_lies_in_the_addons_namespace_is_named_and_goes_by_name_alone(tmp_path: Path, channel: str) -> None:
+    """The addon takes its namespace along; what the addon itself and cert_manager have put there is no obstacle."""
+    cluster = ready(tmp_path, microk8s_channel=channel)
+    try:
+        cluster.do(cluster.lab.call("tkc", "microk8s", "enable", "ingress"))
+        for obj in OF_OPERATOR.values():
+            cluster.add(placed(obj, "ingress"))
+
+        with pytest.raises(HoldsForeign) as caught:
+            cluster.run(COMPONENT)
+
+        names = caught.value.why.splitlines()
+        assert set(names) == {f"{obj['kind']} ingress/mine" for obj in OF_OPERATOR.values()}
+        assert cluster.altering == []
+        results = cluster.run(COMPONENT, permission=Permission(tuple(names)))
+        assert outcome_of(results["disable_addon_ingress"]) is Outcome.CHANGED
+    finally:
+        cluster.close()
+
+
+@pytest.mark.parametrize("what", [*OF_OPERATOR, "pool"])
+def test_metallb_stays_while_others_have_something_in_it(cluster: LabCluster, what: str) -> None:
+    """It would take their workloads and pools along; it is said, foreseen in a dry run, and goes when they are gone."""
+    pool = _of_operator("IPAddressPool", spec={"addresses": ["10.0.0.1-10.0.0.2"]})
+    obj = placed(OF_OPERATOR.get(what, pool), "metallb-system")
+    cluster.run(COMPONENT)
+    cluster.add(obj)
+
+    for dry_run in (True, False):
+        results = cluster.run(COMPONENT, "rollback", dry_run=dry_run)
+        assert f"{obj['kind']} metallb-system/mine would go with it" in str(results["disable_metallb"].result)
+    assert cluster.get(obj["apiVersion"], obj["kind"], "mine", "metallb-system") is not None
+    cluster.act(lambda: cluster.api.delete(obj["apiVersion"], obj["kind"], "mine", "metallb-system"))
+    assert outcome_of(cluster.run(COMPONENT, "rollback")["disable_metallb"]) is Outcome.CHANGED

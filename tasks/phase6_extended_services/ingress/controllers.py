@@ -1,4 +1,4 @@
-"""The ingress controllers as plain values: what each is called, and what it is given.
+"""The ingress controllers: what each is called, and its release.
 
 Both are Traefik. What keeps two in one cluster apart: each has an IngressClass, takes GatewayClasses with its own
 label only (all have the same controller name), and its default TLSStore from its own namespace.
@@ -12,27 +12,24 @@ Source: traefik/traefik-helm-chart@v41.3.0 traefik/templates/_helpers.tpl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from nornir.core.task import Task
 
 from tasks.phase6_extended_services.ingress.settings import ingress_classes, nginx_classes
-from tasks.shared.address_pool import ingress_addresses
-from tasks.shared.settings.services import ingress_namespaces
+from tasks.shared.address_pool import ingress_addresses, knative
+from tasks.shared.cluster.access import CLUSTER
+from tasks.shared.cluster.control_plane import Object
+from tasks.shared.settings.services import all_ingress_namespaces
+from thinkube_nornir.cluster import condition_true
 from thinkube_nornir.context import setting
-from thinkube_nornir.helm import Release
-from thinkube_nornir.templates import render_yaml
+from thinkube_nornir.resources import HelmRelease, from_setting
 
 CHART = "traefik"
 REPOSITORY = "https://traefik.github.io/charts"
-VALUE = "traefik.io/ingress-controller"
-"""What an IngressClass of Traefik names as its controller, whichever Traefik it is."""
-GATEWAY_VALUE = "traefik.io/gateway-controller"
 GATEWAY = "traefik-gateway"
+GATEWAY_KIND = ("gateway.networking.k8s.io/v1", "Gateway")
 RELEASES = ("primary-ingress", "secondary-ingress")
-INSTANCE = "app.kubernetes.io/instance"
-LISTENERS = {"web": (8000, "HTTP"), "websecure": (8443, "HTTPS")}
-"""Of a Gateway, by entry point: a listener's port is the pod's, to which the service leads from 80 and 443."""
-_INSTALL = 600.0  # seconds; images over a slow line
 _LONGEST_LABEL = 63
 
 
@@ -76,10 +73,8 @@ class Controller:
         return f"k8s.io/{self.release}-nginx"
 
     @property
-    def classes(self) -> dict[str, str]:
-        """Class to the controller it must name."""
-        nginx = {self.nginx_class: self.nginx_value} if self.nginx_class else {}
-        return {self.class_name: VALUE, **nginx}
+    def classes(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self.class_name, self.nginx_class)))
 
     @property
     def secret(self) -> str:
@@ -93,22 +88,42 @@ class Controller:
 def controllers(task: Task) -> tuple[Controller, ...]:
     """The primary one, and that of Knative's names when Knative is on."""
     domain = setting(task, "domain_name")
-    places = zip(ingress_addresses(task), ingress_namespaces(task), strict=True)
-    classes = zip(ingress_classes(task), nginx_classes(task), strict=True)
-    roles = (("primary", domain), ("secondary", f"kn.{domain}"))
+    names = (("primary", domain), ("secondary", f"kn.{domain}"))
+    rows = zip(names, all_ingress_namespaces(task), ingress_classes(task), nginx_classes(task), strict=True)
     return tuple(
-        Controller(role, namespace, own, nginx, address, names, default=role == "primary")
-        for (role, names), (address, namespace), (own, nginx) in zip(roles, places, classes, strict=False)
+        Controller(role, namespace, own, nginx, address, domain, default=role == "primary")
+        for ((role, domain), namespace, own, nginx), address in zip(rows, ingress_addresses(task), strict=False)
     )
 
 
-def release_of(task: Task, controller: Controller) -> Release:
-    return Release(
-        controller.release,
-        controller.namespace,
+def status_faults(controller: Controller, gateway: Object | None) -> list[str]:
+    """Source: traefik/traefik@v3.7.9 pkg/provider/kubernetes/gateway/kubernetes.go"""
+    if gateway is None:
+        return ["it is not there"]
+    status, generation = gateway.get("status") or {}, gateway["metadata"].get("generation", 0)
+    conditions = list(status.get("conditions") or ())
+    if any(c.get("observedGeneration", generation) < generation for c in conditions):
+        return ["its status is of an earlier state"]
+    conditions += [c for listener in status.get("listeners") or () for c in listener.get("conditions") or ()]
+    wrong = [f"{c['type']}: {c.get('reason')}: {c.get('message')}" for c in conditions if c.get("status") != "True"]
+    wrong += [f"it is not {name}" for name in ("Accepted", "Programmed") if not condition_true(gateway, name)]
+    addresses = [a.get("value") for a in status.get("addresses") or ()]
+    return wrong if addresses == [controller.address] else [*wrong, f"its addresses are {addresses or 'none'}"]
+
+
+def _release(number: int, **options: Any) -> HelmRelease:
+    return HelmRelease(
+        RELEASES[number],
+        lambda task: all_ingress_namespaces(task)[number],
         CHART,
-        setting(task, "traefik_chart_version"),
-        setting(task, "helm_chart_source", REPOSITORY),
-        render_yaml(task, "ingress/values.yaml.j2", controller=controller, listeners=LISTENERS)[0],
-        _INSTALL,
+        from_setting("traefik_chart_version"),
+        from_setting("helm_chart_source", REPOSITORY),
+        CLUSTER,
+        template="ingress/values.yaml.j2",
+        given=lambda task: {"controller": controllers(task)[number]},
+        **options,
     )
+
+
+PRIMARY = _release(0)
+SECONDARY = _release(1, unless=lambda task: "" if knative(task) else "Knative is off: one controller serves all names")
