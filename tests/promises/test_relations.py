@@ -217,7 +217,7 @@ def test_phase_6_outlives_a_worker_that_dies_in_the_middle(labs: Labs) -> None:
     assert project("run", "phase5").code == 0
     log, report = project.folder / ".thinkube/thinkube.log", project.folder / "dying.json"
     with project.started("run", "phase6", "-vv", "--report", str(report)) as process:
-        assert eventually(lambda: "install_operator@tkc: started" in log.read_text(), 120)
+        assert eventually(lambda: "release_gpu_operator@tkc: started" in log.read_text(), 120)
         project.fault("tkw1", "dead")
         out, err = process.communicate(timeout=180)
 

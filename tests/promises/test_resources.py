@@ -7,6 +7,7 @@ tests/thinkube_nornir/resources breaks them on a copy of this machine.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -23,9 +24,11 @@ from thinkube_nornir.resources.accounts import InHome
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-HOSTS = {CONTROL: "tkc", WORKERS: "tkw1", DNS: "bcn1", "phase6.cert_manager": "tkc"}
+HOSTS = {CONTROL: "tkc", WORKERS: "tkw1", DNS: "bcn1", "phase6.cert_manager": "tkc", "phase6.gpu_operator": "bcn1"}
 """Where a component's resources are broken."""
 USER = "thinkube"
+ELSEWHERE = ("phase6.ingress", "phase6.gpu_operator")
+"""Components whose objects in the cluster their own tests break, one by one."""
 FOLLOWS = {"restart_kubelite"}
 """Steps by hand that follow the repair of a resource."""
 
@@ -69,11 +72,15 @@ def scripts(resource: Resource) -> list[str]:
 
 def _components() -> dict[str, tuple[Resource, ...]]:
     found = {entry.name: entry.component.resources for entry in catalog.load(ROOT / "tasks").entries}
-    return {
-        name: tuple(resource for resource in resources if isinstance(resource, Resource))
-        for name, resources in found.items()
-        if resources
-    }
+    kept = {name: tuple(_broken_here(name, resources)) for name, resources in found.items()}
+    return {name: resources for name, resources in kept.items() if resources}
+
+
+def _broken_here(component: str, resources: Iterable[object]) -> Iterator[Resource]:
+    for found in resources:
+        in_cluster = isinstance(found, Manifest | HelmRelease)
+        if isinstance(found, Resource) and not (in_cluster and component in ELSEWHERE):
+            yield found
 
 
 def rounds(project: LabProject) -> list[list[Broken]]:

@@ -33,7 +33,7 @@ def our_values(version: str, **settings: Any) -> Object:
     found: list[Object] = []
 
     def read(task: Task) -> Result:
-        found.append(plain(chart.release(task).values))
+        found.append(plain(chart.RELEASE.declared(task).values))
         return Result(task.host)
 
     machine = FakeHost("tkc", settings={**SETTINGS, "gpu_operator_version": version, **settings})

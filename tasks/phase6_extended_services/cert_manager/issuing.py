@@ -17,8 +17,8 @@ from tasks.phase6_extended_services.cert_manager.names import (
     names,
 )
 from tasks.phase6_extended_services.cert_manager.resources import source
-from tasks.shared.cluster.control_plane import Object, kube, name_of
 from tasks.phase6_extended_services.cert_manager.tls import Pair, pair_faults, read_certificate, read_pair
+from tasks.shared.cluster.control_plane import Object, kube, name_of
 from thinkube_nornir.context import setting
 from thinkube_nornir.resources.comparison import conditions
 

@@ -22,9 +22,9 @@ from tasks.phase6_extended_services.cert_manager.names import (
     names,
 )
 from tasks.phase6_extended_services.cert_manager.settings import ACME_SERVERS, TOKEN
+from tasks.phase6_extended_services.cert_manager.tls import TYPE
 from tasks.shared.cluster.access import CLUSTER
 from tasks.shared.cluster.control_plane import Object, kube, there_is_a_cluster
-from tasks.phase6_extended_services.cert_manager.tls import TYPE
 from thinkube_nornir.cluster.objects import Reference
 from thinkube_nornir.context import secret, setting
 from thinkube_nornir.resources import HelmRelease, Manifest, NotKnown, from_setting

@@ -10,8 +10,6 @@ control plane; the nodes' part on every node.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from nornir.core.task import Result, Task
@@ -21,23 +19,24 @@ from tasks.phase6_extended_services.gpu_operator import rollback as removal
 from tasks.phase6_extended_services.gpu_operator.chart import (
     BUILD,
     GPU,
-    HELM,
     INSTALL,
+    NAMESPACE,
     PLUGIN,
     POLICY,
+    RELEASE,
     REPOSITORY,
     TOOLKIT,
     hold_back,
-    is_wanted,
     labels,
     namespace,
-    release,
+    no_node_offers,
+    nothing_here,
     served_elsewhere,
-    sharing,
+    unless,
     without_driver,
 )
-from tasks.phase6_extended_services.gpu_operator.containerd_facts import RUNTIME_TEMPLATE
-from tasks.phase6_extended_services.gpu_operator.hops import allocatable
+from tasks.phase6_extended_services.gpu_operator.containerd_facts import RUNTIME_TEMPLATE, RUNTIMES
+from tasks.phase6_extended_services.gpu_operator.hops import allocatable, lost_runtime, pods_here
 from tasks.shared.cluster.control_plane import (
     CONTROL_PLANE,
     is_control_plane,
@@ -46,16 +45,15 @@ from tasks.shared.cluster.control_plane import (
     registered_node,
     where_a_cluster_is,
 )
-from tasks.shared.cluster.workloads import look_into
-from tasks.shared.gpus.nodes import Source, absent_nodes, count, driver_source, left_out, replicas, units, with_cards
+from tasks.shared.cluster.definitions import update_definitions
+from tasks.shared.gpus.facts import RUNTIME
+from tasks.shared.gpus.nodes import Source, absent_nodes, count, driver_source, replicas, units, with_cards
 from tasks.shared.hosts.network_requirements import sources_answer
-from thinkube_nornir.cluster import apply, condition_true, current_pods, wait, wait_all
-from thinkube_nornir.command import Fact, File
+from thinkube_nornir.cluster import apply, condition_true, current_pods, delete, wait, wait_all
+from thinkube_nornir.command import Fact
 from thinkube_nornir.component import Component, chain, here, step
 from thinkube_nornir.context import context
-from thinkube_nornir.helm import definitions, install_or_upgrade, installed, releases
 from thinkube_nornir.outcome import all_of, skipped, unchanged
-from thinkube_nornir.remote import put
 
 SOURCES = sources_answer(
     REPOSITORY, "nvcr.io", on=lambda task: bool(count(task) or (is_control_plane(task) and with_cards(task)))
@@ -64,48 +62,12 @@ SOURCES = sources_answer(
 _STEP = BUILD + 120.0  # seconds for a step that waits so long
 
 
-def _where_cards_are(act: Callable[[Task], Result]) -> Callable[[Task], Result]:
-    """A step of the cluster as a whole, if any node offers cards."""
-
-    @wraps(act)
-    def acted(task: Task) -> Result:
-        return act(task) if is_wanted(task) else unchanged(task, "no node offers cards")
-
-    return acted
+@unless(no_node_offers)
+def update_operator_definitions(task: Task) -> Result:
+    return update_definitions(task, RELEASE.declared(task), removal.DEFINITIONS)
 
 
-def save_runtime_template(task: Task) -> Result:
-    """Before the toolkit writes into it."""
-    if not count(task) or left_out(task):
-        return unchanged(task, left_out(task) or "no cards are expected here")
-    return removal.save_runtime_template(
-        task, lambda text: put(task, File(removal.BACKUP, text.encode(errors="surrogateescape"), 0o660))
-    )
-
-
-def note_what_was_there(task: Task) -> Result:
-    """Before the first label."""
-    return removal.note_what_was_there(task) if with_cards(task) else unchanged(task, "no node has cards")
-
-
-@_where_cards_are
-def create_namespace(task: Task) -> Result:
-    """Its pods need rights that a cluster with pod security would refuse them elsewhere."""
-    enforced = {"pod-security.kubernetes.io/enforce": "privileged"}
-    metadata = {"name": namespace(task), "labels": enforced}
-    return apply(kube(task), {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-
-
-@_where_cards_are
-def share_cards(task: Task) -> Result:
-    wanted = sharing(task)
-    if wanted is None:
-        return unchanged(task, "each card is for one pod at a time")
-    metadata = {"name": wanted.name, "namespace": namespace(task)}
-    return apply(kube(task), {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": wanted.data})
-
-
-@_where_cards_are
+@unless(no_node_offers)
 def hold_back_others(task: Task) -> Result:
     """The operator goes to every node with cards by itself; where containerd's template is not saved it must not."""
     wanted = {name_of(node): marks for node in absent_nodes(task) if (marks := hold_back(node))}
@@ -134,28 +96,7 @@ def label_new_cards(task: Task) -> Result:
     return label_node(task)
 
 
-@_where_cards_are
-def update_definitions(task: Task) -> Result:
-    """CRDs of an earlier operator: helm keeps them as they are, and the API drops the fields that they do not know.
-
-    Source: kubernetes/cli-runtime@v0.34.0 pkg/resource/query_param_verifier_v3.go
-    """
-    wanted, api = release(task), kube(task)
-    there = installed(task, HELM, wanted.name, wanted.namespace)
-    if there is not None and there.is_of(wanted):
-        return unchanged(task, "the CRDs are those of the release")
-    if not any(api.get(*removal.CRD, name) for name in removal.DEFINITIONS):
-        return unchanged(task, "no CRDs of an earlier operator are there")
-    results = (apply(api, crd, summary=f"update {name_of(crd)}", force=True) for crd in definitions(task, HELM, wanted))
-    return all_of(task, *results)
-
-
-@_where_cards_are
-def install_operator(task: Task) -> Result:
-    return install_or_upgrade(task, HELM, release(task), look=look_into(task, namespace(task)))
-
-
-@_where_cards_are
+@unless(no_node_offers)
 def await_policy(task: Task) -> Result:
     if context(task).dry_run:
         return skipped(task, "a dry run does not wait for the ClusterPolicy")
@@ -171,9 +112,19 @@ def await_policy(task: Task) -> Result:
     return unchanged(task, "the ClusterPolicy is ready")
 
 
+@unless(nothing_here)
+def restart_toolkit(task: Task) -> Result:
+    """It writes its programs and containerd's runtimes when it starts, and looks at neither again."""
+    pods = [pod for pod in pods_here(task, TOOLKIT) if condition_true(pod, "Ready")]
+    lost = lost_runtime(task) if pods else ""
+    if not lost:
+        return unchanged(task, f"containerd has the runtime {RUNTIME}, or the toolkit will bring it")
+    summary = f"start the toolkit on {task.host.name} again: {lost}"
+    return delete(kube(task), "v1", "Pod", name_of(pods[0]), namespace(task), summary=summary, undo=False)
+
+
+@unless(nothing_here)
 def await_pods(task: Task) -> Result:
-    if not count(task) or left_out(task):
-        return unchanged(task, left_out(task) or "no cards are expected here")
     if context(task).dry_run:
         return skipped(task, "a dry run does not wait for pods")
     node = name_of(registered_node(task))
@@ -190,9 +141,8 @@ def await_pods(task: Task) -> Result:
     return unchanged(task, f"toolkit and device plugin are ready on {node}")
 
 
+@unless(nothing_here)
 def await_cards(task: Task) -> Result:
-    if not count(task) or left_out(task):
-        return unchanged(task, left_out(task) or "no cards are expected here")
     if context(task).dry_run:
         return skipped(task, "a dry run does not wait for cards")
     name, wanted = name_of(registered_node(task)), units(task) * replicas(task)
@@ -208,8 +158,8 @@ def await_cards(task: Task) -> Result:
 
 
 def _setup_facts(task: Task) -> tuple[Fact[Any], ...]:
-    own = (releases(HELM),) if is_control_plane(task) else ()
-    return (*checks.facts(task), *((RUNTIME_TEMPLATE, removal.BACKUP_TEXT, removal.FILES) if count(task) else ()), *own)
+    of_cards = (RUNTIME_TEMPLATE, RUNTIMES, removal.BACKUP_TEXT, removal.FILES) if count(task) else ()
+    return *checks.facts(task), *of_cards
 
 
 COMPONENT = Component(
@@ -226,22 +176,24 @@ COMPONENT = Component(
         facts=checks.facts,
     ),
     setup=chain(
-        save_runtime_template,  # on all nodes before the operator comes, and with it the toolkit
-        step(note_what_was_there, on=CONTROL_PLANE),
-        step(create_namespace, on=CONTROL_PLANE),
-        step(share_cards, on=CONTROL_PLANE),
+        removal.note_files,  # on all nodes before the operator comes, and with it the toolkit
+        removal.SAVED_TEMPLATE,
+        step(removal.note_what_was_there, on=CONTROL_PLANE),
+        NAMESPACE,
         step(hold_back_others, on=CONTROL_PLANE),
         label_node,
-        step(update_definitions, on=CONTROL_PLANE),
-        step(install_operator, on=CONTROL_PLANE, timeout=_STEP),
+        step(update_operator_definitions, on=CONTROL_PLANE),
+        step(RELEASE, timeout=_STEP),
         step(await_policy, on=CONTROL_PLANE, timeout=_STEP),
         label_new_cards,
+        restart_toolkit,
         step(await_pods, timeout=_STEP),
         step(await_cards, timeout=_STEP),
         facts=_setup_facts,
     ),
     verify=chain(
-        step(checks.release_is_deployed, on=CONTROL_PLANE),
+        NAMESPACE,
+        RELEASE,
         step(checks.runtime_class_exists, on=CONTROL_PLANE),
         checks.cards_are_on_the_bus,
         checks.driver_answers_for_each_card,
@@ -254,7 +206,10 @@ COMPONENT = Component(
         facts=checks.verify_facts,
     ),
     rollback=chain(
-        *(step(where_a_cluster_is(act), on=CONTROL_PLANE) for act in removal.FROM_THE_CLUSTER),
+        *(step(where_a_cluster_is(act), on=CONTROL_PLANE) for act in removal.BEFORE_THE_RELEASE),
+        RELEASE,
+        *(step(where_a_cluster_is(act), on=CONTROL_PLANE) for act in removal.AFTER_THE_RELEASE),
+        NAMESPACE,
         removal.restore_runtime_template,
         removal.remove_toolkit_files,
     ),

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from nornir.core.task import Result, Task
 
 from tasks.phase6_extended_services.gpu_operator.chart import (
     DRIVER,
-    HELM,
     OPERANDS,
     POLICY,
-    is_wanted,
     namespace,
+    no_node_offers,
     offering,
-    release,
     served_elsewhere,
+    unless,
     without_driver,
 )
 from tasks.phase6_extended_services.gpu_operator.containerd_facts import RUNTIME_TEMPLATE, RUNTIMES
 from tasks.phase6_extended_services.gpu_operator.cuda_pod import PASSED, parse_results, run_on_cards, users
 from tasks.phase6_extended_services.gpu_operator.hops import TROUBLE, Link, allocatable, broken, check
-from tasks.shared.cluster.control_plane import expect, is_control_plane, kube, name_of, not_judged, registered_node
+from tasks.shared.cluster.control_plane import expect, kube, name_of, not_judged, registered_node
 from tasks.shared.gpus.facts import BUS, HOST_DRIVER, MODULES, OPERATOR_DRIVER, RUNTIME, SECURE_BOOT
 from tasks.shared.gpus.nodes import (
     absent_gpu_hosts,
@@ -39,11 +36,8 @@ from tasks.shared.hosts.node_facts import HOSTNAME
 from thinkube_nornir.cluster import condition_true, current_pods, seen
 from thinkube_nornir.command import Fact
 from thinkube_nornir.errors import ClusterError, DeadlinePassed
-from thinkube_nornir.fixes import set_up
-from thinkube_nornir.helm import deviations, releases
 from thinkube_nornir.outcome import passed, skipped
 
-_NO_CARDS = "no node offers cards"
 OPERATOR = "app.kubernetes.io/component=gpu-operator"
 """Its Deployment; `app=gpu-operator` is on its pods alone."""
 
@@ -53,8 +47,7 @@ def facts(task: Task) -> tuple[Fact[Any], ...]:
 
 
 def verify_facts(task: Task) -> tuple[Fact[Any], ...]:
-    own = (releases(HELM),) if is_control_plane(task) else ()
-    return (*facts(task), *((RUNTIME_TEMPLATE, RUNTIMES) if count(task) else ()), *own)
+    return *facts(task), *((RUNTIME_TEMPLATE, RUNTIMES) if count(task) else ())
 
 
 # preconditions
@@ -71,9 +64,12 @@ def one_driver_will_serve_the_cards(task: Task) -> Result:
     source = driver_source(task)
     if hardware(task).driver.absent:
         return passed(task, f"{source} will serve them")
-    told = TROUBLE[Link.DRIVER](task)
+    message = TROUBLE[Link.DRIVER](task)
     expect(
-        not told, "the driver does not serve all cards", why=told, fix="see `nvidia-smi` on it; reboot after repairs"
+        not message,
+        "the driver does not serve all cards",
+        why=message,
+        fix="see `nvidia-smi` on it; reboot after repairs",
     )
     slices = f", in {units(task)} slices" if sliced(task) else ""
     return passed(task, left_out(task) or f"{source} serves {count(task)} cards{slices}")
@@ -92,25 +88,7 @@ def no_other_operator_is_there(task: Task) -> Result:
 # the operator
 
 
-def _whole(check: Callable[[Task], Result]) -> Callable[[Task], Result]:
-    """Of the cluster as a whole, if any node offers cards."""
-
-    @wraps(check)
-    def checked(task: Task) -> Result:
-        return check(task) if is_wanted(task) else passed(task, _NO_CARDS)
-
-    return checked
-
-
-@_whole
-def release_is_deployed(task: Task) -> Result:
-    wanted = release(task)
-    told = deviations(task, HELM, wanted)
-    expect(not told, f"release {wanted.name} is not as wanted", why="\n".join(told), fix=set_up(task))
-    return passed(task, f"{wanted.chart} {wanted.version} is deployed")
-
-
-@_whole
+@unless(no_node_offers, passed)
 def runtime_class_exists(task: Task) -> Result:
     found = kube(task).get("node.k8s.io/v1", "RuntimeClass", RUNTIME)
     handler = found["handler"] if found else None
@@ -120,7 +98,7 @@ def runtime_class_exists(task: Task) -> Result:
     return passed(task, f"RuntimeClass {RUNTIME} leads to the runtime {RUNTIME}")
 
 
-@_whole
+@unless(no_node_offers, passed)
 def policy_is_ready(task: Task) -> Result:
     """Its state is of all nodes together: while some do not take part in this run, it tells nothing of the others."""
     found = kube(task).get(*POLICY)
@@ -131,21 +109,21 @@ def policy_is_ready(task: Task) -> Result:
     return passed(task, f"the ClusterPolicy is {state}{not_judged(absent_gpu_hosts(task))}")
 
 
-@_whole
+@unless(no_node_offers, passed)
 def operands_cover_the_gpu_nodes(task: Task) -> Result:
     """A ready pod of each on every node with cards, and on no other; a driver only where the host has none."""
     api = kube(task)
     nodes, drivers = _names(offering(task)), _names(without_driver(task))
     others = {name_of(node) for node in absent_nodes(task)}
-    told = []
+    message = []
     for app, wanted in (dict.fromkeys(OPERANDS, nodes) | {DRIVER: drivers}).items():
         pods = current_pods(api.list("v1", "Pod", namespace(task), label_selector=f"app={app}"))
         ready = {p["spec"].get("nodeName") for p in pods if condition_true(p, "Ready")}
         there = {p["spec"].get("nodeName") for p in pods} - others
-        told += [f"{app} is not ready on {node}" for node in sorted(wanted - ready)]
-        told += [f"{app} is on {node}, and should not be" for node in sorted(there - wanted)]
+        message += [f"{app} is not ready on {node}" for node in sorted(wanted - ready)]
+        message += [f"{app} is on {node}, and should not be" for node in sorted(there - wanted)]
     fix = f"see `kubectl -n {namespace(task)} get pods -o wide`, and the labels nvidia.com/gpu.deploy.* of the nodes"
-    expect(not told, "the operator's pods do not cover the GPU nodes", why="\n".join(told), fix=fix)
+    expect(not message, "the operator's pods do not cover the GPU nodes", why="\n".join(message), fix=fix)
     judged = ", ".join(sorted(nodes)) or "no node"
     return passed(task, f"all of them run on {judged}{not_judged(absent_gpu_hosts(task))}")
 
@@ -201,7 +179,7 @@ def each_card_runs_cuda(task: Task) -> Result:
     except (ClusterError, DeadlinePassed) as error:
         if "Insufficient nvidia.com/gpu" in error.why:
             return _pending(task, holding)
-        raise broken(Link.POD, "it did not run", f"{error.what}\n{error.why}".rstrip()) from error
+        raise broken(task, Link.POD, "it did not run", f"{error.what}\n{error.why}".rstrip()) from error
     return _judged(task, parse_results(done.log), done.log, holding)
 
 
@@ -211,20 +189,20 @@ def _judged(task: Task, results: dict[str, str], log: str, holding: dict[str, in
     if strange or not results:
         why = f"the driver of the host has {', '.join(known)}; the pod said: {log.strip()}"
         what = f"it saw {', '.join(strange)}, which the host has not" if strange else "it saw no card"
-        raise broken(Link.POD, what, why)
+        raise broken(task, Link.POD, what, why)
     failed = [f"{known[uuid]}: {said.strip()}" for uuid, said in results.items() if PASSED not in said]
     if failed:
-        raise broken(Link.POD, failed[0].partition("\n")[0], "\n".join(failed))
+        raise broken(task, Link.POD, failed[0].partition("\n")[0], "\n".join(failed))
     untried = [str(card) for uuid, card in known.items() if uuid not in results]
     if sliced(task):
         return passed(task, f"{PASSED} on one of {units(task)} slices")
     if untried and holding:
         return _pending(task, holding, f"{', '.join(untried)} not tried")
     if untried:
-        raise broken(Link.POD, f"it did not see {', '.join(untried)}", log.strip())
+        raise broken(task, Link.POD, f"it did not see {', '.join(untried)}", log.strip())
     return passed(task, f"{PASSED} on {', '.join(str(known[uuid]) for uuid in results)}")
 
 
 def _pending(task: Task, holding: dict[str, int], what: str = "no card was tried") -> Result:
-    told = ", ".join(f"{pod} holds {amount}" for pod, amount in holding.items()) or "others were faster"
-    return skipped(task, f"pending, Insufficient nvidia.com/gpu: {what}, because they are in use ({told})")
+    message = ", ".join(f"{pod} holds {amount}" for pod, amount in holding.items()) or "others were faster"
+    return skipped(task, f"pending, Insufficient nvidia.com/gpu: {what}, because they are in use ({message})")

@@ -54,8 +54,8 @@ def parse_runtimes(settings: Mapping[str, Any]) -> Runtimes:
 
 def parse_dump(done: Completed) -> Runtimes:
     if done.status:
-        told = done.stderr.decode(errors="backslashreplace").strip().splitlines()
-        return Runtimes(trouble=told[-1] if told else f"it ended with status {done.status}")
+        message = done.stderr.decode(errors="backslashreplace").strip().splitlines()
+        return Runtimes(trouble=message[-1] if message else f"it ended with status {done.status}")
     try:
         return parse_runtimes(tomllib.loads(done.text))
     except ValueError as error:

@@ -18,10 +18,14 @@ from tasks.shared.gpus.facts import RUNTIME
 from tasks.shared.gpus.nodes import MODULE, count, hardware, left_out, replicas, sliced, slots, units
 from thinkube_nornir.cluster import condition_true, current_pods, seen, troubles
 from thinkube_nornir.errors import CheckFailed
+from thinkube_nornir.fixes import set_up
 from thinkube_nornir.outcome import passed
+from thinkube_nornir.program import command
 from thinkube_nornir.remote import read, run
 
 Object = dict[str, Any]
+
+_WHERE = "containerd's configuration"
 
 
 class Link(StrEnum):
@@ -38,9 +42,9 @@ class Link(StrEnum):
 _FIXES = {
     Link.BUS: "see `lspci -d 10de:` on it; power, slot and passthrough of the card, or correct the inventory",
     Link.DRIVER: "see `nvidia-smi` and `dmesg` on it; a new or broken driver needs a reboot",
-    Link.NODE: "labels: run the set-up again, it writes them anew; a node that is not Ready: verify phase 5",
-    Link.TOOLKIT: f"see the log of {TOOLKIT} on this node; when its file was overwritten, run the set-up again",
-    Link.OFFER: f"see the log of {PLUGIN} on this node",
+    Link.NODE: "{set_up}, which writes the labels anew; a node that is not Ready: `{phase5}`",
+    Link.TOOLKIT: "{set_up}, which starts the toolkit again; what it says: `{logs}/" + TOOLKIT + "`",
+    Link.OFFER: "see what it says: `{logs}/" + PLUGIN + "`",
     Link.POD: "see the events of the pod, and `dmesg` on the node for errors of the card (Xid)",
 }
 
@@ -54,18 +58,25 @@ def check(task: Task, link: Link, good: Callable[[], str]) -> Result:
     for earlier in Link:
         if earlier is link:
             break
-        if told := TROUBLE[earlier](task):
-            why = f"{earlier}: {told}"
-            raise CheckFailed(f"not reached: broken before, at the {earlier}", why=why, fix=_FIXES[earlier])
+        if message := TROUBLE[earlier](task):
+            why = f"{earlier}: {message}"
+            raise CheckFailed(f"not reached: broken before, at the {earlier}", why=why, fix=_fix(task, earlier))
     if _is_over(task, link):
         return passed(task, left_out(task) or "no cards are expected here")
-    told = TROUBLE[link](task)
-    expect(not told, f"broken at the {link}: {told.partition(chr(10))[0]}", why=told or "", fix=_FIXES[link])
+    message = TROUBLE[link](task)
+    expect(
+        not message, f"broken at the {link}: {message.partition(chr(10))[0]}", why=message or "", fix=_fix(task, link)
+    )
     return passed(task, good())
 
 
-def broken(link: Link, what: str, why: str) -> CheckFailed:
-    return CheckFailed(f"broken at the {link}: {what}", why=why, fix=_FIXES[link])
+def broken(task: Task, link: Link, what: str, why: str) -> CheckFailed:
+    return CheckFailed(f"broken at the {link}: {what}", why=why, fix=_fix(task, link))
+
+
+def _fix(task: Task, link: Link) -> str:
+    logs = f"kubectl -n {namespace(task)} logs daemonset"
+    return _FIXES[link].format(set_up=set_up(task), phase5=command("verify", "phase5"), logs=logs)
 
 
 def _is_over(task: Task, link: Link) -> bool:
@@ -84,25 +95,25 @@ def _bus(task: Task) -> str:
     surplus = [address for address in there if wanted and address not in wanted]
     if surplus or len(there) > count(task):
         return f"the inventory has {count(task)} cards here, and there are {', '.join(there)}"
-    told = f"{len(there)} of {count(task)} cards are there: {', '.join(there) or 'none'}"
+    message = f"{len(there)} of {count(task)} cards are there: {', '.join(there) or 'none'}"
     held = f"; held by vfio-pci: {', '.join(found.reserved)}" if found.reserved else ""
-    return f"{told}{held}" if len(there) < count(task) else ""
+    return f"{message}{held}" if len(there) < count(task) else ""
 
 
 def _driver(task: Task) -> str:
     found = hardware(task)
-    told = []
+    message = []
     for card in found.bus:
         if card.driver != MODULE:
-            told.append(f"card {card.address} is bound to {card.driver or 'no driver'}")
+            message.append(f"card {card.address} is bound to {card.driver or 'no driver'}")
         elif MODULE not in found.modules:
-            told.append(f"card {card.address}: module nvidia is not loaded")
+            message.append(f"card {card.address}: module nvidia is not loaded")
         elif card.address not in found.by_address():
             absent = "there is no nvidia-smi, neither the host's nor the operator's" if found.driver.absent else ""
-            told.append(
+            message.append(
                 f"card {card.address} does not answer: {absent or found.driver.said or 'the driver has it not'}"
             )
-    return "\n".join(told)
+    return "\n".join(message)
 
 
 def _node(task: Task) -> str:
@@ -114,44 +125,51 @@ def _node(task: Task) -> str:
     found = node["metadata"].get("labels") or {}
     wanted = labels(task, node)
     wrong = {name: found.get(name) for name, value in wanted.items() if found.get(name) != value}
-    told = [f"{name} is {value or 'absent'}, not {wanted[name]}" for name, value in wrong.items()]
+    message = [f"{name} is {value or 'absent'}, not {wanted[name]}" for name, value in wrong.items()]
     if found.get(f"{GPU}.present") != "true" and not left_out(task):
-        told.append(
+        message.append(
             f"{GPU}.present is {found.get(f'{GPU}.present', 'absent')}: was the card found by feature discovery?"
         )
-    return "\n".join(told)
+    return "\n".join(message)
 
 
 def _toolkit(task: Task) -> str:
     if not count(task) or left_out(task):
         return ""
-    if told := pod_trouble(task, TOOLKIT):
-        return told
-    return will_have(read(task, RUNTIME_TEMPLATE), RUNTIME) or _runtime_trouble(task)
-
-
-def _runtime_trouble(task: Task) -> str:
-    """In what containerd itself makes of its files."""
-    found, where = read(task, RUNTIMES), "containerd's configuration"
-    if found.trouble:
-        return f"{where} cannot be read: {found.trouble}"
-    if RUNTIME not in found.binaries:
-        return f"{where} has no runtime {RUNTIME}; it has {', '.join(found.binaries) or 'none'}"
-    for name in dict.fromkeys((RUNTIME, found.default)):
-        binary = found.binaries.get(name, "")
-        if binary and run(task, "test", "-x", binary, root=True, accept=(0, 1)).status:
-            default = "the default " if name == found.default else ""
-            return f"{where}: {default}runtime {name} starts {binary}, which is not there"
+    found = read(task, RUNTIMES)
+    if message := pod_trouble(task, TOOLKIT) or (found.trouble and f"{_WHERE} cannot be read: {found.trouble}"):
+        return message
+    if message := lost_runtime(task) or _without_program(task, found.default):
+        return message
     if found.default == RUNTIME:
-        return f"{where} makes {RUNTIME} the default: every pod of the node ends with the toolkit"
+        return f"{_WHERE} makes {RUNTIME} the default: every pod of the node ends with the toolkit"
     return ""
+
+
+def lost_runtime(task: Task) -> str:
+    """Why containerd has not, or will not have after its next start, the runtime that a toolkit brings as it starts."""
+    template, found = read(task, RUNTIME_TEMPLATE, RUNTIMES)
+    if message := will_have(template, RUNTIME):
+        return message
+    if RUNTIME not in found.binaries and not found.trouble:
+        return f"{_WHERE} has no runtime {RUNTIME}; it has {', '.join(found.binaries) or 'none'}"
+    return _without_program(task, RUNTIME)
+
+
+def _without_program(task: Task, name: str) -> str:
+    found = read(task, RUNTIMES)
+    binary = found.binaries.get(name, "")
+    if not binary or not run(task, "test", "-x", binary, root=True, accept=(0, 1)).status:
+        return ""
+    default = "the default " if name == found.default else ""
+    return f"{_WHERE}: {default}runtime {name} starts {binary}, which is not there"
 
 
 def _offer(task: Task) -> str:
     if not count(task) or left_out(task):
         return ""
-    if told := pod_trouble(task, PLUGIN):
-        return told
+    if message := pod_trouble(task, PLUGIN):
+        return message
     node = registered_node(task)
     wanted, found = units(task) * replicas(task), allocatable(node)
     kind = "slices" if sliced(task) else "cards"
@@ -181,15 +199,18 @@ TROUBLE: dict[Link, Callable[[Task], str]] = {
 
 def pod_trouble(task: Task, app: str) -> str:
     """What is wrong with a DaemonSet's pod on this host's node."""
-    node = name_of(registered_node(task))
-    query = {"label_selector": f"app={app}", "field_selector": f"spec.nodeName={node}"}
-    pods = current_pods(kube(task).list("v1", "Pod", namespace(task), **query))
+    node, pods = name_of(registered_node(task)), pods_here(task, app)
     if not pods:
         return f"no pod of {app} is on {node}"
     unready = [pod for pod in pods if not condition_true(pod, "Ready")]
     return (
         f"{app} on {node}: {'; '.join(troubles(unready[0])) or seen(unready[0])}" if len(unready) == len(pods) else ""
     )
+
+
+def pods_here(task: Task, app: str) -> list[Object]:
+    query = {"label_selector": f"app={app}", "field_selector": f"spec.nodeName={name_of(registered_node(task))}"}
+    return current_pods(kube(task).list("v1", "Pod", namespace(task), **query))
 
 
 def allocatable(node: Object) -> int:

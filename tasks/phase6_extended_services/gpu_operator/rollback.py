@@ -3,44 +3,43 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from nornir.core.task import Result, Task
 
-from tasks.phase6_extended_services.gpu_operator.chart import HELM, NAME, POLICY, namespace
+from tasks.phase6_extended_services.gpu_operator.chart import NAME, POLICY, namespace, nothing_here
 from tasks.phase6_extended_services.gpu_operator.containerd_facts import DROP_IN_FOLDER, RUNTIME_TEMPLATE, TEMPLATE
 from tasks.phase6_extended_services.gpu_operator.cuda_pod import users
-from tasks.shared.cluster.control_plane import control_plane, kube, name_of
+from tasks.shared.cluster.control_plane import CONTROL_PLANE, control_plane, kube, name_of
+from tasks.shared.cluster.definitions import CRD, remove_definitions
 from tasks.shared.gpus.facts import RUNTIME, TOOLKIT
+from tasks.shared.gpus.nodes import with_cards
 from tasks.shared.microk8s import distribution as microk8s
 from tasks.shared.microk8s.facts import COMMAND, parse_text
 from thinkube_nornir import helm
 from thinkube_nornir.change_log import Change
 from thinkube_nornir.cluster import LABELS, delete, restore, wait_all
 from thinkube_nornir.command import Fact
-from thinkube_nornir.context import component_of, context
+from thinkube_nornir.context import absent, context, is_managed
 from thinkube_nornir.errors import Refused
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.program import command
 from thinkube_nornir.remote import change, read, undo
-from thinkube_nornir.remote import restore as restore_file
+from thinkube_nornir.resources import File
 
 BACKUP = f"{TEMPLATE}.before-thinkube"
+"""The template as it was, for people to compare; the record has it, too, and never changes."""
 PRESENT_KEY = "object:before the GPU operator"
 """Of the control plane: what the cluster had before the operator came. Like an object's, it is forgotten with that."""
 FILES_KEY = "before:nvidia-container-toolkit"
-"""Of a GPU node: which of the toolkit's places were there before."""
+"""Of a GPU node: which of the toolkit's places were there before, and containerd's template."""
 PLACES = (TOOLKIT, "/run/nvidia", DROP_IN_FOLDER)
-DEFINITIONS = {
-    "clusterpolicies.nvidia.com": ("nvidia.com/v1", "ClusterPolicy"),
-    "nvidiadrivers.nvidia.com": ("nvidia.com/v1alpha1", "NVIDIADriver"),
-    "nodefeatures.nfd.k8s-sigs.io": ("nfd.k8s-sigs.io/v1alpha1", "NodeFeature"),
-    "nodefeaturegroups.nfd.k8s-sigs.io": ("nfd.k8s-sigs.io/v1alpha1", "NodeFeatureGroup"),
-    "nodefeaturerules.nfd.k8s-sigs.io": ("nfd.k8s-sigs.io/v1alpha1", "NodeFeatureRule"),
-}
-"""CRDs that the chart brings and does not take away, and what they define."""
-CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+DEFINITIONS = (
+    *("clusterpolicies.nvidia.com", "nvidiadrivers.nvidia.com"),
+    *(f"{plural}.nfd.k8s-sigs.io" for plural in ("nodefeatures", "nodefeaturegroups", "nodefeaturerules")),
+)
+"""CRDs that the chart brings and does not take away."""
 
 _DISCOVERY = "nodefeatures.nfd.k8s-sigs.io"
 _OPERATORS = "nvidia.com/"
@@ -52,11 +51,13 @@ Object = dict[str, Any]
 FILES = Fact(
     "places of the toolkit", ("ls", "-d", "--", *PLACES), lambda done: tuple(done.text.splitlines()), accept=(0, 2)
 )
-BACKUP_TEXT = Fact("containerd's former template", ("cat", BACKUP), parse_text, root=True, accept=(0, 1))
+BACKUP_TEXT = Fact("containerd's previous template", ("cat", BACKUP), parse_text, root=True, accept=(0, 1))
 
 
 def note_what_was_there(task: Task) -> Result:
     """CRDs, and labels and annotations of nodes, that are not to go with the operator."""
+    if not with_cards(task):
+        return unchanged(task, "no node has cards")
     if context(task).change_log.managed(task.host.name, PRESENT_KEY):
         return unchanged(task, "noted what was there before the operator")
     api = kube(task)
@@ -66,35 +67,47 @@ def note_what_was_there(task: Task) -> Result:
     return change(task, "note what is there before the operator", "true", key=PRESENT_KEY, before=before)
 
 
-def save_runtime_template(task: Task, save: Callable[[str], Result]) -> Result:
-    """Once, before the toolkit writes into it.
+def note_files(task: Task) -> Result:
+    """Once for a host, before the toolkit writes into containerd's template."""
+    if reason := (is_managed(task, FILES_KEY) and "noted what was there before the toolkit") or nothing_here(task):
+        return unchanged(task, reason)
+    before = {"there": list(read(task, FILES)), "template": _original(task)}
+    return change(task, "note what is there before the toolkit", "true", root=True, key=FILES_KEY, before=before)
 
-    Args:
-        save: writes the text beside the template.
-    """
-    change_log, text = context(task).change_log, read(task, RUNTIME_TEMPLATE)
-    saved = change_log.managed(task.host.name, f"file:{BACKUP}") and read(task, BACKUP_TEXT) is not None
-    results = [unchanged(task, "containerd's template is saved") if saved or text is None else save(text)]
-    if not change_log.managed(task.host.name, FILES_KEY):
-        there = {"there": list(read(task, FILES))}
-        results.append(
-            change(task, "note what is there before the toolkit", "true", root=True, key=FILES_KEY, before=there)
-        )
-    return all_of(task, *results)
+
+def _original(task: Task) -> str | None:
+    """containerd's template before the toolkit: as noted, as saved, or as it is while nobody has done either."""
+    noted = context(task).change_log.managed(task.host.name, FILES_KEY)
+    return (noted and noted.before.get("template")) or read(task, BACKUP_TEXT) or read(task, RUNTIME_TEMPLATE)
+
+
+def _nothing_to_save(task: Task) -> str:
+    reason = "" if is_managed(task, FILES_KEY) else nothing_here(task)
+    return reason or ("" if _original(task) else "containerd has no template")
+
+
+SAVED_TEMPLATE = File(
+    BACKUP,
+    content=lambda task: (_original(task) or "").encode(errors="surrogateescape"),
+    mode=0o660,
+    unless=_nothing_to_save,
+    label="saved containerd template",
+)
 
 
 # in the cluster
 
 
 def refuse_while_pods_use_gpus(task: Task) -> Result:
-    """Ours are deleted first: a killed run may have left one."""
+    """Probe pods are deleted first: a killed run may have left one."""
     if _noted(task) is None:
-        return unchanged(task, "no operator of ours is there")
+        return unchanged(task, "no operator was installed by this program")
     api, selector = kube(task), ",".join(f"{name}={value}" for name, value in LABELS.items())
     probes = [p for p in api.list("v1", "Pod", label_selector=selector) if p["spec"].get("runtimeClassName") == RUNTIME]
     gone = [delete(api, "v1", "Pod", name_of(p), p["metadata"]["namespace"], undo=False) for p in probes]
-    left = [p for p in api.list("v1", "Pod") if p not in probes and p["metadata"]["namespace"] != namespace(task)]
-    others = [p for p in left if users([p]) or (p["spec"].get("runtimeClassName") == RUNTIME and _lives(p))]
+    left, own = [p for p in api.list("v1", "Pod") if p not in probes], namespace(task)
+    of_class = [p for p in left if p["spec"].get("runtimeClassName") == RUNTIME and _lives(p)]
+    others = [p for p in left if users([p]) or (p in of_class and p["metadata"]["namespace"] != own)]
     if others:
         raise Refused(
             f"{len(others)} pods use GPUs",
@@ -106,9 +119,9 @@ def refuse_while_pods_use_gpus(task: Task) -> Result:
 
 def delete_policy(task: Task) -> Result:
     """Before the operator, which takes its pods away and ends finalizers."""
-    ours = context(task).change_log.managed(task.host.name, helm.key(NAME, namespace(task)))
-    if ours is None or ours.before["revision"] is not None:
-        return unchanged(task, "no ClusterPolicy is ours")
+    record = helm.recorded(task, NAME, namespace(task))
+    if record is None or record["revision"] is not None:
+        return unchanged(task, "the ClusterPolicy was not installed by this program")
     api = kube(task)
     result = delete(api, *POLICY, undo=False)
     if not context(task).dry_run:
@@ -122,14 +135,10 @@ def delete_policy(task: Task) -> Result:
     return result
 
 
-def uninstall_release(task: Task) -> Result:
-    return helm.uninstall(task, HELM, NAME, namespace(task))
-
-
 def delete_runtime_class(task: Task) -> Result:
     """The policy takes it with it; one that stayed leads to a runtime that goes."""
     if _noted(task) is None:
-        return unchanged(task, "no RuntimeClass is ours")
+        return unchanged(task, "no operator was installed by this program")
     api = kube(task)
     found = api.get("node.k8s.io/v1", "RuntimeClass", RUNTIME)
     if found is None or not _of_policy(found):
@@ -138,30 +147,26 @@ def delete_runtime_class(task: Task) -> Result:
 
 
 def delete_definitions(task: Task) -> Result:
-    """Only those that came with the operator, and only while nobody has such objects: those would go with them."""
+    """Only those that came with the operator, and only while nobody else has such objects: those would go with them."""
     noted = _noted(task)
     if noted is None:
-        return unchanged(task, "no CRDs are ours")
-    api, results = kube(task), []
-    for name, (version, kind) in DEFINITIONS.items():
-        if name in noted.before["crds"]:
-            results.append(restore(api, *CRD, name))
-            continue
-        if api.get(*CRD, name) is None:
-            continue
-        objects = [o for o in api.list(version, kind) if o["metadata"].get("namespace") != namespace(task)]
-        if objects:
-            results.append(unchanged(task, f"CRD {name} stays: {len(objects)} objects of it are there"))
-        else:
-            results.append(delete(api, *CRD, name, undo=False))
-    return all_of(task, unchanged(task, "no CRDs of the operator are left"), *results)
+        return unchanged(task, "no operator was installed by this program")
+    going = [crd for name in DEFINITIONS if (crd := kube(task).get(*CRD, name)) is not None]
+    return remove_definitions(task, going, noted.before["crds"], lambda obj: _is_of_operator(task, obj))
+
+
+def _is_of_operator(task: Task, obj: Object) -> bool:
+    """In a dry run its own objects are still there."""
+    at = obj["metadata"]
+    release = (at.get("annotations") or {}).get("meta.helm.sh/release-name")
+    return release == NAME or at.get("namespace") == namespace(task)
 
 
 def clean_nodes(task: Task) -> Result:
     """Give our labels back, then take away what the operator and its feature discovery wrote."""
     noted = _noted(task)
     if noted is None:
-        return unchanged(task, "no labels of nodes are ours")
+        return unchanged(task, "no operator was installed by this program")
     api = kube(task)
     results = [restore(api, "v1", "Node", name_of(node)) for node in api.list("v1", "Node")]
     prefixes = (_OPERATORS, *(() if _DISCOVERY in noted.before["crds"] else _DISCOVERED))
@@ -170,37 +175,23 @@ def clean_nodes(task: Task) -> Result:
         for verb, part in (("label", "labels"), ("annotate", "annotations")):
             names = [n for n in _named(node, part) if n.startswith(prefixes) and n not in kept]
             results += _without(task, name_of(node), verb, part, names)
-    return all_of(task, unchanged(task, "nodes have their former labels"), *results)
+    return all_of(task, unchanged(task, "nodes have their previous labels"), *results)
 
 
 def _without(task: Task, node: str, verb: str, part: str, names: list[str]) -> list[Result]:
     if not names:
         return []
-    told = f"remove {len(names)} of the operator's {part} from {node}"
+    message = f"remove {len(names)} of the operator's {part} from {node}"
     argv = (COMMAND, "kubectl", verb, "node", node, *(f"{name}-" for name in names))
-    return [change(task, told, *argv, root=True)]
+    return [change(task, message, *argv, root=True)]
 
 
-def remove_namespace(task: Task) -> Result:
-    """With the ConfigMaps in it; one that was there before us stays."""
-    api, run, space = kube(task), context(task), namespace(task)
-    records = run.change_log.changes(host=task.host.name, component=component_of(task))
-    maps = [r.key.rpartition("/")[2] for r in records if r.key.startswith(f"object:v1/ConfigMap/{space}/")]
-    results = [restore(api, "v1", "ConfigMap", name, space) for name in maps]
-    results.append(restore(api, "v1", "Namespace", space))
-    results.append(undo(task, PRESENT_KEY, "forget what was there before the operator"))
-    return all_of(task, *results)
+def forget_what_was_there(task: Task) -> Result:
+    return undo(task, PRESENT_KEY, "forget what was there before the operator")
 
 
-FROM_THE_CLUSTER = (
-    refuse_while_pods_use_gpus,
-    delete_policy,
-    uninstall_release,
-    delete_runtime_class,
-    delete_definitions,
-    clean_nodes,
-    remove_namespace,
-)
+BEFORE_THE_RELEASE = (refuse_while_pods_use_gpus, delete_policy)
+AFTER_THE_RELEASE = (delete_runtime_class, delete_definitions, clean_nodes, forget_what_was_there)
 
 # on each node
 
@@ -208,36 +199,39 @@ FROM_THE_CLUSTER = (
 def restore_runtime_template(task: Task) -> Result:
     """A default runtime that leads to removed files would stop every pod of the node.
 
+    What somebody else changed in it meanwhile stays, when the toolkit has taken its runtimes away.
+
     Raises:
-        Refused: the operator still runs in the cluster, or somebody else changed the template meanwhile.
+        Refused: the operator still runs in the cluster, or the toolkit's runtimes stand beside somebody's changes.
     """
-    if not context(task).change_log.managed(task.host.name, f"file:{BACKUP}"):
-        return unchanged(task, "containerd's template is not ours")
+    if not is_managed(task, FILES_KEY):
+        return unchanged(task, "containerd's template was not changed for the toolkit")
     _must_have_gone(task)
-    now, previous = read(task, RUNTIME_TEMPLATE), read(task, BACKUP_TEXT)
-    results = [unchanged(task, "containerd's template is as it was")]
-    if now is not None and previous is not None and now != previous:
-        _must_differ_by_the_toolkit_alone(task, now, previous)
-        argv = ("cp", "--preserve=mode,ownership", BACKUP, TEMPLATE)
-        results.append(change(task, "put containerd's template back", *argv, root=True))
-        results.append(microk8s.restart(task, "containerd", "restart containerd"))
-    return all_of(task, *results, restore_file(task, BACKUP))
+    now, previous = read(task, RUNTIME_TEMPLATE), _original(task)
+    if now is None or previous is None or now == previous:
+        return unchanged(task, "containerd's template is as it was")
+    if not _differs_by_the_toolkit_alone(now, previous):
+        return _left_to_others(task, now)
+    text = previous.encode(errors="surrogateescape")
+    written = change(task, "put containerd's template back", "cp", "/dev/stdin", TEMPLATE, root=True, stdin=text)
+    return all_of(task, written, microk8s.restart(task, "containerd", "restart containerd"))
 
 
 def remove_toolkit_files(task: Task) -> Result:
     noted = context(task).change_log.managed(task.host.name, FILES_KEY)
     if noted is None:
-        return unchanged(task, "no files of the toolkit are ours")
+        return unchanged(task, "no toolkit was installed here by this program")
     left = [path for path in read(task, FILES) if path not in noted.before["there"]]
     argv = ("rm", "-rf", "--one-file-system", "--", *left) if left else ()
-    told = f"remove {' and '.join(left)}" if left else "forget the toolkit: it left nothing"
-    return undo(task, FILES_KEY, told, *argv, root=True)
+    message = f"remove {' and '.join(left)}" if left else "forget the toolkit: it left nothing"
+    return undo(task, FILES_KEY, message, *argv, root=True)
 
 
 def _must_have_gone(task: Task) -> None:
     """A run limited to this node would take away what the operator's pods here need."""
     run, there = context(task), control_plane(task)
-    if not run.dry_run and run.change_log.managed(there.host.name, helm.key(NAME, namespace(task))):
+    stays = not run.dry_run or absent(task, CONTROL_PLANE)  # in a dry run it is still there
+    if stays and run.change_log.managed(there.host.name, helm.key(NAME, namespace(task))):
         raise Refused(
             "the GPU operator is still in the cluster",
             why=f"its toolkit would write into containerd's template of {task.host.name} again",
@@ -245,13 +239,22 @@ def _must_have_gone(task: Task) -> None:
         )
 
 
-def _must_differ_by_the_toolkit_alone(task: Task, now: str, previous: str) -> None:
-    if _without_toolkit(tomllib.loads(now)) != _without_toolkit(tomllib.loads(previous)):
+def _differs_by_the_toolkit_alone(now: str, previous: str) -> bool:
+    try:
+        return bool(_without_toolkit(tomllib.loads(now)) == _without_toolkit(tomllib.loads(previous)))
+    except ValueError:
+        return False
+
+
+def _left_to_others(task: Task, now: str) -> Result:
+    """In a dry run the toolkit, which takes its runtimes away when it ends, is still there."""
+    if f"{TOOLKIT}/" in now and not context(task).dry_run:
         raise Refused(
             f"somebody else changed {TEMPLATE} since the set-up",
-            why="it differs from the saved one in more than the runtimes of NVIDIA's toolkit",
-            fix=f"compare it with {BACKUP} on {task.host.name}; make the saved one as it should be, then run again",
+            why="it differs from the saved one in more than the runtimes of NVIDIA's toolkit, and still has these",
+            fix=f"compare it with {BACKUP} on {task.host.name}, take the runtimes out of it, then roll back again",
         )
+    return unchanged(task, f"{TEMPLATE} was left as it is: somebody else changed it since the set-up")
 
 
 def _without_toolkit(settings: Any) -> Any:

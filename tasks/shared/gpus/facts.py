@@ -90,8 +90,8 @@ def parse_driver(done: Completed) -> Driver:
         return Driver(absent=True)
     if done.status in _TIMED_OUT:
         return Driver(said=f"nvidia-smi gave no answer within {_SECONDS} s")
-    told = f"{done.text}\n{done.stderr.decode(errors='backslashreplace')}".splitlines()
-    rows = {line: _card(line) for line in told if line.strip()}
+    message = f"{done.text}\n{done.stderr.decode(errors='backslashreplace')}".splitlines()
+    rows = {line: _card(line) for line in message if line.strip()}
     said = "\n".join(line for line, card in rows.items() if card is None)
     if done.status and not said:
         said = f"nvidia-smi ended with status {done.status}"

@@ -119,14 +119,14 @@ def left_out(task: Task) -> str:
     old = [card for card in hardware(task).driver.cards if 0 < card.capability < oldest]
     if not old:
         return ""
-    told = ", ".join(f"{card.name} has compute capability {card.capability}" for card in old)
+    message = ", ".join(f"{card.name} has compute capability {card.capability}" for card in old)
     expect(
         len(old) == len(hardware(task).driver.cards),
         f"{task.host.name} has cards below and above gpu_minimum_capability {oldest}",
-        why=f"{told}; a node offers all of its cards or none",
+        why=f"{message}; a node offers all of its cards or none",
         fix="lower gpu_minimum_capability on this host, or take the old card out",
     )
-    return f"{told}, and gpu_minimum_capability is {oldest}"
+    return f"{message}, and gpu_minimum_capability is {oldest}"
 
 
 def offers(task: Task) -> bool:

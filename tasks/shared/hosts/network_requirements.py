@@ -25,7 +25,7 @@ from tasks.shared.hosts.supported import (
 )
 from tasks.shared.microk8s.distribution import SNAP
 from thinkube_nornir.command import Fact
-from thinkube_nornir.context import hosts_in, setting
+from thinkube_nornir.context import component_of, context, hosts_in, setting
 from thinkube_nornir.outcome import passed
 from thinkube_nornir.remote import read, run
 
@@ -159,6 +159,8 @@ def sources_answer(
     def sources_answer(task: Task) -> Result:
         if not on(task):
             return passed(task, "nothing is fetched here")
+        if context(task).change_log.changes(host=task.host.name, component=component_of(task)):
+            return passed(task, "it was set up before, and may be repaired")  # a name server that is down, say
         source = urlsplit(setting(task, "helm_chart_source", repository)) if is_control_plane(task) else None
         charts = [source.hostname] if source and source.hostname else []
         mirrored = setting(task, "registries", None) is not None

@@ -60,12 +60,12 @@ def _labels(name: str, host: str, says: str, **labels: str) -> Fault:
     )  # fmt: skip
 
 
-def _release(version: str) -> str:
-    """The command that moves the release to a version, with the values it has."""
-    helm = "microk8s helm3"
-    repo = "--repo https://helm.ngc.nvidia.com/nvidia"
-    values = f"{helm} get values gpu-operator -n gpu-operator -o json"
-    return f"{values} | {helm} upgrade gpu-operator gpu-operator {repo} --version {version} -n gpu-operator --values -"
+def _object(name: str, check: str, says: str, place: str, change: dict[str, Any]) -> Fault:
+    """One of an object that a resource declares."""
+    return Fault(
+        name, "tkc", f"{check}_is_as_declared", says,
+        lambda lab: lab.ssh("tkc", f"lab-api patch {place}", change), lambda lab: lab.ssh("tkc", "lab-api mend"),
+    )  # fmt: skip
 
 
 _RESTART = "snap restart microk8s.daemon-containerd"
@@ -161,6 +161,31 @@ FAULTS = (
         "CUDA fails on one card", "bcn1", POD, "0000:09:00.0", cards={2: {"fails": "unspecified launch failure"}}
     ),
     _command("image cannot be had", "tkw1", POD, "ImagePullBackOff", "lab-gpu registry"),
+    _object(
+        "namespace unprivileged",
+        "manifest_namespace_of_the_gpu_operator",
+        "pod-security.kubernetes.io/enforce",
+        "v1 Namespace '' gpu-operator",
+        {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": None}}},
+    ),
+    *(
+        _object(
+            f"no {name}",
+            "release_gpu_operator",
+            "spec.replicas 0",
+            f"apps/v1 Deployment gpu-operator {name}",
+            {"spec": {"replicas": 0}},
+        )
+        for name in ("gpu-operator", *(f"gpu-operator-node-feature-discovery-{part}" for part in ("master", "gc")))
+    ),
+    _command(
+        "saved template gone",
+        "bcn1",
+        "file_saved_containerd_template_is_as_declared",
+        "is missing",
+        f"mv {TEMPLATE}.before-thinkube /tmp/saved",
+        f"mv /tmp/saved {TEMPLATE}.before-thinkube",
+    ),
     _command("RuntimeClass gone", "tkc", "runtime_class_exists", "it does not exist", "lab-gpu class"),
     _command("validator crashes", "tkc", "policy_is_ready", "is not ready", "lab-gpu crash nvidia-operator-validator"),
 )

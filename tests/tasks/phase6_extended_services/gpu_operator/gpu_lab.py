@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tasks.phase6_extended_services.cert_manager import settings as cert_manager
-from tasks.phase6_extended_services.ingress import settings as ingress
-from tests.promises.lab_project import ROOT, Ended, LabProject
+from tests.promises.lab_project import Ended, LabProject
 from thinkube_nornir.cluster import condition_true
 
 GPU = "phase6.gpu_operator"
@@ -23,32 +20,8 @@ class GpuLab(LabProject):
     def __init__(self, folder: Path, **inventory: dict[str, Any]) -> None:
         slots = {"kept_pci_slots": ["0000:08:00.0", "0000:09:00.0"]}
         super().__init__(folder, inventory={**inventory, "bcn1": slots | inventory.get("bcn1", {})})
-        self._only_the_gpu_operator()
+        (self.folder / "tasks/gpu_breakable.py").symlink_to(Path(__file__).parent / "gpu_breakable.py")
         self.configure(lab={"idle": 300, "emulation": "gpu_breakable"})
-
-    def _only_the_gpu_operator(self) -> None:
-        """Of phase 6, so that nothing else can fail here."""
-        tasks = self.folder / "tasks"
-        (tasks / "gpu_breakable.py").symlink_to(Path(__file__).parent / "gpu_breakable.py")
-        (tasks / "phase6_extended_services").unlink()
-        (tasks / "phase6_extended_services").mkdir()
-        for name in ("__init__.py", "gpu_operator"):
-            path = ROOT / "tasks/phase6_extended_services" / name
-            (tasks / "phase6_extended_services" / name).symlink_to(path)
-        text = (tasks / "__init__.py").read_text()
-        (tasks / "__init__.py").unlink()
-        phases = 'PHASES = ("phase5_core_services", "phase6_extended_services")'
-        (tasks / "__init__.py").write_text(re.sub(r"PHASES = \(.*?\)", phases, text, count=1, flags=re.DOTALL))
-        self._without_settings({*cert_manager.Settings.__annotations__, *ingress.Settings.__annotations__})
-
-    def _without_settings(self, names: set[str]) -> None:
-        """Of components that are not here: a setting that nobody declares is an error."""
-        for file in ("defaults", "groups"):
-            path = self.folder / "inventory" / f"{file}.yaml"
-            found = yaml.safe_load(path.read_text())
-            for entry in [found] if file == "defaults" else [entry for entry in found.values() if entry]:
-                entry["data"] = {name: value for name, value in entry.get("data", {}).items() if name not in names}
-            path.write_text(yaml.safe_dump(found, sort_keys=False))
 
     def configure(self, **sections: Any) -> None:
         found = yaml.safe_load(self.config_file.read_text())

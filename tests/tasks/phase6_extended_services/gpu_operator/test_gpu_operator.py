@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,22 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 SHARED = {"gpu_time_slicing": {"NVIDIA-GeForce-RTX-3090": 2}, "gpu_minimum_capability": 7.0}
 DEPLOY = "nvidia.com/gpu.deploy."
+SAVED, FILE = f"{TEMPLATE}.before-thinkube", "file_saved_containerd_template"
+SPACE = "manifest_namespace_of_the_gpu_operator"
+
+
+_AT = {"name": "mine", "namespace": "gpu-operator"}
+_POD = {"containers": [{"name": "a", "image": "docker.io/library/busybox:1.36.1"}]}
+_SPEC = {
+    "selector": {"matchLabels": {"app": "mine"}},
+    "template": {"metadata": {"labels": {"app": "mine"}}, "spec": _POD},
+}
+_CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+OF_OPERATOR: tuple[dict[str, Any], ...] = (
+    {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": _AT, "spec": _SPEC},
+    {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": _AT, "spec": _CLAIM},
+    {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _AT, "data": {"a": "b"}},
+)
 
 
 def get(lab: GpuLab, what: str) -> Any:
@@ -140,6 +157,17 @@ def test_wrong_number_of_replicas_is_found(standing: GpuLab) -> None:
     assert "has 6 nvidia.com/gpu allocatable, not 4 (2 cards, each for 2 pods)" in found.evidence("bcn1", OFFER)
 
 
+def test_what_was_edited_of_the_sharing_is_ours_again(standing: GpuLab) -> None:
+    """A run repairs it, and its rollback takes it away with the namespace."""
+    maps = get(standing, "configmap -n gpu-operator")["items"]
+    name, data = next((m["metadata"]["name"], m["data"]) for m in maps if m["metadata"]["name"].startswith("time-"))
+    edited = {"data": dict.fromkeys(data, "edited")}
+    standing.ssh("tkc", f"lab-api patch v1 ConfigMap gpu-operator {name}", edited)
+
+    assert f"{SPACE}_is_as_declared" in standing.verify().failing("tkc")
+    assert standing("run", GPU).places("changed") == {(GPU, SPACE, "tkc")}
+
+
 def test_second_run_changes_nothing(standing: GpuLab) -> None:
     """Nor is any value, label or file written again."""
     ended = standing("run", GPU)
@@ -167,9 +195,8 @@ def test_rollback_is_refused_while_a_pod_uses_a_card(standing: GpuLab) -> None:
     finally:
         standing.ssh("bcn1", "lab-gpu unuse")
 
-    assert ended.code == 1
+    assert ended.code == 2
     assert "default/training" in ended.told
-    assert ended.places("changed") == set()
     assert standing.verify().code == 0
 
 
@@ -177,24 +204,70 @@ def test_rollback_of_one_node_alone_is_refused(standing: GpuLab) -> None:
     """Its toolkit would write into containerd's template again."""
     ended = standing("rollback", GPU, "-l", "bcn1")
 
+    assert ended.code == 2
     assert "the GPU operator is still in the cluster" in ended.told
     assert "nvidia" in standing.ssh("bcn1", f"cat {TEMPLATE}").text
 
 
-def test_rollback_keeps_what_somebody_else_wrote_into_the_template(standing: GpuLab) -> None:
-    """It is refused there, and goes on when the saved template has it, too."""
-    line = '[plugins."io.containerd.grpc.v1.cri".registry.mirrors]'
-    standing.ssh("tkw1", f"echo '{line}' >> {TEMPLATE}")
+@pytest.mark.parametrize(
+    ("host", "break_it", "check", "step"),
+    [
+        ("tkw1", f"cp {SAVED} {TEMPLATE}", "toolkit_prepared_the_runtime", "restart_toolkit"),
+        ("bcn1", "rm -r /usr/local/nvidia", "toolkit_prepared_the_runtime", "restart_toolkit"),
+        ("bcn1", f"rm {SAVED}", f"{FILE}_is_as_declared", FILE),
+    ],
+    ids=["runtime", "folder", "saved template"],
+)
+def test_what_the_toolkit_brings_is_missed_and_comes_back(
+    standing: GpuLab, host: str, break_it: str, check: str, step: str
+) -> None:
+    """verify is red on that host, and run repairs exactly that."""
+    standing.ssh(host, break_it)
+    assert standing.verify().failing(host)[0] == check
 
-    ended = standing("rollback", GPU)
+    ended = standing("run", GPU)
 
-    assert ended.places("failed") == {(GPU, "restore_runtime_template", "tkw1")}
-    assert f"somebody else changed {TEMPLATE}" in ended.told
-    standing.ssh("tkw1", f"sed -i '$d' {TEMPLATE}")
+    assert ended.code == 0, ended.told
+    assert ended.places("changed") == {(GPU, step, host)}
+
+
+def test_a_second_controller_saves_nothing_again(standing: GpuLab) -> None:
+    """Its journal is empty, and the template has the toolkit's runtimes: what the host noted first stays as it is."""
+    saved = standing.ssh("tkw1", f"cat {SAVED}").text
+    state, first = standing.folder / ".thinkube", standing.folder / "first"
+    shutil.copytree(state, first, ignore=shutil.ignore_patterns("lab*"))
+    standing.forget()
+    standing.ssh("tkw1", f"rm {SAVED}")
+
+    ended = standing("run", GPU)
+
+    assert ended.code == 0, ended.told
+    assert standing.ssh("tkw1", f"cat {SAVED}").text == saved
+    standing.forget()
+    shutil.copytree(first, state, dirs_exist_ok=True)
+
+
+def test_what_an_operator_put_into_the_namespace_is_kept(standing: GpuLab) -> None:
+    """Said in the dry run as well; the namespace goes with the next rollback, when it is empty."""
+    for obj in OF_OPERATOR:
+        standing.ssh("tkc", "microk8s.kubectl apply -f -", obj)
+    names = [f"{obj['kind']} gpu-operator/mine" for obj in OF_OPERATOR]
+
+    promised, ended = standing("rollback", GPU, "--dry-run"), standing("rollback", GPU)
+
+    assert (promised.code, ended.code) == (3, 0), ended.told
+    for told in (promised, ended):
+        message = next(
+            n["message"] for n in told.report["nodes"] if n["step"] == "restore_manifest_namespace_of_the_gpu_operator"
+        )
+        assert "Namespace gpu-operator was left: it holds " in message
+        assert all(name in message for name in names)
+    for obj in OF_OPERATOR:
+        standing.ssh("tkc", f"microk8s kubectl delete -n gpu-operator {obj['kind'].lower()} mine")
 
 
 def test_rollback_leaves_nothing(standing: GpuLab, before: dict[str, Any]) -> None:
-    """After the refusal before, it goes on where it stopped; labels of others, and the label we put right, are back."""
+    """Labels of others, and the label we put right, are back."""
     ended = standing("rollback", GPU)
     again = standing("rollback", GPU)
 
@@ -202,3 +275,19 @@ def test_rollback_leaves_nothing(standing: GpuLab, before: dict[str, Any]) -> No
     assert again.places("changed") == set()
     assert differences(before, standing.snapshot()) == []
     assert node_labels(standing, "bcn1")[f"{DEPLOY}dcgm-exporter"] == "false"
+
+
+def test_rollback_keeps_what_somebody_else_wrote_into_the_template(standing: GpuLab) -> None:
+    """The toolkit's runtimes are out of it, and what others added stays; the next rollback has nothing to do."""
+    assert standing("run", GPU).code == 0
+    line = '[plugins."io.containerd.grpc.v1.cri".registry.mirrors]'
+    standing.ssh("tkw1", f"echo '{line}' >> {TEMPLATE}")
+
+    promised, ended = standing("rollback", GPU, "--dry-run"), standing("rollback", GPU)
+
+    assert ended.code == 0, ended.told
+    for told in (promised, ended):
+        assert f"{TEMPLATE} was left as it is" in str(told.report)
+    assert line in standing.ssh("tkw1", f"cat {TEMPLATE}").text
+    assert "/usr/local/nvidia" not in standing.ssh("tkw1", f"cat {TEMPLATE}").text
+    assert standing("rollback", GPU).places("changed") == set()

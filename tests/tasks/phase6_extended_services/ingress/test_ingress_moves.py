@@ -227,7 +227,7 @@ def test_what_disabling_the_addon_would_delete_is_named(cluster: LabCluster, kin
     cluster.add(published(kind, **({"routes": []} if kind == "IngressRoute" else {"rules": []})))
 
     for dry_run in (True, False):
-        with pytest.raises(HoldsForeign, match="addon ingress holds what is not ours") as caught:
+        with pytest.raises(HoldsForeign, match="addon ingress holds what is not managed") as caught:
             cluster.run(COMPONENT, dry_run=dry_run)
         assert f"{kind} default/shop" in caught.value.why
 
