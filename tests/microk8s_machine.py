@@ -245,12 +245,6 @@ class Machine:
         self.group = False
         return ""
 
-    def _getent_group(self, _: Command) -> Reply:
-        return Reply(0, f"microk8s:x:9:{','.join(sorted(self.members))}\n") if self.channel else Reply(2)
-
-    def _default_route(self, _: Command) -> str:
-        return json.dumps([{"dst": "default", "dev": "br0", "prefsrc": self.source or self.lan_ip}])
-
     def _snap_list(self, _: Command) -> Reply:
         row = f"microk8s v1.35.0 8000 {self.channel} canonical {','.join(sorted(self.notes)) or '-'}\n"
         return Reply(0, f"Name Version Rev Tracking Publisher Notes\n{row}") if self.channel else Reply(1)

@@ -102,7 +102,8 @@ CHOICES = f"set {' or '.join(f'`target: {kind.name}` for {kind.choose}' for kind
 
 def kind_of(scope: str) -> Kind:
     """The kind that a scope, which may be a target's plain name, belongs to."""
-    return KINDS[scope.partition(" ")[0]]
+    name = scope.partition(" ")[0]
+    return KINDS.get(name) or Kind(name, "", f"target {name}", "unknown to this version", disposable=True)
 
 
 def place_of(scope: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 import sys
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from tests.small_project import CONFIG, write_project
 from thinkube_nornir.errors import ConfigError
 from thinkube_nornir.lab.client import ensure_lab, lab_down
 from thinkube_nornir.settings.config_file import load_config, read_config
-from thinkube_nornir.target import KINDS, find_target
+from thinkube_nornir.target import KINDS, find_target, kind_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -146,6 +148,20 @@ def test_a_connection_needs_nothing_of_the_lab(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "called tkc.example.org" in done.stdout
+
+
+def test_runs_on_a_target_that_this_version_does_not_know_are_listed(tmp_path: Path) -> None:
+    """A newer version may have written the journal; what it did proves nothing of real hosts."""
+    write_project(tmp_path)
+    without_the_lab(tmp_path, "run", "phase1")
+    with closing(sqlite3.connect(tmp_path / ".thinkube/journal.sqlite", isolation_level=None)) as journal:
+        journal.execute("UPDATE runs SET scope = 'moon 7'")
+
+    listed, shown = without_the_lab(tmp_path, "history"), without_the_lab(tmp_path, "show", "1")
+
+    assert (listed.returncode, shown.returncode) == (0, 0), listed.stderr + shown.stderr
+    assert "target   moon: unknown to this version" in shown.stdout
+    assert kind_of("moon 7").disposable
 
 
 @pytest.mark.parametrize("text", ["tasks: steps\n", "tasks: steps\ntarget:\n", "{}\n", ""])
