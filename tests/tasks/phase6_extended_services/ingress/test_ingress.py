@@ -179,7 +179,6 @@ CONTROLLER: Place = ("apps/v1", "Deployment", "controller", "metallb-system")
 
 REPAIRED: dict[str, list[Break]] = {
     METALLB: [
-        obj(CONTROLLER, OFF),
         obj(POOL, {"spec": {"addresses": ["192.168.191.200-192.168.191.210"]}}),
         obj(POOL, {"spec": {"addresses": ["192.168.191.200-192.168.191.205", "10.0.0.0/30"]}}),
         obj(POOL, None),
@@ -218,6 +217,7 @@ FAULTS: dict[str, list[Break]] = {
     "addon_metallb_is_on": [addon("metallb", on=False)],
     METALLB: [
         *REPAIRED[METALLB],
+        obj(CONTROLLER, OFF),
         image(SPEAKER, "speaker"),
         image(CONTROLLER, "controller"),
         obj(SPEAKER, None),
@@ -543,6 +543,15 @@ def test_what_was_changed_by_hand_is_repaired(shared: LabCluster, check: str, fa
         assert {name for name, r in promised.items() if outcome_of(r) is Outcome.PLANNED} == {step}
         assert {name for name, r in results.items() if outcome_of(r) is Outcome.CHANGED} == {step}
         assert shared.check(COMPONENT, check).exception is None
+
+
+def test_metallb_that_was_scaled_down_is_scaled_up(shared: LabCluster) -> None:
+    """Before its webhook is needed, and nothing beside it changes."""
+    with shared.broken(CONTROLLER, OFF):
+        results = shared.run(COMPONENT)
+
+        assert {name for name, r in results.items() if outcome_of(r) is Outcome.CHANGED} == {"await_metallb"}
+        assert shared.check(COMPONENT, METALLB).exception is None
 
 
 def test_a_label_that_metallb_does_not_know_is_no_fault(older: LabCluster) -> None:
