@@ -86,11 +86,11 @@ def every_member_is_a_node(task: Task) -> Result:
     found = {name: _node_of(task, host, nodes) for name, host in hosts.items()}
     strange = nodes.keys() - found.values()
     missing = [name for name, node in found.items() if node is None and name not in gone]
-    told = [f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} no node"] if missing else []
-    told += [f"{', '.join(sorted(strange))}: no host of the inventory"] if strange else []
+    reported = [f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} no node"] if missing else []
+    reported += [f"{', '.join(sorted(strange))}: no host of the inventory"] if strange else []
     fix = "set up the hosts that are missing; remove nodes that are no more: `microk8s remove-node NAME --force`"
     why = f"nodes: {', '.join(sorted(nodes))}"
-    expect(not told, f"nodes and hosts differ: {'; '.join(told)}", why=why, fix=fix)
+    expect(not reported, f"nodes and hosts differ: {'; '.join(reported)}", why=why, fix=fix)
     return passed(task, f"{', '.join(sorted(hosts.keys() - gone))}{not_judged(gone)}")
 
 

@@ -74,8 +74,8 @@ def where_a_cluster_is(step: StepFunction) -> StepFunction:
     def guarded(task: Task) -> Result:
         if there_is_a_cluster(task):
             return step(task)
-        ours = context(task).change_log.changes(host=task.host.name, component=component_of(task))
-        gone = [change for change in ours if change.key.startswith(("object:", "helm:", "addon"))]
+        changes = context(task).change_log.changes(host=task.host.name, component=component_of(task))
+        gone = [change for change in changes if change.key.startswith(("object:", "helm:", "addon"))]
         forgotten = [undo(task, c.key, f"forget {c.key}: its cluster has gone", root=_on_host(c.key)) for c in gone]
         return (
             all_of(task, *forgotten) if forgotten else unchanged(task, "there is no cluster, and nothing managed in it")
@@ -128,8 +128,8 @@ def is_ready(node: Object) -> bool:
 
 def unready_because(node: Object) -> str:
     conditions = node.get("status", {}).get("conditions") or ()
-    told = [f"{c.get('reason', '')}: {c.get('message', '')}" for c in conditions if c.get("type") == "Ready"]
-    return told[0] if told else "it has no condition Ready"
+    reported = [f"{c.get('reason', '')}: {c.get('message', '')}" for c in conditions if c.get("type") == "Ready"]
+    return reported[0] if reported else "it has no condition Ready"
 
 
 def internal_ip(node: Object) -> str:
@@ -147,8 +147,8 @@ def not_judged(absent: Mapping[str, str]) -> str:
     >>> not_judged({"tkw1": "unreachable", "tkw2": "left out by -l"})
     '; not judged: tkw1 (unreachable), tkw2 (left out by -l)'
     """
-    told = ", ".join(f"{host} ({why})" for host, why in absent.items())
-    return f"; not judged: {told}" if told else ""
+    reported = ", ".join(f"{host} ({why})" for host, why in absent.items())
+    return f"; not judged: {reported}" if reported else ""
 
 
 def expect(holds: object, what: str, *, why: str, fix: str) -> None:

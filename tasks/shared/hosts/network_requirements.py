@@ -175,8 +175,8 @@ def reach(task: Task, hosts: list[str]) -> Result:
     Raises:
         CheckFailed: with what curl says of each that does not.
     """
-    silent = {host: told for host in hosts if (told := _silence(task, host))}
-    why = "; ".join(f"{host}: {told}" for host, told in silent.items())
+    silent = {host: reported for host in hosts if (reported := _silence(task, host))}
+    why = "; ".join(f"{host}: {reported}" for host, reported in silent.items())
     fix = f"let the host reach them over HTTPS. {_BEHIND_A_PROXY}. `registries` says which are asked"
     expect(not silent, f"no answer from {', '.join(silent)}", why=why, fix=fix)
     return passed(task, f"{', '.join(hosts)} answer" if hosts else "nobody is to be asked")
@@ -189,8 +189,8 @@ def _silence(task: Task, host: str) -> str:
     done = run(task, *argv, stdin="\n".join(lines).encode(), accept=tuple(range(256)))
     if done.status == 127:
         return "curl is not installed: `apt-get install curl`"
-    told = done.stderr.decode(errors="backslashreplace").strip() or f"curl ended with {done.status}"
-    return told if done.status else ""
+    reported = done.stderr.decode(errors="backslashreplace").strip() or f"curl ended with {done.status}"
+    return reported if done.status else ""
 
 
 def _by_proxy(proxies: Proxies) -> list[str]:

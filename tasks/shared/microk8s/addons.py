@@ -18,7 +18,7 @@ from thinkube_nornir.resources import Resource, State
 
 @dataclass(frozen=True)
 class Addons(Resource):
-    """What is turned on in a MicroK8s that was there before us is turned off again; ours goes with its addons.
+    """What is turned on in a MicroK8s that was there before us is turned off again; a managed one goes as a whole.
 
     Args:
         addons: their names.

@@ -163,7 +163,7 @@ def join_token(task: Task, address: str) -> Secret:
 
 
 def join(task: Task, join_token: Secret) -> Result:
-    """The URL goes through xargs, so it is in no command of ours; MicroK8s' own script hands it to sudo, which logs it.
+    """The URL goes through xargs, so it is in no own command; MicroK8s' own script hands it to sudo, which logs it.
 
     What is in the log is worth something for as long as the token lives, so that is short.
 
@@ -239,7 +239,7 @@ def restart(task: Task, service: str, summary: str, *, key: str | None = None) -
 
 
 def restart_undone(task: Task, service: str, key: str) -> Result:
-    return _undone(task, key, f"restart {service} with its former arguments", *_restart(service), timeout=_RESTART)
+    return _undone(task, key, f"restart {service} with its previous arguments", *_restart(service), timeout=_RESTART)
 
 
 def kubeconfig(task: Task) -> str:

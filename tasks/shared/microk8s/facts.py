@@ -30,13 +30,13 @@ def parse_status(done: Completed) -> Status:
     import yaml  # components are listed without it
 
     try:
-        told: Any = yaml.safe_load(done.text)
+        reported: Any = yaml.safe_load(done.text)
     except yaml.YAMLError:
         return Status()
-    if not isinstance(told, dict) or not isinstance(told.get("microk8s"), dict):
+    if not isinstance(reported, dict) or not isinstance(reported.get("microk8s"), dict):
         return Status()
-    addons = {str(a["name"]): a.get("status") == "enabled" for a in told.get("addons") or ()}
-    return Status(running=told["microk8s"].get("running") is True, addons=addons)
+    addons = {str(a["name"]): a.get("status") == "enabled" for a in reported.get("addons") or ()}
+    return Status(running=reported["microk8s"].get("running") is True, addons=addons)
 
 
 def parse_text(done: Completed) -> str | None:

@@ -1,4 +1,4 @@
-"""What is not ours and would go with a node of ours: objects of the cluster, and files of its volumes."""
+"""What is foreign and would go with a managed node: objects of the cluster, and files of its volumes."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ FILES = Fact("files of volumes", ("ls", "-A", "--", VOLUMES), _parse, root=True,
 
 
 def refuse_foreign_things(task: Task) -> Result:
-    """Before anything of a node of ours is removed; a rollback that was killed after this goes on."""
+    """Before anything of a managed node is removed; a rollback that was killed after this goes on."""
     if not is_managed(task, SNAP_KEY) or not is_installed(task):
-        return unchanged(task, "no MicroK8s of ours")
+        return unchanged(task, "no managed MicroK8s")
     if is_managed(task, STOPPING_KEY) and read(task, STOPPED):
         return unchanged(task, "it was stopped to be removed")
     try:
@@ -57,7 +57,7 @@ def refuse_foreign_things(task: Task) -> Result:
         if is_control_plane(task):
             objects = [Foreign(f"objects of {task.host.name}", (f"whatever is there: {error.what}",))]
     refuse_foreign(task, f"MicroK8s on {task.host.name}", [*objects, *_files(task, volumes)])
-    return unchanged(task, "nothing that is not ours is in it")
+    return unchanged(task, "nothing foreign is in it")
 
 
 def _objects(task: Task) -> list[Foreign]:
@@ -67,7 +67,7 @@ def _objects(task: Task) -> list[Foreign]:
 
 
 def _is_of_the_cluster(api: Cluster, obj: Object) -> bool:
-    """What stands in namespaces of ours is judged by those who take these away, before this; what a Certificate has
+    """What stands in managed namespaces is judged by those who take these away, before this; what a Certificate has
     made for it, by the Certificate."""
     if _CERTIFICATE in (obj["metadata"].get("annotations") or {}):
         return True

@@ -164,17 +164,17 @@ def refuse_while_workers_are_registered(task: Task) -> Result:
     change_log = context(task).change_log
     try:
         workers = [n for n in map(name_of, kube(task).list("v1", "Node")) if n != read(task, HOSTNAME)]
-        told = "no workers are registered"
+        reported = "no workers are registered"
     except ThinkubeError as error:
         workers = [h.name for h in hosts_in(task, WORKERS) if change_log.managed(h.name, MEMBERSHIP_KEY)]
-        told = f"no worker is recorded as managed, and the API does not answer ({error.what})"
+        reported = f"no worker is recorded as managed, and the API does not answer ({error.what})"
     if context(task).dry_run:
         workers = [name for name in workers if name not in _leaving(task)]
     if workers:
         why = "without the control plane they could not be drained, and their pods would run on unmanaged"
         fix = f"roll the workers back first: `{command('rollback', 'phase5.microk8s_workers')}`"
         raise Refused(f"workers are still in the cluster: {', '.join(workers)}", why=why, fix=fix)
-    return unchanged(task, told)
+    return unchanged(task, reported)
 
 
 def _leaving(task: Task) -> set[str]:

@@ -148,14 +148,14 @@ def check_facts(*, worker: bool) -> tuple[Fact[Any], ...]:
 def stop_services(task: Task) -> Result:
     """With its pods: mounts that they hold have made removals hang."""
     if not is_managed(task, SNAP_KEY) or read(task, SNAP) is None:
-        return unchanged(task, "nothing of ours to stop")
+        return unchanged(task, "nothing managed is to be stopped")
     return microk8s.stop(task)
 
 
 def unmount_volumes(task: Task) -> Result:
     points = [point for point in read(task, MOUNTS) if point.startswith(f"{ROOT}/common/")]
     if not is_managed(task, SNAP_KEY) or not points:
-        return unchanged(task, "nothing of ours is mounted")
+        return unchanged(task, "nothing managed is mounted")
     return change(task, f"unmount {len(points)} volumes of pods", "umount", *points, root=True)
 
 
@@ -163,22 +163,22 @@ def remove_group(task: Task) -> Result:
     """The one that the snap made; it stays when somebody else has become a member."""
     record, found = context(task).change_log.managed(task.host.name, SNAP_KEY), read(task, GROUP)
     if record is None or record.before.get("group", True) or found is None:
-        return unchanged(task, "no group is ours")
+        return unchanged(task, "no group is managed")
     if found.members:
         return unchanged(task, f"group microk8s stays: {', '.join(sorted(found.members))} is in it")
     return change(task, "remove group microk8s", "groupdel", "microk8s", root=True)
 
 
 def clear_leftovers(task: Task) -> Result:
-    """The last trace of our MicroK8s, and with it the record that it is ours."""
+    """The last trace of our MicroK8s, and with it the record that it is managed."""
     if not is_managed(task, SNAP_KEY):
-        return unchanged(task, "nothing is left of ours")
+        return unchanged(task, "nothing managed is left")
     target, there = read(task, KUBELET_TARGET, ROOT_FOLDER)
     paths = [ROOT] * there + [KUBELET_LINK] * target.startswith(f"{ROOT}/")
     argv = ("rm", "-rf", "--one-file-system", "--", *paths) if paths else ()
-    told = f"remove {' and '.join(paths)}" if paths else "forget microk8s"
+    reported = f"remove {' and '.join(paths)}" if paths else "forget microk8s"
     undo(task, microk8s.STOPPING_KEY, "forget that it was stopped", root=True)
-    return undo(task, SNAP_KEY, f"{told}; {_STAYS}", *argv, root=True)
+    return undo(task, SNAP_KEY, f"{reported}; {_STAYS}", *argv, root=True)
 
 
 REMOVAL = (
@@ -191,7 +191,7 @@ REMOVAL = (
     remove_group,
     clear_leftovers,
 )
-"""In order; each looks first, so that it also takes back half of a set-up."""
+"""In order; each looks first, so that it also undoes half of a set-up."""
 
 
 def removal_facts(_: Task) -> tuple[Fact[Any], ...]:

@@ -48,8 +48,8 @@ def _check(service: Object, address: str, taken: set[str]) -> None:
     try:
         inside = ipaddress.ip_address(address) in SERVICES
     except ValueError:
-        told = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-        cause = Cause("spec.clusterIPs[0]", f'Invalid value: "{address}": {told}')
+        reported = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        cause = Cause("spec.clusterIPs[0]", f'Invalid value: "{address}": {reported}')
         raise status.invalid("Service", "", name_of(service), [cause]) from None
     if not inside:
         why = f"failed to allocate IP {address}: the provided network does not match the current range"

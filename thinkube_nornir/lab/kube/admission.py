@@ -59,8 +59,8 @@ def _default_ingress_class(store: Store, ingress: Object) -> None:
     classes = store.list("ingressclasses.networking.k8s.io")
     default = [c for c in classes if annotations_of(c).get(DEFAULT_INGRESS_CLASS) == "true"]
     if len(default) > 1:
-        told = f"{len(default)} default IngressClasses were found, only 1 allowed"
-        why = f"Internal error occurred: {told}"
+        reported = f"{len(default)} default IngressClasses were found, only 1 allowed"
+        why = f"Internal error occurred: {reported}"
         raise status.forbidden("ingresses", "networking.k8s.io", name_of(ingress), why)
     if default:
         ingress["spec"]["ingressClassName"] = name_of(default[0])

@@ -74,14 +74,14 @@ def _conflict(disputed: list[tuple[Manager, Path]]) -> ApiError:
         Cause(in_words(path), f"conflict with {_named(manager)}", "FieldManagerConflict") for manager, path in disputed
     ]
     if len(causes) == 1:
-        told = f"1 conflict: {causes[0].message}: {causes[0].field}"
+        reported = f"1 conflict: {causes[0].message}: {causes[0].field}"
     else:
         fields: dict[str, list[str]] = {}
         for manager, path in disputed:
             fields.setdefault(_named(manager), []).append(f"- {in_words(path)}")
         listed = [line for name in sorted(fields) for line in (f"conflicts with {name}:", *fields[name])]
-        told = f"{len(causes)} conflicts: " + "\n".join(listed)
-    return ApiError(409, f"Apply failed with {told}", causes=causes)
+        reported = f"{len(causes)} conflicts: " + "\n".join(listed)
+    return ApiError(409, f"Apply failed with {reported}", causes=causes)
 
 
 def _named(manager: Manager) -> str:

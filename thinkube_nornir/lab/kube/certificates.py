@@ -93,7 +93,7 @@ class ServerContext:
 
     def _load(self) -> None:
         certificate, key = self._authority.server(self._names)
-        with tempfile.TemporaryDirectory() as folder:  # the ssl module reads keys from files only; ours is mode 0700
+        with tempfile.TemporaryDirectory() as folder:  # the ssl module reads keys from files only; mode 0700
             path = Path(folder) / "server.pem"
             path.write_bytes(certificate + key)
             self.ssl.load_cert_chain(path)

@@ -40,9 +40,9 @@ class Garbage:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        cluster.store.subscribe(self._tell)
+        cluster.store.subscribe(self._report)
 
-    def _tell(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         finalizers = finalizers_of(event.object)
         owner = event.object
         if event.type == "DELETED":
@@ -140,9 +140,9 @@ class Namespaces(Controller):
         """From the first deletion on, look again at a namespace whenever one of its objects goes."""
         if not self._listening:
             self._listening = True
-            self.cluster.store.subscribe(self._tell)
+            self.cluster.store.subscribe(self._report)
 
-    def _tell(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         name = namespace_of(event.object)
         namespace = self.cluster.store.get("namespaces", ("", name)) if event.type == "DELETED" and name else None
         if namespace is not None and terminating(namespace):
@@ -158,7 +158,7 @@ class Namespaces(Controller):
                 self.cluster.remove(obj)
         left = self._content(namespace)
         if left:
-            self._tell_what_is_left(namespace, left)
+            self._report_what_is_left(namespace, left)
         elif namespace["spec"].get("finalizers"):
             fresh = self.cluster.get("v1", "Namespace", name_of(namespace)) or namespace
             fresh["spec"]["finalizers"] = [f for f in fresh["spec"]["finalizers"] if f != "kubernetes"]
@@ -168,7 +168,7 @@ class Namespaces(Controller):
         everything = self.cluster.store.everything()
         return [clone(obj) for _, obj in everything if namespace_of(obj) == name_of(namespace)]
 
-    def _tell_what_is_left(self, namespace: Object, left: list[Object]) -> None:
+    def _report_what_is_left(self, namespace: Object, left: list[Object]) -> None:
         counted = Counter(self._plural(obj) for obj in left)
         names = ", ".join(f"{name} has {count} resource instances" for name, count in sorted(counted.items()))
         conditions = with_condition(
@@ -181,8 +181,10 @@ class Namespaces(Controller):
         finalizers = Counter(name for obj in left for name in finalizers_of(obj))
         if finalizers:
             held = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(finalizers.items()))
-            told = f"Some content in the namespace has finalizers remaining: {held}"
-            conditions = with_condition(conditions, "NamespaceFinalizersRemaining", True, "SomeFinalizersRemain", told)
+            reported = f"Some content in the namespace has finalizers remaining: {held}"
+            conditions = with_condition(
+                conditions, "NamespaceFinalizersRemaining", True, "SomeFinalizersRemain", reported
+            )
         self.cluster.set_status(namespace, conditions=conditions)
 
     def _plural(self, obj: Object) -> str:
@@ -204,9 +206,9 @@ class Definitions(Controller):
             return
         if not self._listening:
             self._listening = True
-            self.cluster.store.subscribe(self._tell)
-        told = ("InstanceDeletionInProgress", "CustomResource deletion is in progress")
-        obj = self.cluster.set_condition(obj, "Terminating", True, *told)
+            self.cluster.store.subscribe(self._report)
+        reported = ("InstanceDeletionInProgress", "CustomResource deletion is in progress")
+        obj = self.cluster.set_condition(obj, "Terminating", True, *reported)
         resource = next(custom_resources(obj))
         for instance in self.cluster.store.list(resource.id):
             if not terminating(instance):
@@ -214,7 +216,7 @@ class Definitions(Controller):
         if not self.cluster.store.list(resource.id):
             self.cluster.drop_finalizer(obj, CRD_CLEANUP)
 
-    def _tell(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         definition = self.cluster.store.get("customresourcedefinitions.apiextensions.k8s.io", ("", event.resource_id))
         if event.type == "DELETED" and definition is not None and terminating(definition):
             self.cluster.queue.add((self, event.resource_id), partial(self.reconcile, clone(definition)))

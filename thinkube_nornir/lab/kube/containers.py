@@ -32,10 +32,10 @@ class PodExit:
 
     @property
     def state(self) -> Object:
-        told = {"message": self.message} if self.message else {}
+        reported = {"message": self.message} if self.message else {}
         reason = self.reason or ("Error" if self.code else "Completed")
         times = {"startedAt": now(), "finishedAt": now(), "containerID": "containerd://lab"}
-        return {"terminated": {"exitCode": self.code, "reason": reason, **told, **times}}
+        return {"terminated": {"exitCode": self.code, "reason": reason, **reported, **times}}
 
 
 CREATING: Object = {"waiting": {"reason": "ContainerCreating"}}
@@ -110,8 +110,8 @@ def _of_environment(container: Object, pod: Object, find: Find) -> Iterator[str]
         for kind, part in (("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef")):
             if wanted := dig(variable, "valueFrom", part):
                 yield from _absent(kind, wanted.get("name"), wanted, find)
-                told = f"couldn't find key {{key}} in {kind} {namespace_of(pod)}/{wanted.get('name')}"
-                yield from _without(kind, wanted.get("name"), [wanted["key"]], wanted, find, told)
+                reported = f"couldn't find key {{key}} in {kind} {namespace_of(pod)}/{wanted.get('name')}"
+                yield from _without(kind, wanted.get("name"), [wanted["key"]], wanted, find, reported)
 
 
 def _absent(kind: str, name: Any, wanted: Object, find: Find) -> Iterator[str]:
@@ -119,8 +119,8 @@ def _absent(kind: str, name: Any, wanted: Object, find: Find) -> Iterator[str]:
         yield f'{kind.lower()} "{name}" not found'
 
 
-def _without(kind: str, name: Any, keys: list[str], wanted: Object, find: Find, told: str) -> Iterator[str]:
+def _without(kind: str, name: Any, keys: list[str], wanted: Object, find: Find, reported: str) -> Iterator[str]:
     found = find(kind, str(name))
     if found is not None and not wanted.get("optional"):
         there = {*(found.get("data") or {}), *(found.get("binaryData") or {})}
-        yield from (told.format(key=key) for key in keys if key not in there)
+        yield from (reported.format(key=key) for key in keys if key not in there)

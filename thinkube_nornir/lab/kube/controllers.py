@@ -144,7 +144,7 @@ class Dispatcher:
         self._controllers: list[Controller] = []
         self._waiting: dict[object, Callable[[], None]] | None = None
         """What elected controllers are to do once there is a leader; None while there is one."""
-        cluster.store.subscribe(self._tell)
+        cluster.store.subscribe(self._report)
 
     def add(self, controller: Controller) -> None:
         controller.cluster = self._cluster
@@ -171,7 +171,7 @@ class Dispatcher:
         else:
             self._queue.add(token, work)
 
-    def _tell(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         for controller in self._controllers:
             if self._is(event, controller.kind):
                 self._own(controller, event)

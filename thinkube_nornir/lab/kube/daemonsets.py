@@ -72,7 +72,7 @@ class DaemonSets(Controller):
         held = {pod["spec"]["nodeName"] for pod in mine}
         for node in sorted(nodes - held):
             self.cluster.create(self._pod(obj, node))
-        self._tell(obj, living, nodes)
+        self._report(obj, living, nodes)
 
     def _remove_surplus(self, obj: Object, pods: list[Object], nodes: set[str], stay: set[str]) -> None:
         """Pods that ended or stray; those of an old template that are not ready, others as maxUnavailable allows."""
@@ -97,7 +97,7 @@ class DaemonSets(Controller):
         pod["spec"]["tolerations"] = _tolerations(obj)
         return pod
 
-    def _tell(self, obj: Object, living: list[Object], nodes: set[str]) -> None:
+    def _report(self, obj: Object, living: list[Object], nodes: set[str]) -> None:
         pods = [pod for pod in living if pod["spec"]["nodeName"] in nodes]
         ready = sum(is_true(pod, "Ready") for pod in pods)
         current = template_hash(obj["spec"]["template"])

@@ -4,7 +4,7 @@ Source: kubernetes/kubernetes@023f88a32c95 pkg/apis/core/v1/defaults.go
 Source: kubernetes/kubernetes@04791b490660 pkg/apis/apps/v1/defaults.go
 Source: kubernetes/kubernetes@045bbb192caa pkg/apis/batch/v1/defaults.go
 Source: kubernetes/apiextensions-apiserver@v0.35.0 pkg/apis/apiextensions/v1/defaults.go
-Unproven: the defaults of fields that neither an addon nor a chart of ours leaves out, and of those that a newer
+Unproven: the defaults of fields that neither an addon nor a chart of this project leaves out, and of those that a newer
     release added; a volume is Available at once, where a controller says so.
 """
 

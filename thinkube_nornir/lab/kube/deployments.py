@@ -67,7 +67,7 @@ class Deployments(Controller):
         if self._waits_for_old(obj, old):
             for one in old:
                 self._scale(one, 0)
-            self._tell(obj, new, old)
+            self._report(obj, new, old)
             return
         if new is None and not obj["spec"].get("paused"):
             new = self._create(obj, name, sets)
@@ -75,7 +75,7 @@ class Deployments(Controller):
             self._mark_revision(obj, new)
             self._roll(obj, new, old)
         self._prune(obj, old)
-        self._tell(obj, new, old)
+        self._report(obj, new, old)
 
     def _waits_for_old(self, obj: Object, old: list[Object]) -> bool:
         """Recreate: there is no new pod while an old one is there that has not ended."""
@@ -148,7 +148,7 @@ class Deployments(Controller):
         for one in sorted(empty, key=_revision)[: max(surplus, 0)]:
             self.cluster.remove(one)
 
-    def _tell(self, obj: Object, new: Object | None, old: list[Object]) -> None:
+    def _report(self, obj: Object, new: Object | None, old: list[Object]) -> None:
         sets = [*old, *([new] if new else [])]
         wanted = obj["spec"]["replicas"]
         replicas = sum(dig(s, "status", "replicas", default=0) for s in sets)
@@ -172,8 +172,8 @@ def _conditions(obj: Object, new: Object | None, complete: bool, available: int)
     _, unavailable = _bounds(obj["spec"])
     enough = available >= obj["spec"]["replicas"] - unavailable
     why = "MinimumReplicasAvailable" if enough else "MinimumReplicasUnavailable"
-    told = f"Deployment {'has' if enough else 'does not have'} minimum availability."
-    conditions = with_condition(dig(obj, "status", "conditions", default=[]), "Available", enough, why, told)
+    reported = f"Deployment {'has' if enough else 'does not have'} minimum availability."
+    conditions = with_condition(dig(obj, "status", "conditions", default=[]), "Available", enough, why, reported)
     name = name_of(new) if new else name_of(obj)
     progress = "has successfully progressed." if complete else "is progressing."
     reason = "NewReplicaSetAvailable" if complete else "ReplicaSetUpdated"

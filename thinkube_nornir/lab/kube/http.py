@@ -104,9 +104,9 @@ class Server:
         if name != "version":
             return web.Response(text="ok")
         major, minor = self._version.lstrip("v").split(".")[:2]
-        told = {"major": major, "minor": minor, "gitVersion": self._version, "platform": "linux/amd64"}
-        told |= {"gitCommit": "", "gitTreeState": "clean", "buildDate": "", "goVersion": "", "compiler": "gc"}
-        return web.json_response(told)
+        reported = {"major": major, "minor": minor, "gitVersion": self._version, "platform": "linux/amd64"}
+        reported |= {"gitCommit": "", "gitTreeState": "clean", "buildDate": "", "goVersion": "", "compiler": "gc"}
+        return web.json_response(reported)
 
     def _user(self, request: web.Request) -> User:
         """Who asks; an administrator may ask as somebody else."""

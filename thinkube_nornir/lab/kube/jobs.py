@@ -28,9 +28,9 @@ class Jobs(Controller):
             for _ in range(wanted - active):
                 self.cluster.create(pod_of(obj))
             active = max(active, wanted)
-        self._tell(obj, active, succeeded, failed)
+        self._report(obj, active, succeeded, failed)
 
-    def _tell(self, obj: Object, active: int, succeeded: int, failed: int) -> None:
+    def _report(self, obj: Object, active: int, succeeded: int, failed: int) -> None:
         status = {
             "active": active or None,
             "succeeded": succeeded or None,
@@ -42,8 +42,8 @@ class Jobs(Controller):
             status["completionTime"] = now()
             status["conditions"] = with_condition(conditions, "Complete", True, "CompletionsReached")
         elif failed > obj["spec"]["backoffLimit"]:
-            told = "Job has reached the specified backoff limit"
-            status["conditions"] = with_condition(conditions, "Failed", True, "BackoffLimitExceeded", told)
+            reported = "Job has reached the specified backoff limit"
+            status["conditions"] = with_condition(conditions, "Failed", True, "BackoffLimitExceeded", reported)
         self.cluster.set_status(obj, **status)
 
 

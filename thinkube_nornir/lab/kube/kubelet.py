@@ -119,7 +119,7 @@ class Kubelet(Controller):
         """What ran is ended; the pod itself is kept, as evidence."""
         self.gone(pod)
         node = self.cluster.get("v1", "Node", pod["spec"]["nodeName"]) or {}
-        self._tell(pod, node, "Failed", PodExit(137, b"").state, ready=False)
+        self._report(pod, node, "Failed", PodExit(137, b"").state, ready=False)
         message = "The node was low on resource: memory."
         self.cluster.set_status(pod, reason=reason, message=message, manager="kubelet")
         self.cluster.set_condition(pod, "DisruptionTarget", True, "TerminationByKubelet", message)
@@ -136,7 +136,7 @@ class Kubelet(Controller):
 
     async def _stopped(self, pod: Object, node: Object, stop: PodStop) -> None:
         await stop(pod, name_of(node))
-        self._tell(pod, node, "Succeeded", PodExit(0, b"").state, ready=False)
+        self._report(pod, node, "Succeeded", PodExit(0, b"").state, ready=False)
         present = self.cluster.get("v1", "Pod", name_of(pod), namespace_of(pod))
         if present is not None and uid_of(present) == uid_of(pod):
             self.cluster.remove(pod, how=Deletion(grace=0))
@@ -174,18 +174,18 @@ class Kubelet(Controller):
             return True
         state, reason, message = missing
         if dig(pod, "status", "containerStatuses", default=[{}])[0].get("state") != state:
-            self._tell(pod, node, "Pending", state, ready=False)
+            self._report(pod, node, "Pending", state, ready=False)
             self.cluster.event(pod, reason, message, warning=True)
         return False
 
     async def _run(self, pod: Object, node: Object) -> None:
-        self._tell(pod, node, "Pending", CREATING, ready=False)
+        self._report(pod, node, "Pending", CREATING, ready=False)
         try:
             ended = await self._runtime(pod, name_of(node)) if self._runtime else None
         except ImagePullError as error:
             image = pod["spec"]["containers"][0]["image"]
-            told = f'Back-off pulling image "{image}": ErrImagePull: {error}'
-            self._tell(pod, node, "Pending", waiting("ImagePullBackOff", told), ready=False)
+            reported = f'Back-off pulling image "{image}": ErrImagePull: {error}'
+            self._report(pod, node, "Pending", waiting("ImagePullBackOff", reported), ready=False)
             self._warn(pod, "Failed", f'Failed to pull image "{image}": {error}')
             return
         except Exception as error:
@@ -193,21 +193,21 @@ class Kubelet(Controller):
             self._warn(pod, "Failed", f"Error: {error}")
         if ended is None:
             self._logs.begin(pod)
-            self._tell(pod, node, "Running", {"running": {"startedAt": now()}}, ready=True)
+            self._report(pod, node, "Running", {"running": {"startedAt": now()}}, ready=True)
             return
         self._logs.end(pod, ended.log)
         if starts_again(pod, ended.code):
-            self._tell(pod, node, "Running", back_off(pod), ready=False, last=ended.state)
+            self._report(pod, node, "Running", back_off(pod), ready=False, last=ended.state)
             name = pod["spec"]["containers"][0]["name"]
             self._warn(pod, "BackOff", f"Back-off restarting failed container {name} in pod {name_of(pod)}")
         else:
-            self._tell(pod, node, "Failed" if ended.code else "Succeeded", ended.state, ready=False)
+            self._report(pod, node, "Failed" if ended.code else "Succeeded", ended.state, ready=False)
 
     def _warn(self, pod: Object, reason: str, message: str) -> None:
         if self.cluster.get("v1", "Pod", name_of(pod), namespace_of(pod)):
             self.cluster.event(pod, reason, message, warning=True)
 
-    def _tell(
+    def _report(
         self, pod: Object, node: Object, phase: str, state: Object, *, ready: bool, last: Object | None = None
     ) -> None:
         """Write the pod's status, unless it is gone; `last` is the containers' lastState, if they have one."""

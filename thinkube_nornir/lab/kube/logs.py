@@ -73,8 +73,8 @@ def _check(pod: Object, name: str, *, previous: bool) -> None:
     if previous and not last:
         raise ApiError(400, f"previous terminated {what} not found")
     if (waiting := state.get("waiting")) and not last:
-        told = "trying and failing to pull image" if waiting["reason"] == "ImagePullBackOff" else waiting["reason"]
-        raise ApiError(400, f"{what} is waiting to start: {told}")
+        reported = "trying and failing to pull image" if waiting["reason"] == "ImagePullBackOff" else waiting["reason"]
+        raise ApiError(400, f"{what} is waiting to start: {reported}")
 
 
 async def _chunks(log: _Log, query: Mapping[str, str]) -> AsyncIterator[bytes]:

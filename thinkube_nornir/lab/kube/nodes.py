@@ -78,16 +78,16 @@ def ready_conditions(node: Object, ready: bool, reason: str) -> list[Object]:
     """The node's conditions with Ready as it is now."""
     conditions: list[Object] = dig(node, "status", "conditions", default=[])
     if reason == SILENT:
-        told = "Kubelet stopped posting node status."
+        reported = "Kubelet stopped posting node status."
         for kind in ("Ready", *(kind for kind, _ in _PRESSURES)):
             beat = {"lastHeartbeatTime": (condition(node, kind) or {}).get("lastHeartbeatTime") or now()}
-            conditions = with_condition(conditions, kind, "Unknown", reason, told, **beat)
+            conditions = with_condition(conditions, kind, "Unknown", reason, reported, **beat)
         return conditions
     for kind, fine in _PRESSURES:
         conditions = with_condition(conditions, kind, False, fine, lastHeartbeatTime=now())
     why = reason or ("KubeletReady" if ready else "KubeletNotReady")
-    told = "kubelet is posting ready status" if ready else "container runtime network not ready"
-    return with_condition(conditions, "Ready", ready, why, told, lastHeartbeatTime=now())
+    reported = "kubelet is posting ready status" if ready else "container runtime network not ready"
+    return with_condition(conditions, "Ready", ready, why, reported, lastHeartbeatTime=now())
 
 
 class NodeLifecycle(Controller):

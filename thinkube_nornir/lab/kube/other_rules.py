@@ -84,8 +84,8 @@ def role(obj: Object) -> Iterator[Cause]:
             yield required(f"{field}.verbs", "verbs must contain at least one value")
         if rule.get("nonResourceURLs"):
             if obj["kind"] == "Role":
-                told = "namespaced rules cannot apply to non-resource URLs"
-                yield invalid(f"{field}.nonResourceURLs", rule["nonResourceURLs"], told)
+                reported = "namespaced rules cannot apply to non-resource URLs"
+                yield invalid(f"{field}.nonResourceURLs", rule["nonResourceURLs"], reported)
             continue
         if not rule.get("apiGroups"):
             yield required(f"{field}.apiGroups", "resource rules must supply at least one api group")
@@ -133,9 +133,9 @@ def budget(obj: Object) -> Iterator[Cause]:
     spec = obj.get("spec") or {}
     least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
     if least is not None and most is not None:
-        told = {"MinAvailable": least, "Selector": spec.get("selector"), "MaxUnavailable": most}
+        reported = {"MinAvailable": least, "Selector": spec.get("selector"), "MaxUnavailable": most}
         both = "minAvailable and maxUnavailable cannot be both set"
-        yield invalid("spec", told | {"UnhealthyPodEvictionPolicy": spec.get("unhealthyPodEvictionPolicy")}, both)
+        yield invalid("spec", reported | {"UnhealthyPodEvictionPolicy": spec.get("unhealthyPodEvictionPolicy")}, both)
     yield from not_negative("spec.minAvailable", least)
     yield from not_negative("spec.maxUnavailable", most)
 

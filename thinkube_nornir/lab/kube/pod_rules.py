@@ -107,8 +107,8 @@ def _source(volume: Object, field: str) -> Iterator[Cause]:
                 yield required(f"{field}.{kind}.{name}")
             mode = source.get("defaultMode", 0)
             if not 0 <= mode <= 0o777:
-                told = "must be a number between 0 and 0777 (octal), both inclusive"
-                yield invalid(f"{field}.{kind}.defaultMode", mode, told)
+                reported = "must be a number between 0 and 0777 (octal), both inclusive"
+                yield invalid(f"{field}.{kind}.defaultMode", mode, reported)
 
 
 def _container(container: Object, field: str, volumes: set[Any], taken: set[str]) -> Iterator[Cause]:
@@ -163,8 +163,8 @@ def _ports(ports: list[Object], where: str) -> Iterator[Cause]:
 def _host_ports(container: Object, field: str, *, on_host: bool) -> Iterator[Cause]:
     for index, one in enumerate(container.get("ports") or [] if on_host else []):
         if one.get("hostPort") and one["hostPort"] != one.get("containerPort"):
-            told = "must match `containerPort` when `hostNetwork` is true"
-            yield invalid(f"{field}.ports[{index}].hostPort", one["hostPort"], told)
+            reported = "must match `containerPort` when `hostNetwork` is true"
+            yield invalid(f"{field}.ports[{index}].hostPort", one["hostPort"], reported)
 
 
 def _variable(variable: Object, field: str) -> Iterator[Cause]:
@@ -172,14 +172,14 @@ def _variable(variable: Object, field: str) -> Iterator[Cause]:
     if not name:
         yield required(f"{field}.name")
     elif not re.fullmatch("[ -<>-~]+", name):
-        told = "a valid environment variable name must consist only of printable ASCII characters other than '='"
-        yield invalid(f"{field}.name", name, told)
+        reported = "a valid environment variable name must consist only of printable ASCII characters other than '='"
+        yield invalid(f"{field}.name", name, reported)
     if source and variable.get("value"):
         yield invalid(f"{field}.valueFrom", "", "may not be specified when `value` is not empty")
     path = dig(source, "fieldRef", "fieldPath")
     if path is not None and not _FIELD.fullmatch(path):
-        told = f"error converting fieldPath: field label not supported: {path}"
-        yield invalid(f"{field}.valueFrom.fieldRef.fieldPath", path, told)
+        reported = f"error converting fieldPath: field label not supported: {path}"
+        yield invalid(f"{field}.valueFrom.fieldRef.fieldPath", path, reported)
 
 
 def _mounts(mounts: list[Object], where: str, volumes: set[Any]) -> Iterator[Cause]:
@@ -219,8 +219,8 @@ def _toleration(toleration: Object, field: str) -> Iterator[Cause]:
     if key:
         yield from broken(f"{field}.key", key, qualified_name)
     elif operator != "Exists":
-        told = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
-        yield invalid(f"{field}.operator", operator, told)
+        reported = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+        yield invalid(f"{field}.operator", operator, reported)
     if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
         yield invalid(f"{field}.effect", effect or "", "effect must be 'NoExecute' when `tolerationSeconds` is set")
     if operator == "Exists" and toleration.get("value"):

@@ -27,8 +27,8 @@ def resources(wanted: Object, where: str) -> Iterator[Cause]:
         if name not in limits and "/" in name:
             yield required(f"{where}.limits", "Limit must be set for non overcommitable resources")
         elif name in limits and "/" not in name and _less(limits[name], amount):
-            told = f"must be less than or equal to {name} limit of {limits[name]}"
-            yield invalid(f"{where}.requests", str(amount), told)
+            reported = f"must be less than or equal to {name} limit of {limits[name]}"
+            yield invalid(f"{where}.requests", str(amount), reported)
 
 
 def _amount(name: str, amount: str, field: str) -> Iterator[Cause]:

@@ -32,9 +32,9 @@ def admit(store: Store, plural: str, group: str, obj: Object) -> None:
         over = [(name, *_numbers(store, plural, group, name, obj)) for name in concerned]
         over = [one for one in over if one[1] + one[2] > (quantity(str(hard[one[0]])) or 0)]
         if over:
-            told = [",".join(f"{one[0]}={_shown(one[part])}" for one in over) for part in (1, 2)]
+            reported = [",".join(f"{one[0]}={_shown(one[part])}" for one in over) for part in (1, 2)]
             limits = ",".join(f"{one[0]}={hard[one[0]]}" for one in over)
-            why = f"exceeded quota: {name_of(quota)}, requested: {told[0]}, used: {told[1]}, limited: {limits}"
+            why = f"exceeded quota: {name_of(quota)}, requested: {reported[0]}, used: {reported[1]}, limited: {limits}"
             raise status.forbidden(plural, group, name_of(obj), why)
 
 
@@ -54,15 +54,15 @@ def _part(name: str) -> tuple[str, str] | None:
 
 def _missing(pod: Object, names: list[str]) -> str:
     """Every container must say what is limited."""
-    told: dict[str, list[str]] = {}
+    reported: dict[str, list[str]] = {}
     for name in names:
         if (part := _part(name)) and "/" not in part[1]:
             lacking = [c["name"] for c in pod["spec"]["containers"] if not dig(c, "resources", part[0], part[1])]
-            told |= {name: lacking} if lacking else {}
-    if not told:
+            reported |= {name: lacking} if lacking else {}
+    if not reported:
         return ""
-    containers = sorted({one for listed in told.values() for one in listed})
-    return f"must specify {','.join(sorted(told))} for: {','.join(containers)}"
+    containers = sorted({one for listed in reported.values() for one in listed})
+    return f"must specify {','.join(sorted(reported))} for: {','.join(containers)}"
 
 
 def _numbers(store: Store, plural: str, group: str, name: str, obj: Object) -> tuple[Decimal, Decimal]:

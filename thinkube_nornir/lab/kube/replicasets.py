@@ -49,9 +49,9 @@ class ReplicaSets(Controller):
             self.cluster.create(pod_of(obj))
         for pod in sorted(mine, key=_worth)[: max(-missing, 0)]:
             self.cluster.remove(pod)
-        self._tell(obj, mine)
+        self._report(obj, mine)
 
-    def _tell(self, obj: Object, pods: list[Object]) -> None:
+    def _report(self, obj: Object, pods: list[Object]) -> None:
         ready = sum(is_true(pod, "Ready") for pod in pods)
         wanted = dig(obj, "spec", "template", "metadata", "labels", default={}).items()
         self.cluster.set_status(

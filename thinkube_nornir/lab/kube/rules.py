@@ -71,16 +71,16 @@ def not_negative(field: str, value: Any) -> Iterator[Cause]:
 def label(value: str) -> Iterator[str]:
     """A DNS label, RFC 1123."""
     if not re.fullmatch(_LABEL, value):
-        told = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and"
-        yield f"{told} must start and end with an alphanumeric character {_example(_LABEL, 'my-name', '123-abc')}"
+        wrong = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and"
+        yield f"{wrong} must start and end with an alphanumeric character {_example(_LABEL, 'my-name', '123-abc')}"
     yield from _at_most(value, 63)
 
 
 def label35(value: str) -> Iterator[str]:
     """A DNS label, RFC 1035: it begins with a letter."""
     if not re.fullmatch(_LABEL35, value):
-        told = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic"
-        yield f"{told} character, and end with an alphanumeric character {_example(_LABEL35, 'my-name', 'abc-123')}"
+        wrong = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic"
+        yield f"{wrong} character, and end with an alphanumeric character {_example(_LABEL35, 'my-name', 'abc-123')}"
     yield from _at_most(value, 63)
 
 
@@ -88,23 +88,23 @@ def subdomain(value: str) -> Iterator[str]:
     if len(value) > 253:
         yield "must be no more than 253 characters"
     elif not re.fullmatch(_SUBDOMAIN, value):
-        told = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and"
-        yield f"{told} must start and end with an alphanumeric character {_example(_SUBDOMAIN, 'example.com')}"
+        wrong = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and"
+        yield f"{wrong} must start and end with an alphanumeric character {_example(_SUBDOMAIN, 'example.com')}"
 
 
 def wildcard(value: str) -> Iterator[str]:
     if not re.fullmatch(_WILDCARD, value):
-        told = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must"
+        wrong = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must"
         rest = "consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
-        yield f"{told} {rest} {_example(_WILDCARD, '*.example.com')}"
+        yield f"{wrong} {rest} {_example(_WILDCARD, '*.example.com')}"
 
 
 def label_value(value: str) -> Iterator[str]:
     if len(value) > 63:
         yield "must be no more than 63 bytes"
     elif not re.fullmatch(_VALUE, value):
-        told = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must"
-        yield f"{told} start and end with an alphanumeric character {_example(_VALUE, 'MyValue', 'my_value', '12345')}"
+        wrong = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must"
+        yield f"{wrong} start and end with an alphanumeric character {_example(_VALUE, 'MyValue', 'my_value', '12345')}"
 
 
 def qualified_name(value: str) -> Iterator[str]:
@@ -131,8 +131,8 @@ def qualified_name(value: str) -> Iterator[str]:
 
 def data_key(value: str) -> Iterator[str]:
     if not re.fullmatch(_KEY, value):
-        told = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
-        yield f"{told} {_example(_KEY, 'key.name', 'KEY_NAME', 'key-name')}"
+        wrong = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+        yield f"{wrong} {_example(_KEY, 'key.name', 'KEY_NAME', 'key-name')}"
     elif value == ".":
         yield "must not be '.'"
     elif value == "..":

@@ -81,8 +81,15 @@ def _service_ports(ports: list[Object]) -> Iterator[Cause]:
     for index, one in enumerate(ports):
         key = one.get("port"), one.get("protocol")
         if key in taken:
-            told = {"Name": "", "Protocol": key[1], "AppProtocol": None, "Port": key[0], "TargetPort": 0, "NodePort": 0}
-            yield duplicate(f"spec.ports[{index}]", told)
+            reported = {
+                "Name": "",
+                "Protocol": key[1],
+                "AppProtocol": None,
+                "Port": key[0],
+                "TargetPort": 0,
+                "NodePort": 0,
+            }
+            yield duplicate(f"spec.ports[{index}]", reported)
         taken.add(key)
 
 

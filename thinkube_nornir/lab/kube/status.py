@@ -98,8 +98,8 @@ def conflict(plural: str, group: str, name: str, why: str) -> ApiError:
 
 
 def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> ApiError:
-    told = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
-    text = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+    reported = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
+    text = reported[0] if len(reported) == 1 else f"[{', '.join(reported)}]"
     message = f'{_qualified(kind, group)} "{name}" is invalid: {text}'
     return ApiError(422, message, causes=causes, details=_details(kind, group, name))
 

@@ -62,14 +62,14 @@ class Store:
         before = self.get(resource.id, key_of(obj))
         self._write(stored)
         self._objects.setdefault(resource.id, {})[key_of(obj)] = stored
-        self._tell(Event("MODIFIED" if before else "ADDED", resource.id, stored, before, self.revision))
+        self._report(Event("MODIFIED" if before else "ADDED", resource.id, stored, before, self.revision))
         return stored
 
     def remove(self, resource: Resource, key: Key) -> Object:
         before = self._objects[resource.id].pop(key)
         gone = clone(before)
         self._write(gone)
-        self._tell(Event("DELETED", resource.id, gone, before, self.revision))
+        self._report(Event("DELETED", resource.id, gone, before, self.revision))
         return gone
 
     def since(self, resource_id: str, revision: int) -> builtins.list[Event]:
@@ -96,7 +96,7 @@ class Store:
         self.revision += 1
         obj["metadata"]["resourceVersion"] = str(self.revision)
 
-    def _tell(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         self._history.append(event)
         if len(self._history) > _HISTORY:
             self._oldest = self._history.popleft().revision

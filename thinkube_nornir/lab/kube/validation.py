@@ -1,7 +1,7 @@
 """Which rules an object must keep: its metadata, what its kind demands (*_rules.py), and what may not change.
 
 Source: kubernetes/apimachinery@v0.35.0 pkg/api/validation/objectmeta.go (ValidateImmutableField)
-Unproven: that these are all rules an object of ours could break, and the words in which each kind refuses a change;
+Unproven: that these are all rules a managed object could break, and the words in which each kind refuses a change;
     those in which it refuses a new object are compared with a real API server's, where there is one.
 """
 
@@ -81,8 +81,8 @@ def _metadata(resource: Resource, obj: Object) -> Iterator[Cause]:
         yield from rules.broken(field, finalizer, rules.qualified_name)
         strict = not resource.custom and obj["kind"] != "CustomResourceDefinition"
         if strict and "/" not in finalizer and finalizer not in _FINALIZERS:
-            told = "name is neither a standard finalizer name nor is it fully qualified"
-            yield rules.invalid(field, finalizer, told)
+            reported = "name is neither a standard finalizer name nor is it fully qualified"
+            yield rules.invalid(field, finalizer, reported)
 
 
 def _name_rule(resource: Resource) -> rules.Rule:

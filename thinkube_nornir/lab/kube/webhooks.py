@@ -118,10 +118,10 @@ def _response(webhook: Id, hook: Object, request: Request, answers: Answers, war
 
 def _denied(name: str, status: Object) -> ApiError:
     said = status.get("message") or status.get("reason")
-    told = f": {said}" if said else " without explanation"
+    reported = f": {said}" if said else " without explanation"
     code = max(int(status.get("code") or 0), 400)
     reason = str(status.get("reason") or "")
-    message = f'admission webhook "{name}" denied the request{told}'
+    message = f'admission webhook "{name}" denied the request{reported}'
     return ApiError(code, message, reason=reason, details=status.get("details"))
 
 

@@ -43,8 +43,8 @@ def workload(obj: Object) -> Iterator[Cause]:
     if policy not in (None, "Always") and policy in ("OnFailure", "Never"):
         yield unsupported(f"{_TEMPLATE}.restartPolicy", policy, ("Always",))
     if dig(spec, "template", "spec", "activeDeadlineSeconds") is not None:
-        told = "activeDeadlineSeconds in ReplicaSet is not Supported"
-        yield forbidden(f"{_TEMPLATE}.activeDeadlineSeconds", told)
+        reported = "activeDeadlineSeconds in ReplicaSet is not Supported"
+        yield forbidden(f"{_TEMPLATE}.activeDeadlineSeconds", reported)
     yield from not_negative("spec.revisionHistoryLimit", spec.get("revisionHistoryLimit"))
     if obj["kind"] == "Deployment":
         yield from _strategy(spec.get("strategy") or {})
@@ -101,8 +101,8 @@ def _strategy(strategy: Object) -> Iterator[Cause]:
 def _daemon_strategy(strategy: Object) -> Iterator[Cause]:
     kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
     if kind not in ("RollingUpdate", "OnDelete"):
-        told = {"Type": kind, "RollingUpdate": rolling}
-        yield unsupported("spec.updateStrategy", told, ("RollingUpdate", "OnDelete"))
+        reported = {"Type": kind, "RollingUpdate": rolling}
+        yield unsupported("spec.updateStrategy", reported, ("RollingUpdate", "OnDelete"))
     elif rolling is not None:
         field = "spec.updateStrategy.rollingUpdate"
         surge, unavailable = rolling.get("maxSurge"), rolling.get("maxUnavailable")
@@ -114,8 +114,8 @@ def _daemon_strategy(strategy: Object) -> Iterator[Cause]:
 
 def _share(value: object, field: str) -> Iterator[Cause]:
     if isinstance(value, str) and not re.fullmatch("[0-9]+%", value):
-        told = "a valid percent string must be a numeric string followed by an ending '%'"
-        yield invalid(field, value, f"{told} (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')")
+        reported = "a valid percent string must be a numeric string followed by an ending '%'"
+        yield invalid(field, value, f"{reported} (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')")
     yield from not_negative(field, value)
 
 
@@ -160,8 +160,8 @@ def _schedule(text: str) -> Iterator[Cause]:
     if not text:
         yield required("spec.schedule")
     elif "TZ" in text:
-        told = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
-        yield invalid("spec.schedule", text, told)
+        reported = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
+        yield invalid("spec.schedule", text, reported)
     elif text.startswith("@"):
         if text not in _NAMED and not re.fullmatch(r"@every ([0-9.]+(ns|us|ms|[smh]))+", text):
             yield invalid("spec.schedule", text, f"unrecognized descriptor: {text}")

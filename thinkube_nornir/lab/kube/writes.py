@@ -232,8 +232,8 @@ class Writer:
             raise status.not_found("namespaces", "", namespace)
         if terminating(found):
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            told = f"namespace {namespace} is being terminated"
-            causes = [status.Cause("metadata.namespace", told, "NamespaceTerminating")]
+            reported = f"namespace {namespace} is being terminated"
+            causes = [status.Cause("metadata.namespace", reported, "NamespaceTerminating")]
             raise status.forbidden(resource.plural, resource.group, name_of(obj), why, causes)
 
 
