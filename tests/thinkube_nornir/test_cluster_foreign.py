@@ -13,7 +13,14 @@ import pytest
 from tests.cluster_client import ClusterClient
 from tests.kube_servers import ASSETS, REAL, LabServer, real_server
 from thinkube_nornir.change_log import release_key
-from thinkube_nornir.cluster import apply, foreign, foreign_cluster_wide, foreign_in_cluster, foreign_in_namespace
+from thinkube_nornir.cluster import (
+    Cluster,
+    apply,
+    foreign,
+    foreign_cluster_wide,
+    foreign_in_cluster,
+    foreign_in_namespace,
+)
 from thinkube_nornir.cluster.deadline import deadline
 from thinkube_nornir.cluster.handle import Kind
 from thinkube_nornir.cluster.messages import Call
@@ -156,3 +163,19 @@ def test_a_kind_that_goes_meanwhile_has_no_objects(
     monkeypatch.setattr(foreign, "_kinds", lambda _: [gone])
 
     assert client.use(lambda kube: foreign_in_namespace(kube, space)) == []
+
+
+def test_a_group_that_goes_meanwhile_has_no_kinds(client: ClusterClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last definition was taken away between the list of groups and the look at this one."""
+
+    def found(kube: Cluster) -> list[Kind]:
+        ask = kube.client.ask
+        group = {"name": "gone.example.net", "preferredVersion": {"groupVersion": "gone.example.net/v1"}}
+        monkeypatch.setattr(
+            kube.client, "ask", lambda call, within: {"groups": [group]} if call.path == "/apis" else ask(call, within)
+        )
+        return foreign._kinds(kube)
+
+    kinds = client.use(found)
+
+    assert {kind.api_version for kind in kinds} == {"v1"}

@@ -7,6 +7,8 @@ leases, and what a controller made for another object. What a Helm release broug
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from typing import TypeVar
 
 from thinkube_nornir.change_log import release_key
 from thinkube_nornir.cluster.deadline import deadline
@@ -19,6 +21,7 @@ from thinkube_nornir.context import context
 from thinkube_nornir.errors import ClusterError
 from thinkube_nornir.foreign import Foreign
 
+T = TypeVar("T")
 IsOurs = Callable[[Object], bool]
 """What the caller knows to be ours though it has no record of it: what an addon brings, or its controller makes."""
 
@@ -74,7 +77,8 @@ def _kinds(kube: Cluster) -> list[Kind]:
     found = []
     for version in versions:
         path = Kind(version, "", "", namespaced=False).path().rstrip("/")
-        answer = kube.client.ask(Call("GET", path, doing=f"looking up the kinds of {version}"), deadline(kube.task))
+        call = Call("GET", path, doing=f"looking up the kinds of {version}")
+        answer: Object = _unless_gone(partial(kube.client.ask, call, deadline(kube.task)), {})
         found += [
             Kind(version, served["kind"], served["name"], served["namespaced"])
             for served in answer.get("resources") or []
@@ -88,12 +92,16 @@ def _holds_things(kind: Kind) -> bool:
 
 
 def _listed(kube: Cluster, kind: Kind, namespace: str = "") -> Objects:
-    """Nothing of a kind whose definition went since the kinds were looked up: another step may take it away."""
+    return _unless_gone(lambda: kube.listing(kind, namespace, {}, deadline(kube.task))[0], [])
+
+
+def _unless_gone(answer: Callable[[], T], otherwise: T) -> T:
+    """Kinds, and whole groups, may go while all are asked for: another step may take their definitions away."""
     try:
-        return kube.listing(kind, namespace, {}, deadline(kube.task))[0]
+        return answer()
     except ClusterError as error:
         if error.status == 404:
-            return []
+            return otherwise
         raise
 
 
