@@ -132,6 +132,36 @@ def _names_found(file: str, name: str, line: int) -> Iterator[Found]:
     yield from (Found(file, line, name, word) for word in WORDS if word.in_name(name))
 
 
+FRAGMENT = re.compile(r"(Of|For|As|At|By|Under|And|But|Or|Nor|Also|Likewise|None|Those|Empty|False) ")
+"""How a docstring begins that leaves out what it speaks of."""
+
+FOLDERS = ("checklist", "cli", "evidence", "history", "lessons", "phase", "reporting")
+SENTENCES = tuple(f"thinkube_nornir/{name}/" for name in FOLDERS)
+"""Where no docstring does, beside the engine's own modules."""
+
+
+def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            yield getattr(node, "lineno", 1), ast.get_docstring(node) or ""
+
+
+def test_docstrings_say_what_they_speak_of() -> None:
+    """A first line such as "Of the last one." is half a sentence, whose other half the reader has to find."""
+    files = [file for file in _files() if re.fullmatch(r"thinkube_nornir/\w+\.py", file) or file.startswith(SENTENCES)]
+
+    found = [
+        f"{file}:{line}: {text.partition(chr(10))[0]}"
+        for file in files
+        if file.endswith(".py")
+        for line, text in _docstrings(ast.parse((ROOT / file).read_text()))
+        if FRAGMENT.match(text)
+    ]
+
+    assert len(files) > 100
+    assert not found, "\n".join(found)
+
+
 def _files() -> list[str]:
     folders = [path for name in ("thinkube_nornir", "tasks", "docs", "templates") for path in (ROOT / name).rglob("*")]
     files = [path for path in (*folders, *ROOT.glob("*.md"), *ROOT.glob("*.yaml")) if path.is_file()]

@@ -171,7 +171,7 @@ def _line(entry: Entry, name: str) -> str:
 
 
 def _sorted(folder: Path, entries: list[Entry]) -> list[Entry]:
-    """By need, and by number where needs leave it open."""
+    """Sort entries by need, and by number where needs leave it open."""
     by_name = {e.name: e for e in entries}
     sorter = TopologicalSorter({e.name: [n for n in e.component.needs if n in by_name] for e in entries})
     try:

@@ -106,7 +106,7 @@ def is_of_cluster(key: str) -> bool:
 
 
 def release_key(namespace: str, name: str) -> str:
-    """Under which a change to a Helm release is recorded."""
+    """Return the key under which a change to a Helm release is recorded."""
     return f"helm:{namespace}/{name}"
 
 

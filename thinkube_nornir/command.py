@@ -36,7 +36,7 @@ class Command:
     shown: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        """For messages. An own script goes by its name, `sh -c SCRIPT NAME ...`: its text would bury the message."""
+        """Return the command for messages; of `sh -c SCRIPT NAME ...` the name, as the text would bury the message."""
         if self.shown:
             return self.shown
         script = self.argv[:2] == ("sh", "-c") and len(self.argv) > 3

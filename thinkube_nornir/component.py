@@ -90,7 +90,7 @@ class Step:
 
     @property
     def title(self) -> str:
-        """For people: what the function is called, in words."""
+        """What the function is called, in words, for people."""
         return str(getattr(self.function, "title", "") or self.name.replace("_", " "))
 
     @property
@@ -121,7 +121,7 @@ class Chain:
 
     @property
     def on_each_host(self) -> tuple[Managed, ...]:
-        """Those resources that are not managed once."""
+        """The resources that are managed on each host."""
         return tuple(step.function for step in self.steps if isinstance(step.function, Managed) and step.on is None)
 
 

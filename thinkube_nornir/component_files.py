@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def component_files(phase: Path) -> Mapping[str, Path]:
-    """Each component's name and the file that declares it; names that begin with _ are of helpers.
+    """Return each component's name and the file that declares it; names that begin with _ are of helpers.
 
     `coredns.py` is the component `coredns`, and so is `coredns/__init__.py`.
     """

@@ -50,7 +50,7 @@ def half_done(plan: Plan, done: Collection[str]) -> set[tuple[str, str]]:
 def expected_seconds(
     plan: Plan, past: Sequence[PastStep], managed: Collection[tuple[str, str]]
 ) -> dict[str, float | None]:
-    """Each node's expected duration; None where the past says nothing of it.
+    """Return each node's expected duration; None where the past says nothing of it.
 
     Args:
         past: steps that ended well, newest run first.
@@ -85,7 +85,7 @@ class _Known:
             samples.append(seconds)
 
     def seconds(self, node: Node, works: bool) -> float | None:
-        """On this host, else on any; a check that was never made at such a time, as it was at another."""
+        """Return the median on this host, else on any host."""
         name = (node.component, node.chain, node.step.name)
         kinds = [works] if is_altering(node) else [works, not works]
         keys = [key for kind in kinds for key in ((*name, node.host, kind), (*name, kind))]

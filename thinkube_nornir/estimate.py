@@ -93,7 +93,7 @@ class Estimate:
         return Left(max(chain, other), overdue=bool(slowest) and chain >= other and self._is_overdue(slowest, now))
 
     def _is_known(self) -> bool:
-        """Of the plan as a whole, or else of what is left: what was shown once does not vanish."""
+        """Say whether enough is known of the plan, or of what is left of it: what was shown does not vanish."""
         kinds = self._unfinished.values()
         return self._known_whole or all(kind[True] >= KNOWN * kind.total() for kind in kinds if kind.total())
 
@@ -218,7 +218,7 @@ class Countdown:
 
 
 def rounded(seconds: float) -> str:
-    """As fine as it can be meant.
+    """Round a time to what can be known of it.
 
     >>> rounded(7.2), rounded(41), rounded(200), rounded(4000)
     ('8 s', '40 s', '3 min 20 s', '1 h 07 min')

@@ -70,7 +70,7 @@ def all_of(task: Task, *results: Result) -> Result:
 
 
 def said_with_changes(task: Task, results: Sequence[Result]) -> Result:
-    """As all_of, where it matters, too, what did not change: what a rollback leaves is said beside what went."""
+    """Return one result as all_of does, with messages of what did not change, too."""
     result = all_of(task, *results)
     if result.changed:
         result.result = "; ".join(str(each.result) for each in results)

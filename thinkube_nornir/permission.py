@@ -25,7 +25,7 @@ class Permission:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def refuse(self, names: Iterable[str]) -> list[str]:
-        """Those of the names that may not go."""
+        """Return the names that may not go."""
         with self._lock:
             self.found |= dict.fromkeys(names)
             refused = [name for name in names if name not in self.names]

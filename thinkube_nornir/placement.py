@@ -74,7 +74,7 @@ class Placement:
     _groups: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def parts(self) -> list[Part]:
-        """In the order of catalog, inventory and chains.
+        """Return the parts in the order of catalog, inventory and chains.
 
         Raises:
             ConfigError: not one step falls on one of the hosts; a step runs on a group that has none.

@@ -158,7 +158,7 @@ def _is_sorted(nodes: Sequence[Node], gates: Mapping[str, frozenset[str]], place
 
 
 def _sorted(nodes: list[Node], gates: Mapping[str, frozenset[str]]) -> tuple[Node, ...]:
-    """In an order in which they could run one by one; where needs leave it open, as they were made."""
+    """Sort nodes so that they could run one by one; where needs leave it open, as they were made."""
     place = {node.id: number for number, node in enumerate(nodes)}
     if _is_sorted(nodes, gates, place):
         return tuple(nodes)

@@ -49,7 +49,7 @@ class Project:
         return (*self.entries, *self.catalog.needed_by(self.entries))
 
     def targets(self) -> Iterator[tuple[Entry, str]]:
-        """Each selected component with each selected host that gets it."""
+        """Yield each selected component with each selected host that gets it."""
         for entry in self.entries:
             for host in self.hosts:
                 if self.inventory.hosts[host].has_parent_group(entry.component.group):
@@ -57,7 +57,7 @@ class Project:
 
 
 def load_catalog(path: Path) -> Catalog:
-    """For listing.
+    """Load the components alone, for `list`.
 
     Raises:
         ConfigError: config.yaml is missing or no YAML, or the tasks folder is wrong.
@@ -66,7 +66,7 @@ def load_catalog(path: Path) -> Catalog:
 
 
 def tasks_folder(path: Path) -> Path:
-    """Of config.yaml only where the tasks are is read, as checking all of it costs a third of what `list` takes.
+    """Return the tasks folder that config.yaml names; checking the rest would cost `list` a third of its time.
 
     Raises:
         ConfigError: config.yaml is missing or no YAML.
@@ -147,7 +147,7 @@ def _secrets(project: Project) -> Mapping[str, Secret]:
 
 
 def _uses_secrets(project: Project, entry: Entry) -> bool:
-    """On any host that it is for: a filtered run still looks at the others."""
+    """Say whether any host of the component uses its secrets: a filtered run still reads the others."""
     hosts = project.inventory.hosts.values()
     return any(entry.component.uses_secrets(h) for h in hosts if h.has_parent_group(entry.component.group))
 

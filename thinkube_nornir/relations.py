@@ -61,7 +61,7 @@ class Relations:
         self._once = {place: self._running_once(parts) for place, parts in self._placed.items()}
 
     def edges(self, part: Part) -> Iterator[tuple[Step, Ids, Ids]]:
-        """Each step of the part, what it needs and what it only comes after."""
+        """Yield each step of the part, what it needs, and what it only comes after."""
         before: str = ""
         place = -1
         crossed = False
@@ -118,7 +118,7 @@ class Relations:
         return frozenset(needed) | (self._first_checks(part) if left_out else _NONE)
 
     def _first_checks(self, part: Part) -> Ids:
-        """Those that stand first in verify, and run once."""
+        """Return the checks that stand first in verify, and run once."""
         steps = chain_of(part.entry, "verify").steps
         own = next((number for number, step in enumerate(steps) if step.on is None), len(steps))
         once = self._once.get((part.entry.name, "verify"), ())
@@ -153,7 +153,7 @@ class Relations:
         return frozenset(i for need in needs for i in self._verified(need, part.host))
 
     def _dependents(self, part: Part) -> Ids:
-        """In a rollback: the last steps of what stands on this."""
+        """Return, for a rollback, the last steps of what needs this."""
         name, found = part.entry.name, set[str]()
         for (dependent, _), parts in self._placed.items():
             need = next((n for n in parts[0].entry.component.needs if n == name), None)

@@ -271,7 +271,7 @@ class GraphRunner:
         return result
 
     def _unforeseeable(self, node: Node, task: Task, error: ThinkubeError) -> Result | None:
-        """In a dry run, a step cannot look at what an earlier promise would have made; that is no failure."""
+        """Say why a dry run cannot foresee a step: what an earlier promise would make is not there."""
         if isinstance(error, SkippedInDryRun):
             return skipped(task, error.what)
         planned = self._foundation.promised(node)

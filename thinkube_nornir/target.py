@@ -130,12 +130,12 @@ def find_target(name: str) -> Target:
 
 
 def disposable_target(name: str) -> DisposableTarget:
-    """As find_target, of a kind that is disposable."""
+    """Find a target as find_target does, of a disposable kind."""
     return cast("DisposableTarget", find_target(name))
 
 
 def disposable_targets() -> list[DisposableTarget]:
-    """Those that are installed."""
+    """Return the disposable targets that are installed."""
     kinds = [kind for kind in KINDS.values() if kind.disposable and all(map(_installed, kind.packages))]
     return [disposable_target(kind.name) for kind in kinds]
 

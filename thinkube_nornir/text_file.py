@@ -16,7 +16,7 @@ _ATTEMPTS = 5  # somebody who writes the file that often within milliseconds is 
 
 
 def content_of(path: Path) -> bytes | None:
-    """None when there is no such file."""
+    """Read the content; None when there is no such file."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -60,7 +60,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def _replaced(path: Path, before: bytes | None, after: bytes) -> bool:
-    """False when the content is not `before` any more."""
+    """Replace the content, unless it is not `before` any more."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

@@ -63,7 +63,7 @@ class Document:
         return below
 
     def children(self, task: Task) -> Sequence[Task]:
-        """Those directly below it."""
+        """The tasks directly below it."""
         return self._children.get(task.line, ())
 
     @property
@@ -92,7 +92,7 @@ class Document:
             yield task
 
     def marked(self, marks: Mapping[int, Mark]) -> Document:
-        """With other marks on the tasks at these lines, and nothing else changed.
+        """Return the document with other marks on the tasks at these lines, and nothing else changed.
 
         Evidence is written only after an identifier, and goes when the task is open again.
         """
@@ -110,7 +110,7 @@ def parse(content: bytes) -> Document:
 
 
 def _lines(content: bytes) -> list[bytes]:
-    """As editors count: a carriage return alone ends a line only in a file that has no line feed."""
+    """Split lines as editors do: a carriage return alone ends one only in a file without line feeds."""
     end = b"\n" if b"\n" in content else b"\r"
     *ended, last = content.split(end)
     return [line + end for line in ended] + ([last] if last else [])

@@ -38,7 +38,7 @@ class Selection:
     """Line number to the text of its task when it was looked for first."""
 
     def of(self, document: Document) -> list[Task]:
-        """Each once.
+        """Return the tasks, each once.
 
         Raises:
             ConfigError: with every one that names no task, or more than one; or another than the last time, because

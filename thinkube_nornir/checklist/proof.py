@@ -188,6 +188,6 @@ def _subject(proof: Proof) -> str:
 
 
 def _listed(words: Iterable[str], most: int = 4) -> str:
-    """Each once; the rest of a long list is counted."""
+    """List each name once; the rest of a long list is counted."""
     every = list(dict.fromkeys(words))
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")

@@ -19,7 +19,7 @@ _USUAL = Path("config.yaml")
 
 
 def provable(tasks: Sequence[Task], config: Path) -> list[Task]:
-    """Those of the tasks that are proven and not ticked; none where there is no project.
+    """Return the tasks that are proven and not ticked; none where there is no project.
 
     Raises:
         ConfigError: the configuration that was named is missing, or its tasks folder is wrong.

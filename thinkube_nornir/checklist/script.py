@@ -76,6 +76,6 @@ def _fail(*lines: str) -> int:
 
 
 def _say(line: str, stream: TextIO) -> None:
-    """In the stream's encoding, whatever the list is in."""
+    """Write lines in the stream's encoding, whatever the list is in."""
     encoding = stream.encoding or "utf-8"
     stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")

@@ -77,7 +77,7 @@ def _judged(task: Task, proof: Proof, proofs: Proofs) -> tuple[Change | None, No
 
 
 def _cited(task: Task, evidence: Evidence, proof: Proof, proofs: Proofs) -> tuple[Change | None, Note | None]:
-    """Of a task that says which run proved it."""
+    """Compare a task that says which run proved it with that run."""
     run = proofs.run(evidence)
     if proofs.place and not evidence.place:
         return None, Note(task, f"was proven on real hosts, of which {proofs.place} says nothing")

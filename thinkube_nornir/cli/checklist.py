@@ -257,7 +257,7 @@ def _say_line(word: str, text: str, terminal: Terminal) -> None:
 
 
 def _wrapped(text: str, indent: str, terminal: Terminal) -> list[str]:
-    """As wide as the terminal; whole in a pipe."""
+    """Wrap lines to the terminal's width; in a pipe they stay whole."""
     from thinkube_nornir.checklist import tree
 
     width = terminal.width - len(indent) if terminal.out.isatty() else None

@@ -103,7 +103,7 @@ def _fingerprint(row: Scanned) -> str:
 
 
 def _ask(rows: Sequence[Scanned], terminal: Terminal) -> list[Scanned]:
-    """Those that the operator recognises: new keys together, each changed key by itself."""
+    """Ask which keys the operator recognises: new ones together, each changed one by itself."""
     if not terminal.interactive:
         names = ", ".join(row.host for row in rows)
         terminal.add_problem(f"error: nobody can be asked about {names} here (give --fingerprint HOST=SHA256:...)")

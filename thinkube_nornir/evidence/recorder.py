@@ -80,6 +80,6 @@ def _asked(command: Command) -> dict[str, Any]:
 
 
 def _output(name: str, content: bytes) -> dict[str, Any]:
-    """As text; bytes that are no UTF-8 survive as lone surrogates, which JSON carries."""
+    """Decode output; bytes that are no UTF-8 become lone surrogates, which JSON carries."""
     cut = {f"{name}_cut": True} if len(content) > LONGEST else {}
     return {name: content[:LONGEST].decode(errors="surrogateescape"), **cut}

@@ -17,7 +17,7 @@ SCHEMA = 1
 
 
 def text(value: Mapping[str, Any]) -> str:
-    """In ASCII, which any stream can carry: what stands for other characters elsewhere would be no JSON."""
+    """Write JSON in ASCII, which any stream can carry."""
     return json.dumps({"schema": SCHEMA, **value}, indent=2) + "\n"
 
 

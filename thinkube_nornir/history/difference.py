@@ -99,7 +99,7 @@ def compare(old: PastRun, new: PastRun, old_inputs: Inputs, new_inputs: Inputs) 
 
 
 def _pairs(old: Sequence[NodeRecord], new: Sequence[NodeRecord]) -> list[Pair]:
-    """In the order of the second run, with what only the first one had at the end."""
+    """Pair the steps, in the order of the second run, with what only the first one had at the end."""
     before, after = ({node.node: node for node in nodes} for nodes in (old, new))
     return [
         Pair(before.get(name), after.get(name)) for name in [*after, *(name for name in before if name not in after)]

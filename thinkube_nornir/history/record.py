@@ -12,7 +12,7 @@ from thinkube_nornir.reporting.terminal import clean
 
 
 def record_of(past: PastRun, nodes: Iterable[NodeRecord]) -> Record:
-    """Of these nodes of the run. The journal keeps neither diffs nor what a step waited for."""
+    """Make a record of these nodes of the run, without diffs and waits, which the journal does not keep."""
     run = past.run
     return Record(
         verb=run.verb,

@@ -116,7 +116,7 @@ class Findings:
 
 
 def findings(runs: Sequence[PhaseRun]) -> tuple[Findings, ...]:
-    """Of real hosts first; none of a target on which nothing of the phase ran."""
+    """Return the findings, of real hosts first; none of a target on which nothing of the phase ran."""
     targets = (tuple(run for run in runs if run.run.target == target) for target in KINDS)
     return tuple(_findings(those) for those in targets if any(run.nodes for run in those))
 
@@ -140,7 +140,7 @@ def _findings(runs: tuple[PhaseRun, ...]) -> Findings:
 
 
 def _failures(tried: Mapping[str, list[Attempt]]) -> list[Failing]:
-    """Most often failed first."""
+    """Return the failures, those that came most often first."""
     groups: dict[str, list[Attempt]] = {}
     for those in tried.values():
         for attempt in those:
@@ -169,7 +169,7 @@ def _failing(group: list[Attempt]) -> Failing:
 
 
 def _still_failing(tried: Mapping[str, list[Attempt]]) -> list[StillFailing]:
-    """Each step of each host by its own latest result; the same message in the same run is told once."""
+    """Judge each step on each host by its latest result; the same message in the same run is one."""
     groups: dict[tuple[str, int], list[Attempt]] = {}
     for those in tried.values():
         last = those[-1]
@@ -200,7 +200,7 @@ def _hosts(group: Iterable[Attempt]) -> tuple[str, ...]:
 
 
 def _repairs(runs: Sequence[PhaseRun], tried: Mapping[str, list[Attempt]]) -> list[Repair]:
-    """Oldest first; what failed in the same run and passed in the same run is one."""
+    """Return the repairs, oldest first; what failed and passed in the same runs is one."""
     groups: dict[tuple[int, int], list[tuple[Attempt, Attempt]]] = {}
     for those in tried.values():
         for first, second in pairwise(those):
@@ -238,7 +238,7 @@ def _retries(every: Sequence[Attempt]) -> list[Retried]:
 
 
 def _longest(every: Sequence[Attempt]) -> list[Slow]:
-    """Each step where it took longest."""
+    """Return each step with the time that it took where it took longest."""
     worst: dict[Step, Attempt] = {}
     for attempt in every:
         known = worst.get(attempt.step)

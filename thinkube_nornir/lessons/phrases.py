@@ -27,7 +27,7 @@ def target(found: Findings) -> str:
 
 
 def runs(numbers: Sequence[int]) -> str:
-    """Those that follow each other are told by the first and the last one.
+    """Name runs by number; of those that follow each other the first and the last one.
 
     >>> runs([1, 2, 3, 9])
     'runs 1 to 3 and 9'
@@ -62,7 +62,7 @@ def step(named: Step) -> str:
 
 
 def steps(named: Sequence[Step], most: int = 3) -> str:
-    """Each by its name; the rest of a long list is counted."""
+    """Name each step; the rest of a long list is counted."""
     more = [f"{len(named) - most} more steps"] if named[most + 1 :] else [step(one) for one in named[most:]]
     return listed([*map(step, named[:most]), *more])
 

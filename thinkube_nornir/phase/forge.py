@@ -17,7 +17,7 @@ _ADDRESS = re.compile(
 
 
 def compare_page(remote: str, base: str, branch: str) -> str:
-    """Empty for a forge that is not known. A name or password in the address is left out.
+    """Return the address of the page, without a name or password; nothing for an unknown forge.
 
     >>> compare_page("git@gitlab.com:home/cluster.git", "main", "feature/phase5")
     'https://gitlab.com/home/cluster/-/compare/main...feature/phase5'

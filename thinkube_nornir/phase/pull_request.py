@@ -37,7 +37,7 @@ class Verified:
 
 @dataclass(frozen=True)
 class Item:
-    """Of the check list; a person ticks what cannot be proven here."""
+    """A line of the check list; a person ticks what cannot be proven here."""
 
     text: str
     done: bool

@@ -73,7 +73,7 @@ class Repository:
         return self.do("rev-parse", "HEAD")
 
     def commit_of(self, name: str) -> str:
-        """Empty when there is no such commit."""
+        """Return the commit of a name; nothing when there is none."""
         return self.ask("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").out
 
     def has_branch(self, name: str) -> bool:
@@ -117,7 +117,7 @@ class Repository:
         return self.ask("rev-parse", "--show-prefix").out + str(path.relative_to(self.folder)) == name
 
     def has_ancestor(self, commit: str, ancestor: str) -> bool:
-        """False as well for an ancestor that is not known here."""
+        """Say whether the commit has this ancestor; an ancestor that is not known here counts as none."""
         return self.ask("merge-base", "--is-ancestor", ancestor, commit).good
 
     def address_of(self, remote: str) -> str:
@@ -178,7 +178,7 @@ def said(answer: Answer) -> str:
 
 
 def _named_in(fields: list[str]) -> Iterator[str]:
-    """Of `XY name`, which a renamed or copied file's previous name follows."""
+    """Yield the names in fields `XY name`; a renamed or copied file's previous name follows its new one."""
     rest = iter(field for field in fields if field)
     for field in rest:
         yield field[3:]

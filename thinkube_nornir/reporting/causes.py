@@ -48,7 +48,7 @@ class Cause:
 
     @property
     def own(self) -> tuple[Row, ...]:
-        """Those of `rows` that say it themselves: their hosts are where it is to be repaired."""
+        """The `rows` that say it themselves: their hosts are where it is to be repaired."""
         quoting = {row.id for row in self.quoting}
         return tuple(row for row in self.rows if row.id not in quoting)
 
@@ -69,7 +69,7 @@ class Cause:
 
 
 def causes(record: Record) -> tuple[Cause, ...]:
-    """In the plan's order of what failed first: what others need comes before them."""
+    """Return the causes in the plan's order of what failed first: what others need comes before them."""
     blocked = _blocked(record.rows, record.failures)
     unset = _never_set_up(record)
     first = [replace(_cause(unset, blocked), failure=_not_set_up(record, unset), quoting=())] if unset else []
@@ -134,7 +134,7 @@ def _folded(failed: Sequence[Row]) -> list[list[Row]]:
 
 
 def _keys(row: Row) -> Iterator[Key]:
-    """Under each of these the same cause is found again on other steps and hosts."""
+    """Yield keys under which the same cause is found again on other steps and hosts."""
     failure = row.failure or _NONE
     what = "" if failure.why and failure.fix else failure.what
     for where in (lambda text: text, lambda text: _without(row.host, text)):
@@ -168,7 +168,7 @@ def _quotes(failed: Sequence[Row]) -> Mapping[str, list[str]]:
 
 
 def _text(failure: Failure) -> str:
-    """As errors quote it, with its fix or without."""
+    """Return the failure as errors quote it, without its fix."""
     return "\n".join(part for part in (failure.what, failure.why) if part)
 
 

@@ -8,7 +8,7 @@ from thinkube_nornir.reporting.record import Row
 
 
 def critical_path(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """From the row that ended last, back through what each one waited for last; in order of time.
+    """Follow, from the row that ended last, what each row waited for last; return them in order of time.
 
     A row waits for those that it needs, and for those that share its concurrency limit: one of these is the reason
     when it ended after all that the row needs. Between two rows of the path there may be a pause: all workers were

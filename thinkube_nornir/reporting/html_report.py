@@ -110,7 +110,7 @@ def _states(rows: Sequence[ShownRow]) -> dict[str, str]:
 
 
 def _shares(record: Record) -> list[Share]:
-    """Each outcome's part of all rows, side by side."""
+    """Divide a bar into each outcome's part of all rows."""
     shares: list[Share] = []
     left = 0.0
     for word in COUNTED:

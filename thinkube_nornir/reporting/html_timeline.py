@@ -45,7 +45,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Link:
-    """From the end of a bar of the critical path to the begin of the next one on another host."""
+    """A line from the end of a bar of the critical path to the begin of the next one on another host."""
 
     left: float
     right: float
@@ -116,7 +116,7 @@ def _links(lines: Sequence[Line], path: Sequence[str]) -> Iterator[Link]:
 
 
 def _marks(whole: float) -> Iterator[Mark]:
-    """At round numbers of seconds.
+    """Return the marks of the axis, at round numbers of seconds.
 
     >>> [mark.seconds for mark in _marks(25.1)]
     [0, 5, 10, 15, 20, 25]

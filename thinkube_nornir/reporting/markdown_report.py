@@ -78,7 +78,7 @@ def _fitted(parts: Mapping[str, Sequence[Callable[[], str]]]) -> dict[str, Part]
 
 
 def _fit(blocks: Sequence[Callable[[], str]], room: float) -> Part:
-    """As many as there is room for, in their order: the first are the most telling. What is left out is not made."""
+    """Make as many blocks as there is room for, in their order: the first ones say most."""
     kept: list[str] = []
     for make in blocks:
         block = make()
@@ -90,7 +90,7 @@ def _fit(blocks: Sequence[Callable[[], str]], room: float) -> Part:
 
 
 def _length(text: str) -> int:
-    """As JavaScript counts, which takes characters beyond the first 65,536 twice; with the line ends between blocks."""
+    """Count characters as JavaScript does (twice beyond the first 65,536), and the line ends between blocks."""
     return len(text.encode("utf-16-le")) // 2 + 2
 
 
@@ -99,7 +99,7 @@ def _count(number: int, thing: str) -> str:
 
 
 def _hosts(record: Record) -> list[Callable[[], str]]:
-    """Those where something failed first, because the last ones may not fit."""
+    """Put hosts first on which something failed, because the last ones may not fit."""
     counts = by_host(record.rows)
     words = [word for word in COUNTED if record.counts[word]]
     names = _in_order(record, counts)

@@ -56,7 +56,7 @@ def is_unknown(row: Row) -> bool:
 
 
 def _reason(row: Row) -> str:
-    """Empty when what the step would do is known: something, or nothing."""
+    """Say why it is not known what the step would do; return nothing when it is known."""
     if row.is_check:
         return ""
     if row.outcome is Outcome.FAILED:

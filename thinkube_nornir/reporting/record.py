@@ -231,7 +231,7 @@ def row(node: Node, result: Result | None, started: float | None = None, last: M
 
 
 def _first_sentence(docstring: str | None) -> str:
-    """Of the first paragraph, on one line."""
+    """Return the first sentence of the first paragraph, on one line."""
     paragraph = " ".join(cleandoc(docstring or "").partition("\n\n")[0].split())
     return clean(re.split(r"(?<=[.!?])\s", paragraph, maxsplit=1)[0])
 

@@ -198,7 +198,7 @@ def _next(record: Record, later_phase: str | None) -> list[str]:
 
 
 def _after_failure(record: Record, selected: Sequence[str]) -> list[str]:
-    """Empty for the same again."""
+    """Return what to type after a failed run; nothing means the same again."""
     if any(row.failure and row.failure.kind in _SILENT for row in record.failures):
         return []
     if record.verb == "verify":

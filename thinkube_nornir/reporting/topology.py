@@ -54,7 +54,7 @@ class Topology:
 
 
 def topology_of(package: ModuleType, inventory: Inventory) -> Topology:
-    """As the tasks package says; its hosts and their groups, when it says nothing.
+    """Ask the tasks package for the topology; without an answer it is hosts and their groups.
 
     `TOPOLOGY = "topology"` in its `__init__` names the module whose function `topology(inventory)` knows: a name, as
     for SETTINGS, so that finding the components does not import it.
@@ -68,7 +68,7 @@ def topology_of(package: ModuleType, inventory: Inventory) -> Topology:
 
 
 def in_order(topology: Topology) -> list[tuple[PlacedHost, int]]:
-    """Each host with how deep it is nested: guests follow the host that they run on."""
+    """Yield each host with how deep it is nested: guests follow the host that they run on."""
     names = {host.name for host in topology.hosts}
     guests: dict[str, list[PlacedHost]] = {}
     for host in topology.hosts:
