@@ -25,7 +25,7 @@ NOT_YET = (
     "tasks/phase6_extended_services/",
     "tasks/shared/cluster/",
     "tasks/shared/microk8s/foreign.py",
-    "thinkube_nornir/cluster/",
+    "thinkube_nornir/cluster/foreign.py",
     "thinkube_nornir/resources/comparison.py",
     "thinkube_nornir/resources/manifests.py",
     "thinkube_nornir/resources/releases.py",

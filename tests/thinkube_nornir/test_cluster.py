@@ -524,7 +524,7 @@ def test_a_secret_of_others_is_never_overwritten(client: ClusterClient, name: st
     """Its content could not be kept for rollback, because no secret may be in the journal."""
     others_apply(client, secret(name, token="theirs"))
 
-    with pytest.raises(Refused, match="not ours"):
+    with pytest.raises(Refused, match="is not managed"):
         applied(client, secret(name, token="ours!"), force=True)
 
     assert outcome_of(applied(client, secret(name, token="theirs"))) is Outcome.UNCHANGED

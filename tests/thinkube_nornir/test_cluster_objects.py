@@ -14,7 +14,7 @@ from tests.certificates import encoded, kubeconfig
 from thinkube_nornir.cluster import condition_true, current_pods, is_rolled_out, seen
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.cluster.objects import Reference, cleaned, diff, reference, same
-from thinkube_nornir.cluster.ownership import MANAGER, entries_put_back, is_ours, managers, put_back
+from thinkube_nornir.cluster.ownership import MANAGER, entries_put_back, is_owned_by_us, managers, put_back
 from thinkube_nornir.errors import ClusterError
 from thinkube_nornir.secret import MASK, Secret, redact
 
@@ -125,7 +125,7 @@ def test_who_writes_the_status_owns_nothing_else() -> None:
     obj["metadata"]["managedFields"].append({"manager": MANAGER, "operation": "Update", "subresource": "status"})
 
     assert managers(obj) == ["us"]
-    assert not is_ours(obj)
+    assert not is_owned_by_us(obj)
 
 
 def test_the_servers_own_fields_make_no_difference() -> None:

@@ -1,4 +1,4 @@
-"""The cluster door's writes: apply and delete. A dry run only promises them, and the change log knows them all."""
+"""Changes of objects: apply and delete. A dry run only promises them, and the change log knows them all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.managed import forget, known_as_managed, recorded, settle
 from thinkube_nornir.cluster.messages import Answer, Call, Object, refusal
 from thinkube_nornir.cluster.objects import Reference, as_kept, diff, reference, same
-from thinkube_nornir.cluster.ownership import MANAGER, OURS, is_ours, managers
+from thinkube_nornir.cluster.ownership import AS_MANAGER, MANAGER, is_owned_by_us, managers
 from thinkube_nornir.context import context, note_retry
 from thinkube_nornir.errors import ClusterError, Refused
 from thinkube_nornir.outcome import changed, unchanged
@@ -41,7 +41,7 @@ def apply(
         timeout: seconds in which an object that is being deleted must go.
 
     Raises:
-        Refused: others manage these fields, or a Secret that is not ours has another content.
+        Refused: others manage these fields, or a Secret that is not managed has another content.
         ClusterError: the API does not accept the manifest.
         DeadlinePassed: the object is being deleted and does not go; names what holds it.
     """
@@ -85,21 +85,21 @@ def delete(
 ) -> Result:
     """Delete an object and wait until it is gone.
 
-    One that `apply` created is forgotten; of any other the former state is kept for `restore`.
+    One that `apply` created is forgotten; of any other the previous state is kept for `restore`.
 
     Args:
-        undo: False for what nobody will want back, such as what a controller made for an object of ours.
+        undo: False for what nobody will want back, such as what a controller made for an object that we made.
 
     Raises:
         DeadlinePassed: it is still there after `timeout` seconds; names the finalizers that hold it.
     """
     ref = Reference(api_version, kind, name, namespace)
     live = kube.get(api_version, kind, name, namespace)
-    ours = known_as_managed(kube, ref)
-    created_by_us = ours is not None and ours.before["object"] is None
+    change = known_as_managed(kube, ref)
+    created_by_us = change is not None and change.before["object"] is None
     if live is None:
-        if ours and created_by_us:
-            forget(kube, ours)
+        if change and created_by_us:
+            forget(kube, change)
         return unchanged(kube.task, f"{ref} is not there")
     summary = redact(summary or f"delete {ref}")
     must_not_be_read_only(kube.task, summary)
@@ -111,8 +111,8 @@ def delete(
             erase(kube, ref, live, timeout)
     else:
         erase(kube, ref, live, timeout)
-    if ours and (created_by_us or not undo):
-        forget(kube, ours)
+    if change and (created_by_us or not undo):
+        forget(kube, change)
     return changed(kube.task, summary, diff=diff(live, None))
 
 
@@ -147,7 +147,7 @@ def _promised(kube: Cluster, ref: Reference, manifest: Object, force: bool) -> O
 
 
 def _applied(kube: Cluster, ref: Reference, manifest: Object, force: bool, *, dry_run: bool = False) -> Object:
-    query = OURS | {"force": str(force).lower()}
+    query = AS_MANAGER | {"force": str(force).lower()}
     call = Call(
         "PATCH",
         kube.must_serve(ref.api_version, ref.kind).path(ref.namespace, ref.name),
@@ -182,11 +182,11 @@ def _conflict(answer: Answer, ref: Reference) -> Refused:
 
 
 def _must_be_restorable(kube: Cluster, ref: Reference, live: Object | None) -> None:
-    """The former content of a Secret could only be kept where no secret may be: in the journal."""
-    if ref.kind != "Secret" or live is None or is_ours(live) or known_as_managed(kube, ref):
+    """The previous content of a Secret could only be kept where no secret may be: in the journal."""
+    if ref.kind != "Secret" or live is None or is_owned_by_us(live) or known_as_managed(kube, ref):
         return
     raise Refused(
-        f"{ref} exists with another content and is not ours",
+        f"{ref} exists with another content and is not managed",
         why=f"it belongs to {', '.join(managers(live)) or 'someone else'}, and rollback could not put it back",
         fix="see whether it is still needed; delete or rename it, then run again",
     )

@@ -16,7 +16,7 @@ from thinkube_nornir.cluster.handle import Cluster, Kind, Objects
 from thinkube_nornir.cluster.managed import known_as_managed
 from thinkube_nornir.cluster.messages import Call, Object
 from thinkube_nornir.cluster.objects import Reference
-from thinkube_nornir.cluster.ownership import is_ours
+from thinkube_nornir.cluster.ownership import is_owned_by_us
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import ClusterError
 from thinkube_nornir.foreign import Foreign
@@ -112,7 +112,7 @@ def _is_foreign(kube: Cluster, obj: Object, ours: IsOurs) -> bool:
     if release := _release_of(obj):
         return context(kube.task).change_log.managed(kube.host, release_key(*release)) is None
     known = known_as_managed(kube, _reference(obj))
-    return known.before["object"] is not None if known else not is_ours(obj)
+    return known.before["object"] is not None if known else not is_owned_by_us(obj)
 
 
 def _release_of(obj: Object) -> tuple[str, str] | None:

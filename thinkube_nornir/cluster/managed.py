@@ -35,17 +35,17 @@ def adopt(kube: Cluster) -> Merged:
     return merged
 
 
-def forget(kube: Cluster, ours: Change) -> None:
+def forget(kube: Cluster, change: Change) -> None:
     run = context(kube.task)
     if not run.dry_run and not is_read_only(kube.task):
-        _drop(kube, ours)
+        _drop(kube, change)
 
 
 def settle(kube: Cluster, ref: Reference) -> None:
     """A killed run left its intention behind, and the effect is there: it was done."""
-    ours, run = known_as_managed(kube, ref), context(kube.task)
-    if ours and ours.state == "intended" and not run.dry_run and not is_read_only(kube.task):
-        run.change_log.done(ours)
+    change, run = known_as_managed(kube, ref), context(kube.task)
+    if change and change.state == "intended" and not run.dry_run and not is_read_only(kube.task):
+        run.change_log.done(change)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 from thinkube_nornir.cluster.messages import Object
 
 MANAGER = "thinkube-nornir"
-OURS = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
+AS_MANAGER = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
 """What a request with a managed manifest asks for: else an API server drops a field that it does not know."""
 
 _NOTHING: Any = object()
@@ -23,17 +23,17 @@ def managers(obj: Object) -> list[str]:
     return sorted({entry["manager"] for entry in _entries(obj) if not entry.get("subresource")})
 
 
-def is_ours(obj: Object) -> bool:
+def is_owned_by_us(obj: Object) -> bool:
     return MANAGER in managers(obj)
 
 
 def owned_by_us(obj: Object) -> Object:
     """The fields that this program set, in the form of fieldsV1: `{"f:data": {"f:Corefile": {}}}`."""
-    ours: Object = {}
+    owned: Object = {}
     for entry in _entries(obj):
         if entry["manager"] == MANAGER and not entry.get("subresource"):
-            _merge(ours, entry.get("fieldsV1") or {})
-    return ours
+            _merge(owned, entry.get("fieldsV1") or {})
+    return owned
 
 
 def _merge(into: Object, fields: Object) -> None:

@@ -17,7 +17,7 @@ from thinkube_nornir.cluster.diagnosis import pod_troubles
 from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.leftovers import labels, remove, sweep
 from thinkube_nornir.cluster.messages import Call, Object, refusal
-from thinkube_nornir.cluster.ownership import OURS
+from thinkube_nornir.cluster.ownership import AS_MANAGER
 from thinkube_nornir.cluster.waits import seen, wait
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import ClusterError, DeadlinePassed, SkippedInDryRun
@@ -86,7 +86,7 @@ def _limited(manifest: Object, timeout: float) -> Object:
 def _created(kube: Cluster, manifest: Object) -> Object:
     path = kube.must_serve("v1", "Pod").path(manifest["metadata"]["namespace"])
     # An answer that is lost leaves a pod nobody knows: it ends by itself and is swept later.
-    call = Call("POST", path, OURS, manifest, doing="creating a probe pod", repeatable=False)
+    call = Call("POST", path, AS_MANAGER, manifest, doing="creating a probe pod", repeatable=False)
     return kube.client.ask(call, deadline(kube.task))
 
 

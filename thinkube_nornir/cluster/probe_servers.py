@@ -17,7 +17,7 @@ from thinkube_nornir.cluster.diagnosis import workload_troubles
 from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.leftovers import labels, remove, sweep
 from thinkube_nornir.cluster.messages import Call, Object
-from thinkube_nornir.cluster.ownership import OURS
+from thinkube_nornir.cluster.ownership import AS_MANAGER
 from thinkube_nornir.cluster.waits import condition_true, wait_all
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import DeadlinePassed, Refused
@@ -99,7 +99,7 @@ def _created(kube: Cluster, manifest: Object) -> Object:
     path = kube.must_serve(manifest["apiVersion"], manifest["kind"]).path(manifest["metadata"]["namespace"])
     doing = f"creating a probe's {manifest['kind']}"
     # An answer that is lost leaves an object nobody knows: it ends with the Job, and a Job by itself.
-    call = Call("POST", path, OURS, manifest, doing=doing, repeatable=False)
+    call = Call("POST", path, AS_MANAGER, manifest, doing=doing, repeatable=False)
     return kube.client.ask(call, deadline(kube.task))
 
 

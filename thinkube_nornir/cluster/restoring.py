@@ -10,7 +10,7 @@ from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.managed import forget, known_as_managed
 from thinkube_nornir.cluster.messages import Call, Object, refusal
 from thinkube_nornir.cluster.objects import Reference, cleaned, diff
-from thinkube_nornir.cluster.ownership import MANAGER, entries_put_back, is_ours, managers, put_back
+from thinkube_nornir.cluster.ownership import MANAGER, entries_put_back, is_owned_by_us, managers, put_back
 from thinkube_nornir.context import context, note_retry
 from thinkube_nornir.outcome import changed, unchanged
 from thinkube_nornir.remote.exchange import must_not_be_read_only
@@ -27,15 +27,15 @@ def restore(
     over, is left alone. One that we made without setting a field (a bare namespace) is managed until others set one.
     """
     ref = Reference(api_version, kind, name, namespace)
-    ours = known_as_managed(kube, ref)
-    if ours is None:
+    change = known_as_managed(kube, ref)
+    if change is None:
         return unchanged(kube.task, f"{ref} is not managed")
-    live, before = kube.get(api_version, kind, name, namespace), ours.before["object"]
+    live, before = kube.get(api_version, kind, name, namespace), change.before["object"]
     if live is None and before is None:
-        forget(kube, ours)
+        forget(kube, change)
         return unchanged(kube.task, f"{ref} is gone already")
-    if live is not None and not is_ours(live) and (before or managers(live)):
-        forget(kube, ours)
+    if live is not None and not is_owned_by_us(live) and (before or managers(live)):
+        forget(kube, change)
         return unchanged(kube.task, f"{ref} was left alone: it now belongs to {', '.join(managers(live)) or 'others'}")
     summary = f"put back {ref}" if before else f"delete {ref}"
     must_not_be_read_only(kube.task, summary)
@@ -51,7 +51,7 @@ def restore(
         _replaced(kube, ref, before)
     else:
         _created(kube, ref, before)
-    forget(kube, ours)
+    forget(kube, change)
     return changed(kube.task, summary, diff=shown)
 
 

@@ -46,8 +46,8 @@ def rolled_out(kube: Cluster, kind: str, name: str, namespace: str, *, timeout: 
             timeout=timeout,
         )
     except DeadlinePassed as error:
-        told = workload_troubles(kube, "apps/v1", kind, name, namespace)
-        error.why = f"{error.why}\n{told}".rstrip()
+        reasons = workload_troubles(kube, "apps/v1", kind, name, namespace)
+        error.why = f"{error.why}\n{reasons}".rstrip()
         raise
     labels = ((found or {}).get("spec", {}).get("selector") or {}).get("matchLabels") or {}
     if labels:

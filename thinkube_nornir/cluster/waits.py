@@ -159,8 +159,8 @@ def _sorted(known: dict[tuple[str, str], Object]) -> list[Object]:
 
 
 def _seen_all(objects: list[Object]) -> str:
-    told = [f"{spoken(obj.get('kind', 'object'), _place(obj)[1], _place(obj)[0])}: {seen(obj)}" for obj in objects]
-    return "\n".join(told) or "there is none"
+    said = [f"{spoken(obj.get('kind', 'object'), _place(obj)[1], _place(obj)[0])}: {seen(obj)}" for obj in objects]
+    return "\n".join(said) or "there is none"
 
 
 def seen(obj: Object | None) -> str:
@@ -181,8 +181,8 @@ def seen(obj: Object | None) -> str:
 
 def _reason(condition: Object) -> str:
     """Of what is not so, or should not be so."""
-    told = ": ".join(part for part in (condition.get("reason"), condition.get("message")) if part)
-    return f" ({told})" if told and (condition.get("status") != "True" or condition.get("type") in _BAD) else ""
+    said = ": ".join(part for part in (condition.get("reason"), condition.get("message")) if part)
+    return f" ({said})" if said and (condition.get("status") != "True" or condition.get("type") in _BAD) else ""
 
 
 def condition_true(obj: Object | None, type: str) -> bool:  # noqa: A002  # the API's word

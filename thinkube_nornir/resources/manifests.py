@@ -14,7 +14,7 @@ from thinkube_nornir.cluster.deadline import deadline
 from thinkube_nornir.cluster.deletion import erase
 from thinkube_nornir.cluster.managed import known_as_managed, settle
 from thinkube_nornir.cluster.objects import Reference, diff, reference
-from thinkube_nornir.cluster.ownership import is_ours
+from thinkube_nornir.cluster.ownership import is_owned_by_us
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import component_of, context
 from thinkube_nornir.errors import CheckFailed, DeadlinePassed, ThinkubeError
@@ -182,9 +182,10 @@ class Manifest(Resource):
         if not (made and leaf):
             return [restore(kube, *ref.place)]
         live = kube.get(*ref.place)
-        if live and is_ours(live) and not context(kube.task).dry_run:
+        goes = live is not None and is_owned_by_us(live)
+        if live and goes and not context(kube.task).dry_run:
             erase(kube, ref, live, _GONE)  # its record stays until the rest has gone, too
-        gone = changed(kube.task, f"delete {ref}") if live and is_ours(live) else unchanged(kube.task, f"{ref} is gone")
+        gone = changed(kube.task, f"delete {ref}") if goes else unchanged(kube.task, f"{ref} is gone")
         left = delete(kube, *leaf.place, undo=False)
         ended = restore(kube, *ref.place)
         return [ended if ended.changed else gone, left]

@@ -19,7 +19,7 @@ from thinkube_nornir.cluster import Cluster, Object, delete, namespace_troubles,
 from thinkube_nornir.cluster.deletion import gone, is_going
 from thinkube_nornir.cluster.managed import known_as_managed
 from thinkube_nornir.cluster.objects import Reference, reference
-from thinkube_nornir.cluster.ownership import is_ours
+from thinkube_nornir.cluster.ownership import is_owned_by_us
 from thinkube_nornir.command import Fact
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import Refused
@@ -214,4 +214,4 @@ def _objects_of_others(kube: Cluster, definition: Object) -> list[str]:
 
 def _is_known(kube: Cluster, obj: Object) -> bool:
     release = (obj["metadata"].get("annotations") or {}).get("meta.helm.sh/release-name")
-    return is_ours(obj) or known_as_managed(kube, reference(obj)) is not None or release is not None
+    return is_owned_by_us(obj) or known_as_managed(kube, reference(obj)) is not None or release is not None

@@ -12,7 +12,7 @@ from tasks.shared.cluster.workloads import Workload, restarted_for, scaled_up
 from tasks.shared.hosts.resolver import bind_address
 from thinkube_nornir.cluster import apply, restore, rolled_out
 from thinkube_nornir.cluster.managed import forget
-from thinkube_nornir.cluster.ownership import is_ours
+from thinkube_nornir.cluster.ownership import is_owned_by_us
 from thinkube_nornir.context import context, is_managed, setting
 from thinkube_nornir.errors import DeadlinePassed, Refused, ThinkubeError
 from thinkube_nornir.fixes import set_up
@@ -88,7 +88,7 @@ def _put_back_text(task: Task) -> Result:
         return restore(api, *CONFIG_MAP)
     text, before = text_of(live), text_of(record.before["object"])
     added = others(text, _ours(task), before)
-    if not added and is_ours(live):
+    if not added and is_owned_by_us(live):
         return restore(api, *CONFIG_MAP)
     strange = [line for line in text.splitlines() if line.strip() and line not in wanted(task, text).splitlines()]
     if strange:
