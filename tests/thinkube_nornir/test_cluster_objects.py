@@ -261,6 +261,7 @@ def broken(**cluster: Any) -> str:
         ("a line", "it is no kubeconfig"),
         ("kind: Config", "Expected key contexts"),
         ("key: [very private", "it is not valid YAML"),
+        ("[" * 3000 + "]" * 3000, "it is not valid YAML"),
         ("current-context: x\ncontexts: []", "Expected object with name x in kubeconfig/contexts list"),
         (broken(server="http://192.0.2.1"), "not an https:// address"),
         (broken(**{"insecure-skip-tls-verify": True}), "skip the verification"),
