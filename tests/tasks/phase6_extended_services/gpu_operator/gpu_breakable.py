@@ -82,9 +82,11 @@ def _break(call: Call, attributes: dict[str, Any]) -> None:
     for number, of_card in attributes.pop("cards", {}).items():
         for name, value in of_card.items():
             setattr(now.cards[int(number)], name, value)
-    if "told" in attributes:
-        attributes["told"] = {card.uuid: attributes["told"] for card in now.cards}
+    if "shown_as" in attributes:
+        attributes["shown_as"] = {card.uuid: attributes["shown_as"] for card in now.cards}
     for name, value in attributes.items():
+        if not hasattr(now, name):
+            raise AttributeError(name)
         setattr(now, name, value)
 
 

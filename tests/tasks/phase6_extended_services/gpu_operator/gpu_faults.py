@@ -156,7 +156,9 @@ FAULTS = (
     ),
     _hardware("nothing allocatable", "tkw1", OFFER, "has 0 nvidia.com/gpu allocatable, not 1", offered=0),
     _hardware("fewer allocatable than cards", "bcn1", OFFER, "has 1 nvidia.com/gpu allocatable, not 2", offered=1),
-    _hardware("another card's UUID", "tkw1", POD, f"it saw {_OTHER_UUID}, which the host has not", told=_OTHER_UUID),
+    _hardware(
+        "another card's UUID", "tkw1", POD, f"it saw {_OTHER_UUID}, which the host has not", shown_as=_OTHER_UUID
+    ),
     _hardware(
         "CUDA fails on one card", "bcn1", POD, "0000:09:00.0", cards={2: {"fails": "unspecified launch failure"}}
     ),
