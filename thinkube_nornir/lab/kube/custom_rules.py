@@ -1,8 +1,8 @@
 """What a CRD's schema refuses: missing fields, wrong types, and values out of range, length or pattern.
 
-Not checked: CEL rules, allOf, anyOf, oneOf and not, and formats other than those below.
+Not checked: CEL rules (x-kubernetes-validations), and formats other than those below.
 
-Source: kubernetes/kube-openapi@5b3e3fdf29af pkg/validation/validate/values.go
+Source: kubernetes/kube-openapi@5b3e3fdf29af pkg/validation/validate/values.go, schema_props.go
 Source: kubernetes/kubernetes@v1.36.2
     staging/src/k8s.io/apiextensions-apiserver/pkg/apiserver/validation/validation.go
 Source: kubernetes/kubernetes@v1.36.2
@@ -39,6 +39,7 @@ def causes(declared: Mapping[str, Any], value: Any, path: str = "") -> Iterator[
         yield Cause(path, f'Invalid value: "{kind}": {why}', "FieldValueTypeInvalid")
     if "enum" in declared and value not in declared["enum"]:
         yield unsupported(path, value, map(str, declared["enum"]))
+    yield from _combined(declared, value, path)
     if mistyped:
         return
     match value:
@@ -52,6 +53,32 @@ def causes(declared: Mapping[str, Any], value: Any, path: str = "") -> Iterator[
             yield from _list(declared, value, path)
         case dict():
             yield from _map(declared, value, path)
+
+
+def _combined(declared: Mapping[str, Any], value: Any, path: str) -> Iterator[Cause]:
+    """Whether it fits as many of the alternatives as it must; the first one's own causes stand beside."""
+    fitting = {name: [list(causes(one, value, path)) for one in declared.get(name) or ()] for name in _COMBINED}
+    passed = {name: sum(not found for found in tried) for name, tried in fitting.items()}
+    if fitting["anyOf"] and not passed["anyOf"]:
+        yield _of_schema(path, "must validate at least one schema (anyOf)")
+        yield from fitting["anyOf"][0]
+    if fitting["oneOf"] and passed["oneOf"] != 1:
+        found = f"{passed['oneOf']} valid alternatives" if passed["oneOf"] else "none valid"
+        yield _of_schema(path, f"must validate one and only one schema (oneOf). Found {found}")
+        yield from () if passed["oneOf"] else fitting["oneOf"][0]
+    if passed["allOf"] < len(fitting["allOf"]):
+        yield from (cause for found in fitting["allOf"] for cause in found)
+        none = "" if passed["allOf"] else ". None validated"
+        yield _of_schema(path, f"must validate all the schemas (allOf){none}")
+    if "not" in declared and not any(causes(declared["not"], value, path)):
+        yield _of_schema(path, "must not validate the schema (not)")
+
+
+_COMBINED = ("anyOf", "oneOf", "allOf")
+
+
+def _of_schema(path: str, what: str) -> Cause:
+    return Cause("<nil>", f'Invalid value: "": "{path}" {what}')
 
 
 def _kind(value: Any) -> str:
