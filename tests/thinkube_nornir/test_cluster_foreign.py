@@ -95,7 +95,9 @@ def test_the_caller_says_what_is_ours_without_a_record(client: ClusterClient, sp
     _theirs(client, "configmaps", space, "ConfigMap", "made-by-our-controller")
 
     found = client.use(
-        lambda kube: foreign_in_namespace(kube, space, ours=lambda obj: obj["metadata"]["name"].startswith("made-by"))
+        lambda kube: foreign_in_namespace(
+            kube, space, belongs=lambda obj: obj["metadata"]["name"].startswith("made-by")
+        )
     )
 
     assert found == []

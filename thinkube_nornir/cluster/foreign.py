@@ -1,4 +1,4 @@
-"""What is in a namespace or a cluster, and not ours: what foreign.py is given before such a whole is removed.
+"""What is in a namespace or a cluster, and not managed: what foreign.py is given before such a whole is removed.
 
 All kinds that the API serves are asked for, custom ones too. Left out is what comes back or goes by itself: events,
 leases, and what a controller made for another object. What a Helm release brought goes by the release's name.
@@ -22,8 +22,8 @@ from thinkube_nornir.errors import ClusterError
 from thinkube_nornir.foreign import Foreign
 
 T = TypeVar("T")
-IsOurs = Callable[[Object], bool]
-"""What the caller knows to be ours though it has no record of it: what an addon brings, or its controller makes."""
+Belongs = Callable[[Object], bool]
+"""What the caller knows to belong to it without a record of it: what an addon brings, or its controller makes."""
 
 _NO_THINGS = {"Event", "Lease", "Endpoints"}
 """Kinds of what is made anew, or goes with the Service that it belongs to."""
@@ -40,33 +40,33 @@ def _none(_: Object) -> bool:
     return False
 
 
-def foreign_in_namespace(kube: Cluster, namespace: str, *, ours: IsOurs = _none) -> list[Foreign]:
-    """What in a namespace is not ours; nothing when there is no such namespace."""
+def foreign_in_namespace(kube: Cluster, namespace: str, *, belongs: Belongs = _none) -> list[Foreign]:
+    """What in a namespace is not managed; nothing when there is no such namespace."""
     found = [obj for kind in _kinds(kube) if _holds_things(kind) for obj in _listed(kube, kind, namespace)]
-    return _named([obj for obj in found if _is_foreign(kube, obj, ours)])
+    return _named([obj for obj in found if _is_foreign(kube, obj, belongs)])
 
 
-def foreign_in_cluster(kube: Cluster, *, namespaces: Collection[str] = (), ours: IsOurs = _none) -> list[Foreign]:
-    """What in all namespaces is not ours. A namespace that is not ours is named as one, with what it holds.
+def foreign_in_cluster(kube: Cluster, *, namespaces: Collection[str] = (), belongs: Belongs = _none) -> list[Foreign]:
+    """What in all namespaces is not managed. A namespace that is not managed is named as one, with what it holds.
 
     Args:
-        namespaces: those of the cluster itself, `kube-system`: not ours, and looked into like ours.
+        namespaces: those of the cluster itself, `kube-system`: not managed, and looked into like a managed one.
     """
     found = [obj for kind in _kinds(kube) if _holds_things(kind) for obj in _listed(kube, kind)]
-    found = [obj for obj in found if _is_foreign(kube, obj, ours)]
+    found = [obj for obj in found if _is_foreign(kube, obj, belongs)]
     whole = [
         name
         for obj in kube.list("v1", "Namespace")
-        if (name := obj["metadata"]["name"]) not in namespaces and _is_foreign(kube, obj, ours)
+        if (name := obj["metadata"]["name"]) not in namespaces and _is_foreign(kube, obj, belongs)
     ]
     inside = _named([obj for obj in found if obj["metadata"]["namespace"] not in whole])
     return [*(_namespace(name, found) for name in whole), *inside]
 
 
-def foreign_cluster_wide(kube: Cluster, *kinds: tuple[str, str], ours: IsOurs = _none) -> list[Foreign]:
-    """What of these kinds, which have no namespace, is not ours; of volumes those that no claim had made for it."""
+def foreign_cluster_wide(kube: Cluster, *kinds: tuple[str, str], belongs: Belongs = _none) -> list[Foreign]:
+    """What of these kinds, which have no namespace, is not managed; of volumes those that no claim had made for it."""
     found = [obj for kind in kinds for obj in kube.list(*kind)]
-    return _named([obj for obj in found if not _of_a_claim(obj) and _is_foreign(kube, obj, ours)])
+    return _named([obj for obj in found if not _of_a_claim(obj) and _is_foreign(kube, obj, belongs)])
 
 
 def _kinds(kube: Cluster) -> list[Kind]:
@@ -105,9 +105,9 @@ def _unless_gone(answer: Callable[[], T], otherwise: T) -> T:
         raise
 
 
-def _is_foreign(kube: Cluster, obj: Object, ours: IsOurs) -> bool:
+def _is_foreign(kube: Cluster, obj: Object, belongs: Belongs) -> bool:
     at = obj["metadata"]
-    if at.get("ownerReferences") or (obj["kind"], at["name"]) in _IN_EACH_NAMESPACE or ours(obj):
+    if at.get("ownerReferences") or (obj["kind"], at["name"]) in _IN_EACH_NAMESPACE or belongs(obj):
         return False
     if release := _release_of(obj):
         return context(kube.task).change_log.managed(kube.host, release_key(*release)) is None

@@ -182,7 +182,7 @@ def _contains(live: Any, declared: Any) -> bool:
 
 
 def _covers(declared: Any, owned: Object) -> bool:
-    """Whether all fields that are ours are still declared; one that is not goes with the next apply."""
+    """Whether all fields that this program set are still declared; one that is not goes with the next apply."""
     found = [(_at(declared, name), inner) for name, inner in owned.items() if name != "."]
     return all(value is not _NOTHING and _covers(value, inner) for value, inner in found)
 

@@ -58,7 +58,7 @@ class Manifest(Resource):
         ready: a condition that must be true of each object whose kind says nothing else, such as `Ready`; empty for
             none. Workloads must be rolled out, Jobs complete, the last run of a CronJob a success.
         fix: what helps where an object does not become ready.
-        ours: says of what is in a namespace of it whether it is ours, though nobody recorded it.
+        belongs: says of what is in a namespace of it whether it belongs to it, though nobody recorded it.
         leaves: what a controller makes for an object and does not remove: it goes right after an object that we made.
         timeout: seconds in which one of them must become ready, or be rolled out.
     """
@@ -70,7 +70,7 @@ class Manifest(Resource):
     values: Mapping[str, Any] | Callable[[Task], Mapping[str, Any]] = field(default_factory=dict)
     ready: str = ""
     fix: str = ""
-    ours: Callable[[Object], bool] = lambda _: False
+    belongs: Callable[[Object], bool] = lambda _: False
     leaves: Callable[[Task], Mapping[Reference, Reference]] = lambda _: {}
     timeout: float = 600.0
 
@@ -137,17 +137,17 @@ class Manifest(Resource):
         return all_of(task, *results) if results else unchanged(task, f"{self.title} is as declared")
 
     def restore(self, task: Task) -> Result:
-        """An object that is not ours any more, because others use it, is said beside those that went."""
+        """An object that is not managed any more, because others use it, is said beside those that went."""
         records = self._recorded(task)
         if not records:
-            return unchanged(task, f"nothing of {self.title} is ours")
+            return unchanged(task, f"nothing of {self.title} is managed")
         if not self.cluster.exists(task):
             return _forgotten(task, records)
         kube = self.cluster.connect(task)
         return said_with_changes(task, self._rolled_back(kube, [*reversed(records)]))
 
     def _recorded(self, task: Task) -> list[_Record]:
-        """What is ours of it, in the order in which it was made."""
+        """What is managed of it, in the order in which it was made."""
         changes = context(task).change_log.changes(host=task.host.name, component=component_of(task))
         found = [(ref, change) for change in changes if (ref := Reference.of(change.key))]
         unnamed = any(not change.before.get("part") for _, change in found)  # recorded without the resource's name
@@ -177,7 +177,7 @@ class Manifest(Resource):
 
     def _one_rolled_back(self, kube: Cluster, record: _Record, leaf: Reference | None) -> list[Result]:
         ref, made = record.ref, record.change.before["object"] is None
-        if made and ref.kind == "Namespace" and (held := foreign_in_namespace(kube, ref.name, ours=self.ours)):
+        if made and ref.kind == "Namespace" and (held := foreign_in_namespace(kube, ref.name, belongs=self.belongs)):
             return [unchanged(kube.task, f"{ref} was left: it holds {', '.join(map(str, held))}")]
         if not (made and leaf):
             return [restore(kube, *ref.place)]

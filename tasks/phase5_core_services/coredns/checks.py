@@ -15,11 +15,11 @@ from thinkube_nornir.outcome import passed
 
 def corefile_is_as_wanted(task: Task) -> Result:
     found = text_of(kube(task).get(*CONFIG_MAP))
-    lines, ours = found.splitlines(), wanted(task, found).splitlines()
-    differing = [f"missing: {line}" for line in ours if line not in lines]
-    differing += [f"not managed: {line}" for line in lines if line not in ours]
+    lines, declared = found.splitlines(), wanted(task, found).splitlines()
+    differing = [f"missing: {line}" for line in declared if line not in lines]
+    differing += [f"not managed: {line}" for line in lines if line not in declared]
     why = "\n".join(differing[:10] or ["the same lines in another order"])
-    expect(lines == ours, "the Corefile is not the wanted one", why=why, fix=set_up(task))
+    expect(lines == declared, "the Corefile is not the wanted one", why=why, fix=set_up(task))
     return passed(task, "the Corefile is as wanted")
 
 

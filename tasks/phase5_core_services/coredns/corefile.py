@@ -1,4 +1,4 @@
-"""The Corefile: server blocks of ours, written and rolled out, and those for zones of others, which are kept."""
+"""The Corefile: managed server blocks, written and rolled out, and those for zones of others, which are kept."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _ROLL_OUT = 120.0  # seconds
 
 def wanted(task: Task, found: str) -> str:
     """Our blocks, and those of the Corefile that is there for zones of others."""
-    return joined(_ours(task), others(found, _ours(task)))
+    return joined(_own(task), others(found, _own(task)))
 
 
-def _ours(task: Task) -> str:
+def _own(task: Task) -> str:
     domain, public = setting(task, "domain_name"), setting(task, "dns_servers")
     zones = dict(zip((domain, f"kn.{domain}"), ingress_addresses(task), strict=False))
     values = {"acme": acme_names(task), "zones": zones, "bind": bind_address(task), "public": public}
@@ -57,7 +57,7 @@ def roll_out_corefile(task: Task) -> Result:
     try:
         rolled_out(kube(task), *COREDNS, NAMESPACE, timeout=_ROLL_OUT)
     except DeadlinePassed as error:
-        theirs = ", ".join(others(text_of(kube(task).get(*CONFIG_MAP)), _ours(task)))
+        theirs = ", ".join(others(text_of(kube(task).get(*CONFIG_MAP)), _own(task)))
         _put_back(task)
         why = f"{error.what}: {error.why}\nThe previous Corefile was put back."
         why += f"\nIt has blocks of others, which are kept: {theirs}" if theirs else ""
@@ -87,14 +87,14 @@ def _put_back_text(task: Task) -> Result:
     if record is None or live is None or record.before["object"] is None:
         return restore(api, *CONFIG_MAP)
     text, before = text_of(live), text_of(record.before["object"])
-    added = others(text, _ours(task), before)
+    added = others(text, _own(task), before)
     if not added and is_owned_by_us(live):
         return restore(api, *CONFIG_MAP)
     strange = [line for line in text.splitlines() if line.strip() and line not in wanted(task, text).splitlines()]
     if strange:
         why = "they would be lost:\n" + "\n".join(strange)
         fix = f"move them to blocks for zones of their own, which are kept, and {set_up(task)}; then roll back again"
-        raise Refused("the Corefile was changed in blocks of ours", why=why, fix=fix)
+        raise Refused("the Corefile was changed in managed blocks", why=why, fix=fix)
     summary = f"put back ConfigMap {NAMESPACE}/coredns, with what came since: {', '.join(added) or 'nothing'}"
     result = _applied(task, joined(before, added), summary)
     forget(api, record)

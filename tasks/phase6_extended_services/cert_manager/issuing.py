@@ -65,11 +65,11 @@ def secret_faults(task: Task) -> tuple[str, ...]:
     except (ValueError, TypeError) as error:
         return (f"it cannot be read: {error}",)
     signer = _ORGANIZATIONS.get(str(setting(task, "acme_issuer")), "the installation's own authority")
-    signed = pair.organization == signer if acme(task) else _is_ours(task, pair)
+    signed = pair.organization == signer if acme(task) else _is_of_own_authority(task, pair)
     return (*pair_faults(pair, names(task)), *([] if signed else [f"it was signed by {pair.issuer}, not by {signer}"]))
 
 
-def _is_ours(task: Task, pair: Pair) -> bool:
+def _is_of_own_authority(task: Task, pair: Pair) -> bool:
     authority = kube(task).get("v1", "Secret", AUTHORITY, NAMESPACE)
     try:
         return authority is not None and pair.signed_by(read_certificate(authority))

@@ -130,7 +130,7 @@ NAMESPACE_OF_ITS_OWN = Manifest(
     "namespace of cert-manager",
     CLUSTER,
     objects=[_namespace(NAMESPACE)],
-    ours=lambda obj: obj["kind"] == "Secret" and obj["metadata"]["name"] in _MADE_BY_CONTROLLER,
+    belongs=lambda obj: obj["kind"] == "Secret" and obj["metadata"]["name"] in _MADE_BY_CONTROLLER,
 )
 RELEASE = HelmRelease(
     "cert-manager",

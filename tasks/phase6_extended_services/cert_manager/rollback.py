@@ -22,8 +22,8 @@ def end_challenges(task: Task) -> Result:
 
     Source: cert-manager/cert-manager@v1.20.3 pkg/controller/acmechallenges/sync.go
     """
-    ours = any(is_managed(task, f"object:{API}/ClusterIssuer/{name}") for name in ISSUERS)
-    if not ours or certificate(task) is not None:
+    managed = any(is_managed(task, f"object:{API}/ClusterIssuer/{name}") for name in ISSUERS)
+    if not managed or certificate(task) is not None:
         return unchanged(task, stays(task) or "no challenge has to end")
     _await_none(task, "Order")
     try:

@@ -35,7 +35,7 @@ def _others_in_addon(api: Cluster) -> list[Foreign]:
     Source: canonical/microk8s-core-addons@1.34 addons/ingress/ingress.yaml
     Source: canonical/microk8s-core-addons@1.35 addons/ingress/disable
     """
-    inside = foreign_in_namespace(api, _NAMESPACE, ours=_is_of_addon)
+    inside = foreign_in_namespace(api, _NAMESPACE, belongs=_is_of_addon)
     if api.get("apps/v1", "DaemonSet", "traefik", _NAMESPACE) is None:
         return inside
     objects = [obj for crd in definitions(api) for obj in objects_of(api, crd) if not _is_of_addon(obj)]

@@ -85,7 +85,7 @@ def _left(task: Task) -> Result | None:
     served = [name for name in map(place, load_balancer_services(api)) if name not in going]
     left = [f"Service {name} has its address from it" for name in served]
     if addon:
-        left += [f"{thing} would go with it" for thing in foreign_in_namespace(api, NAMESPACE, ours=_is_of_addon)]
+        left += [f"{thing} would go with it" for thing in foreign_in_namespace(api, NAMESPACE, belongs=_is_of_addon)]
     return unchanged(task, f"MetalLB was left as it is: {'; '.join(left)}") if left else None
 
 

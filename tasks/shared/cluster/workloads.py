@@ -124,8 +124,8 @@ def expect_steady_pods(task: Task, namespace: str, label: str) -> None:
         CheckFailed: there are none, or one was started again lately, or is not ready.
     """
     pods = current_pods(kube(task).list("v1", "Pod", namespace, label_selector=label))
-    restless = {name_of(pod): told for pod in pods if (told := _unrest(pod))}
-    why = "\n".join(f"{name}: {told}" for name, told in restless.items()) or "there is none"
+    restless = {name_of(pod): unrest for pod in pods if (unrest := _unrest(pod))}
+    why = "\n".join(f"{name}: {unrest}" for name, unrest in restless.items()) or "there is none"
     fix = f"see why: `kubectl -n {namespace} logs -l {label} --previous`"
     expect(pods and not restless, f"pods with {label} do not stay up", why=why, fix=fix)
 

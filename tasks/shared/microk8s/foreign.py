@@ -62,7 +62,7 @@ def refuse_foreign_things(task: Task) -> Result:
 
 def _objects(task: Task) -> list[Foreign]:
     api = kube(task)
-    inside = foreign_in_cluster(api, namespaces=_OWN, ours=lambda obj: _is_of_the_cluster(api, obj))
+    inside = foreign_in_cluster(api, namespaces=_OWN, belongs=lambda obj: _is_of_the_cluster(api, obj))
     return [*inside, *foreign_cluster_wide(api, ("v1", "PersistentVolume"))]
 
 
