@@ -88,7 +88,9 @@ class LabProject:
         self._running: RunningLab | None = None
         self._beside = beside
         _build(folder, hosts, inventory or {}, speed)
-        if beside:
+        if beside:  # a lab starts anew for other tasks
+            config = yaml.safe_load(self.config_file.read_text())
+            self.config_file.write_text(yaml.safe_dump(config | {"tasks": str(beside.folder / "tasks")}))
             (folder / ".thinkube").mkdir()
             (folder / ".thinkube/lab").symlink_to(beside.folder / ".thinkube/lab")
 
