@@ -129,6 +129,24 @@ class Session:
     def never_set_up(self) -> frozenset[tuple[str, str]]:
         return never_set_up(self.plan, self.context.change_log)
 
+    def left_recorded(self) -> list[str]:
+        """After a rollback, what of its components is still recorded, one line for each component and host.
+
+        A step may have left something for a reason that it gave. One that found nothing of its own, because its names
+        come from other settings than the set-up's, gave none.
+        """
+        if self.request.verb != "rollback" or not self.request.alters:
+            return []
+        lines = []
+        for host, component in dict.fromkeys((n.host, n.component) for n in self.plan.nodes if not n.prerequisite):
+            keys = [change.key for change in self.context.change_log.changes(host=host, component=component)]
+            if keys:
+                lines.append(
+                    f"{component} on {host}: not undone: {', '.join(keys)}; a step above says why, or other settings "
+                    "were in force at the set-up"
+                )
+        return lines
+
     def countdown(self) -> Countdown | None:
         """How long the plan will take, as past runs on this kind of target did; None when there were none."""
         request, config = self.request, self.project.config

@@ -210,6 +210,8 @@ def _record(session: Session, terminal: Terminal) -> Record:
     with progress(terminal, session.plan, session.countdown(), session.never_set_up) as shown:
         record = session.execute(collector, [shown], shown.note)
     _say_recalled(session, terminal)
+    for line in session.left_recorded():
+        terminal.say(f"note   {line}")
     permission = session.context.permission
     for name in permission.unmatched:
         terminal.say(f"note   {OPTION} {name!r}: no step found anything of that name in what it removes")

@@ -8,16 +8,19 @@ import signal
 from pathlib import Path
 
 import pytest
+from nornir.core import Nornir
 
 from tests.small_project import break_join
 from tests.thinkube_nornir.cli.conftest import Cli
-from thinkube_nornir import lock, runner, session
+from thinkube_nornir import lock, preflight, runner, session
 from thinkube_nornir.change_log import Change, StoredChangeLog
+from thinkube_nornir.context import Context
 from thinkube_nornir.estimate import Countdown
 from thinkube_nornir.evidence.archive import read
 from thinkube_nornir.plan import Plan
 from thinkube_nornir.reporting.terminal import Terminal
 from thinkube_nornir.session import Session
+from thinkube_nornir.target import Say
 
 
 def test_plan_promises_and_ends_with_three(cli: Cli, project: Path) -> None:
@@ -378,3 +381,22 @@ def test_what_is_foreign_goes_by_its_name_alone(cli: Cli, project: Path) -> None
     assert "phase1.base on tkw2: the base holds what is not managed, and would take it along: file tkw2" in refused.err
     assert "tkw1" not in refused.err.split("(move")[0]
     assert "no step found" not in refused.out + done.out
+
+
+def test_what_a_rollback_leaves_recorded_is_named(cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that found nothing of its own, as other settings were in force at the set-up, must not look done."""
+    cli("run", "phase1")
+    remember = "object:v1/ConfigMap/default/left"
+    opened = preflight.refuse_what_is_foreseen
+
+    def noted(plan: Plan, nornir: Nornir, context: Context, say: Say) -> None:
+        opened(plan, nornir, context, say)
+        context.change_log.intend(host="tkc", component="phase1.base", key=remember, summary="", before={})
+
+    monkeypatch.setattr(session, "refuse_what_is_foreseen", noted)
+
+    ended = cli("rollback", "phase1", "-y")
+
+    assert ended.code == 0
+    assert f"note   phase1.base on tkc: not undone: {remember}; a step above says why" in ended.out
+    assert "not undone" not in cli("verify", "phase1").out
