@@ -70,9 +70,9 @@ class Recall:
         try:
             there = clusters(task)
             for kube in there:
-                from thinkube_nornir.cluster.managed import adopt  # only a run that meets a cluster needs it
+                from thinkube_nornir.cluster.managed import adopt_now  # only a run that meets a cluster needs it
 
-                adopt(kube)
+                adopt_now(kube)
             if not there:  # what was changed in one that has gone went with it
                 run.recalled.add(host, run.change_log.take_over(host, (), of_cluster=True))
         except Unreachable:

@@ -7,18 +7,31 @@ from contextlib import contextmanager
 from typing import cast
 
 from thinkube_nornir.change_log import Change, Merged, Record
+from thinkube_nornir.cluster.deadline import deadline
 from thinkube_nornir.cluster.handle import Cluster, Clusters
 from thinkube_nornir.cluster.in_cluster_state import adopt_in_cluster_state, drop, keep
 from thinkube_nornir.cluster.leftovers import sweep
-from thinkube_nornir.cluster.messages import Object
+from thinkube_nornir.cluster.messages import Call, Object
 from thinkube_nornir.cluster.objects import Reference
 from thinkube_nornir.context import component_of, context, is_read_only
 from thinkube_nornir.errors import ClusterError, Refused
+
+_AT_ONCE = 3.0  # seconds
 
 
 def known_as_managed(kube: Cluster, ref: Reference) -> Change | None:
     adopt(kube)
     return context(kube.task).change_log.managed(kube.host, ref.key)
+
+
+def adopt_now(kube: Cluster) -> Merged:
+    """Like `adopt`, of a cluster that answers at once: who only wants to know does not wait for one that is stopped.
+
+    Raises:
+        ClusterError: it does not answer.
+    """
+    kube.client.request(Call("GET", "/version", doing="reading the version"), deadline(kube.task, _AT_ONCE))
+    return adopt(kube)
 
 
 def adopt(kube: Cluster) -> Merged:

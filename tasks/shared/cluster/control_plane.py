@@ -11,9 +11,11 @@ from nornir.core.task import Result, Task
 
 from tasks.shared.cluster.kubernetes_distribution import DISTRIBUTION
 from tasks.shared.hosts.node_facts import HOSTNAME
+from tasks.shared.microk8s.distribution import STOPPING_KEY
+from tasks.shared.microk8s.facts import STOPPED
 from thinkube_nornir.cluster import Cluster, cluster, condition_true
 from thinkube_nornir.component import StepFunction
-from thinkube_nornir.context import component_of, context, hosts_in, on
+from thinkube_nornir.context import component_of, context, hosts_in, is_managed, on
 from thinkube_nornir.errors import CheckFailed, ClusterUnreachable, ConfigError, Problem, Unreachable
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.remote import read, undo
@@ -49,8 +51,10 @@ def kube(task: Task) -> Cluster:
 
 
 def clusters(task: Task) -> list[Cluster]:
-    """Those that are reached through the step's host, and there by now."""
-    return [kube(task)] if is_control_plane(task) and DISTRIBUTION.is_installed(task) else []
+    """Those that are reached through the step's host, and there by now: a rollback that stopped it was done with it."""
+    if not is_control_plane(task) or not DISTRIBUTION.is_installed(task):
+        return []
+    return [] if is_managed(task, STOPPING_KEY) and read(task, STOPPED) else [kube(task)]
 
 
 @contextmanager
