@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
+from nornir.core.task import Result, Task
 
 from tests.thinkube_nornir.resources.cluster_host import ClusterHost
 from tests.thinkube_nornir.resources.fake_helm import HELM, FakeHelm
@@ -372,3 +373,19 @@ def test_what_cannot_be_read_of_a_release_is_said(installed: Installed) -> None:
     assert isinstance(error, ThinkubeError)
     assert error.what == "what release web consists of cannot be read"
     assert "get manifest web" in error.fix
+
+
+def test_the_release_is_read_with_the_other_facts_of_a_chain(lab_cluster: ClusterHost) -> None:
+    """In one round trip; where there is no cluster yet, there is no helm to ask."""
+    web = Installed(lab_cluster)
+    counts: list[int] = []
+
+    def count(task: Task) -> Result:
+        counts.append(len(web.resource.facts(task)))
+        return Result(task.host, result="counted")
+
+    for there in (True, False):
+        lab_cluster.there = there
+        lab_cluster.host.apply(count)
+
+    assert counts == [2, 0]
