@@ -50,6 +50,8 @@ class LabMachine(FakeHost):
             return Reply()
         if command.argv[0] == "cat":
             return self._cat(command.argv[1])
+        if command.argv[0] == "test" and command.argv[-1].endswith("stopped.lock"):
+            return Reply(0 if self.cluster.lab.hosts[self.name].files.exists(command.argv[-1]) else 1)
         answer = self.cluster.do(self.cluster.lab.call(self.name, *command.argv, stdin=command.stdin.decode()))
         return Reply(answer.status, answer.stdout, answer.stderr)
 

@@ -31,6 +31,7 @@ DATA = "/var/snap/microk8s/current"
 AUTHORITY = Authority()
 CERTIFICATE = AUTHORITY.issue("127.0.0.1", "127.0.0.1", "192.168.1.110")[0]
 KUBECONFIG = kubeconfig("https://192.168.1.110:16443", AUTHORITY.pem, token="token-of-the-admin")
+SERVICES = ("kubelite", "containerd", "k8s-dqlite", "cluster-agent", "apiserver-proxy")
 COREFILE_OF_ADDON = ".:53 {\n    forward . /etc/resolv.conf\n}\n"
 
 SETTINGS = {
@@ -350,7 +351,7 @@ class Machine:
 
     def _stop(self) -> str:
         self.stopped = True
-        self.units = {f"snap.microk8s.daemon-{name}": "inactive" for name in ("kubelite", "containerd")}
+        self.units = {f"snap.microk8s.daemon-{name}": "inactive" for name in SERVICES}
         return ""
 
     def _restarted(self) -> str:

@@ -45,9 +45,19 @@ def is_control_plane(task: Task) -> bool:
 
 
 def kube(task: Task) -> Cluster:
-    """The Kubernetes API, reached through the control plane's host."""
-    with naming_control_plane(task):
-        return cluster(task, control_plane(task).host.name, DISTRIBUTION.kubeconfig)
+    """The Kubernetes API, reached through the control plane's host.
+
+    Raises:
+        ClusterUnreachable: its host does not answer, or Kubernetes is stopped there, as this run has read.
+    """
+    with naming_control_plane(task) as there:
+        if DISTRIBUTION.is_stopped(there):
+            why, fix = (
+                "its services were stopped, and the API does not answer",
+                "start it: `microk8s start`, or a set-up",
+            )
+            raise ClusterUnreachable(f"Kubernetes is stopped on {there.host.name}", why=why, fix=fix)
+        return cluster(task, there.host.name, DISTRIBUTION.kubeconfig)
 
 
 def clusters(task: Task) -> list[Cluster]:

@@ -38,6 +38,9 @@ class Distribution(Protocol):
     def start(self, task: Task) -> Result:
         """Have the services of an installed one run that was stopped, or half stopped."""
 
+    def is_stopped(self, task: Task) -> bool:
+        """Whether this run has read that it is, on purpose and as a whole."""
+
     def kubeconfig(self, task: Task) -> str:
         """On a control plane: an administrator's kubeconfig; what is secret in it is known to be."""
 

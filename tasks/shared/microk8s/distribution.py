@@ -23,7 +23,7 @@ from tasks.shared.microk8s.facts import (
 from tasks.shared.microk8s.leftover_facts import noted
 from thinkube_nornir.cluster.kubeconfig import parse
 from thinkube_nornir.component import StepFunction
-from thinkube_nornir.context import component_of, context, is_managed, setting
+from thinkube_nornir.context import component_of, context, is_managed, known, setting
 from thinkube_nornir.errors import CheckFailed, ThinkubeError
 from thinkube_nornir.outcome import all_of, unchanged
 from thinkube_nornir.program import command
@@ -55,10 +55,8 @@ Source: canonical/microk8s@1.35 microk8s-resources/wrappers/apiservice-kicker
 """
 SNAP_KEY = INSTALLATION.key
 MEMBERSHIP_KEY = "membership:microk8s"
-STOPPING_KEY = "stopping:microk8s"
-"""Of one that is about to be removed."""
-STARTED_KEY = "started:microk8s"
-"""Of a MicroK8s that its owner had stopped."""
+STOPPING_KEY = "stopping:microk8s"  # of one that is about to be removed
+STARTED_KEY = "started:microk8s"  # of one that its owner had stopped
 
 ROOT = "/var/snap/microk8s"
 KUBELET_LINK = "/var/lib/kubelet"
@@ -226,6 +224,15 @@ def stop(task: Task) -> Result:
     return _ordered(task, "stop MicroK8s and its pods", COMMAND, "stop", key=STOPPING_KEY, timeout=_STOP)
 
 
+def is_stopped(task: Task) -> bool:
+    """Its API does not answer then. A run that changes something goes by what it has read: a set-up starts it."""
+    services = units(*units_of(worker=False))
+    if context(task).read_only:
+        read(task, STOPPED, services)  # once, as nothing changes
+    states = known(task, services).get(task.host.name) or {"": "active"}
+    return bool(known(task, STOPPED).get(task.host.name)) and "active" not in states.values()
+
+
 def stop_again(task: Task) -> Result:
     """What `start` found stopped by its owner."""
     if not is_managed(task, STARTED_KEY):
@@ -235,11 +242,12 @@ def stop_again(task: Task) -> Result:
 
 
 def restart(task: Task, service: str, summary: str, *, key: str | None = None) -> Result:
-    return _ordered(task, summary, *_restart(service), key=key, timeout=_RESTART)
+    return _ordered(task, summary, "snap", "restart", f"microk8s.daemon-{service}", key=key, timeout=_RESTART)
 
 
 def restart_undone(task: Task, service: str, key: str) -> Result:
-    return _undone(task, key, f"restart {service} with its previous arguments", *_restart(service), timeout=_RESTART)
+    argv = ("snap", "restart", f"microk8s.daemon-{service}")
+    return _undone(task, key, f"restart {service} with its previous arguments", *argv, timeout=_RESTART)
 
 
 def kubeconfig(task: Task) -> str:
@@ -285,10 +293,6 @@ def _without_storage(task: Task, key: str, summary: str) -> Result:
 def _ordered(task: Task, summary: str, *argv: str, **options: Any) -> Result:
     """A change, as root, that makes snapd work."""
     return order(task, NAME, lambda: change(task, summary, *argv, root=True, **options))
-
-
-def _restart(service: str) -> tuple[str, ...]:
-    return ("snap", "restart", f"microk8s.daemon-{service}")
 
 
 def _undone(task: Task, key: str, summary: str, *argv: str, timeout: float | None = None) -> Result:

@@ -85,9 +85,9 @@ def host_has_its_role(task: Task) -> Result:
 
 @where_installed
 def services_run(task: Task) -> Result:
+    faults = DISTRIBUTION.health(task)
     why = f"`microk8s stop` left {STOPPED_LOCK}; while it is there, `microk8s leave` and others refuse"
     expect(not read(task, STOPPED), "MicroK8s is stopped", why=why, fix=f"{set_up(task)}, which starts it")
-    faults = DISTRIBUTION.health(task)
     fix = "see why: `journalctl -u snap.microk8s.daemon-kubelite`, `microk8s inspect`"
     expect(not faults, f"MicroK8s does not run as it should: {len(faults)} faults", why="\n".join(faults), fix=fix)
     return passed(task, "all services are active")

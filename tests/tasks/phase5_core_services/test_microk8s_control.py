@@ -11,7 +11,7 @@ from tests.certificates import Authority
 from tests.fake_host import Reply
 from tests.microk8s_machine import FakeCluster, node
 from thinkube_nornir.command import Command
-from thinkube_nornir.errors import CheckFailed, DeadlinePassed, Refused
+from thinkube_nornir.errors import CheckFailed, ClusterUnreachable, DeadlinePassed, Refused
 from thinkube_nornir.outcome import Outcome, outcome_of
 from thinkube_nornir.program import command
 from thinkube_nornir.secret import MASK, redact
@@ -382,3 +382,17 @@ def test_microk8s_that_its_owner_had_stopped_is_stopped_again() -> None:
 
     assert machine.stopped
     assert cluster.change_log.changes() == []
+
+
+def test_a_microk8s_that_is_stopped_is_one_cause(installed: FakeCluster) -> None:
+    """Whoever would ask its API says that, and waits for no answer."""
+    installed.machines["tkc"]._stop()
+    installed.api.request = lambda *_: pytest.fail("the API of a stopped MicroK8s was asked")  # type: ignore[method-assign]
+
+    results = installed.run("tkc", COMPONENT, "verify")
+
+    errors = {name: result.exception for name, result in results.items() if result.exception}
+    told = {name: error.what for name, error in errors.items() if isinstance(error, ClusterUnreachable)}
+    assert set(told.values()) == {"Kubernetes is stopped on tkc"}
+    assert {"node_is_ready", "api_is_ready", "workloads_are_ready"} <= told.keys()
+    assert str(errors["services_run"]).startswith("MicroK8s is stopped")
