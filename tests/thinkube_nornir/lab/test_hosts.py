@@ -104,7 +104,7 @@ def test_hosts_share_nothing_with_each_other_or_the_machine(lab: RunningLab) -> 
         "chmod 0600 /etc/passwd && chmod 0644 /etc/passwd",
         "sed -i 's/x/x/' /etc/group",
         "echo x > /usr/local/bin/new && rm /usr/local/bin/new",
-        "rm /usr/bin/env && ! test -e /usr/bin/env",
+        "rm /usr/bin/factor && ! test -e /usr/bin/factor",
         "mkdir /var/snap /srv/x /opt/new",
         "chown bin:sudo /etc/hosts",
         "mkdir -m 0700 ~/.kube && echo x > ~/.kube/config",
