@@ -104,7 +104,7 @@ def set_aside_conflicts(task: Task) -> Result:
     if not conflicts:
         return unchanged(task, "no drop-in captures all names")
     moved = [
-        change(task, f"set {path} aside", *_move(path, _aside(path)), root=True, key=f"{_ASIDE}{path}")
+        change(task, f"set {path} aside", "mv", "--no-clobber", path, _aside(path), root=True, key=f"{_ASIDE}{path}")
         for path in conflicts
     ]
     return all_of(task, *moved)
@@ -115,12 +115,9 @@ def put_back_conflicts(task: Task) -> Result:
     for record in context(task).change_log.changes(host=task.host.name, component=component_of(task)):
         if record.key.startswith(_ASIDE):
             path = record.key.removeprefix(_ASIDE)
-            results.append(undo(task, record.key, f"put {path} back", *_move(_aside(path), path), root=True))
+            summary, back = f"put {path} back", ("mv", "--no-clobber", _aside(path), path)
+            results.append(undo(task, record.key, summary, *back, root=True))
     return all_of(task, *results) if results else unchanged(task, "no drop-in is set aside")
-
-
-def _move(source: str, target: str) -> tuple[str, ...]:
-    return ("mv", "--no-clobber", source, target)
 
 
 def _aside(path: str) -> str:
