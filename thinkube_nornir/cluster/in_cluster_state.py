@@ -16,7 +16,7 @@ from thinkube_nornir.change_log import Change, Merged, Record, is_of_cluster
 from thinkube_nornir.cluster.deadline import deadline
 from thinkube_nornir.cluster.handle import Cluster
 from thinkube_nornir.cluster.messages import Call, Object, refusal
-from thinkube_nornir.cluster.ownership import MANAGER
+from thinkube_nornir.cluster.ownership import AS_MANAGER, MANAGER
 from thinkube_nornir.context import context
 from thinkube_nornir.errors import ThinkubeError
 
@@ -43,7 +43,7 @@ def keep(kube: Cluster, record: Record) -> Record:
     """
     record = Record(record.component, record.key, record.summary, {**record.before, _MARK: True})
     path = kube.must_serve("v1", "Secret").path(NAMESPACE)
-    call = Call("POST", path, {"fieldManager": MANAGER}, _manifest(record), doing=f"recording: {record.summary}")
+    call = Call("POST", path, AS_MANAGER, _manifest(record), doing=f"recording: {record.summary}")
     answer = kube.client.request(call, deadline(kube.task))
     if answer.status == 409:
         there = kube.get("v1", "Secret", _name(record.key), NAMESPACE)

@@ -53,6 +53,8 @@ def refuse_foreign_things(task: Task) -> Result:
         volumes = {path: claim for obj in kube(task).list("v1", "PersistentVolume") for path, claim in _claim(obj)}
         objects = _objects(task) if is_control_plane(task) else []
     except ClusterError as error:
+        if is_managed(task, STOPPING_KEY):  # killed while it stopped, or while snapd did: the answer was known before
+            return unchanged(task, "it was being stopped to be removed")
         volumes, objects = {}, []
         if is_control_plane(task):
             objects = [Foreign(f"objects of {task.host.name}", (f"whatever is there: {error.what}",))]
