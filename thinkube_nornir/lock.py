@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import getpass
 import json
 import os
 import socket
@@ -13,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.program import user_name
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def hold(state: Path, purpose: str) -> Iterator[None]:
 def _holder(purpose: str) -> dict[str, str]:
     since = time.strftime("%Y-%m-%d %H:%M:%S %Z")
     return {
-        "who": f"{getpass.getuser()}@{socket.gethostname()}",
+        "who": f"{user_name()}@{socket.gethostname()}",
         "pid": str(os.getpid()),
         "since": since,
         "for": purpose,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -60,6 +62,14 @@ def missing(error: ModuleNotFoundError) -> str:
     if package in ("", MODULE, "tasks"):
         return ""
     return f"Python has no package {package} (`{install_command()}`)"
+
+
+def user_name() -> str:
+    """Who runs this program; its number where nobody gave that a name, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # Python 3.13 raises the latter
+        return f"uid{os.getuid()}"
 
 
 def install_command(extra: str = "") -> str:

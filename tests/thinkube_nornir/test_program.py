@@ -110,3 +110,12 @@ def test_no_command_has_a_fixed_name() -> None:
     sources = [path for folder in ("thinkube_nornir", "tasks") for path in (ROOT / folder).rglob("*.py")]
 
     assert [path.name for path in sources if fixed.search(path.read_text())] == []
+
+
+def test_who_has_no_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In many containers nobody gave the user's number a name; a lock says whose it is all the same."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+
+    assert program.user_name() == "uid54321"

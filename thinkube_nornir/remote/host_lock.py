@@ -6,7 +6,6 @@ The holder's name stands in the file, which is gone when nobody holds it.
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
 import socket
@@ -16,6 +15,7 @@ from collections.abc import Callable
 
 from thinkube_nornir.command import Command
 from thinkube_nornir.errors import Refused
+from thinkube_nornir.program import user_name
 from thinkube_nornir.remote.shell import Shell, TimedOut, quoted
 
 # In /run itself: in /run/lock anybody could put a file or a link in our way.
@@ -52,7 +52,7 @@ class HostLock:
         self._mutex = threading.Lock()
         self._holder: Shell | None = None
         self._without = False
-        self._me = f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"
+        self._me = f"{user_name()}@{socket.gethostname()}, process {os.getpid()}"
 
     def take(self, shell: Shell, deadline: float, cancelled: Callable[[], bool]) -> None:
         """Make sure that one of our shells holds it; `shell` takes it when none does.

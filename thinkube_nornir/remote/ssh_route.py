@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thinkube_nornir import operator_file
 from thinkube_nornir.config import SSHSettings
 from thinkube_nornir.errors import ThinkubeError
+from thinkube_nornir.program import user_name
 from thinkube_nornir.secret import Secret
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def route_to(
         name,
         options.get("hostname", alias),
         port or int(options.get("port", "22")),
-        username or options.get("user") or getuser(),
+        username or options.get("user") or user_name(),
         key_file or _identity(options) or ssh.key_file,
         None if jumps.lower() == "none" else _jump(jumps, ssh, (*passed, alias)),
         "" if jump else options.get("proxycommand", ""),
