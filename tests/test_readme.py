@@ -42,7 +42,7 @@ def test_two_commands_do_all_the_set_up() -> None:
     """One line each: the main job, and the tests."""
     assert len(SET_UP) == 2
     assert SET_UP[0].endswith("python -m thinkube_nornir run phase5")
-    assert SET_UP[1].endswith("python -m pytest")
+    assert SET_UP[1].endswith("python -m pytest -n auto --dist loadfile")
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
