@@ -25,7 +25,8 @@ _HELD, _NO_FILE, _NO_FLOCK = 1, 2, 3
 
 # A lost connection's shell may still be busy with its last command, which is waited for. The file goes with
 # the shell that holds the lock; who has opened it by then has locked a file that is no longer there, and tries again.
-# A hang-up may come before the end of input is read: dash leaves the trap for EXIT out then.
+# A hang-up may come before the end of input is read: dash leaves the trap for EXIT out then. Where it does not, the
+# file would be removed twice, and the second time it may be somebody else's.
 _TAKE = """thinkube_lock() {{
   exec 9<>{file}
   flock -n 9 || {{ [ "$(cat {file})" = {me} ] && flock -w 10 9; }} || return 1
@@ -36,7 +37,7 @@ elif ! true >>{file}; then (exit 2)
 elif thinkube_lock; then
   echo {me} >{file}
   trap 'trap "" HUP; rm -f {file}' EXIT
-  trap 'trap "" HUP; rm -f {file}; exit 1' HUP
+  trap 'trap "" HUP; trap - EXIT; rm -f {file}; exit 1' HUP
 else cat {file}; exec 9>&-; (exit 1)
 fi;f
 """
