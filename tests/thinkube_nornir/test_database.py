@@ -197,7 +197,9 @@ def test_damage_is_found_when_the_file_is_opened(journal: Path) -> None:
     content[2 * 4096 : 6 * 4096] = b"?" * (4 * 4096)
     journal.write_bytes(content)
 
-    with pytest.raises(ConfigError, match=r"the journal cannot be read: (Tree \d+ p|P)age \d+: .* \(move the file away") as caught:
+    with pytest.raises(
+        ConfigError, match=r"the journal cannot be read: (Tree \d+ p|P)age \d+: .* \(move the file away"
+    ) as caught:
         Database(journal)
 
     assert str(journal) in caught.value.problems[0].where

@@ -188,6 +188,8 @@ def test_nothing_of_the_lock_is_left_on_the_host(server: Server, users: dict[str
     user = users[kind]
     first, second, other = (connect(server, user, password=user.password) for _ in range(3))
     other._host_lock._me = "operator@elsewhere, process 7"
+    assert eventually(lambda: not Path(FILE).exists()), "a connection of an earlier test is still there"
+    assert eventually(lambda: not processes("flock -w 10 9"))
     first.execute([root("true", alters=True)], timeout=TIMEOUT)
     waiting = threading.Thread(target=lambda: second.execute([root("true", alters=True)], timeout=TIMEOUT))
     waiting.start()
