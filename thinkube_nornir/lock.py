@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from thinkube_nornir.errors import ConfigError, Problem
+from thinkube_nornir.errors import ConfigError, DeadlinePassed, Problem
 from thinkube_nornir.program import user_name
 
 
@@ -35,6 +35,28 @@ def hold(state: Path, purpose: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def wait_for(path: Path, seconds: float) -> Iterator[None]:
+    """Hold the lock of this file, which commands of the same kind take one after the other.
+
+    Raises:
+        DeadlinePassed: another command has held it for that long.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + seconds
+    with path.open("r" if path.exists() else "a") as lock:  # it may be in a folder that cannot be written
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    fix = "see which one hangs, and end it"
+                    raise DeadlinePassed(f"another command holds {lock.name}", fix=fix) from None
+                time.sleep(0.02)
+        yield
 
 
 def _holder(purpose: str) -> dict[str, str]:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from thinkube_nornir.errors import DeadlinePassed
 from thinkube_nornir.full_lab import daemon, machines, namespace
 from thinkube_nornir.full_lab.image import image
 from thinkube_nornir.full_lab.layout import Layout
 from thinkube_nornir.full_lab.programs import call, require
+from thinkube_nornir.lock import wait_for
 from thinkube_nornir.program import command
 
 ROOT = Path("/var/lib/thinkube-nornir")
@@ -196,23 +195,6 @@ def _remove(lab: FullLab) -> None:
         ROOT.rmdir()  # of the last one
 
 
-@contextmanager
-def _alone(lab: FullLab) -> Iterator[None]:
-    """No two commands start or remove it at once.
-
-    Raises:
-        DeadlinePassed: another one has been at it for too long.
-    """
-    lab.state.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + _ALONE
-    with (lab.state / "full-lab.lock").open("a") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    fix = "see which one hangs, and end it"
-                    raise DeadlinePassed(f"another command holds {lock.name}", fix=fix) from None
-                time.sleep(0.1)
-        yield
+def _alone(lab: FullLab) -> AbstractContextManager[None]:
+    """No two commands start or remove it at once."""
+    return wait_for(lab.state / "full-lab.lock", _ALONE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import select
@@ -15,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import thinkube_nornir
 from thinkube_nornir.config import Config, SSHSettings
 from thinkube_nornir.errors import DeadlinePassed, ThinkubeError
 from thinkube_nornir.lab.request import LOCK, LabRequest, request_for
+from thinkube_nornir.lock import wait_for
 from thinkube_nornir.program import command
 
 _START = 30.0
@@ -262,28 +263,9 @@ def _connected(config: Config) -> Iterator[socket.socket]:
         os.close(folder)
 
 
-@contextlib.contextmanager
-def _alone(config: Config) -> Iterator[None]:
-    """No two commands start or end the lab at once.
-
-    Raises:
-        DeadlinePassed: another command has held the lock for longer than a start can take.
-    """
-    config.state.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + 2 * _START
-    path = config.state / LOCK
-    with path.open("r" if path.exists() else "a") as lock:  # a running lab is found in a folder that cannot be written
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise DeadlinePassed(
-                        f"another command holds {lock.name}", fix="see which one hangs, and end it"
-                    ) from None
-                time.sleep(0.02)
-        yield
+def _alone(config: Config) -> AbstractContextManager[None]:
+    """No two commands start or end the lab at once; a start may take its time."""
+    return wait_for(config.state / LOCK, 2 * _START)
 
 
 def _info(config: Config, answer: dict[str, Any], pid: int) -> LabInfo:
