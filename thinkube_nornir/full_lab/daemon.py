@@ -1,6 +1,7 @@
 """The full lab's own LXD daemon: apart from any that this machine has, and inside of the lab's network namespace.
 
-Source: canonical/lxd@lxd-5.0.2 lxd/main_daemon.go (the socket is LXD_DIR/unix.socket)
+How LXD behaves was tried with LXD 5.0.2 of Debian 12, and not read in its source: the socket in LXD_DIR, `shutdown`, what
+a killed daemon leaves, and how it takes its containers back.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from thinkube_nornir.errors import DeadlinePassed
-from thinkube_nornir.full_lab.programs import call
+from thinkube_nornir.full_lab.programs import call, environment_of_programs
 
 if TYPE_CHECKING:
     from pylxd import Client
@@ -49,7 +50,7 @@ def start(folder: Path, namespace: str, log: Path) -> Client:
         return found
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     (folder / "unix.socket").unlink(missing_ok=True)
-    environment = {**os.environ, "LXD_DIR": str(folder), "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+    environment = environment_of_programs() | {"LXD_DIR": str(folder)}
     with log.open("ab") as output:
         inside = ("ip", "netns", "exec", namespace, "unshare", "--mount", "--propagation", "private")
         subprocess.Popen(  # it outlives this program, and `stop` ends it

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import ModuleType
 
 from nornir.core.inventory import Inventory
@@ -72,8 +73,6 @@ def layout_of(package: ModuleType, inventory: Inventory) -> Layout:
     if name is None or package.__file__ is None:
         what = "FULL_LAB is missing: the module whose layout(inventory) says what machines the full lab has"
         raise ConfigError([Problem(f"{package.__name__}/__init__.py", what)])
-    from pathlib import Path
-
     module = import_module(Path(package.__file__).parent, f"{package.__name__}.{name}")
     lay_out: Callable[[Inventory], Layout] = module.layout
     return lay_out(inventory)

@@ -43,6 +43,11 @@ def require() -> None:
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 
+def environment_of_programs() -> dict[str, str]:
+    """Return what they are started with: a user's PATH may lack what is for root."""
+    return {**os.environ, "PATH": _PATH, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+
+
 def call(
     *argv: str, accept: Sequence[int] = (0,), deadline: float = _DEADLINE, stdin: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
@@ -51,9 +56,10 @@ def call(
     Raises:
         CommandFailed: it ended with a status that is not accepted, or did not end in time.
     """
-    environment = {**os.environ, "PATH": _PATH, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     try:
-        done = subprocess.run(argv, input=stdin, capture_output=True, timeout=deadline, env=environment, check=False)
+        done = subprocess.run(
+            argv, input=stdin, capture_output=True, timeout=deadline, env=environment_of_programs(), check=False
+        )
     except subprocess.TimeoutExpired:
         what = f"`{argv[0]}` did not end within {deadline:g} s"
         raise CommandFailed(what, status=-1, stdout=b"", stderr=b"", why=" ".join(argv)) from None
