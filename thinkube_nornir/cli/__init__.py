@@ -43,38 +43,38 @@ def run_command_line(arguments: Sequence[str]) -> int:
     try:
         return cli.main(list(arguments), prog_name=program(), standalone_mode=False, obj=place) or 0
     except (click.Abort, KeyboardInterrupt):
-        terminal.add_problem("interrupted")
+        terminal.error("interrupted")
         return 130
     except SystemExit:  # click's word for a reader of --help that went away
         return 0
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):  # Python wraps what comes while it makes a class
-            terminal.add_problem("interrupted")
+            terminal.error("interrupted")
             return 130
         return _explain(error, terminal, place)
 
 
 def _explain(error: Exception, terminal: Terminal, place: Place) -> int:
     if isinstance(error, click.ClickException):
-        terminal.add_problem(_usage(error))
+        terminal.error(_usage(error))
         return 2
     if isinstance(error, ConfigError):
         for problem in error.problems:
-            terminal.add_problem(f"error: {problem}")
+            terminal.error(f"error: {problem}")
         return 2
     if isinstance(error, ThinkubeError):
-        terminal.add_problem(f"error: {error.what}")
+        terminal.error(f"error: {error.what}")
         for name, text in (("why", error.why), ("fix", error.fix)):
             if text:
-                terminal.add_problem(f"  {name}  {text}")
+                terminal.error(f"  {name}  {text}")
         return 1
     if isinstance(error, ModuleNotFoundError) and (lacking := missing(error)):
-        terminal.add_problem(f"error: {lacking}")
+        terminal.error(f"error: {lacking}")
         return 2
     if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
         fix = "see its owner, its mode and its disk; `state` in config.yaml names the folder for what is kept"
         where = f"{error.filename}: " if error.filename else ""
-        terminal.add_problem(f"error: {where}{error.strerror} ({fix})")
+        terminal.error(f"error: {where}{error.strerror} ({fix})")
         return 1
     return _explain_fault(error, terminal, place)
 
@@ -92,7 +92,7 @@ def _explain_fault(error: Exception, terminal: Terminal, place: Place) -> int:
 
     path = log_fault(error, place.config.parent / ".thinkube" / "thinkube.log")
     message = str(error).partition("\n")[0]
-    terminal.add_problem(
+    terminal.error(
         f"error: unexpected {type(error).__name__}: {message} (a fault of this program; traceback in {path})"
     )
     return 1

@@ -132,7 +132,7 @@ def _list(found: Collection[Listed], total: int, filtered: bool, terminal: Termi
         "\n"
     )
     # A pipe's reader counts and cuts lines: what is not one of them goes elsewhere.
-    (terminal.say if _is_terminal(terminal) or not found else terminal.add_problem)(text)
+    (terminal.say if _is_terminal(terminal) or not found else terminal.error)(text)
 
 
 def _fitting(head: tuple[str, ...], cells: Sequence[tuple[str, ...]], width: int | None) -> list[str]:

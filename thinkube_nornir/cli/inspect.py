@@ -114,7 +114,7 @@ def render_verb(
             terminal.say(f"# {rendered.component} on {rendered.host}: {rendered.template}")
             terminal.raw(rendered.text)
     if not files:
-        terminal.add_problem(f"{' '.join(selection)}: no component among these owns a template")
+        terminal.error(f"{' '.join(selection)}: no component among these owns a template")
     return _say_unknown(files, terminal)
 
 
@@ -122,9 +122,9 @@ def _say_unknown(files: Sequence[Rendered], terminal: Terminal) -> int:
     """Exit code 1 when a template was left out."""
     unknown = {rendered.template: rendered.unknown for rendered in files if rendered.unknown}
     for template, why in unknown.items():
-        terminal.add_problem(f"left out: {template}: {why} in the inventory; the component gives it in a run")
+        terminal.error(f"left out: {template}: {why} in the inventory; the component gives it in a run")
     if unknown:
-        terminal.add_problem("`plan --diff` shows files as a run would write them")
+        terminal.error("`plan --diff` shows files as a run would write them")
     return 1 if unknown else 0
 
 

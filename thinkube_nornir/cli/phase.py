@@ -87,15 +87,15 @@ def finish(phase: str, remote: str, config: Path, verbose: int, no_color: bool) 
     failed = failed_conditions(work)
     if failed:
         for line in _failed(failed, found.name, terminal):
-            terminal.add_problem(line)
+            terminal.error(line)
         return 1
     terminal.say(pull_request(work, components, inventory).removesuffix("\n"))
     text = f"/tmp/{found.name}.md"  # noqa: S108  the operator's shell writes it; a pipe would start gh in any case
     request = f"gh pr create --title 'Phase {found.number}: {found.title}' --body-file {text}"
-    terminal.add_problem(f"next   {command('phase', 'finish', found.name)} > {text} && {request}")
+    terminal.error(f"next   {command('phase', 'finish', found.name)} > {text} && {request}")
     last = [f"{found.name}/{task}" for task in LAST]
-    terminal.add_problem(f"then   note its link in {work.list.name}: {command('checklist', 'complete', *last)}")
-    terminal.add_problem(f"then   git commit -m {MESSAGE!r} {work.list.name} && git push {remote} {work.branch}")
+    terminal.error(f"then   note its link in {work.list.name}: {command('checklist', 'complete', *last)}")
+    terminal.error(f"then   git commit -m {MESSAGE!r} {work.list.name} && git push {remote} {work.branch}")
     return 0
 
 

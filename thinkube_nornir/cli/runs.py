@@ -171,7 +171,7 @@ def _execute(
                 report.write(record, path)
             code = record.exit_code
         except (ConfigError, OSError) as error:  # hosts may have been changed: no reason to end with 2
-            terminal.add_problem(f"error: {error}")
+            terminal.error(f"error: {error}")
             code = record.exit_code or 1
     _conclude(record, terminal, diff)
     return code

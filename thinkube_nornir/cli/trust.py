@@ -39,7 +39,7 @@ def trust_verb(config: Path, verbose: int, no_color: bool, limit: str, expected:
     _show(rows, terminal)
     wrong = [row for row in rows if row.key and fingerprints.get(row.host, row.key.fingerprint) != row.key.fingerprint]
     for row in wrong:
-        terminal.add_problem(f"error: {row.host} has another key than --fingerprint says: nothing was accepted for it")
+        terminal.error(f"error: {row.host} has another key than --fingerprint says: nothing was accepted for it")
     named = [row for row in rows if row.host in fingerprints and row not in wrong]
     open_rows = [row for row in rows if row.state in ("new", "changed") and row.host not in fingerprints]
     agreed = _ask(open_rows, terminal) if open_rows else []
@@ -106,7 +106,7 @@ def _ask(rows: Sequence[Scanned], terminal: Terminal) -> list[Scanned]:
     """Ask which keys the operator recognises: new ones together, each changed one by itself."""
     if not terminal.interactive:
         names = ", ".join(row.host for row in rows)
-        terminal.add_problem(f"error: nobody can be asked about {names} here (give --fingerprint HOST=SHA256:...)")
+        terminal.error(f"error: nobody can be asked about {names} here (give --fingerprint HOST=SHA256:...)")
         return []
     terminal.say(_ADVICE)
     new = [row for row in rows if row.state == "new"]

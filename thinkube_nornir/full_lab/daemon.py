@@ -1,7 +1,7 @@
 """The full lab's own LXD daemon: apart from any that this machine has, and inside of the lab's network namespace.
 
-How LXD behaves was tried with LXD 5.0.2 of Debian 12, and not read in its source: the socket in LXD_DIR, `shutdown`, what
-a killed daemon leaves, and how it takes its containers back.
+How LXD behaves was tried with LXD 5.0.2 of Debian 12, and not read in its source: the socket in LXD_DIR, `shutdown`,
+what a killed daemon leaves, and how it takes its containers back.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Terminal:
         """
         self._write(clean(text), self.out, wrap=wrap)
 
-    def add_problem(self, text: object) -> None:
+    def error(self, text: object) -> None:
         self._write(clean(text), self.err)
 
     def raw(self, text: str) -> None:

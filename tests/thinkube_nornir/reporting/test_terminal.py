@@ -41,7 +41,7 @@ def test_secrets_are_masked_on_both_streams() -> None:
 
     terminal.say("a swordfish")
     terminal.raw("b swordfish\n")
-    terminal.add_problem("c swordfish")
+    terminal.error("c swordfish")
 
     assert out.getvalue() == f"a {MASK}\nb {MASK}\n"
     assert err.getvalue() == f"c {MASK}\n"
